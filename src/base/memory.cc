@@ -1,0 +1,65 @@
+// Aligned allocation and the memory budget.
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <utility>
+
+namespace linnet {
+namespace {
+std::atomic<int64_t> block_allocations{0};
+}  // namespace
+
+Status MemoryBudget::Take(int64_t bytes) {
+  int64_t used = used_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  if (used > limit_) {
+    used_.fetch_sub(bytes, std::memory_order_relaxed);
+    return LimitReached("needs ", bytes, " bytes more where ", used - bytes, " are in use and the memory limit is ",
+                        limit_, " bytes");
+  }
+  int64_t peak = peak_.load(std::memory_order_relaxed);
+  while (used > peak && !peak_.compare_exchange_weak(peak, used, std::memory_order_relaxed)) {
+  }
+  return Status();
+}
+
+Block& Block::operator=(Block&& other) noexcept {
+  if (this != &other) {
+    Release();
+    data_ = std::exchange(other.data_, nullptr);
+    size_ = std::exchange(other.size_, 0);
+    budget_ = std::exchange(other.budget_, nullptr);
+  }
+  return *this;
+}
+
+Result<Block> Block::Allocate(int64_t bytes, MemoryBudget* budget) {
+  if (bytes < 0 || bytes > (INT64_MAX >> 1)) return LimitReached("a block of ", bytes, " bytes cannot exist");
+  if (budget) LINNET_TRY(budget->Take(bytes));
+  void* data = nullptr;
+  size_t total = static_cast<size_t>(RoundUp(bytes, static_cast<int64_t>(kAlignment))) + kPadding;
+  if (posix_memalign(&data, kAlignment, total) != 0) {
+    if (budget) budget->Give(bytes);
+    return OutOfMemory("the system has no ", bytes, " bytes left");
+  }
+  memset(static_cast<std::byte*>(data) + bytes, 0, total - static_cast<size_t>(bytes));
+  block_allocations.fetch_add(1, std::memory_order_relaxed);
+  Block block;
+  block.data_ = static_cast<std::byte*>(data);
+  block.size_ = bytes;
+  block.budget_ = budget;
+  return block;
+}
+
+void Block::Release() {
+  if (!data_) return;
+  free(data_);
+  if (budget_) budget_->Give(size_);
+  data_ = nullptr;
+  size_ = 0;
+}
+
+int64_t BlockAllocationCount() { return block_allocations.load(std::memory_order_relaxed); }
+
+}  // namespace linnet

@@ -1,0 +1,71 @@
+// Large blocks of memory: aligned, padded, counted against a budget, and allowed to fail with a Status.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <atomic>
+#include <memory>
+
+#include "base/status.h"
+
+namespace linnet {
+
+/// Alignment of every block, in bytes: one cache line, one AVX-512 register.
+inline constexpr size_t kAlignment = 64;
+/// Readable bytes beyond the end of every block, so that vector loops may read a whole register at its tail.
+inline constexpr size_t kPadding = 64;
+
+/// a * b and a + b, or false on overflow of int64. Operands must be >= 0.
+inline bool CheckedMul(int64_t a, int64_t b, int64_t* out) { return !__builtin_mul_overflow(a, b, out); }
+inline bool CheckedAdd(int64_t a, int64_t b, int64_t* out) { return !__builtin_add_overflow(a, b, out); }
+
+inline int64_t RoundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+inline int64_t DivUp(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
+
+/// Bytes in use against a limit; shared by everything a session allocates. Thread-safe.
+class MemoryBudget {
+ public:
+  explicit MemoryBudget(int64_t limit_bytes = INT64_MAX) : limit_(limit_bytes) {}
+
+  /// Counts `bytes` or fails with kLimitReached naming need, use and limit.
+  Status Take(int64_t bytes);
+  void Give(int64_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
+
+  int64_t used_bytes() const { return used_.load(std::memory_order_relaxed); }
+  int64_t peak_bytes() const { return peak_.load(std::memory_order_relaxed); }
+  int64_t limit_bytes() const { return limit_; }
+  void set_limit_bytes(int64_t limit) { limit_ = limit; }
+
+ private:
+  std::atomic<int64_t> used_{0};
+  std::atomic<int64_t> peak_{0};
+  int64_t limit_;
+};
+
+/// An owned block, 64-byte aligned, with kPadding readable bytes after `size`. Moves, does not copy.
+class Block {
+ public:
+  Block() = default;
+  Block(Block&& other) noexcept { *this = static_cast<Block&&>(other); }
+  Block& operator=(Block&& other) noexcept;
+  ~Block() { Release(); }
+
+  /// `bytes` >= 0, uninitialised. `budget` may be null and must outlive the block otherwise.
+  static Result<Block> Allocate(int64_t bytes, MemoryBudget* budget = nullptr);
+
+  std::byte* data() { return data_; }
+  const std::byte* data() const { return data_; }
+  int64_t size() const { return size_; }
+  void Release();
+
+ private:
+  std::byte* data_ = nullptr;
+  int64_t size_ = 0;
+  MemoryBudget* budget_ = nullptr;
+};
+
+/// Heap blocks this process has allocated through Block so far: a statistic for "allocations per run".
+int64_t BlockAllocationCount();
+
+}  // namespace linnet
