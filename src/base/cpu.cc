@@ -1,0 +1,111 @@
+// Probing the processor.
+#include "base/cpu.h"
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+namespace linnet {
+namespace {
+
+struct Row {
+  CpuLevel level;
+  const char* name;
+};
+constexpr Row kRows[] = {
+    {CpuLevel::kSse4, "sse4"},       {CpuLevel::kAvx2, "avx2"},       {CpuLevel::kAvxVnni, "avxvnni"},
+    {CpuLevel::kAvx512, "avx512"},   {CpuLevel::kAvx512Vnni, "avx512vnni"}, {CpuLevel::kAmx, "amx"},
+    {CpuLevel::kNeon, "neon"},       {CpuLevel::kDotprod, "dotprod"}, {CpuLevel::kI8mm, "i8mm"},
+    {CpuLevel::kWasm, "wasm"},
+};
+
+#if defined(__x86_64__) || defined(__i386__)
+
+bool HasAvxVnni() {
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 4));
+}
+
+bool HasAmx() {
+#if defined(__linux__) && defined(__x86_64__)
+  unsigned a, b, c, d;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  if (!((d >> 24) & 1) || !((d >> 25) & 1) || !((d >> 22) & 1)) return false;
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
+CpuLevel Detect() {
+  __builtin_cpu_init();
+  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  if (!avx2) return CpuLevel::kSse4;
+  bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                __builtin_cpu_supports("avx512vl");
+  if (!avx512) return HasAvxVnni() ? CpuLevel::kAvxVnni : CpuLevel::kAvx2;
+  if (!__builtin_cpu_supports("avx512vnni")) return CpuLevel::kAvx512;
+  return HasAmx() ? CpuLevel::kAmx : CpuLevel::kAvx512Vnni;
+}
+
+#elif defined(__aarch64__)
+
+CpuLevel Detect() {
+#if defined(__linux__)
+  constexpr unsigned long kAsimdDotprod = 1ul << 20, kI8mm = 1ul << 13;
+  if (!(getauxval(AT_HWCAP) & kAsimdDotprod)) return CpuLevel::kNeon;
+  return (getauxval(AT_HWCAP2) & kI8mm) ? CpuLevel::kI8mm : CpuLevel::kDotprod;
+#else
+  return CpuLevel::kDotprod;
+#endif
+}
+
+#else
+
+CpuLevel Detect() { return CpuLevel::kWasm; }
+
+#endif
+
+}  // namespace
+
+const char* CpuLevelName(CpuLevel level) {
+  for (const Row& row : kRows) {
+    if (row.level == level) return row.name;
+  }
+  return "unknown";
+}
+
+CpuLevel DetectedCpuLevel() {
+  static const CpuLevel level = Detect();
+  return level;
+}
+
+bool Supports(CpuLevel level, CpuLevel rung) {
+  int have = static_cast<int>(level), need = static_cast<int>(rung);
+  if (have / 16 != need / 16 || have < need) return false;
+  return !(rung == CpuLevel::kAvxVnni && level != CpuLevel::kAvxVnni);
+}
+
+Result<CpuLevel> ParseCpuLevel(std::string_view name) {
+  for (const Row& row : kRows) {
+    if (name != row.name) continue;
+    if (!Supports(DetectedCpuLevel(), row.level)) {
+      return InvalidArgument("CPU level ", Quote(name), " is not supported here; this machine is ",
+                             CpuLevelName(DetectedCpuLevel()));
+    }
+    return row.level;
+  }
+  std::string known;
+  for (const Row& row : kRows) known += Cat(known.empty() ? "" : " ", row.name);
+  return InvalidArgument("unknown CPU level ", Quote(name), "; known: ", known);
+}
+
+}  // namespace linnet
