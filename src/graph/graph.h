@@ -1,0 +1,210 @@
+// Graph: what a model means. Values, nodes, constants, subgraphs; no file format, no machine.
+//
+//     Graph ── values[ValueId]   name, type, constant contents, producer, uses
+//           ── nodes[NodeId]     domain:op-version, attributes, inputs, outputs, captures
+//           ── inputs, outputs   ValueIds
+//           ── captures          values a subgraph takes from its surroundings
+//
+// * Values and nodes have stable ids; removed nodes stay as tombstones (`alive == false`) until the graph is dropped.
+// * A node input may be kNoValue: an optional input that is left out. A node output too.
+// * A subgraph is an attribute of its node (If, Loop, Scan ...). It never reaches outside: what it reads from the outer
+//   graph enters through `Graph::captures` (values inside), matched one to one with `Node::captures` (values outside,
+//   all subgraph attributes concatenated in attribute order). Captures count as uses of the node. A captured value that is
+//   a constant outside has the same constant inside.
+// * A constant is a value with contents and no producer. A graph input may have contents too: its default, which holds
+//   until a caller feeds that input.
+// * Editing keeps the use lists right; Verify (verify.h) checks everything else. Order() is a topological order.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "graph/tensor.h"
+
+namespace linnet {
+
+using ValueId = int32_t;
+using NodeId = int32_t;
+inline constexpr ValueId kNoValue = -1;
+inline constexpr NodeId kNoNode = -1;
+
+class Graph;
+
+/// An attribute. The payload's C++ type is its ONNX type:
+///   INT int64_t · FLOAT float · STRING std::string · TENSOR Tensor · GRAPH shared_ptr<Graph> · INTS · FLOATS · STRINGS ·
+///   TENSORS · GRAPHS · TYPE_PROTO Type
+struct Attribute {
+  using Payload =
+      std::variant<std::monostate, int64_t, float, std::string, Tensor, std::shared_ptr<Graph>, std::vector<int64_t>,
+                   std::vector<float>, std::vector<std::string>, std::vector<Tensor>,
+                   std::vector<std::shared_ptr<Graph>>, Type>;
+  std::string name;
+  Payload payload;
+};
+
+/// "INT", "FLOATS", ...: ONNX's name of the payload's type.
+const char* AttributeTypeName(const Attribute& attribute);
+
+/// One place that reads a value: input `index` of `node` (captures follow the inputs), or output `index` of the graph
+/// when `node` is kNoNode.
+struct Use {
+  NodeId node;
+  int32_t index;
+};
+
+struct Value {
+  std::string name;
+  Type type;
+  Tensor constant;             ///< contents, when constant.has_data() or is_constant
+  bool is_constant = false;
+  NodeId producer = kNoNode;   ///< kNoNode for inputs, captures, constants
+  int32_t output_index = 0;    ///< which output of the producer
+  std::vector<Use> uses;
+};
+
+struct Node {
+  std::string name;
+  std::string domain;          ///< "" is ai.onnx
+  std::string op;
+  int version = 0;             ///< opset version of `domain` the node is written in
+  std::vector<ValueId> inputs;
+  std::vector<ValueId> outputs;
+  std::vector<ValueId> captures;
+  std::vector<Attribute> attributes;
+  bool alive = true;
+
+  const Attribute* Find(std::string_view attribute_name) const;
+  bool Has(std::string_view attribute_name) const { return Find(attribute_name) != nullptr; }
+
+  /// Typed attribute access: the fallback when absent, a failure naming the attribute when it has another type.
+  Result<int64_t> Int(std::string_view attribute_name, int64_t fallback) const;
+  Result<float> Float(std::string_view attribute_name, float fallback) const;
+  Result<std::string> String(std::string_view attribute_name, std::string_view fallback) const;
+  Result<std::vector<int64_t>> Ints(std::string_view attribute_name, std::vector<int64_t> fallback = {}) const;
+  Result<std::vector<float>> Floats(std::string_view attribute_name, std::vector<float> fallback = {}) const;
+  Result<std::vector<std::string>> Strings(std::string_view attribute_name) const;
+  Result<Tensor> TensorOf(std::string_view attribute_name) const;           ///< null-data tensor when absent
+  Result<std::shared_ptr<Graph>> GraphOf(std::string_view attribute_name) const;  ///< null when absent
+  void Set(std::string_view attribute_name, Attribute::Payload payload);
+  void Unset(std::string_view attribute_name);
+
+  /// "Conv 'layer1/conv'" or "Conv producing 'x'": how messages name a node.
+  std::string Label(const Graph& graph) const;
+  bool Is(std::string_view op_name, std::string_view domain_name = "") const {
+    return alive && op == op_name && domain == domain_name;
+  }
+
+ private:
+  friend class Graph;
+  std::vector<int32_t> use_slots_;  ///< position of each input's and capture's Use in its value's list
+};
+
+/// What a model file says about itself besides the graph.
+struct ModelInfo {
+  int64_t ir_version = 0;
+  std::string producer_name, producer_version, domain, graph_name, doc_string;
+  int64_t model_version = 0;
+  std::vector<std::pair<std::string, int64_t>> opsets;            ///< domain ("" = ai.onnx) → version
+  std::vector<std::pair<std::string, std::string>> metadata;
+};
+
+class Graph {
+ public:
+  /// `symbols` is shared with the parent graph; a root graph makes its own.
+  explicit Graph(std::shared_ptr<SymbolTable> symbols = std::make_shared<SymbolTable>())
+      : symbols_(std::move(symbols)) {}
+  Graph(Graph&&) = default;
+  Graph& operator=(Graph&&) = default;
+
+  std::string name;
+  std::vector<ValueId> inputs;     ///< declared order; filled through AddInput
+  std::vector<ValueId> captures;   ///< subgraphs only; filled through AddCapture
+
+  // Reading -----------------------------------------------------------------------------------------------------
+  int value_count() const { return static_cast<int>(values_.size()); }
+  int node_count() const { return static_cast<int>(nodes_.size()); }
+  const Value& value(ValueId id) const { return values_[static_cast<size_t>(id)]; }
+  const Node& node(NodeId id) const { return nodes_[static_cast<size_t>(id)]; }
+  const std::vector<ValueId>& outputs() const { return outputs_; }
+  SymbolTable& symbols() const { return *symbols_; }
+  const std::shared_ptr<SymbolTable>& shared_symbols() const { return symbols_; }
+  bool is_constant(ValueId id) const { return id != kNoValue && value(id).is_constant; }
+  bool is_input(ValueId id) const;
+  /// Live nodes, producers before consumers, otherwise in order of id. Fails naming a value on a cycle.
+  Result<std::vector<NodeId>> Order() const;
+  /// The subgraphs of a node in attribute order.
+  static std::vector<Graph*> Subgraphs(const Node& node);
+
+  // Editing -----------------------------------------------------------------------------------------------------
+  ValueId AddValue(std::string value_name, const Type& type = {});
+  ValueId AddInput(std::string value_name, const Type& type);
+  ValueId AddCapture(std::string value_name, const Type& type);
+  ValueId AddConstant(std::string value_name, Tensor contents);
+  void AddOutput(ValueId id);
+
+  /// Adds a node; each output that is not kNoValue must have no producer yet (fails otherwise, as do ids out of range).
+  Result<NodeId> AddNode(Node node);
+  /// As above for a new node with fresh outputs: inputs, attributes, one output of `type`; returns that output.
+  Result<ValueId> AddNode(std::string_view op, std::string_view domain, int version, std::vector<ValueId> node_inputs,
+                          std::vector<Attribute> attributes, const Type& type, std::string_view name_hint);
+  /// Makes `node` dead and removes its uses. Its outputs keep no producer.
+  void RemoveNode(NodeId id);
+  void SetInput(NodeId id, int index, ValueId value);
+  void AddNodeInput(NodeId id, ValueId value);
+  /// Adds a captured value to a node that has a subgraph (the caller adds the matching capture inside).
+  void AddNodeCapture(NodeId id, ValueId value);
+  void SetOutput(int index, ValueId value);
+  /// Every use of `from` (graph outputs included) reads `to` instead.
+  void ReplaceUses(ValueId from, ValueId to);
+  void SetConstant(ValueId id, Tensor contents);  ///< the value must have no producer
+  void ClearConstant(ValueId id);
+  void SetType(ValueId id, const Type& type) { values_[static_cast<size_t>(id)].type = type; }
+  void Rename(ValueId id, std::string value_name) { values_[static_cast<size_t>(id)].name = std::move(value_name); }
+  /// Attributes, name, op, domain and version may be edited freely; inputs, outputs and captures only through the calls above.
+  Node& mutable_node(NodeId id) { return nodes_[static_cast<size_t>(id)]; }
+  /// A value name that no value has yet, starting with `hint`.
+  std::string FreshName(std::string_view hint);
+
+  /// A deep copy (tensors stay shared).
+  Graph Clone() const;
+
+ private:
+  void AddUse(ValueId value, NodeId node, int32_t index);
+  void DropUse(ValueId value, NodeId node, int32_t index);
+  int32_t& UseSlot(const Use& use);
+
+  std::shared_ptr<SymbolTable> symbols_;
+  std::vector<Value> values_;
+  std::vector<Node> nodes_;
+  std::vector<ValueId> outputs_;
+  std::vector<int32_t> output_slots_;
+  int64_t fresh_names_ = 0;
+};
+
+/// A whole model: the root graph and what the file says about itself.
+struct OnnxModel {
+  Graph graph;
+  ModelInfo info;
+};
+
+/// Structural limits on what a file may contain. `Hostile()` is the profile of the `untrusted` option.
+struct GraphLimits {
+  int64_t nodes = 1'000'000;         ///< after functions are expanded
+  int64_t attributes_per_node = 256;
+  int64_t graph_depth = 32;
+  int64_t message_depth = 64;
+  int64_t functions = 10'000;
+  int64_t name_bytes = 4096;
+  int64_t file_bytes = int64_t{1} << 40;
+  static GraphLimits Hostile() {
+    GraphLimits limits;
+    limits.file_bytes = int64_t{2} << 30;
+    return limits;
+  }
+};
+
+}  // namespace linnet
