@@ -1,0 +1,248 @@
+// Elementary functions on vectors of float: exp, log, tanh, erf, sigmoid and what activations need of them.
+//
+// Per-target header (see vec-inl.h). Every function is one algorithm on all targets; results differ between targets
+// only by fused or separate multiply-add. Largest errors over all inputs, in units of the last place of the result:
+//
+//     function        fused   separate   notes
+//     Exp             1.0     1.3        full range, denormal results included
+//     ExpFlush        1.0     1.3        results below 2^-126 are 0; x <= 88
+//     Expm1NonPos     1.0     1.2        x <= 0
+//     Log             0.9     0.9        denormals included; x < 0 gives NaN, 0 gives -infinity
+//     Log1pUnit       1.5     1.5        0 <= x <= 1
+//     Sigmoid         2.4     2.4        results below 2^-126 are 0
+//     Tanh            2.7     2.7
+//     Erf             5.2     5.9
+//     Softplus        1.9     1.9        results below 2^-126 are 0
+//     Gelu, GeluTanh, Swish, Mish: absolute error below 2.5e-7 max(1, |x|)
+//
+// NaN gives NaN and infinities give the limits, except that x * f(x) forms give NaN at -infinity, as their formulas do.
+// Polynomials are minimax fits over the reduced range.
+#if defined(LINNET_KERNELS_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LINNET_KERNELS_MATH_INL_H_
+#undef LINNET_KERNELS_MATH_INL_H_
+#else
+#define LINNET_KERNELS_MATH_INL_H_
+#endif
+
+#include "hwy/highway.h"
+#include "kernels/vec-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+
+/// c0 + c1 x + c2 x^2 + ... by Horner's rule.
+template <class D, class... Floats>
+HWY_INLINE hn::Vec<D> Polynomial(D d, hn::Vec<D> x, float c0, Floats... rest) {
+  if constexpr (sizeof...(rest) == 0) {
+    return hn::Set(d, c0);
+  } else {
+    return hn::MulAdd(Polynomial(d, x, rest...), x, hn::Set(d, c0));
+  }
+}
+
+// exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln(2)/2. Adding 1.5 * 2^23 rounds x / ln 2 to an integer and
+// leaves n in the low bits of the sum. ln 2 is split so that n * kLn2High is exact for |n| < 2^15.
+inline constexpr float kLog2E = 1.44269504088896341f;
+inline constexpr float kLn2High = 0.693359375f;
+inline constexpr float kLn2Low = -2.12194440e-4f;
+inline constexpr float kRounder = 12582912.0f;
+
+template <class D>
+struct ExpParts {
+  hn::Vec<D> rounded;  ///< kRounder + n
+  hn::Vec<D> n, r;
+  hn::Vec<D> q;  ///< exp(r) = 1 + r + r^2 q, to 2^-26 of r
+};
+
+/// |x| < 2^20.
+template <class D>
+HWY_INLINE ExpParts<D> ReduceExp(D d, hn::Vec<D> x) {
+  ExpParts<D> parts;
+  const auto rounder = hn::Set(d, kRounder);
+  parts.rounded = hn::MulAdd(x, hn::Set(d, kLog2E), rounder);
+  parts.n = hn::Sub(parts.rounded, rounder);
+  parts.r = hn::NegMulAdd(parts.n, hn::Set(d, kLn2High), x);
+  parts.r = hn::NegMulAdd(parts.n, hn::Set(d, kLn2Low), parts.r);
+  parts.q = Polynomial(d, parts.r, 0.5000000062086477f, 0.16666542793863443f, 0.04166628139742322f,
+                       0.008366610602269441f, 0.0013946497161755982f);
+  return parts;
+}
+
+template <class D>
+HWY_INLINE hn::Vec<D> ExpOfRest(D d, const ExpParts<D>& parts) {
+  const auto one = hn::Set(d, 1.0f);
+  return hn::MulAdd(hn::MulAdd(parts.q, parts.r, one), parts.r, one);
+}
+
+/// 2^n, -126 <= n <= 127.
+template <class D>
+HWY_INLINE hn::Vec<D> PowerOfTwo(D d, const ExpParts<D>& parts) {
+  const hn::RebindToSigned<D> di;
+  const auto bits = hn::ShiftLeft<23>(hn::BitCast(di, parts.rounded));
+  return hn::BitCast(d, hn::Add(bits, hn::Set(di, 127 << 23)));
+}
+
+#if HWY_TARGET == HWY_AVX3
+template <size_t N>
+HWY_INLINE hn::Vec128<float, N> Scale(hn::Vec128<float, N> v, hn::Vec128<float, N> n) {
+  return hn::Vec128<float, N>{_mm_scalef_ps(v.raw, n.raw)};
+}
+HWY_INLINE hn::Vec256<float> Scale(hn::Vec256<float> v, hn::Vec256<float> n) {
+  return hn::Vec256<float>{_mm256_scalef_ps(v.raw, n.raw)};
+}
+HWY_INLINE hn::Vec512<float> Scale(hn::Vec512<float> v, hn::Vec512<float> n) {
+  return hn::Vec512<float>{_mm512_scalef_ps(v.raw, n.raw)};
+}
+#endif
+
+/// e^x.
+template <class D>
+HWY_INLINE hn::Vec<D> Exp(D d, hn::Vec<D> x) {
+  // Beyond these bounds the result is 0 or infinity; inside, |n| <= 150.
+  x = AtMost(hn::Set(d, 89.0f), AtLeast(hn::Set(d, -104.0f), x));
+  const auto parts = ReduceExp(d, x);
+  const auto p = ExpOfRest(d, parts);
+#if HWY_TARGET == HWY_AVX3
+  return Scale(p, parts.n);
+#else
+  // 2^n in two factors, neither of which overflows; only the second product rounds.
+  const hn::RebindToSigned<D> di;
+  const auto n = hn::Sub(hn::BitCast(di, parts.rounded), hn::BitCast(di, hn::Set(d, kRounder)));
+  const auto half = hn::ShiftRight<1>(n);
+  const auto bias = hn::Set(di, 127);
+  const auto s0 = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(half, bias)));
+  const auto s1 = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::Sub(n, half), bias)));
+  return hn::Mul(hn::Mul(p, s0), s1);
+#endif
+}
+
+/// e^x for x <= 88 (or NaN), with 0 where the result is below 2^-126: cheaper where there is no scalef.
+template <class D>
+HWY_INLINE hn::Vec<D> ExpFlush(D d, hn::Vec<D> x) {
+  const auto least = hn::Set(d, -87.33654f);
+  const auto parts = ReduceExp(d, AtLeast(least, x));
+  const auto e = hn::Mul(ExpOfRest(d, parts), PowerOfTwo(d, parts));
+  return hn::IfThenElse(hn::Lt(x, least), hn::Zero(d), e);
+}
+
+/// e^x - 1 for x <= 0 (or NaN): 2^n (exp(r) - 1) + (2^n - 1).
+template <class D>
+HWY_INLINE hn::Vec<D> Expm1NonPos(D d, hn::Vec<D> x) {
+  const auto parts = ReduceExp(d, AtLeast(hn::Set(d, -20.0f), x));
+  const auto p = hn::MulAdd(hn::Mul(parts.r, parts.r), parts.q, parts.r);
+  const auto scale = PowerOfTwo(d, parts);
+  return hn::MulAdd(scale, p, hn::Sub(scale, hn::Set(d, 1.0f)));
+}
+
+/// log(1 + f) + e ln 2 for sqrt(1/2) <= 1 + f <= sqrt(2): f - f^2/2 + f^3 P(f), P to 2^-27 of f.
+template <class D>
+HWY_INLINE hn::Vec<D> LogOfParts(D d, hn::Vec<D> f, hn::Vec<D> e) {
+  const auto f2 = hn::Mul(f, f);
+  const auto p = Polynomial(d, f, 0.3333331672536984f, -0.25000810403032586f, 0.20002286315903034f,
+                            -0.1662455413056571f, 0.14181191136531532f, -0.13128753292044834f,
+                            0.12881652059571916f, -0.0785962066648996f);
+  auto y = hn::Mul(hn::Mul(p, f), f2);
+  y = hn::MulAdd(e, hn::Set(d, kLn2Low), y);
+  y = hn::NegMulAdd(hn::Set(d, 0.5f), f2, y);
+  return hn::MulAdd(e, hn::Set(d, kLn2High), hn::Add(f, y));
+}
+
+/// Natural logarithm.
+template <class D>
+HWY_INLINE hn::Vec<D> Log(D d, hn::Vec<D> x) {
+  const hn::RebindToSigned<D> di;
+  const auto denormal = hn::Lt(x, hn::Set(d, 1.17549435e-38f));
+  const auto scaled = hn::IfThenElse(denormal, hn::Mul(x, hn::Set(d, 16777216.0f)), x);
+  // Subtracting the bits of sqrt(1/2) leaves in the exponent field e such that x / 2^e lies in [sqrt(1/2), sqrt(2)).
+  const auto root_half = hn::Set(di, 0x3F3504F3);
+  const auto offset = hn::Sub(hn::BitCast(di, scaled), root_half);
+  const auto mantissa = hn::Add(hn::And(offset, hn::Set(di, 0x007FFFFF)), root_half);
+  auto e = hn::ConvertTo(d, hn::ShiftRight<23>(offset));
+  e = hn::Sub(e, hn::IfThenElseZero(denormal, hn::Set(d, 24.0f)));
+  auto y = LogOfParts(d, hn::Sub(hn::BitCast(d, mantissa), hn::Set(d, 1.0f)), e);
+  const auto infinity = hn::Set(d, __builtin_inff());
+  y = hn::IfThenElse(hn::Eq(x, infinity), x, y);
+  y = hn::IfThenElse(hn::Ge(x, hn::Zero(d)), y, hn::Set(d, __builtin_nanf("")));
+  return hn::IfThenElse(hn::Eq(scaled, hn::Zero(d)), hn::Neg(infinity), y);
+}
+
+/// log(1 + x) for 0 <= x <= 1 (or NaN): halving 1 + x when it exceeds sqrt(2) leaves an exact argument.
+template <class D>
+HWY_INLINE hn::Vec<D> Log1pUnit(D d, hn::Vec<D> x) {
+  const auto halve = hn::Gt(x, hn::Set(d, 0.41421356f));
+  const auto f = hn::IfThenElse(halve, hn::Mul(hn::Sub(x, hn::Set(d, 1.0f)), hn::Set(d, 0.5f)), x);
+  return LogOfParts(d, f, hn::IfThenElseZero(halve, hn::Set(d, 1.0f)));
+}
+
+/// 1 / (1 + e^-x), through e^-|x| so that neither side cancels.
+template <class D>
+HWY_INLINE hn::Vec<D> Sigmoid(D d, hn::Vec<D> x) {
+  const auto one = hn::Set(d, 1.0f);
+  const auto e = ExpFlush(d, hn::Neg(hn::Abs(x)));
+  return hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(one, e));
+}
+
+/// tanh|x| = -m / (m + 2) with m = exp(-2|x|) - 1.
+template <class D>
+HWY_INLINE hn::Vec<D> Tanh(D d, hn::Vec<D> x) {
+  const auto m = Expm1NonPos(d, hn::Mul(hn::Abs(x), hn::Set(d, -2.0f)));
+  return hn::CopySign(hn::Div(m, hn::Add(m, hn::Set(d, 2.0f))), x);
+}
+
+/// erf(x) = x P(x^2) / Q(x^2) on |x| <= 3.925, beyond which it rounds to 1; the fit is good to 2^-25.
+template <class D>
+HWY_INLINE hn::Vec<D> Erf(D d, hn::Vec<D> x) {
+  const auto bound = hn::Set(d, 3.925f), one = hn::Set(d, 1.0f);
+  const auto a = AtMost(bound, hn::Abs(x));
+  const auto t = hn::Mul(a, a);
+  const auto p = Polynomial(d, t, 1.1283791463284016f, 0.1905551267863593f, 0.052763559702668446f,
+                            0.0037707307846727256f, 0.0002847759334835413f, 2.0459713736241754e-06f);
+  const auto q = Polynomial(d, t, 1.0f, 0.5022078245065335f, 0.11416618797354305f, 0.014979562136487651f,
+                            0.0011633675354723787f, 3.80436629238252e-05f);
+  const auto y = hn::Div(hn::Mul(a, p), q);
+  return hn::CopySign(AtMost(one, y), x);
+}
+
+/// x sigmoid(alpha x): SiLU for alpha 1, Swish.
+template <class D>
+HWY_INLINE hn::Vec<D> Swish(D d, hn::Vec<D> x, hn::Vec<D> alpha) {
+  return hn::Mul(x, Sigmoid(d, hn::Mul(alpha, x)));
+}
+
+/// x/2 (1 + erf(x / sqrt 2)).
+template <class D>
+HWY_INLINE hn::Vec<D> Gelu(D d, hn::Vec<D> x) {
+  const auto half = hn::Mul(hn::Set(d, 0.5f), x);
+  return hn::MulAdd(half, Erf(d, hn::Mul(x, hn::Set(d, 0.70710678118654752f))), half);
+}
+
+/// x/2 (1 + tanh u) with u = sqrt(2/pi) (x + 0.044715 x^3), as x sigmoid(2u).
+template <class D>
+HWY_INLINE hn::Vec<D> GeluTanh(D d, hn::Vec<D> x) {
+  constexpr float kC1 = 1.5957691216057308f, kC3 = 0.071354816272600249f;
+  const auto u = hn::Mul(x, hn::MulAdd(hn::Mul(x, x), hn::Set(d, kC3), hn::Set(d, kC1)));
+  return hn::Mul(x, Sigmoid(d, u));
+}
+
+/// log(1 + e^x).
+template <class D>
+HWY_INLINE hn::Vec<D> Softplus(D d, hn::Vec<D> x) {
+  const auto rest = Log1pUnit(d, ExpFlush(d, hn::Neg(hn::Abs(x))));
+  return hn::Add(AtLeast(hn::Zero(d), x), rest);
+}
+
+/// x tanh(softplus(x)) = x w / (w + 2) with w = e^x (e^x + 2).
+template <class D>
+HWY_INLINE hn::Vec<D> Mish(D d, hn::Vec<D> x) {
+  const auto two = hn::Set(d, 2.0f);
+  const auto e = ExpFlush(d, AtMost(hn::Set(d, 20.0f), x));
+  const auto w = hn::Mul(e, hn::Add(e, two));
+  return hn::Mul(x, hn::Div(w, hn::Add(w, two)));
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target guard

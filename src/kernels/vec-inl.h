@@ -1,0 +1,92 @@
+// Small vector helpers every kernel needs: tails that never touch a byte outside the buffer, NaN-aware min and max.
+//
+// Per-target header: include after hwy/highway.h, inside a source compiled by foreach_target (kernels/dispatch.h).
+#if defined(LINNET_KERNELS_VEC_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LINNET_KERNELS_VEC_INL_H_
+#undef LINNET_KERNELS_VEC_INL_H_
+#else
+#define LINNET_KERNELS_VEC_INL_H_
+#endif
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using F32 = hn::ScalableTag<float>;
+using VF32 = hn::Vec<F32>;
+
+/// The first n < Lanes(d) elements at p, the other lanes 0. Reads nothing else. float, int32 and other 4-byte types.
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> LoadTail(D d, const T* p, size_t n) {
+  static_assert(sizeof(T) == 4);
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+  return hn::MaskedLoad(hn::FirstN(d, n), d, p);
+#else
+  // Masked loads of the 128-bit targets read whole registers.
+  alignas(16) T lanes[hn::MaxLanes(d)] = {};
+  for (size_t i = 0; i < n; ++i) lanes[i] = p[i];
+  return hn::Load(d, lanes);
+#endif
+}
+
+/// Writes the first n < Lanes(d) lanes of v to p and nothing else.
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE void StoreTail(hn::Vec<D> v, D d, T* p, size_t n) {
+  static_assert(sizeof(T) == 4);
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+  hn::BlendedStore(v, hn::FirstN(d, n), d, p);
+#else
+  alignas(16) T lanes[hn::MaxLanes(d)];
+  hn::Store(v, d, lanes);
+  for (size_t i = 0; i < n; ++i) p[i] = lanes[i];
+#endif
+}
+
+/// As Min(bound, x) and Max(bound, x), and NaN where x is NaN: for clamping to a bound that is not NaN.
+template <class V>
+HWY_INLINE V AtMost(V bound, V x) {
+#if HWY_ARCH_X86
+  return hn::Min(bound, x);  // minps yields its second operand when either is NaN
+#else
+  return hn::IfThenElse(hn::Gt(x, bound), bound, x);
+#endif
+}
+template <class V>
+HWY_INLINE V AtLeast(V bound, V x) {
+#if HWY_ARCH_X86
+  return hn::Max(bound, x);
+#else
+  return hn::IfThenElse(hn::Lt(x, bound), bound, x);
+#endif
+}
+
+/// The smaller, the larger; NaN when either is NaN.
+template <class V>
+HWY_INLINE V MinNaN(V a, V b) {
+#if HWY_ARCH_X86
+  return hn::IfThenElse(hn::IsNaN(a), a, hn::Min(a, b));
+#else
+  return hn::IfThenElse(hn::Lt(a, b), a, hn::IfThenElse(hn::IsNaN(a), a, b));
+#endif
+}
+template <class V>
+HWY_INLINE V MaxNaN(V a, V b) {
+#if HWY_ARCH_X86
+  return hn::IfThenElse(hn::IsNaN(a), a, hn::Max(a, b));
+#else
+  return hn::IfThenElse(hn::Gt(a, b), a, hn::IfThenElse(hn::IsNaN(a), a, b));
+#endif
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target guard
