@@ -1,0 +1,106 @@
+// RunState: the memory of one run in flight, and the conditions under which it must stop.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "run/plan.h"
+
+namespace linnet {
+
+class Profiler;
+
+/// What ends a run early. Checked between steps, and between chunks inside a step.
+struct StopSource {
+  std::atomic<bool> cancelled{false};
+  int64_t deadline_ns = INT64_MAX;    ///< on the monotonic clock; INT64_MAX: none
+  std::atomic<int64_t> steps_left{INT64_MAX};
+
+  bool Asked() const;                 ///< cancelled or past the deadline
+  Status Check() const;               ///< the same as a sentence
+};
+
+int64_t MonotonicNs();
+
+/// What a run shares with everything it calls.
+struct RunEnv {
+  ThreadPool* pool = nullptr;
+  int threads = 1;
+  MemoryBudget* budget = nullptr;
+  StopSource* stop = nullptr;
+  Profiler* profiler = nullptr;
+  int depth = 0;                      ///< of nested bodies
+};
+
+/// One input of a run: a tensor's bytes, or `datum` for other kinds. Tensors without data must have zero elements.
+struct RunInput {
+  Fact fact;
+};
+
+/// One output of a run. With `data` the caller owns the memory and the result must fit in `capacity` bytes; otherwise
+/// the run makes `datum`. `type` is what came out.
+struct RunOutput {
+  void* data = nullptr;
+  int64_t capacity = 0;
+  Type type;
+  Datum datum;
+  bool wanted = true;
+};
+
+/// Grows to what its plans need and is used again by later runs. Not thread-safe: one run at a time borrows it.
+class RunState {
+ public:
+  /// Runs `source` on inputs (declared, then captures). On failure the state stays usable.
+  Status Run(PlanSource& source, const RunEnv& env, const Fact* inputs, int input_count, RunOutput* outputs,
+             int output_count);
+
+  void* slot(ValueId id) const { return slots_[static_cast<size_t>(id)]; }
+  Datum& heap(int64_t index) { return heap_[static_cast<size_t>(index)]; }
+  const Datum& heap(int64_t index) const { return heap_[static_cast<size_t>(index)]; }
+  const RunEnv& env() const { return env_; }
+  void* const* slots() const { return slots_.data(); }
+  /// The state of a body that a step of this run calls: made at first use, kept for the next.
+  RunState& child(const void* key);
+  int64_t arena_bytes() const;
+  /// Points `id` at what its heap slot holds now.
+  void PublishHeap(const Plan& plan, ValueId id);
+  /// Memory for a late step's scratch or outputs that live until the state's next run.
+  Result<void*> LateScratch(int64_t bytes);
+  Bump& late_memory() { return late_memory_; }
+
+ private:
+  Status Enter(const PlanRef& plan, RunOutput* outputs);
+  Status Execute(PlanSource& source, const Plan& plan);
+  Status Finish(const Plan& plan, PlanSource& source, RunOutput* outputs, int output_count);
+  Status PrepareOutput(const Plan& plan, ValueId id, RunOutput& output);
+
+  RunEnv env_;
+  std::vector<void*> slots_;
+  std::vector<Block> arenas_;          ///< by segment
+  std::vector<Datum> heap_;
+  std::vector<PlanRef> chain_;         ///< plans of this run, in order
+  uint64_t filled_serial_ = 0;         ///< plan whose arena slots are in slots_
+  std::vector<std::pair<const void*, std::unique_ptr<RunState>>> children_;
+  Block late_scratch_;
+  Bump late_memory_;
+  const Fact* inputs_ = nullptr;
+  int input_count_ = 0;
+};
+
+/// Spans of time for a Chrome trace and the per-operator table. Not thread-safe: one run at a time.
+class Profiler {
+ public:
+  struct Span {
+    const NodeIo* io;
+    int64_t begin_ns, end_ns;
+    int32_t depth;
+  };
+  void Add(const NodeIo* io, int64_t begin_ns, int64_t end_ns, int depth) {
+    spans.push_back({io, begin_ns, end_ns, depth});
+  }
+  std::vector<Span> spans;
+};
+
+}  // namespace linnet
