@@ -1,0 +1,74 @@
+// Activations applied to rows of results while they are still in the first-level cache.
+#include "kernels/epilogue.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/epilogue.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/epilogue-inl.h"
+#include "kernels/math-inl.h"
+#include "kernels/vec-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+
+template <class Function>
+HWY_INLINE void ForRows(float* c, int64_t row_stride, int64_t rows, int64_t columns, Function function) {
+  const F32 d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t r = 0; r < rows; ++r, c += row_stride) {
+    int64_t i = 0;
+    for (; i + lanes <= columns; i += lanes) hn::StoreU(function(hn::LoadU(d, c + i)), d, c + i);
+    const size_t rest = static_cast<size_t>(columns - i);
+    if (rest != 0) StoreTail(function(LoadTail(d, c + i, rest)), d, c + i, rest);
+  }
+}
+
+void ActivateRows(const Epilogue& e, float* c, int64_t row_stride, int64_t rows, int64_t columns) {
+  const F32 d;
+  const VF32 zero = hn::Zero(d), one = hn::Set(d, 1.0f), alpha = hn::Set(d, e.alpha),
+             beta = hn::Set(d, e.beta);
+#define LINNET_FOR(expression) \
+  return ForRows(c, row_stride, rows, columns, [&](VF32 x) HWY_ATTR { return (expression); })
+  switch (e.activation) {
+    case Activation::kNone:
+      return;
+    case Activation::kRelu:
+      LINNET_FOR(AtLeast(zero, x));
+    case Activation::kClip:
+      LINNET_FOR(AtMost(beta, AtLeast(alpha, x)));
+    case Activation::kLeakyRelu:
+      LINNET_FOR(hn::IfThenElse(hn::Lt(x, zero), hn::Mul(alpha, x), x));
+    case Activation::kHardSigmoid:
+      LINNET_FOR(AtMost(one, AtLeast(zero, hn::MulAdd(alpha, x, beta))));
+    case Activation::kHardSwish: {
+      const VF32 sixth = hn::Set(d, 1.0f / 6), half = hn::Set(d, 0.5f);
+      LINNET_FOR(hn::Mul(x, AtMost(one, AtLeast(zero, hn::MulAdd(x, sixth, half)))));
+    }
+    case Activation::kElu:
+      LINNET_FOR(hn::IfThenElse(hn::Lt(x, zero), hn::Mul(alpha, Expm1NonPos(d, hn::Min(x, zero))), x));
+    case Activation::kSelu:
+      LINNET_FOR(hn::Mul(
+          beta, hn::IfThenElse(hn::Lt(x, zero), hn::Mul(alpha, Expm1NonPos(d, hn::Min(x, zero))), x)));
+    case Activation::kSigmoid:
+      LINNET_FOR(Sigmoid(d, x));
+    case Activation::kTanh:
+      LINNET_FOR(Tanh(d, x));
+    case Activation::kSilu:
+      LINNET_FOR(Swish(d, x, alpha));
+    case Activation::kGelu:
+      LINNET_FOR(Gelu(d, x));
+    case Activation::kGeluTanh:
+      LINNET_FOR(GeluTanh(d, x));
+    case Activation::kSoftplus:
+      LINNET_FOR(Softplus(d, x));
+    case Activation::kMish:
+      LINNET_FOR(Mish(d, x));
+  }
+#undef LINNET_FOR
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();

@@ -1,0 +1,71 @@
+// Arrays that end at an unreadable page, so that a kernel that reads or writes one element too far dies.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <initializer_list>
+#include <vector>
+
+#include "base/cpu.h"
+
+namespace linnet {
+
+/// `count` elements whose last one is followed by a PROT_NONE page, and whose first is preceded by one or by
+/// slack.
+template <class T>
+class Guarded {
+ public:
+  explicit Guarded(int64_t count, T fill = T()) : count_(count) {
+    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    const size_t bytes = (static_cast<size_t>(count) * sizeof(T) + page - 1) / page * page;
+    mapped_ = bytes + 2 * page;
+    base_ = static_cast<char*>(mmap(nullptr, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    mprotect(base_ + page, bytes, PROT_READ | PROT_WRITE);
+    data_ = reinterpret_cast<T*>(base_ + page + bytes) - count;
+    for (int64_t i = 0; i < count; ++i) data_[i] = fill;
+  }
+  Guarded(const Guarded&) = delete;
+  Guarded& operator=(const Guarded&) = delete;
+  ~Guarded() { munmap(base_, mapped_); }
+
+  T* data() { return data_; }
+  int64_t size() const { return count_; }
+  T& operator[](int64_t i) { return data_[i]; }
+
+ private:
+  int64_t count_;
+  size_t mapped_ = 0;
+  char* base_ = nullptr;
+  T* data_ = nullptr;
+};
+
+/// Levels this machine can run whose float kernels differ.
+inline std::vector<CpuLevel> FloatLevels() {
+  std::vector<CpuLevel> levels;
+  for (CpuLevel level :
+       {CpuLevel::kSse4, CpuLevel::kAvx2, CpuLevel::kAvx512, CpuLevel::kNeon, CpuLevel::kWasm}) {
+    if (Supports(DetectedCpuLevel(), level)) levels.push_back(level);
+  }
+  return levels;
+}
+
+/// Reproducible numbers in [-1, 1).
+class Numbers {
+ public:
+  float Next() {
+    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<float>(static_cast<int32_t>(state_ >> 32)) / 2147483648.0f;
+  }
+  template <class Array>
+  void Fill(Array& array) {
+    for (int64_t i = 0; i < static_cast<int64_t>(array.size()); ++i) array[i] = Next();
+  }
+
+ private:
+  uint64_t state_ = 88172645463325252u;
+};
+
+}  // namespace linnet
