@@ -1,0 +1,73 @@
+// Float32 2-D convolution, channels last, as matrix products on packed panels without an im2col copy of the
+// image.
+//
+// Rows of A are output pixels, K runs over (kernel row, kernel column, channel). Three ways, chosen by shape:
+//
+//     pointwise  1x1, stride 1, no padding: the image is A, in place.
+//     rows       kernel rows of the image are copied, padded and made dense, into a ring that stays in cache;
+//     an output
+//                row is one product whose A has a segment per kernel row:
+//
+//                    ring row  | 0 0 | pixel 0 | pixel 1 | ...        output pixel x reads kernel_w * C
+//                    contiguous
+//                                ^---- x = 0 ----^                    floats from pixel x * stride_w on
+//
+//     gather     narrow images, big weights: some tens of output pixels are gathered as contiguous rows of K,
+//     so that
+//                every weight fetched serves all of them.
+//
+// 1-D convolution is the same with height 1. Depthwise convolution has its own kernels (depthwise.h).
+#pragma once
+
+#include <stdint.h>
+
+#include "kernels/gemm.h"
+
+namespace linnet {
+
+/// One convolution. Sizes, kernel, strides, dilations and groups are >= 1 and below 2^30; pads are below it
+/// and may be negative. Whatever lies outside of the input reads as zero, so out_h and out_w need not agree
+/// with the rest. groups divides in_c and out_c. Input element (n, h, w, c) is at input[n *
+/// input_batch_stride + h * input_row_stride + w * input_pixel_stride + c * input_channel_stride]: a channel
+/// slice has a bigger pixel stride, an NCHW image strides (C H W, W, 1, H W). Output pixel p = (n * out_h +
+/// h) * out_w + w is at output + p * output_pixel_stride, its channels contiguous. Only the elements
+/// themselves are read and written. Output must not overlap input or weights.
+struct ConvF32 {
+  const float* input = nullptr;
+  int64_t input_batch_stride = 0, input_row_stride = 0, input_pixel_stride = 0, input_channel_stride = 1;
+  int64_t batch = 1, in_h = 1, in_w = 1, in_c = 1;
+  int64_t out_h = 1, out_w = 1, out_c = 1;
+  int64_t groups = 1;
+  int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
+  int64_t pad_top = 0, pad_left = 0;
+  const float* packed = nullptr;  ///< made by PackConvF32
+  float* output = nullptr;
+  int64_t output_pixel_stride = 0;
+  /// bias has out_c floats; residual's rows are output pixels.
+  Epilogue epilogue;
+};
+
+/// Floats of the packed weights: `groups` packed matrices of (kernel_h kernel_w in_c / groups) x (out_c /
+/// groups).
+int64_t PackedConvSizeF32(int64_t out_c, int64_t in_c, int64_t groups, int64_t kernel_h, int64_t kernel_w);
+
+/// Packs weights of ONNX's order [out_c][in_c / groups][kernel_h][kernel_w].
+void PackConvF32(const float* weights, int64_t out_c, int64_t in_c, int64_t groups, int64_t kernel_h,
+                 int64_t kernel_w, float* out);
+
+/// Panels of all groups, group by group: the second dimension of work.
+int64_t ConvPanels(const ConvF32& conv);
+
+/// Bytes of scratch a call of RunConvF32 needs, 64-byte aligned; each thread its own. Reads only sizes and
+/// strides.
+int64_t ConvScratchBytes(const GemmF32Kernels& kernels, const ConvF32& conv);
+
+/// Computes output pixels [pixel0, pixel1) of [0, batch * out_h * out_w) in panels [panel0, panel1) of
+/// [0, ConvPanels). Any split gives the same bits.
+void RunConvF32(const GemmF32Kernels& kernels, const ConvF32& conv, int64_t pixel0, int64_t pixel1,
+                int64_t panel0, int64_t panel1, void* scratch);
+
+/// A good unit of parallel work: output pixels (`rows`) by panels.
+GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv);
+
+}  // namespace linnet

@@ -1,0 +1,126 @@
+// Float32 convolutions at every instruction set against direct sums in double precision.
+#include "kernels/conv.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "guarded.h"
+
+namespace linnet {
+namespace {
+
+struct Case {
+  int64_t batch, in_h, in_w, in_c, out_c, groups;
+  int64_t kernel_h, kernel_w, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
+  int64_t pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+  int64_t slice = 0;    // channels before and after, in input and output
+  bool planes = false;  // NCHW input
+  bool residual = false;
+};
+
+void Check(CpuLevel level, const Case& t) {
+  SCOPED_TRACE(testing::Message() << CpuLevelName(level) << " input " << t.batch << "x" << t.in_h << "x"
+                                  << t.in_w << "x" << t.in_c << " out_c " << t.out_c << " groups " << t.groups
+                                  << " kernel " << t.kernel_h << "x" << t.kernel_w << " stride " << t.stride_h
+                                  << "x" << t.stride_w << " slice " << t.slice << " planes " << t.planes);
+  const GemmF32Kernels& kernels = PickGemmF32(level);
+  ConvF32 c;
+  c.batch = t.batch, c.in_h = t.in_h, c.in_w = t.in_w, c.in_c = t.in_c, c.out_c = t.out_c,
+  c.groups = t.groups;
+  c.kernel_h = t.kernel_h, c.kernel_w = t.kernel_w, c.stride_h = t.stride_h, c.stride_w = t.stride_w;
+  c.dilation_h = t.dilation_h, c.dilation_w = t.dilation_w, c.pad_top = t.pad_top, c.pad_left = t.pad_left;
+  c.out_h = (t.in_h + t.pad_top + t.pad_bottom - (t.kernel_h - 1) * t.dilation_h - 1) / t.stride_h + 1;
+  c.out_w = (t.in_w + t.pad_left + t.pad_right - (t.kernel_w - 1) * t.dilation_w - 1) / t.stride_w + 1;
+  c.input_pixel_stride = t.in_c + t.slice;
+  c.input_row_stride = t.in_w * c.input_pixel_stride;
+  c.input_batch_stride = t.in_h * c.input_row_stride;
+  if (t.planes) {
+    c.input_pixel_stride = 1, c.input_row_stride = t.in_w, c.input_channel_stride = t.in_h * t.in_w;
+    c.input_batch_stride = t.in_c * c.input_channel_stride;
+  }
+  c.output_pixel_stride = t.out_c + t.slice;
+  const int64_t pixels = c.batch * c.out_h * c.out_w, group_in = t.in_c / t.groups,
+                group_out = t.out_c / t.groups;
+  Guarded<float> input(t.batch * t.in_h * t.in_w * (t.planes ? t.in_c : c.input_pixel_stride) -
+                       (t.planes ? 0 : t.slice));
+  Guarded<float> weights(t.out_c * group_in * t.kernel_h * t.kernel_w), bias(t.out_c),
+      residual(pixels * t.out_c);
+  Guarded<float> packed(PackedConvSizeF32(t.out_c, t.in_c, t.groups, t.kernel_h, t.kernel_w));
+  Guarded<float> output(pixels * c.output_pixel_stride - t.slice, 77.0f);
+  Numbers numbers;
+  numbers.Fill(input), numbers.Fill(weights), numbers.Fill(bias), numbers.Fill(residual);
+  PackConvF32(weights.data(), t.out_c, t.in_c, t.groups, t.kernel_h, t.kernel_w, packed.data());
+  c.input = input.data(), c.packed = packed.data(), c.output = output.data();
+  c.epilogue.bias = bias.data();
+  c.epilogue.activation = Activation::kRelu;
+  if (t.residual) c.epilogue.residual = residual.data(), c.epilogue.residual_row_stride = t.out_c;
+  Guarded<double> scratch((ConvScratchBytes(kernels, c) + 7) / 8, NAN);
+  // In uneven parts, as threads would.
+  for (int64_t p = 0; p < pixels; p += 7 + c.out_w) {
+    const int64_t q = std::min(pixels, p + 7 + c.out_w), half = ConvPanels(c) / 2;
+    RunConvF32(kernels, c, p, q, 0, half, scratch.data());
+    RunConvF32(kernels, c, p, q, half, ConvPanels(c), scratch.data());
+  }
+  for (int64_t p = 0; p < pixels; ++p) {
+    const int64_t n = p / c.out_w / c.out_h, h = p / c.out_w % c.out_h, w = p % c.out_w;
+    for (int64_t o = 0; o < t.out_c; ++o) {
+      double sum = bias[o], size = 1;
+      for (int64_t i = 0; i < t.kernel_h; ++i) {
+        for (int64_t j = 0; j < t.kernel_w; ++j) {
+          const int64_t y = h * t.stride_h + i * t.dilation_h - t.pad_top;
+          const int64_t x = w * t.stride_w + j * t.dilation_w - t.pad_left;
+          if (y < 0 || y >= t.in_h || x < 0 || x >= t.in_w) continue;
+          for (int64_t k = 0; k < group_in; ++k) {
+            const double a =
+                input[n * c.input_batch_stride + y * c.input_row_stride + x * c.input_pixel_stride +
+                      (o / group_out * group_in + k) * c.input_channel_stride];
+            const double b = weights[((o * group_in + k) * t.kernel_h + i) * t.kernel_w + j];
+            sum += a * b, size += std::fabs(a * b);
+          }
+        }
+      }
+      if (t.residual) sum += residual[p * t.out_c + o];
+      ASSERT_NEAR(output[p * c.output_pixel_stride + o], std::max(sum, 0.0), size * 1e-6)
+          << "pixel " << p << " " << o;
+    }
+    for (int64_t o = t.out_c; o < c.output_pixel_stride && p + 1 < pixels; ++o) {
+      ASSERT_EQ(output[p * c.output_pixel_stride + o], 77.0f) << "wrote beside its channels";
+    }
+  }
+}
+
+TEST(Conv, Pointwise) {
+  for (CpuLevel level : FloatLevels()) {
+    Check(level, {2, 3, 5, 7, 19, 1, 1, 1});
+    Check(level, {1, 4, 4, 6, 40, 2, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 3, false, true});
+    Check(level, {1, 9, 9, 8, 70, 1, 1, 1, 2, 2});
+    Check(level, {1, 5, 5, 3, 4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1});
+  }
+}
+
+TEST(Conv, Rows) {
+  for (CpuLevel level : FloatLevels()) {
+    Check(level, {2, 6, 33, 3, 8, 1, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1});
+    Check(level, {1, 11, 35, 4, 20, 1, 3, 3, 2, 2, 1, 1, 0, 0, 1, 1, 5, false, true});
+    Check(level, {2, 13, 31, 3, 32, 1, 7, 7, 2, 2, 1, 1, 3, 3, 3, 3, 0, true});
+    Check(level, {1, 9, 40, 6, 9, 3, 3, 2, 1, 1, 2, 3, 2, 1, 0, 4});
+    Check(level, {1, 1, 50, 5, 17, 1, 1, 5, 1, 3, 1, 1, 0, 4, 0, 2});
+    Check(level, {1, 4, 4, 2, 3, 1, 3, 3, 1, 1, 1, 1, 5, 5, 5, 5});
+    Check(level, {2, 20, 3, 2, 3, 1, 2, 1, 5, 1});
+  }
+}
+
+TEST(Conv, Gather) {
+  for (CpuLevel level : FloatLevels()) {
+    Check(level, {2, 7, 5, 16, 64, 1, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1});
+    Check(level, {1, 9, 9, 10, 80, 1, 3, 3, 2, 2, 1, 1, 0, 1, 1, 0, 4, false, true});
+    Check(level, {1, 7, 7, 8, 130, 2, 5, 3, 1, 1, 1, 2, 2, 2, 2, 2});
+    Check(level, {1, 7, 7, 3, 64, 1, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, true});
+    Check(level, {3, 10, 10, 200, 64, 1, 3, 3});
+  }
+}
+
+}  // namespace
+}  // namespace linnet
