@@ -25,17 +25,33 @@ class Guarded {
     base_ = static_cast<char*>(mmap(nullptr, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     mprotect(base_ + page, bytes, PROT_READ | PROT_WRITE);
     data_ = reinterpret_cast<T*>(base_ + page + bytes) - count;
+    for (char* slack = base_ + page; slack < reinterpret_cast<char*>(data_); ++slack) *slack = kSlack;
     for (int64_t i = 0; i < count; ++i) data_[i] = fill;
+  }
+  explicit Guarded(const std::vector<T>& values) : Guarded(static_cast<int64_t>(values.size())) {
+    for (int64_t i = 0; i < count_; ++i) data_[i] = values[static_cast<size_t>(i)];
   }
   Guarded(const Guarded&) = delete;
   Guarded& operator=(const Guarded&) = delete;
   ~Guarded() { munmap(base_, mapped_); }
 
   T* data() { return data_; }
+  const T* data() const { return data_; }
   int64_t size() const { return count_; }
   T& operator[](int64_t i) { return data_[i]; }
+  const T& operator[](int64_t i) const { return data_[i]; }
+
+  /// False once the slack before the first element has been written.
+  bool Intact() const {
+    const char* begin = base_ + static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    for (const char* p = begin; p < reinterpret_cast<const char*>(data_); ++p) {
+      if (*p != kSlack) return false;
+    }
+    return true;
+  }
 
  private:
+  static constexpr char kSlack = 0x5A;
   int64_t count_;
   size_t mapped_ = 0;
   char* base_ = nullptr;

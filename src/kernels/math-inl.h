@@ -1,7 +1,8 @@
 // Elementary functions on vectors of float: exp, log, tanh, erf, sigmoid and what activations need of them.
 //
-// Per-target header (see vec-inl.h). Every function is one algorithm on all targets; results differ between targets
-// only by fused or separate multiply-add. Largest errors over all inputs, in units of the last place of the result:
+// Per-target header (see vec-inl.h). Every function is one algorithm on all targets; results differ between
+// targets only by fused or separate multiply-add. Largest errors over all inputs, in units of the last place
+// of the result:
 //
 //     function        fused   separate   notes
 //     Exp             1.0     1.3        full range, denormal results included
@@ -15,8 +16,8 @@
 //     Softplus        1.9     1.9        results below 2^-126 are 0
 //     Gelu, GeluTanh, Swish, Mish: absolute error below 2.5e-7 max(1, |x|)
 //
-// NaN gives NaN and infinities give the limits, except that x * f(x) forms give NaN at -infinity, as their formulas do.
-// Polynomials are minimax fits over the reduced range.
+// NaN gives NaN and infinities give the limits, except that x * f(x) forms give NaN at -infinity, as their
+// formulas do. Polynomials are minimax fits over the reduced range.
 #if defined(LINNET_KERNELS_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LINNET_KERNELS_MATH_INL_H_
 #undef LINNET_KERNELS_MATH_INL_H_
@@ -41,8 +42,9 @@ HWY_INLINE hn::Vec<D> Polynomial(D d, hn::Vec<D> x, float c0, Floats... rest) {
   }
 }
 
-// exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln(2)/2. Adding 1.5 * 2^23 rounds x / ln 2 to an integer and
-// leaves n in the low bits of the sum. ln 2 is split so that n * kLn2High is exact for |n| < 2^15.
+// exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln(2)/2. Adding 1.5 * 2^23 rounds x / ln 2 to an
+// integer and leaves n in the low bits of the sum. ln 2 is split so that n * kLn2High is exact for |n| <
+// 2^15.
 inline constexpr float kLog2E = 1.44269504088896341f;
 inline constexpr float kLn2High = 0.693359375f;
 inline constexpr float kLn2Low = -2.12194440e-4f;
@@ -139,9 +141,9 @@ HWY_INLINE hn::Vec<D> Expm1NonPos(D d, hn::Vec<D> x) {
 template <class D>
 HWY_INLINE hn::Vec<D> LogOfParts(D d, hn::Vec<D> f, hn::Vec<D> e) {
   const auto f2 = hn::Mul(f, f);
-  const auto p = Polynomial(d, f, 0.3333331672536984f, -0.25000810403032586f, 0.20002286315903034f,
-                            -0.1662455413056571f, 0.14181191136531532f, -0.13128753292044834f,
-                            0.12881652059571916f, -0.0785962066648996f);
+  const auto p =
+      Polynomial(d, f, 0.3333331672536984f, -0.25000810403032586f, 0.20002286315903034f, -0.1662455413056571f,
+                 0.14181191136531532f, -0.13128753292044834f, 0.12881652059571916f, -0.0785962066648996f);
   auto y = hn::Mul(hn::Mul(p, f), f2);
   y = hn::MulAdd(e, hn::Set(d, kLn2Low), y);
   y = hn::NegMulAdd(hn::Set(d, 0.5f), f2, y);
@@ -154,7 +156,8 @@ HWY_INLINE hn::Vec<D> Log(D d, hn::Vec<D> x) {
   const hn::RebindToSigned<D> di;
   const auto denormal = hn::Lt(x, hn::Set(d, 1.17549435e-38f));
   const auto scaled = hn::IfThenElse(denormal, hn::Mul(x, hn::Set(d, 16777216.0f)), x);
-  // Subtracting the bits of sqrt(1/2) leaves in the exponent field e such that x / 2^e lies in [sqrt(1/2), sqrt(2)).
+  // Subtracting the bits of sqrt(1/2) leaves in the exponent field e such that x / 2^e lies in [sqrt(1/2),
+  // sqrt(2)).
   const auto root_half = hn::Set(di, 0x3F3504F3);
   const auto offset = hn::Sub(hn::BitCast(di, scaled), root_half);
   const auto mantissa = hn::Add(hn::And(offset, hn::Set(di, 0x007FFFFF)), root_half);

@@ -1,6 +1,8 @@
-// Small vector helpers every kernel needs: tails that never touch a byte outside the buffer, NaN-aware min and max.
+// Small vector helpers every kernel needs: tails that never touch a byte outside the buffer, NaN-aware min
+// and max.
 //
-// Per-target header: include after hwy/highway.h, inside a source compiled by foreach_target (kernels/dispatch.h).
+// Per-target header: include after hwy/highway.h, inside a source compiled by foreach_target
+// (kernels/dispatch.h).
 #if defined(LINNET_KERNELS_VEC_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LINNET_KERNELS_VEC_INL_H_
 #undef LINNET_KERNELS_VEC_INL_H_
@@ -22,7 +24,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 using F32 = hn::ScalableTag<float>;
 using VF32 = hn::Vec<F32>;
 
-/// The first n < Lanes(d) elements at p, the other lanes 0. Reads nothing else. float, int32 and other 4-byte types.
+/// The first n < Lanes(d) elements at p, the other lanes 0. Reads nothing else. float, int32 and other 4-byte
+/// types.
 template <class D, class T = hn::TFromD<D>>
 HWY_INLINE hn::Vec<D> LoadTail(D d, const T* p, size_t n) {
   static_assert(sizeof(T) == 4);
