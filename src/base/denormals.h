@@ -1,0 +1,58 @@
+// The floating-point mode kernels run in: denormals flushed, round to nearest, no traps; the caller's mode comes back.
+#pragma once
+
+#include <stdint.h>
+
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
+namespace linnet {
+
+/// The control register that governs rounding, traps and denormals (MXCSR, FPCR); 0 where there is none.
+inline uint64_t ReadFloatMode() {
+#if defined(__SSE__)
+  return _mm_getcsr();
+#elif defined(__aarch64__)
+  uint64_t mode;
+  asm volatile("mrs %0, fpcr" : "=r"(mode));
+  return mode;
+#else
+  return 0;
+#endif
+}
+
+inline void WriteFloatMode(uint64_t mode) {
+#if defined(__SSE__)
+  _mm_setcsr(static_cast<uint32_t>(mode));
+#elif defined(__aarch64__)
+  asm volatile("msr fpcr, %0" : : "r"(mode) : "memory");
+#else
+  (void)mode;
+#endif
+}
+
+/// Round to nearest, all exceptions masked, denormal inputs and results of float and double read as zero. float16
+/// denormals are kept: half-precision weights use them.
+inline constexpr uint64_t kKernelFloatMode =
+#if defined(__SSE__)
+    0x1F80 /* traps masked */ | 0x8000 /* FTZ */ | 0x0040 /* DAZ */;
+#elif defined(__aarch64__)
+    uint64_t{1} << 24 /* FZ */;
+#else
+    0;
+#endif
+
+/// Sets kKernelFloatMode for its lifetime and then restores the thread's mode, sticky flags included.
+class FlushDenormals {
+ public:
+  FlushDenormals() : saved_(ReadFloatMode()) { WriteFloatMode(kKernelFloatMode); }
+  ~FlushDenormals() { WriteFloatMode(saved_); }
+  FlushDenormals(const FlushDenormals&) = delete;
+  FlushDenormals& operator=(const FlushDenormals&) = delete;
+
+ private:
+  uint64_t saved_;
+};
+
+}  // namespace linnet
