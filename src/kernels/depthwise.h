@@ -1,0 +1,45 @@
+// Float32 depthwise 2-D convolution, channels last: every channel has its own kernel.
+//
+// Weights are packed as [kernel_h * kernel_w][channels padded with zeros to 16], so that one load serves 16
+// channels. One output channel per input channel; with more, it is a grouped convolution (conv.h).
+#pragma once
+
+#include <stdint.h>
+
+#include "base/cpu.h"
+#include "kernels/epilogue.h"
+
+namespace linnet {
+
+/// One depthwise convolution. Sizes, kernel, strides and dilations are >= 1 and below 2^30; pads are below it
+/// and may be negative. Whatever lies outside of the input reads as zero. Input pixel (n, h, w) is at input +
+/// n * input_batch_stride + h * input_row_stride + w * input_pixel_stride, output pixel p = (n * out_h + h) *
+/// out_w + w at output + p * output_pixel_stride; the channels of both are contiguous. Only the elements
+/// themselves are read and written. Output must not overlap input.
+struct DepthwiseF32 {
+  const float* input = nullptr;
+  int64_t input_batch_stride = 0, input_row_stride = 0, input_pixel_stride = 0;
+  int64_t batch = 1, in_h = 1, in_w = 1, out_h = 1, out_w = 1, channels = 1;
+  int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
+  int64_t pad_top = 0, pad_left = 0;
+  const float* packed = nullptr;  ///< made by PackDepthwiseF32
+  float* output = nullptr;
+  int64_t output_pixel_stride = 0;
+  /// bias has `channels` floats; residual's rows are output pixels.
+  Epilogue epilogue;
+};
+
+/// Floats of the packed weights.
+int64_t PackedDepthwiseSizeF32(int64_t channels, int64_t kernel_h, int64_t kernel_w);
+
+/// Packs weights of ONNX's order [channels][1][kernel_h][kernel_w].
+void PackDepthwiseF32(const float* weights, int64_t channels, int64_t kernel_h, int64_t kernel_w, float* out);
+
+/// Computes output rows [row0, row1) of [0, batch * out_h) in channels [channel0, channel1); channel0 is a
+/// multiple of
+/// 16. Needs no scratch. Any split gives the same bits.
+using DepthwiseF32Fn = void(const DepthwiseF32& conv, int64_t row0, int64_t row1, int64_t channel0,
+                            int64_t channel1);
+DepthwiseF32Fn* PickDepthwiseF32(CpuLevel level);
+
+}  // namespace linnet
