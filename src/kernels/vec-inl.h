@@ -88,6 +88,43 @@ HWY_INLINE V MaxNaN(V a, V b) {
 #endif
 }
 
+/// All lanes of v joined by op(a, b), pairs of halves first: a fixed order for a given vector length.
+template <class D, class Op>
+HWY_INLINE float FoldLanes(D d, hn::Vec<D> v, const Op& op) {
+  if constexpr (hn::MaxLanes(D()) > 4) {
+    const hn::Half<D> half;
+    return FoldLanes(half, op(hn::LowerHalf(half, v), hn::UpperHalf(half, v)), op);
+  } else {
+    v = op(v, hn::Shuffle1032(v));
+    return hn::GetLane(op(v, hn::Shuffle2301(v)));
+  }
+}
+
+struct AddOp {
+  template <class V>
+  HWY_INLINE V operator()(V a, V b) const {
+    return hn::Add(a, b);
+  }
+};
+struct MulOp {
+  template <class V>
+  HWY_INLINE V operator()(V a, V b) const {
+    return hn::Mul(a, b);
+  }
+};
+struct MinOp {
+  template <class V>
+  HWY_INLINE V operator()(V a, V b) const {
+    return MinNaN(a, b);
+  }
+};
+struct MaxOp {
+  template <class V>
+  HWY_INLINE V operator()(V a, V b) const {
+    return MaxNaN(a, b);
+  }
+};
+
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet
 HWY_AFTER_NAMESPACE();
