@@ -123,7 +123,7 @@ TEST_P(Reduce, SpecialValuesAtEveryPosition) {
 
 TEST_P(Reduce, LongSumsStayAccurate) {
   if (reduction() == Reduction::kProd) return;
-  const int64_t n = 1 << 20;
+  const int64_t n = 1 << 18;
   std::vector<float> x(n);
   FillUniform(x.data(), n, 0, 1);
   const std::vector<double> values(x.begin(), x.end());

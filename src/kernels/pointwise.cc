@@ -34,19 +34,11 @@ struct Operand {
   HWY_INLINE VF32 Next(F32 d, size_t left) {
     const float* p = at;
     at += step;
-    return HWY_LIKELY(left >= hn::Lanes(d)) ? hn::LoadU(d, p) : LoadTail(d, p, left);
+    return LoadSome(d, p, left);
   }
   const float* at;
   size_t step;
 };
-
-HWY_INLINE void StoreSome(VF32 v, F32 d, float* out, size_t left) {
-  if (HWY_LIKELY(left >= hn::Lanes(d))) {
-    hn::StoreU(v, d, out);
-  } else {
-    StoreTail(v, d, out, left);
-  }
-}
 
 template <class Function>
 void Loop1(float* out, const float* x, const float*, const float*, int64_t n, uint32_t scalars, float alpha,

@@ -52,6 +52,20 @@ HWY_INLINE void StoreTail(hn::Vec<D> v, D d, T* p, size_t n) {
 #endif
 }
 
+/// The first min(left, Lanes(d)) elements at p, for loops that end in a tail; StoreSome likewise.
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> LoadSome(D d, const T* p, size_t left) {
+  return HWY_LIKELY(left >= hn::Lanes(d)) ? hn::LoadU(d, p) : LoadTail(d, p, left);
+}
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE void StoreSome(hn::Vec<D> v, D d, T* p, size_t left) {
+  if (HWY_LIKELY(left >= hn::Lanes(d))) {
+    hn::StoreU(v, d, p);
+  } else {
+    StoreTail(v, d, p, left);
+  }
+}
+
 /// As Min(bound, x) and Max(bound, x), and NaN where x is NaN: for clamping to a bound that is not NaN.
 template <class V>
 HWY_INLINE V AtMost(V bound, V x) {

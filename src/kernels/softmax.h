@@ -1,0 +1,40 @@
+// Softmax and LogSoftmax of float along rows or columns.
+#pragma once
+
+#include <stdint.h>
+
+#include "base/cpu.h"
+
+namespace linnet {
+
+/// Softmax of each of `rows` rows of n floats, z = scale x + mask:
+///
+///     out[i] = exp(z[i] - max z) / sum exp(z - max z)      logarithm: z[i] - max z - log(sum exp(z - max z))
+///
+/// Row r is at x + r * x_stride, its additive mask at mask + r * mask_stride (mask_stride 0: one mask for
+/// all), the result at out + r * out_stride. mask may be null. out may be x with the same stride; otherwise
+/// it overlaps nothing. scale is finite. An element of -infinity gives 0; a row of nothing but -infinity, or
+/// with NaN or +infinity, is NaN, as the formula says. Exponentials below 2^-126 count as 0. Touches no byte
+/// outside the rows.
+struct SoftmaxRowsArgs {
+  const float* x = nullptr;
+  int64_t x_stride = 0;
+  const float* mask = nullptr;
+  int64_t mask_stride = 0;
+  float* out = nullptr;
+  int64_t out_stride = 0;
+  int64_t rows = 0;
+  int64_t n = 0;
+  float scale = 1;
+};
+using SoftmaxRowsFn = void(const SoftmaxRowsArgs& args);
+
+/// Softmax of each of `columns` columns: element i of column c is at x[c + i * stride], its result at out[c +
+/// i * stride], 0 <= i < n. out may be x. A column's result does not depend on which others are computed by
+/// the same call.
+using SoftmaxColumnsFn = void(const float* x, int64_t stride, int64_t n, int64_t columns, float* out);
+
+SoftmaxRowsFn* PickSoftmaxRows(bool logarithm, CpuLevel level);
+SoftmaxColumnsFn* PickSoftmaxColumns(bool logarithm, CpuLevel level);
+
+}  // namespace linnet
