@@ -41,7 +41,8 @@ struct Shape {
       const bool fits = 4.0 * static_cast<double>(ring_rows) * static_cast<double>(ring_pixels) *
                             static_cast<double>(group_in) <=
                         kRingBytes;  // may exceed int64
-      way = !fits || ((narrow || big) && group_out >= 64) ? Way::kGather : Way::kRows;
+      way = !fits || ((narrow || big) && group_out >= 64 && c.output_row_stride == 0) ? Way::kGather
+                                                                                      : Way::kRows;
     }
   }
   int64_t group_in, group_out, k, group_panels, ring_rows, ring_pixels, gather_stride, gather_rows;
@@ -109,9 +110,20 @@ class Group {
   }
 
  private:
+  // Products of `count` rows of A, which begin the product's A, into consecutive output pixels.
   void Multiply(int64_t pixel, int64_t count) {
+    if (c_.output_row_stride == 0) return MultiplyTo(output_ + pixel * c_.output_pixel_stride, pixel, count);
+    for (const int64_t end = pixel + count; pixel < end;) {
+      const int64_t row = pixel / c_.out_w, x = pixel % c_.out_w, now = std::min(c_.out_w - x, end - pixel);
+      MultiplyTo(output_ + row * c_.output_row_stride + x * c_.output_pixel_stride, pixel, now);
+      product_.a += now * product_.a_row_stride;  // segments never reach beyond an output row
+      pixel += now;
+    }
+  }
+
+  void MultiplyTo(float* to, int64_t pixel, int64_t count) {
     product_.m = count;
-    product_.c = output_ + pixel * c_.output_pixel_stride;
+    product_.c = to;
     if (residual_) product_.epilogue.residual = residual_ + pixel * c_.epilogue.residual_row_stride;
     kernels_.run(product_, 0, count, panel0_, panel1_);
   }
@@ -164,11 +176,11 @@ class Group {
 
   void RunGather(int64_t pixel0, int64_t pixel1) {
     float* rows = static_cast<float*>(scratch_);
-    product_.a = rows;
     product_.a_row_stride = s_.gather_stride;
     for (int64_t begin = pixel0; begin < pixel1; begin += s_.gather_rows) {
       const int64_t count = std::min(s_.gather_rows, pixel1 - begin);
       for (int64_t i = 0; i < count; ++i) GatherPixel(begin + i, rows + i * s_.gather_stride);
+      product_.a = rows;
       Multiply(begin, count);
     }
   }

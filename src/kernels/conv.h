@@ -42,7 +42,7 @@ struct ConvF32 {
   int64_t pad_top = 0, pad_left = 0;
   const float* packed = nullptr;  ///< made by PackConvF32
   float* output = nullptr;
-  int64_t output_pixel_stride = 0;
+  int64_t output_pixel_stride = 0, output_row_stride = 0;
   /// bias has out_c floats; residual's rows are output pixels.
   Epilogue epilogue;
 };
