@@ -116,7 +116,8 @@ class Group {
     for (const int64_t end = pixel + count; pixel < end;) {
       const int64_t row = pixel / c_.out_w, x = pixel % c_.out_w, now = std::min(c_.out_w - x, end - pixel);
       MultiplyTo(output_ + row * c_.output_row_stride + x * c_.output_pixel_stride, pixel, now);
-      product_.a += now * product_.a_row_stride;  // segments never reach beyond an output row
+      // Segments never reach beyond an output row.
+      if (product_.segment_count == 0) product_.a += now * product_.a_row_stride;
       pixel += now;
     }
   }
