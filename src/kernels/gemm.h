@@ -84,11 +84,12 @@ struct GemmF32Kernels {
   /// Computes rows [m0, m1) of the columns of panels [panel0, panel1).
   void (*run)(const GemmF32& gemm, int64_t m0, int64_t m1, int64_t panel0, int64_t panel1);
   /// C = A B with B row-major and not packed, B[i, j] at b[i * b_row_stride + j] (b_panel_stride is ignored),
-  /// read exactly. `scratch`: 16 k floats, used when n is not a multiple of 16. Computes rows [m0, m1). For
-  /// small m (up to about 3 tiles) or B that is used once; otherwise pack B and use `run`.
+  /// read exactly. `scratch`: 16 k floats, used when n is not a multiple of 16. Computes rows [m0, m1). As
+  /// fast as `run` where B stays in the second-level cache (up to about 256 KiB) or m is a tile or two;
+  /// otherwise pack B and use `run`.
   void (*run_row_major)(const GemmF32& gemm, int64_t m0, int64_t m1, float* scratch);
   /// C = A B^T with B[n][k] row-major (element (i, j) of B^T at b[j * b_row_stride + i]), as dot products,
-  /// for m up to about 8; otherwise pack. One segment only. Computes columns [n0, n1) of all rows. Sums in
+  /// for m up to about 4; otherwise pack. One segment only. Computes columns [n0, n1) of all rows. Sums in
   /// another order than `run`.
   void (*run_transposed)(const GemmF32& gemm, int64_t n0, int64_t n1);
 };

@@ -46,21 +46,26 @@ void PackPanelsF32(const float* b, int64_t k, int64_t n, int64_t row_stride, int
                    int64_t panel0, int64_t panel1, float* out) {
   const D4 d;
   const V4 scale = hn::Set(d, alpha);
-  for (int64_t p = panel0; p < panel1; ++p) {
-    const float* from = b + p * kPanelColumns * col_stride;
-    float* to = out + p * kPanelColumns * k;
-    const int64_t columns = std::min(kPanelColumns, n - p * kPanelColumns);
-    if (columns == kPanelColumns && row_stride == 1) {
-      PackColumns(from, k, col_stride, alpha, to);
-      continue;
-    }
-    for (int64_t i = 0; i < k; ++i, from += row_stride, to += kPanelColumns) {
-      if (columns == kPanelColumns && col_stride == 1) {
-        for (int j = 0; j < 16; j += 4) hn::StoreU(hn::Mul(scale, hn::LoadU(d, from + j)), d, to + j);
+  // Some rows of all panels at a time, so that a cache line or page that two panels share is fetched once.
+  constexpr int64_t kRows = 64;
+  for (int64_t i0 = 0; i0 < k; i0 += kRows) {
+    const int64_t rows = std::min(kRows, k - i0);
+    for (int64_t p = panel0; p < panel1; ++p) {
+      const float* from = b + i0 * row_stride + p * kPanelColumns * col_stride;
+      float* to = out + (p * k + i0) * kPanelColumns;
+      const int64_t columns = std::min(kPanelColumns, n - p * kPanelColumns);
+      if (columns == kPanelColumns && row_stride == 1) {
+        PackColumns(from, rows, col_stride, alpha, to);
         continue;
       }
-      for (int64_t j = 0; j < columns; ++j) to[j] = alpha * from[j * col_stride];
-      for (int64_t j = columns; j < kPanelColumns; ++j) to[j] = 0;
+      for (int64_t i = 0; i < rows; ++i, from += row_stride, to += kPanelColumns) {
+        if (columns == kPanelColumns && col_stride == 1) {
+          for (int j = 0; j < 16; j += 4) hn::StoreU(hn::Mul(scale, hn::LoadU(d, from + j)), d, to + j);
+          continue;
+        }
+        for (int64_t j = 0; j < columns; ++j) to[j] = alpha * from[j * col_stride];
+        for (int64_t j = columns; j < kPanelColumns; ++j) to[j] = 0;
+      }
     }
   }
 }
