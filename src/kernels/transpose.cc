@@ -1,0 +1,220 @@
+// Matrix transposition by interleaving registers.
+//
+// With S elements to a 128-bit block, S vectors are loaded so that block k of vector i holds S elements of
+// source row i + S k. Interleaving vector i with vector i + S/2, log2 S times, transposes all blocks at once,
+// and then vector j is destination row j. For 4-byte elements and 256-bit vectors (letters are source rows,
+// digits columns):
+//
+//     v0 = a0 a1 a2 a3 | e0 e1 e2 e3          a0 b0 c0 d0 | e0 f0 g0 h0
+//     v1 = b0 b1 b2 b3 | f0 f1 f2 f3   ──▶    a1 b1 c1 d1 | e1 f1 g1 h1
+//     v2 = c0 c1 c2 c3 | g0 g1 g2 g3          a2 b2 c2 d2 | e2 f2 g2 h2
+//     v3 = d0 d1 d2 d3 | h0 h1 h2 h3          a3 b3 c3 d3 | e3 f3 g3 h3
+#include "kernels/transpose.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "kernels/dispatch.h"
+#include "kernels/unroll.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/transpose.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+
+template <class D>
+inline constexpr size_t kBlockLanes = 16 / sizeof(hn::TFromD<D>);
+
+// Blocks from p, p + S src_stride, ...
+template <class D>
+HWY_INLINE hn::Vec<D> LoadBlocks(D d, const char* p, int64_t src_stride) {
+  if constexpr (hn::MaxLanes(D()) <= kBlockLanes<D>) {
+    return hn::LoadU(d, reinterpret_cast<const hn::TFromD<D>*>(p));
+  } else {
+    const hn::Half<D> half;
+    const int64_t rows = hn::MaxLanes(D()) / 2;
+    return hn::Combine(d, LoadBlocks(half, p + rows * src_stride, src_stride),
+                       LoadBlocks(half, p, src_stride));
+  }
+}
+
+// S rows and Lanes(d) columns of dst.
+template <class D>
+HWY_INLINE void TransposeTile(D d, const char* src, int64_t src_stride, char* dst, int64_t dst_stride) {
+  using T = hn::TFromD<D>;
+  constexpr size_t kS = kBlockLanes<D>;
+  hn::Vec<D> v[kS], w[kS];
+  LINNET_UNROLL
+  for (size_t i = 0; i < kS; ++i)
+    v[i] = LoadBlocks(d, src + static_cast<int64_t>(i) * src_stride, src_stride);
+  LINNET_UNROLL
+  for (size_t step = 1; step < kS; step *= 2) {
+    LINNET_UNROLL
+    for (size_t i = 0; i < kS / 2; ++i) {
+      w[2 * i] = hn::InterleaveLower(d, v[i], v[i + kS / 2]);
+      w[2 * i + 1] = hn::InterleaveUpper(d, v[i], v[i + kS / 2]);
+    }
+    LINNET_UNROLL
+    for (size_t i = 0; i < kS; ++i) v[i] = w[i];
+  }
+  LINNET_UNROLL
+  for (size_t i = 0; i < kS; ++i)
+    hn::StoreU(v[i], d, reinterpret_cast<T*>(dst + static_cast<int64_t>(i) * dst_stride));
+}
+
+template <class T>
+void TransposeScalar(const char* src, int64_t src_stride, char* dst, int64_t dst_stride, int64_t rows,
+                     int64_t cols) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c)
+      memcpy(dst + r * dst_stride + c * sizeof(T), src + c * src_stride + r * sizeof(T), sizeof(T));
+  }
+}
+
+// Two to four columns that follow one another in dst, or rows in src: interleaving stores and loads. Returns
+// how many of the long side are done.
+template <size_t kFew, class D>
+int64_t InterleaveColumns(D d, const char* src, int64_t src_stride, char* dst, int64_t rows) {
+  using T = hn::TFromD<D>;
+  const int64_t lanes = hn::Lanes(d);
+  T* out = reinterpret_cast<T*>(dst);
+  int64_t r = 0;
+  auto row = [&](int64_t c)
+                 HWY_ATTR { return hn::LoadU(d, reinterpret_cast<const T*>(src + c * src_stride) + r); };
+  for (; r + lanes <= rows; r += lanes, out += kFew * lanes) {
+    if constexpr (kFew == 2) hn::StoreInterleaved2(row(0), row(1), d, out);
+    if constexpr (kFew == 3) hn::StoreInterleaved3(row(0), row(1), row(2), d, out);
+    if constexpr (kFew == 4) hn::StoreInterleaved4(row(0), row(1), row(2), row(3), d, out);
+  }
+  return r;
+}
+template <size_t kFew, class D>
+int64_t DeinterleaveRows(D d, const char* src, char* dst, int64_t dst_stride, int64_t cols) {
+  using T = hn::TFromD<D>;
+  const int64_t lanes = hn::Lanes(d);
+  const T* in = reinterpret_cast<const T*>(src);
+  int64_t c = 0;
+  for (; c + lanes <= cols; c += lanes, in += kFew * lanes) {
+    hn::Vec<D> v[4];
+    if constexpr (kFew == 2) hn::LoadInterleaved2(d, in, v[0], v[1]);
+    if constexpr (kFew == 3) hn::LoadInterleaved3(d, in, v[0], v[1], v[2]);
+    if constexpr (kFew == 4) hn::LoadInterleaved4(d, in, v[0], v[1], v[2], v[3]);
+    LINNET_UNROLL
+    for (size_t r = 0; r < kFew; ++r) {
+      hn::StoreU(v[r], d, reinterpret_cast<T*>(dst + static_cast<int64_t>(r) * dst_stride) + c);
+    }
+  }
+  return c;
+}
+
+template <size_t kFew, class D>
+void TransposeFew(D d, const char* src, int64_t src_stride, char* dst, int64_t dst_stride, int64_t rows,
+                  int64_t cols) {
+  using T = hn::TFromD<D>;
+  constexpr int64_t kSize = sizeof(T), kBytes = kFew * kSize;
+  if (cols == kFew && dst_stride == kBytes) {
+    const int64_t done = InterleaveColumns<kFew>(d, src, src_stride, dst, rows);
+    src += done * kSize, dst += done * kBytes, rows -= done;
+  } else if (rows == kFew && src_stride == kBytes) {
+    const int64_t done = DeinterleaveRows<kFew>(d, src, dst, dst_stride, cols);
+    src += done * kBytes, dst += done * kSize, cols -= done;
+  }
+  TransposeScalar<T>(src, src_stride, dst, dst_stride, rows, cols);
+}
+
+HWY_INLINE int64_t LowestBit(int64_t x) {
+  return x & -x;
+}
+
+// Whole tiles, then tiles moved back to end at the last row and column, which write some elements twice.
+// Fewer columns than a vector has lanes are left to shorter vectors.
+template <class D>
+void TransposeWith(D d, const char* src, int64_t src_stride, char* dst, int64_t dst_stride, int64_t rows,
+                   int64_t cols) {
+  using T = hn::TFromD<D>;
+  constexpr int64_t kRows = kBlockLanes<D>, kCols = hn::MaxLanes(D());
+  const int64_t few = rows < cols ? rows : cols;
+  if (few < kRows) {
+    if constexpr (kRows > 2) {
+      if (few == 2) return TransposeFew<2>(d, src, src_stride, dst, dst_stride, rows, cols);
+      if (few == 3) return TransposeFew<3>(d, src, src_stride, dst, dst_stride, rows, cols);
+    }
+    if constexpr (kRows > 4) {
+      if (few == 4) return TransposeFew<4>(d, src, src_stride, dst, dst_stride, rows, cols);
+    }
+    return TransposeScalar<T>(src, src_stride, dst, dst_stride, rows, cols);
+  }
+  if constexpr (kCols > kRows) {
+    if (cols < kCols) return TransposeWith(hn::Half<D>(), src, src_stride, dst, dst_stride, rows, cols);
+  }
+  // Reads run along the cache lines of src, unless the rows of dst, being the more aligned, would evict one
+  // another.
+  const int64_t row_tiles = DivUp(rows, kRows), col_tiles = DivUp(cols, kCols);
+  const bool along_dst = dst_stride % 1024 == 0 && LowestBit(dst_stride) > LowestBit(src_stride);
+  const int64_t outer = along_dst ? row_tiles : col_tiles, inner = along_dst ? col_tiles : row_tiles;
+  for (int64_t i = 0; i < outer; ++i) {
+    for (int64_t j = 0; j < inner; ++j) {
+      int64_t r = (along_dst ? i : j) * kRows, c = (along_dst ? j : i) * kCols;
+      if (r > rows - kRows) r = rows - kRows;
+      if (c > cols - kCols) c = cols - kCols;
+      TransposeTile(d, src + c * src_stride + r * sizeof(T), src_stride, dst + r * dst_stride + c * sizeof(T),
+                    dst_stride);
+    }
+  }
+}
+
+template <class T>
+void Transpose(const void* src, int64_t src_stride, void* dst, int64_t dst_stride, int64_t rows,
+               int64_t cols) {
+  TransposeWith(hn::ScalableTag<T>(), static_cast<const char*>(src), src_stride, static_cast<char*>(dst),
+                dst_stride, rows, cols);
+}
+
+struct Bytes16 {
+  char bytes[16];
+};
+void Transpose16(const void* src, int64_t src_stride, void* dst, int64_t dst_stride, int64_t rows,
+                 int64_t cols) {
+  TransposeScalar<Bytes16>(static_cast<const char*>(src), src_stride, static_cast<char*>(dst), dst_stride,
+                           rows, cols);
+}
+
+}  // namespace
+
+TransposeFn* TransposeOf(int64_t element_bytes) {
+  switch (element_bytes) {
+    case 1:
+      return Transpose<uint8_t>;
+    case 2:
+      return Transpose<uint16_t>;
+    case 4:
+      return Transpose<uint32_t>;
+    case 8:
+      return Transpose<uint64_t>;
+    case 16:
+      return Transpose16;
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace linnet {
+
+TransposeFn* PickTranspose(int64_t element_bytes, CpuLevel level) {
+  return LINNET_PICK(level, TransposeOf)(element_bytes);
+}
+
+}  // namespace linnet
+#endif  // HWY_ONCE
