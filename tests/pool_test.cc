@@ -1,0 +1,98 @@
+// Pooling against the definition, over random geometries, channel remainders and special values.
+#include "kernels/pool.h"
+
+#include <gtest/gtest.h>
+#include <math.h>
+#include <string.h>
+
+#include <random>
+
+#include "guarded.h"
+#include "ulp.h"
+
+namespace linnet {
+namespace {
+
+double Reference(PoolKind kind, const PoolArgs& a, int64_t image, const int64_t (&pixel)[3],
+                 int64_t channel) {
+  double most = -INFINITY, sum = 0, power = 0;
+  bool nan = false;
+  int64_t inside = 0, padded = 0;
+  for (int64_t z = 0; z < a.kernel[0]; ++z) {
+    for (int64_t y = 0; y < a.kernel[1]; ++y) {
+      for (int64_t x = 0; x < a.kernel[2]; ++x) {
+        const int64_t tap[3] = {z, y, x};
+        int64_t at[3];
+        bool in_image = true, in_padded = true;
+        for (int i = 0; i < 3; ++i) {
+          at[i] = pixel[i] * a.stride[i] - a.pad_begin[i] + tap[i] * a.dilation[i];
+          in_image &= at[i] >= 0 && at[i] < a.in[i];
+          in_padded &= at[i] < a.in[i] + a.pad_end[i];
+        }
+        padded += in_padded;
+        if (!in_image) continue;
+        ++inside;
+        const double v =
+            a.x[(((image * a.in[0] + at[0]) * a.in[1] + at[1]) * a.in[2] + at[2]) * a.channels + channel];
+        nan |= isnan(v);
+        most = fmax(most, v), sum += v, power += pow(fabs(v), static_cast<double>(a.p));
+      }
+    }
+  }
+  if (nan) return NAN;
+  if (kind == PoolKind::kMax) return most;
+  if (kind == PoolKind::kLp) return pow(power, 1.0 / static_cast<double>(a.p));
+  const int64_t divisor = a.count_include_pad ? padded : inside;
+  return divisor == 0 ? 0 : sum / static_cast<double>(divisor);
+}
+
+TEST(Pool, RandomGeometries) {
+  std::mt19937 random(11);
+  auto pick = [&](int64_t least, int64_t most) {
+    return least + static_cast<int64_t>(random() % static_cast<uint64_t>(most - least + 1));
+  };
+  for (int round = 0; round < 150; ++round) {
+    PoolArgs args;
+    const int64_t batch = pick(1, 2);
+    args.channels = round < 70 ? round + 1 : pick(1, 140);
+    args.p = pick(1, 3);
+    args.count_include_pad = random() % 2;
+    int64_t in_size = batch * args.channels, out_rows = batch;
+    for (int i = pick(0, 3) ? 1 : 0; i < 3; ++i) {
+      args.kernel[i] = pick(1, 4), args.stride[i] = pick(1, 3), args.dilation[i] = pick(1, 2);
+      args.pad_begin[i] = pick(0, 2), args.pad_end[i] = pick(0, 2);
+      args.in[i] = pick(1, 9);
+      const int64_t room =
+          args.in[i] + args.pad_begin[i] + args.pad_end[i] - (args.kernel[i] - 1) * args.dilation[i] - 1;
+      // As with ceil_mode, the last window may reach beyond the padding.
+      args.out_dims[i] = room < 0 ? 1 : (room + (random() % 2 ? args.stride[i] - 1 : 0)) / args.stride[i] + 1;
+    }
+    for (int64_t dim : args.in) in_size *= dim;
+    out_rows *= args.out_dims[0] * args.out_dims[1];
+    Guarded<float> x(in_size), out(out_rows * args.out_dims[2] * args.channels);
+    FillUniform(x.data(), x.size(), -2, 2, round + 1);
+    if (round % 5 == 0) x[pick(0, in_size - 1)] = NAN;
+    args.x = x.data(), args.out = out.data();
+    for (PoolKind kind : {PoolKind::kMax, PoolKind::kAverage, PoolKind::kLp}) {
+      for (CpuLevel level : FloatLevels()) {
+        const int64_t cut = out_rows / 2;
+        PickPool(kind, level)(args, cut, out_rows);
+        PickPool(kind, level)(args, 0, cut);
+        for (int64_t at = 0; at < out.size(); ++at) {
+          int64_t rest = at / args.channels, pixel[3];
+          for (int i = 2; i >= 0; --i) pixel[i] = rest % args.out_dims[i], rest /= args.out_dims[i];
+          const double expected = Reference(kind, args, rest, pixel, at % args.channels);
+          if (isfinite(expected)) {
+            ASSERT_NEAR(out[at], expected, 1e-6 * fmax(4, fabs(expected))) << "round " << round << " kind " << static_cast<int>(kind);
+          } else {
+            ASSERT_EQ(UlpDistance(out[at], expected), 0) << "round " << round;
+          }
+        }
+        ASSERT_TRUE(out.Intact());
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace linnet
