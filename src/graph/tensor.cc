@@ -1,6 +1,8 @@
 // Allocation of tensors.
 #include "graph/tensor.h"
 
+#include <string.h>
+
 #include <new>
 
 namespace linnet {
@@ -40,6 +42,17 @@ Tensor Tensor::View(DType dtype, const Shape& shape, const void* data, std::shar
   tensor.data_ = data;
   tensor.owner_ = std::move(owner);
   return tensor;
+}
+
+void CopyElements(const Type& type, const void* from, void* to) {
+  int64_t elements = type.shape.elements();
+  if (type.dtype == DType::kString) {
+    for (int64_t i = 0; i < elements; ++i) {
+      static_cast<std::string*>(to)[i] = static_cast<const std::string*>(from)[i];
+    }
+  } else if (elements > 0) {
+    memcpy(to, from, static_cast<size_t>(ByteSize(type.dtype, elements).value()));
+  }
 }
 
 int64_t Tensor::bytes() const {

@@ -70,11 +70,8 @@ Tensor Tensor::Of(const Shape& shape, std::span<const T> values) {
   return tensor;
 }
 
-/// Type, shape and contents, owning nothing: what kernels' callers pass around.
-struct TensorView {
-  Type type;
-  void* data = nullptr;
-};
+/// Copies the contents of a tensor of static `type`; strings are assigned one by one, so `to` must hold strings.
+void CopyElements(const Type& type, const void* from, void* to);
 
 /// A value of any type at run time. Which members count depends on type.kind:
 ///   tensor                 tensor

@@ -7,7 +7,7 @@ namespace {
 /// A store for weights that are used once and thrown away.
 class TemporaryWeights : public WeightStore {
  public:
-  Result<const void*> Get(int, std::string_view, int64_t bytes, FunctionRef<Status(void*)> fill) override {
+  Result<const void*> Get(int64_t, std::string_view, int64_t bytes, FunctionRef<Status(void*)> fill) override {
     LINNET_ASSIGN(Block block, Block::Allocate(bytes));
     LINNET_TRY(fill(block.data()));
     blocks_.push_back(std::move(block));
@@ -103,9 +103,11 @@ Result<std::vector<Datum>> Evaluate(const OpTable& table, const Node& node, std:
   step.io = &io;
   step.scratch_offset = 0;
   step.scratch_bytes = bind.scratch_bytes();
+  std::vector<Datum*> heap;
+  for (Datum& output : outputs) heap.push_back(&output);
   RunEnv env;
   env.budget = budget;
-  RunContext run(step, facts.data(), places.data(), slots.data(), outputs.data(), scratch.data(), env, nullptr);
+  RunContext run(step, facts.data(), places.data(), slots.data(), heap.data(), scratch.data(), env, nullptr);
   LINNET_TRY(def->run(op.state(), run));
   return outputs;
 }

@@ -93,15 +93,15 @@ class InferContext {
 class WeightStore {
  public:
   virtual ~WeightStore() = default;
-  /// `bytes` of memory for (node, tag), 64-byte aligned, that live as long as the model. `fill` writes them; it is not
+  /// `bytes` of memory for (node, tag), `node` unique among the model and its bodies, 64-byte aligned, that live as long as the model. `fill` writes them; it is not
   /// called when a prepared file holds them already.
-  virtual Result<const void*> Get(int node, std::string_view tag, int64_t bytes, FunctionRef<Status(void*)> fill) = 0;
+  virtual Result<const void*> Get(int64_t node, std::string_view tag, int64_t bytes, FunctionRef<Status(void*)> fill) = 0;
 };
 
 /// What Prepare sees: types without shapes of run-time inputs, contents of constant inputs.
 class PrepareContext : public InferContext {
  public:
-  PrepareContext(const InferContext& base, CpuLevel cpu, int threads, int node, WeightStore* store)
+  PrepareContext(const InferContext& base, CpuLevel cpu, int threads, int64_t node, WeightStore* store)
       : InferContext(base), cpu_(cpu), threads_(threads), node_(node), store_(store) {}
   virtual ~PrepareContext() = default;
 
@@ -119,7 +119,8 @@ class PrepareContext : public InferContext {
 
  private:
   CpuLevel cpu_;
-  int threads_, node_;
+  int threads_;
+  int64_t node_;
   WeightStore* store_;
 };
 

@@ -10,7 +10,7 @@ namespace linnet {
 
 class RunContext {
  public:
-  RunContext(const Step& step, const Fact* facts, const Place* places, void* const* slots, Datum* heap,
+  RunContext(const Step& step, const Fact* facts, const Place* places, void* const* slots, Datum* const* heap,
              std::byte* arena, const RunEnv& env, RunState* state)
       : step_(step), facts_(facts), places_(places), slots_(slots), heap_(heap), arena_(arena), env_(env), state_(state) {}
 
@@ -36,14 +36,14 @@ class RunContext {
   /// A non-tensor input: a sequence, optional or map.
   const Datum& input_datum(int i) const { return *static_cast<const Datum*>(input(i)); }
   /// Where a non-tensor output goes; its type is set by the caller of Run, the operator fills the rest.
-  Datum& output_datum(int i) const { return heap_[places_[output_id(i)].offset]; }
+  Datum& output_datum(int i) const { return *heap_[places_[output_id(i)].offset]; }
   /// Any input as a Datum (tensors are copied into fresh memory unless they are in the heap already).
   Result<Datum> CopyInput(int i) const;
 
   /// For outputs whose shape Infer could not know: allocates `shape` and returns its memory. Call once per output.
   Result<void*> AllocateOutput(int i, DType dtype, const Shape& shape) const;
   /// As AllocateOutput with contents that exist already.
-  void SetOutput(int i, Datum value) const;
+  Status SetOutput(int i, Datum value) const;
 
   template <class P>
   const P& params() const { return *static_cast<const P*>(step_.params); }
@@ -79,7 +79,7 @@ class RunContext {
   const Fact* facts_;
   const Place* places_;
   void* const* slots_;
-  Datum* heap_;
+  Datum* const* heap_;
   std::byte* arena_;
   const RunEnv& env_;
   RunState* state_;

@@ -60,6 +60,7 @@ struct Step {
   int64_t scratch_offset = -1;     ///< into this plan's arena; -1: none
   int64_t scratch_bytes = 0;       ///< per worker
   bool late = false;               ///< inferred and bound when it runs: PlanSource::RunLate
+  bool heap_outputs = false;       ///< some output lives in the heap
 };
 
 /// Bump memory with stable addresses, kept when cleared.
@@ -75,6 +76,7 @@ class Bump {
   size_t used_ = 0;
 };
 
+/// An output that no step writes in place: value `from` is copied to output `output` at the end.
 struct Copy {
   ValueId from;
   int32_t output;
@@ -84,8 +86,10 @@ struct Plan {
   std::vector<Fact> facts;
   std::vector<Place> places;
   std::vector<Step> steps;
-  std::vector<ValueId> made;        ///< values that got a place in this plan (not inherited): whose slots to fill
-  std::vector<Copy> copies;         ///< outputs that are not computed in place: copied at the end
+  // Values that got a place in this plan (not inherited), roots before their aliases: whose slots to fill.
+  std::vector<ValueId> fixed;       ///< in the arena or known: stay valid from run to run
+  std::vector<ValueId> callers;     ///< in a caller's memory: filled for every run
+  std::vector<Copy> copies;
   std::vector<std::pair<int32_t, int32_t>> heap_frees;  ///< (step index, heap slot) freed after that step; ascending
   Bump memory;                      ///< parameters and contents known before the run
   int64_t arena_bytes = 0;

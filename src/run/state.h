@@ -34,11 +34,6 @@ struct RunEnv {
   int depth = 0;                      ///< of nested bodies
 };
 
-/// One input of a run: a tensor's bytes, or `datum` for other kinds. Tensors without data must have zero elements.
-struct RunInput {
-  Fact fact;
-};
-
 /// One output of a run. With `data` the caller owns the memory and the result must fit in `capacity` bytes; otherwise
 /// the run makes `datum`. `type` is what came out.
 struct RunOutput {
@@ -52,39 +47,45 @@ struct RunOutput {
 /// Grows to what its plans need and is used again by later runs. Not thread-safe: one run at a time borrows it.
 class RunState {
  public:
-  /// Runs `source` on inputs (declared, then captures). On failure the state stays usable.
+  /// Runs `source` on inputs (declared, then captures): types and bytes of tensors, `const Datum*` of other kinds.
+  /// Inputs' memory may not overlap outputs'. On failure the state stays usable.
   Status Run(PlanSource& source, const RunEnv& env, const Fact* inputs, int input_count, RunOutput* outputs,
              int output_count);
 
   void* slot(ValueId id) const { return slots_[static_cast<size_t>(id)]; }
-  Datum& heap(int64_t index) { return heap_[static_cast<size_t>(index)]; }
-  const Datum& heap(int64_t index) const { return heap_[static_cast<size_t>(index)]; }
+  Datum& heap(int64_t index) const { return *heap_[static_cast<size_t>(index)]; }
   const RunEnv& env() const { return env_; }
   void* const* slots() const { return slots_.data(); }
+  Datum* const* heap_table() const { return heap_table_.data(); }
   /// The state of a body that a step of this run calls: made at first use, kept for the next.
   RunState& child(const void* key);
   int64_t arena_bytes() const;
-  /// Points `id` at what its heap slot holds now.
-  void PublishHeap(const Plan& plan, ValueId id);
-  /// Memory for a late step's scratch or outputs that live until the state's next run.
-  Result<void*> LateScratch(int64_t bytes);
+  /// Allocates (tensors of static shape) or resets the heap outputs of a step, before it runs.
+  Status PrepareHeap(const Step& step, const Fact* facts, const Plan& plan);
+  /// Points the heap outputs of a step at what it left there, after it ran.
+  void PublishHeap(const Step& step, const Plan& plan);
+  /// Memory of the late step that runs now: what Bind asks for, and scratch.
   Bump& late_memory() { return late_memory_; }
+  Result<std::byte*> LateScratch(int64_t bytes);
+  std::vector<Fact>& late_facts() { return late_facts_; }
 
  private:
-  Status Enter(const PlanRef& plan, RunOutput* outputs);
+  Status RunPlans(PlanSource& source, RunOutput* outputs, int output_count);
+  Status Enter(const Plan& plan, RunOutput* outputs);
   Status Execute(PlanSource& source, const Plan& plan);
   Status Finish(const Plan& plan, PlanSource& source, RunOutput* outputs, int output_count);
-  Status PrepareOutput(const Plan& plan, ValueId id, RunOutput& output);
 
   RunEnv env_;
   std::vector<void*> slots_;
   std::vector<Block> arenas_;          ///< by segment
-  std::vector<Datum> heap_;
-  std::vector<PlanRef> chain_;         ///< plans of this run, in order
-  uint64_t filled_serial_ = 0;         ///< plan whose arena slots are in slots_
+  std::vector<std::unique_ptr<Datum>> heap_;
+  std::vector<Datum*> heap_table_;     ///< the same, as operators see it
+  std::vector<PlanRef> chain_;         ///< plans of this run, by segment
+  std::vector<uint64_t> filled_;       ///< by segment: serial of the plan whose fixed slots are in slots_
   std::vector<std::pair<const void*, std::unique_ptr<RunState>>> children_;
   Block late_scratch_;
   Bump late_memory_;
+  std::vector<Fact> late_facts_;
   const Fact* inputs_ = nullptr;
   int input_count_ = 0;
 };

@@ -1,0 +1,368 @@
+// Preparing a graph, and the cache of its plans.
+#include "compile/model.h"
+
+#include <string.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "compile/planner.h"
+#include "run/context.h"
+
+namespace linnet {
+namespace {
+
+/// What zero-size constants point at, so that "contents known" is a non-null pointer.
+alignas(64) const std::byte kEmpty[64] = {};
+
+/// Weights packed now, kept by the model.
+class HeapWeights : public WeightStore {
+ public:
+  explicit HeapWeights(MemoryBudget* budget) : budget_(budget) {}
+  Result<const void*> Get(int64_t, std::string_view, int64_t bytes, FunctionRef<Status(void*)> fill) override {
+    LINNET_ASSIGN(Block block, Block::Allocate(bytes, budget_));
+    LINNET_TRY(fill(block.data()));
+    blocks_.push_back(std::move(block));
+    return static_cast<const void*>(blocks_.back().data());
+  }
+  int64_t bytes() const {
+    int64_t total = 0;
+    for (const Block& block : blocks_) total += block.size();
+    return total;
+  }
+
+ private:
+  MemoryBudget* budget_;
+  std::vector<Block> blocks_;
+};
+
+class Lock {
+ public:
+  explicit Lock(pthread_mutex_t* mutex) : mutex_(mutex) { pthread_mutex_lock(mutex_); }
+  ~Lock() { pthread_mutex_unlock(mutex_); }
+
+ private:
+  pthread_mutex_t* mutex_;
+};
+
+uint64_t Hash(uint64_t parent, const Type* const* key, size_t size) {
+  uint64_t hash = parent * 0x9E3779B97F4A7C15ull + size;
+  auto mix = [&hash](uint64_t value) { hash = (hash ^ value) * 0xFF51AFD7ED558CCDull + (hash >> 29); };
+  for (size_t i = 0; i < size; ++i) {
+    mix(static_cast<uint64_t>(key[i]->kind) << 16 | static_cast<uint64_t>(key[i]->dtype) << 8 |
+        static_cast<uint64_t>(key[i]->shape.rank() + 1));
+    for (int64_t dim : key[i]->shape) mix(static_cast<uint64_t>(dim));
+  }
+  return hash;
+}
+
+uint64_t NextSerial() {
+  static std::atomic<uint64_t> serial{0};
+  return serial.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+}  // namespace
+
+/// Prepare's view of one node of a model.
+class Model::Prepare : public PrepareContext {
+ public:
+  Prepare(const InferContext& base, Model& model, int64_t node)
+      : PrepareContext(base, model.options_.cpu, model.options_.threads, node, model.options_.weights), model_(model) {}
+  void Drop(int i) override {
+    if (has_input(i)) ++model_.drops_[static_cast<size_t>(inputs_[i])];
+  }
+  Result<PlanSource*> Body(const std::shared_ptr<Graph>& graph) override {
+    LINNET_ASSIGN(std::unique_ptr<Model> body, Model::Make(graph, model_.options_));
+    model_.bodies_.push_back(std::move(body));
+    return static_cast<PlanSource*>(model_.bodies_.back().get());
+  }
+
+ private:
+  Model& model_;
+};
+
+Model::~Model() { pthread_mutex_destroy(&mutex_); }
+
+Result<std::unique_ptr<Model>> Model::Make(std::shared_ptr<Graph> graph, const CompileOptions& options) {
+  std::unique_ptr<Model> model(new Model());
+  model->graph_ = std::move(graph);
+  model->options_ = options;
+  if (!model->options_.weights) {
+    model->own_weights_ = std::make_unique<HeapWeights>(options.budget);
+    model->options_.weights = model->own_weights_.get();
+  }
+  LINNET_TRY(model->Build());
+  return model;
+}
+
+Status Model::Build() {
+  Graph& graph = *graph_;
+  size_t values = static_cast<size_t>(graph.value_count());
+  base_facts_.resize(values);
+  drops_.assign(values, 0);
+  for (size_t v = 0; v < values; ++v) {
+    const Value& value = graph.value(static_cast<ValueId>(v));
+    base_facts_[v].type = value.type;
+    if (value.is_constant) base_facts_[v].data = value.constant.has_data() ? value.constant.data() : kEmpty;
+  }
+  inputs = graph.inputs;
+  inputs.insert(inputs.end(), graph.captures.begin(), graph.captures.end());
+  input_count = static_cast<int>(graph.inputs.size());
+  outputs = graph.outputs();
+  for (ValueId id : outputs) output_types.push_back(graph.value(id).type);
+  // A graph input with a default stays an input for whoever feeds it; the session decides (api/session.cc).
+  for (ValueId id : inputs) base_facts_[static_cast<size_t>(id)].data = nullptr;
+
+  LINNET_ASSIGN(std::vector<NodeId> order, graph.Order());
+  // Backwards: a node is needed when one of its outputs is.
+  std::vector<char> needed(values, 0);
+  for (ValueId id : outputs) needed[static_cast<size_t>(id)] = 1;
+  std::vector<NodeId> kept;
+  for (size_t i = order.size(); i-- > 0;) {
+    const Node& node = graph.node(order[i]);
+    bool live = false;
+    for (ValueId id : node.outputs) live = live || (id != kNoValue && needed[static_cast<size_t>(id)]);
+    if (!live) continue;
+    kept.push_back(order[i]);
+    for (ValueId id : node.inputs) if (id != kNoValue) needed[static_cast<size_t>(id)] = 1;
+    for (ValueId id : node.captures) needed[static_cast<size_t>(id)] = 1;
+  }
+  std::reverse(kept.begin(), kept.end());
+
+  nodes_.reserve(kept.size());
+  for (NodeId id : kept) {
+    Status status = PrepareNode(id);
+    if (!status.ok()) return std::move(status).At(graph.node(id).Label(graph));
+  }
+  last_use_.assign(values, -1);
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    for (ValueId id : nodes_[i].io.inputs) {
+      if (id != kNoValue) last_use_[static_cast<size_t>(id)] = static_cast<int32_t>(i);
+    }
+  }
+  for (ValueId id : outputs) last_use_[static_cast<size_t>(id)] = INT32_MAX;
+  for (PreparedNode& node : nodes_) {
+    for (ValueId& id : node.io.outputs) {
+      if (id != kNoValue && last_use_[static_cast<size_t>(id)] < 0) id = kNoValue;
+    }
+  }
+  return Status();
+}
+
+Status Model::PrepareNode(NodeId id) {
+  Graph& graph = *graph_;
+  const Node& node = graph.node(id);
+  int64_t index = static_cast<int64_t>(nodes_.size());
+  nodes_.emplace_back();
+  PreparedNode& prepared = nodes_.back();
+  prepared.io.inputs = node.inputs;
+  prepared.io.input_count = static_cast<int32_t>(node.inputs.size());
+  prepared.io.inputs.insert(prepared.io.inputs.end(), node.captures.begin(), node.captures.end());
+  prepared.io.outputs = node.outputs;
+  prepared.io.label = node.Label(graph);
+  prepared.io.op = node.op;
+
+  LINNET_ASSIGN(const OpDef* def, options_.table->Find(node.domain, node.op, node.version));
+  LINNET_ASSIGN(prepared.op, OpInstance::Make(*def, node));
+  for (Provider* provider : options_.providers) {
+    LINNET_ASSIGN(prepared.kernel, provider->Claim(graph, node));
+    if (prepared.kernel) break;
+  }
+  if (!prepared.kernel && !def->run) {
+    return Unsupported("unsupported operator: ", node.op, " runs only after it was lowered, which needs inputs of known rank");
+  }
+  bool body = !Graph::Subgraphs(node).empty();
+  prepared.shape_only = def->shape_only;
+  prepared.foldable = !prepared.kernel && !def->random && !body && node.captures.empty();
+
+  InferContext infer(base_facts_.data(), prepared.io.inputs.data(), prepared.io.input_count,
+                     prepared.io.outputs.data(), static_cast<int>(prepared.io.outputs.size()));
+  if (!prepared.kernel && def->prepare) {
+    Prepare prepare(infer, *this, index);
+    LINNET_TRY(def->prepare(prepared.op.state(), prepare));
+    // Contents that every reader has packed are let go.
+    for (ValueId input : node.inputs) {
+      if (input == kNoValue || drops_[static_cast<size_t>(input)] == 0) continue;
+      const Value& value = graph.value(input);
+      if (!value.is_constant || drops_[static_cast<size_t>(input)] < static_cast<int32_t>(value.uses.size())) continue;
+      if (options_.released) options_.released(options_.released_user, value.constant.data(), value.constant.bytes());
+      base_facts_[static_cast<size_t>(input)].data = nullptr;
+      graph.ClearConstant(input);
+    }
+  }
+  return Status();
+}
+
+Result<PlanRef> Model::Lookup(uint64_t parent, const Plan* done, const Type* const* key, size_t key_size,
+                              const Fact* start) {
+  uint64_t hash = Hash(parent, key, key_size);
+  ++clock_;
+  CacheEntry* victim = nullptr;
+  for (CacheEntry& entry : cache_) {
+    if (entry.hash == hash && entry.parent == parent && entry.key.size() == key_size) {
+      bool same = true;
+      for (size_t i = 0; same && i < key_size; ++i) same = entry.key[i] == *key[i];
+      if (same) {
+        entry.used = clock_;
+        return entry.plan;
+      }
+    }
+    if (!victim || entry.used < victim->used) victim = &entry;
+  }
+  if (cache_.size() < static_cast<size_t>(options_.plan_cache_capacity)) {
+    cache_.emplace_back();
+    victim = &cache_.back();
+  }
+  // The oldest plan's memory is reused unless a run still holds it.
+  if (!victim->plan || victim->plan->references.load(std::memory_order_acquire) != 1) victim->plan = PlanRef(new Plan());
+  Plan& plan = *victim->plan.get();
+  victim->hash = 0;
+  victim->parent = ~uint64_t{0};
+  victim->key.clear();
+  plan.serial = NextSerial();
+  ++plans_made_;
+
+  size_t first = 0;
+  if (done) {
+    plan.facts = done->facts;
+    plan.places = done->places;
+    plan.segment = done->segment + 1;
+    plan.heap_slots = done->heap_slots;
+    first = done->next_node;
+    const NodeIo& io = nodes_[first - 1].io;
+    size_t k = 0;
+    for (ValueId id : io.outputs) {
+      if (id != kNoValue) plan.facts[static_cast<size_t>(id)].type = *key[k++];
+    }
+    // Contents known to the earlier plan live in its memory, which the run keeps through its chain; cached plans may
+    // outlive it, so they hold their own reference by the earlier plan's serial being part of the key.
+  } else {
+    plan.facts = base_facts_;
+    plan.places.assign(base_facts_.size(), Place());
+    plan.segment = 0;
+    plan.heap_slots = 0;
+    for (size_t v = 0; v < base_facts_.size(); ++v) {
+      if (graph_->value(static_cast<ValueId>(v)).is_constant) plan.places[v].kind = Place::kKnown;
+    }
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      size_t v = static_cast<size_t>(inputs[i]);
+      plan.facts[v].type = start[i].type;
+      plan.facts[v].data = nullptr;
+      plan.places[v] = {Place::kInput, 0, kNoValue, static_cast<int64_t>(i)};
+    }
+  }
+  if (!planner_) planner_ = std::make_unique<Planner>(*this);
+  LINNET_TRY(planner_->Make(plan, first));
+  victim->hash = hash;
+  victim->parent = parent;
+  victim->used = clock_;
+  for (size_t i = 0; i < key_size; ++i) victim->key.push_back(*key[i]);
+  return victim->plan;
+}
+
+Result<PlanRef> Model::Start(const Fact* facts, int count) {
+  if (count != static_cast<int>(inputs.size())) return Internal("a run got ", count, " inputs of ", inputs.size());
+  constexpr int kFew = 32;
+  const Type* few[kFew];
+  std::vector<const Type*> many;
+  const Type** key = few;
+  if (count > kFew) {
+    many.resize(static_cast<size_t>(count));
+    key = many.data();
+  }
+  for (int i = 0; i < count; ++i) key[i] = &facts[i].type;
+  Lock lock(&mutex_);
+  return Lookup(0, nullptr, key, static_cast<size_t>(count), facts);
+}
+
+Result<PlanRef> Model::Continue(const Plan& done, const RunState& state) {
+  std::vector<const Type*> key;
+  for (ValueId id : nodes_[done.next_node - 1].io.outputs) {
+    if (id != kNoValue) key.push_back(&state.heap(done.places[static_cast<size_t>(id)].offset).type);
+  }
+  Lock lock(&mutex_);
+  return Lookup(done.serial, &done, key.data(), key.size(), nullptr);
+}
+
+Status Model::RunLate(const Step& step, const Plan& plan, RunState& state) {
+  const PreparedNode& node = nodes_[static_cast<size_t>(step.node)];
+  const NodeIo& io = node.io;
+  // A copy of the node's surroundings with its own numbering, so that contents can be put beside the types.
+  NodeIo local;
+  local.label = io.label;
+  local.op = io.op;
+  local.input_count = io.input_count;
+  std::vector<Fact> facts;
+  std::vector<Place> places;
+  std::vector<void*> slots;
+  auto add = [&](ValueId id) {
+    if (id == kNoValue) return kNoValue;
+    facts.push_back({plan.facts[static_cast<size_t>(id)].type, state.slot(id)});
+    places.push_back(plan.places[static_cast<size_t>(id)]);
+    slots.push_back(state.slot(id));
+    if (!slots.back()) facts.back().data = kEmpty;
+    return static_cast<ValueId>(facts.size()) - 1;
+  };
+  for (ValueId id : io.inputs) local.inputs.push_back(add(id));
+  for (ValueId id : io.outputs) {
+    local.outputs.push_back(add(id));
+    if (id == kNoValue) continue;
+    facts.back() = {base_facts_[static_cast<size_t>(id)].type, nullptr};
+    slots.back() = nullptr;
+  }
+
+  InferContext infer(facts.data(), local.inputs.data(), local.input_count, local.outputs.data(),
+                     static_cast<int>(local.outputs.size()));
+  LINNET_TRY(node.op.def().infer(node.op.state(), infer));
+  bool all_static = true;
+  for (ValueId id : local.outputs) {
+    if (id == kNoValue) continue;
+    size_t v = static_cast<size_t>(id);
+    const Type& type = facts[v].type;
+    Datum& datum = state.heap(places[v].offset);
+    datum = Datum();
+    datum.type = type;
+    bool fixed = type.is_tensor() && type.shape.is_static() && type.dtype != DType::kUndefined;
+    all_static = all_static && fixed;
+    if (!fixed) continue;
+    LINNET_ASSIGN(Tensor tensor, Tensor::Allocate(type.dtype, type.shape, state.env().budget));
+    slots[v] = tensor.mutable_data();
+    datum = Datum::Of(std::move(tensor));
+  }
+  Bump& memory = state.late_memory();
+  memory.Clear();
+  BindContext bind(infer, &memory, options_.threads);
+  if (!node.kernel && node.op.def().bind && all_static) LINNET_TRY(node.op.def().bind(node.op.state(), bind));
+  if (bind.out_of_memory()) return OutOfMemory("no memory for the step's parameters");
+  size_t wanted = 0;
+  for (ValueId id : local.outputs) wanted += id != kNoValue;
+  for (const BindContext::View& view : bind.aliases()) {
+    size_t out = static_cast<size_t>(local.outputs[static_cast<size_t>(view.out)]);
+    size_t in = static_cast<size_t>(local.inputs[static_cast<size_t>(view.in)]);
+    CopyElements(facts[out].type, static_cast<const std::byte*>(slots[in]) + view.byte_offset, slots[out]);
+  }
+  if (wanted > 0 && bind.aliases().size() == wanted) return Status();
+
+  Step late = step;
+  late.io = &local;
+  late.params = bind.params();
+  late.scratch_offset = 0;
+  late.scratch_bytes = bind.scratch_bytes();
+  late.workers = bind.workers();
+  int64_t scratch_bytes;
+  if (!CheckedMul(bind.scratch_bytes(), bind.workers(), &scratch_bytes)) return LimitReached("scratch memory overflows");
+  LINNET_ASSIGN(std::byte* scratch, state.LateScratch(scratch_bytes));
+  RunContext context(late, facts.data(), places.data(), slots.data(), state.heap_table(), scratch, state.env(), &state);
+  return late.run(late.op, context);
+}
+
+int64_t Model::weight_bytes() const {
+  int64_t total = own_weights_ ? static_cast<HeapWeights*>(own_weights_.get())->bytes() : 0;
+  for (int v = 0; v < graph_->value_count(); ++v) {
+    if (graph_->value(v).is_constant) total += graph_->value(v).constant.bytes();
+  }
+  for (const std::unique_ptr<Model>& body : bodies_) total += body->weight_bytes();
+  return total;
+}
+
+}  // namespace linnet

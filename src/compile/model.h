@@ -1,0 +1,91 @@
+// Model: a graph prepared once for this machine. Immutable after Make, shared by all threads; the source of its plans.
+//
+// For every live node: the operator with parsed attributes, chosen kernels and packed weights, and which values it reads
+// and writes. Nothing here depends on input shapes. Subgraphs are Models of their own, owned by this one.
+#pragma once
+
+#include <pthread.h>
+
+#include <memory>
+#include <vector>
+
+#include "graph/graph.h"
+#include "ops/registry.h"
+#include "run/plan.h"
+#include "run/provider.h"
+
+namespace linnet {
+
+struct CompileOptions {
+  const OpTable* table = nullptr;          ///< outlives the model
+  CpuLevel cpu = CpuLevel::kSse4;
+  int threads = 1;
+  MemoryBudget* budget = nullptr;          ///< may be null; outlives the model
+  std::vector<Provider*> providers;        ///< asked in order before the operator table; outlive the model
+  WeightStore* weights = nullptr;          ///< outlives the model; null: the model owns one
+  /// Called when the contents of a constant are no longer needed, so that file pages can be let go. May be null.
+  void (*released)(void* user, const void* data, int64_t bytes) = nullptr;
+  void* released_user = nullptr;
+  int plan_cache_capacity = 64;
+};
+
+struct PreparedNode {
+  OpInstance op;
+  std::unique_ptr<ProviderKernel> kernel;  ///< set when a provider runs the node
+  NodeIo io;
+  bool foldable = false;                   ///< may be computed while a plan is made when its inputs are known
+  bool shape_only = false;
+};
+
+class Model : public PlanSource {
+ public:
+  /// Takes the graph (verified and with types inferred). Nodes nobody needs are left out.
+  static Result<std::unique_ptr<Model>> Make(std::shared_ptr<Graph> graph, const CompileOptions& options);
+  ~Model() override;
+
+  Result<PlanRef> Start(const Fact* inputs, int count) override;
+  Result<PlanRef> Continue(const Plan& done, const RunState& state) override;
+  Status RunLate(const Step& step, const Plan& plan, RunState& state) override;
+
+  const Graph& graph() const { return *graph_; }
+  const std::vector<PreparedNode>& nodes() const { return nodes_; }
+  /// Index into nodes() after which a value is not read again; INT32_MAX for graph outputs, -1 when never read.
+  const std::vector<int32_t>& last_use() const { return last_use_; }
+  const std::vector<Fact>& base_facts() const { return base_facts_; }
+  const CompileOptions& options() const { return options_; }
+  int64_t weight_bytes() const;
+  int64_t plans_made() const { return plans_made_; }
+
+ private:
+  friend class Planner;
+  class Prepare;
+  struct CacheEntry {
+    uint64_t parent = 0;                   ///< serial of the plan before; 0 for Start
+    uint64_t hash = 0;
+    uint64_t used = 0;
+    std::vector<Type> key;
+    PlanRef plan;
+  };
+
+  Model() = default;
+  Status Build();
+  Status PrepareNode(NodeId id);
+  Result<PlanRef> Lookup(uint64_t parent, const Plan* done, const Type* const* key, size_t key_size, const Fact* inputs);
+
+  std::shared_ptr<Graph> graph_;
+  CompileOptions options_;
+  std::unique_ptr<WeightStore> own_weights_;
+  std::vector<PreparedNode> nodes_;
+  std::vector<int32_t> last_use_;
+  std::vector<Fact> base_facts_;
+  std::vector<int32_t> drops_;             ///< per value: readers that no longer need its contents
+  std::vector<std::unique_ptr<Model>> bodies_;
+
+  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  std::vector<CacheEntry> cache_;
+  std::unique_ptr<class Planner> planner_;
+  uint64_t clock_ = 0;
+  int64_t plans_made_ = 0;
+};
+
+}  // namespace linnet

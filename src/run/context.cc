@@ -1,0 +1,86 @@
+// What operators ask of a run: outputs in the heap, bodies, parallel loops.
+#include "run/context.h"
+
+namespace linnet {
+namespace {
+
+/// Waking a sleeping worker costs tens of microseconds, a spinning one below one: a share below this is not worth it.
+constexpr double kWorthwhileNs = 8000;
+/// Longest stretch of one-threaded work between looks at the stop source.
+constexpr double kStretchNs = 5e6;
+
+}  // namespace
+
+Result<Datum> RunContext::CopyInput(int i) const {
+  ValueId id = input_id(i);
+  const Type& type = facts_[id].type;
+  if (!type.is_tensor()) return *static_cast<const Datum*>(slots_[id]);
+  if (places_[id].kind == Place::kHeap) return *heap_[places_[id].offset];
+  LINNET_ASSIGN(Tensor copy, Tensor::Allocate(type.dtype, type.shape, env_.budget));
+  CopyElements(type, slots_[id], copy.mutable_data());
+  return Datum::Of(std::move(copy));
+}
+
+Result<void*> RunContext::AllocateOutput(int i, DType dtype, const Shape& shape) const {
+  ValueId id = output_id(i);
+  const Place& place = places_[id];
+  if (place.kind != Place::kHeap) {
+    const Type& planned = facts_[id].type;
+    if (planned.dtype == dtype && planned.shape == shape) return slots_[id];
+    return Internal("output ", i, " was planned as ", ToString(planned), " and came out as ", DTypeName(dtype),
+                    ToString(shape));
+  }
+  LINNET_ASSIGN(Tensor tensor, Tensor::Allocate(dtype, shape, env_.budget));
+  void* data = tensor.mutable_data();
+  *heap_[place.offset] = Datum::Of(std::move(tensor));
+  return data;
+}
+
+Status RunContext::SetOutput(int i, Datum value) const {
+  if (!has_output(i)) return Status();
+  ValueId id = output_id(i);
+  const Place& place = places_[id];
+  if (place.kind == Place::kHeap) {
+    *heap_[place.offset] = std::move(value);
+    return Status();
+  }
+  LINNET_ASSIGN(void* data, AllocateOutput(i, value.tensor.dtype(), value.tensor.shape()));
+  CopyElements(value.type, value.tensor.data(), data);
+  return Status();
+}
+
+Status RunContext::RunBody(PlanSource& body, const Fact* inputs, int input_count, RunOutput* outputs,
+                           int output_count) const {
+  if (!state_) return Internal("a body needs a run");
+  RunEnv env = env_;
+  ++env.depth;
+  return state_->child(&body).Run(body, env, inputs, input_count, outputs, output_count);
+}
+
+Status RunContext::ParallelFor(int64_t n, int64_t grain, double ns_per_item,
+                               FunctionRef<void(int64_t, int64_t, int)> body) const {
+  if (n <= 0) return Status();
+  grain = std::max<int64_t>(grain, 1);
+  double total_ns = static_cast<double>(n) * ns_per_item;
+  int threads = env_.threads;
+  if (total_ns < kWorthwhileNs * threads) threads = std::max(1, static_cast<int>(total_ns / kWorthwhileNs));
+  if (threads > 1 && n > grain && env_.pool) {
+    StopSource* stop = env_.stop;
+    env_.pool->ParallelFor(n, grain, threads, [&](int64_t begin, int64_t end, int worker) {
+      if (!stop || !stop->Asked()) body(begin, end, worker);
+    });
+    return CheckStop();
+  }
+  if (total_ns < kStretchNs) {
+    body(0, n, 0);
+    return Status();
+  }
+  int64_t stretch = std::max(grain, RoundUp(static_cast<int64_t>(kStretchNs / ns_per_item) + 1, grain));
+  for (int64_t begin = 0; begin < n; begin += stretch) {
+    LINNET_TRY(CheckStop());
+    body(begin, std::min(n, begin + stretch), 0);
+  }
+  return Status();
+}
+
+}  // namespace linnet
