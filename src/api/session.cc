@@ -1,0 +1,274 @@
+// The recipe from a model's bytes to something that runs:
+//
+//     read → verify → infer types → simplify → resolve → fuse → layout → prepare → bind
+#include "api/session.h"
+
+#include <stdlib.h>
+
+#include <algorithm>
+
+#include "base/denormals.h"
+#include "base/file.h"
+#include "base/knobs.h"
+#include "graph/verify.h"
+#include "onnx/reader.h"
+
+namespace linnet {
+namespace {
+
+class Lock {
+ public:
+  explicit Lock(pthread_mutex_t* mutex) : mutex_(mutex) { pthread_mutex_lock(mutex_); }
+  ~Lock() { pthread_mutex_unlock(mutex_); }
+
+ private:
+  pthread_mutex_t* mutex_;
+};
+
+}  // namespace
+
+Session::~Session() { pthread_mutex_destroy(&mutex_); }
+
+Result<std::unique_ptr<Session>> Session::Open(const std::string& path, const SessionOptions& options) {
+  ReadOptions read;
+  read.untrusted = options.untrusted;
+  if (options.untrusted) read.limits = GraphLimits::Hostile();
+  LINNET_ASSIGN(OnnxModel onnx, ReadOnnxFile(path, read));
+  return Make(std::move(onnx), options);
+}
+
+Result<std::unique_ptr<Session>> Session::FromMemory(const void* bytes, size_t size, std::shared_ptr<const void> owner,
+                                                     const SessionOptions& options) {
+  ReadOptions read;
+  read.untrusted = options.untrusted;
+  if (options.untrusted) read.limits = GraphLimits::Hostile();
+  read.external_data_folder = options.external_data_folder;
+  if (!owner) {
+    LINNET_ASSIGN(Block block, Block::Allocate(static_cast<int64_t>(size)));
+    std::copy_n(static_cast<const std::byte*>(bytes), size, block.data());
+    bytes = block.data();
+    owner = std::make_shared<Block>(std::move(block));
+  }
+  LINNET_ASSIGN(OnnxModel onnx, ReadOnnxBytes({static_cast<const std::byte*>(bytes), size}, std::move(owner), read));
+  return Make(std::move(onnx), options);
+}
+
+Result<std::unique_ptr<Session>> Session::Make(OnnxModel onnx, const SessionOptions& options) {
+  std::unique_ptr<Session> session(new Session());
+  session->options_ = options;
+  LINNET_TRY(session->Prepare(std::move(onnx)));
+  return session;
+}
+
+Status Session::Prepare(OnnxModel onnx) {
+  if (!options_.table) options_.table = &OpTable::BuiltIn();
+  threads_ = options_.threads > 0 ? std::min(options_.threads, ThreadPool::kThreadsMax) : ThreadPool::HardwareThreads();
+  if (!options_.pool) options_.pool = &ThreadPool::Shared();
+  budget_.set_limit_bytes(options_.memory_limit_bytes);
+  cpu_ = DetectedCpuLevel();
+  std::string level = options_.cpu;
+  if (level.empty() && getenv("LINNET_CPU")) level = getenv("LINNET_CPU");
+  if (!level.empty()) LINNET_ASSIGN(cpu_, ParseCpuLevel(level));
+  if (!options_.provider.empty() && options_.provider != "cpu") {
+    return InvalidArgument("there is no provider ", Quote(options_.provider));
+  }
+
+  Graph& graph = onnx.graph;
+  info_ = std::move(onnx.info);
+  symbols_ = graph.shared_symbols();
+  LINNET_TRY(Verify(graph));
+  bool defaults = false;
+  for (ValueId id : graph.inputs) {
+    const Value& value = graph.value(id);
+    inputs_.push_back({value.name, value.type, value.is_constant});
+    defaults = defaults || value.is_constant;
+  }
+  for (ValueId id : graph.outputs()) outputs_.push_back({graph.value(id).name, graph.value(id).type, false});
+  if (defaults) original_ = std::make_unique<Graph>(graph.Clone());
+
+  std::vector<char> fed(inputs_.size(), 0);
+  for (size_t i = 0; i < inputs_.size(); ++i) fed[i] = !inputs_[i].has_default;
+  LINNET_ASSIGN(model_, Build(std::move(graph), fed));
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    Type& type = outputs_[i].type;
+    if (type.kind == Kind::kUnknown || !type.shape.has_rank()) type = model_->output_types[i];
+  }
+  return Status();
+}
+
+Result<std::unique_ptr<Model>> Session::Build(Graph graph, const std::vector<char>& fed) {
+  // Inputs with a default that nobody feeds are constants like any other.
+  std::vector<ValueId> kept;
+  for (size_t i = 0; i < graph.inputs.size(); ++i) {
+    if (fed[i]) {
+      graph.ClearConstant(graph.inputs[i]);
+      kept.push_back(graph.inputs[i]);
+    }
+  }
+  graph.inputs = kept;
+  PassContext passes;
+  passes.table = options_.table;
+  passes.budget = &budget_;
+  PipelineOptions pipeline = options_.pipeline;
+  pipeline.plain_onnx = pipeline.plain_onnx || !providers_.empty();
+  LINNET_TRY(RunPipeline(graph, passes, pipeline));
+
+  CompileOptions compile;
+  compile.table = options_.table;
+  compile.cpu = cpu_;
+  compile.threads = threads_;
+  compile.budget = &budget_;
+  for (const std::unique_ptr<Provider>& provider : providers_) compile.providers.push_back(provider.get());
+  LINNET_ASSIGN(std::unique_ptr<Model> model, Model::Make(std::make_shared<Graph>(std::move(graph)), compile));
+  // A model whose inputs are all of known size has one plan; making it now leaves nothing for the first run.
+  std::vector<Fact> facts;
+  for (ValueId id : model->inputs) facts.push_back({model->graph().value(id).type, nullptr});
+  bool fixed = true;
+  for (const Fact& fact : facts) fixed = fixed && fact.type.is_tensor() && fact.type.shape.is_static();
+  if (fixed) LINNET_TRY(model->Start(facts.data(), static_cast<int>(facts.size())).TakeStatus());
+  return model;
+}
+
+int Session::FindInput(std::string_view name) const {
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    if (inputs_[i].name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+int Session::FindOutput(std::string_view name) const {
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    if (outputs_[i].name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+Status Session::CheckInput(size_t index, const Fact& fact, int64_t* symbol_values) const {
+  const PortInfo& port = inputs_[index];
+  const Type& want = port.type;
+  const Type& have = fact.type;
+  auto fail = [&](const auto&... parts) {
+    return InvalidArgument("input ", Quote(port.name), " is ", ToString(have), parts..., "; the model declares ",
+                           ToString(want, symbols_.get()));
+  };
+  if (want.kind == Kind::kUnknown) return Status();
+  if (have.kind != want.kind) return fail(", another kind of value");
+  if (want.dtype != DType::kUndefined && have.dtype != want.dtype) return fail(", another element type");
+  if (!have.is_tensor()) return Status();
+  if (!have.shape.is_static()) return fail(", which is not a complete shape");
+  LINNET_TRY(CheckShape(have.shape).At(Cat("input ", Quote(port.name))));
+  if (!fact.data && have.shape.elements() > 0) return fail(" and has no data");
+  if (!want.shape.has_rank()) return Status();
+  if (have.shape.rank() != want.shape.rank()) return fail(", another rank");
+  for (int d = 0; d < want.shape.rank(); ++d) {
+    int64_t dim = want.shape[d];
+    if (IsSymbolDim(dim)) {
+      int64_t& value = symbol_values[SymbolIndex(dim)];
+      if (value < 0) value = have.shape[d];
+      dim = value;
+    }
+    if (dim >= 0 && dim != have.shape[d]) return fail(", whose dimension ", d, " is not ", dim);
+  }
+  return Status();
+}
+
+Result<Model*> Session::ModelFor(const Fact* inputs) {
+  std::vector<char> fed(inputs_.size());
+  bool plain = true;
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    fed[i] = inputs[i].type.kind != Kind::kUnknown;
+    if (!fed[i] && !inputs_[i].has_default) return InvalidArgument("input ", Quote(inputs_[i].name), " is missing");
+    plain = plain && (fed[i] != 0) == !inputs_[i].has_default;
+  }
+  if (plain) return model_.get();
+  Lock lock(&mutex_);
+  for (const Variant& variant : variants_) {
+    if (variant.fed == fed) return variant.model.get();
+  }
+  LINNET_ASSIGN(std::unique_ptr<Model> model, Build(original_->Clone(), fed));
+  variants_.push_back({std::move(fed), std::move(model)});
+  return variants_.back().model.get();
+}
+
+std::unique_ptr<RunState> Session::TakeState(const Model* model) {
+  Lock lock(&mutex_);
+  for (size_t i = idle_.size(); i-- > 0;) {
+    if (idle_[i].first != model) continue;
+    std::unique_ptr<RunState> state = std::move(idle_[i].second);
+    idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(i));
+    return state;
+  }
+  return std::make_unique<RunState>();
+}
+
+void Session::GiveState(const Model* model, std::unique_ptr<RunState> state) {
+  Lock lock(&mutex_);
+  idle_.emplace_back(model, std::move(state));
+}
+
+Status Session::Run(const Fact* inputs, RunOutput* outputs, const RunOptions& options) {
+  constexpr int kFewSymbols = 64, kFewInputs = 32;
+  int64_t few_symbols[kFewSymbols];
+  Fact few_inputs[kFewInputs];
+  std::vector<int64_t> many_symbols;
+  std::vector<Fact> many_inputs;
+  int64_t* symbol_values = few_symbols;
+  if (symbols_->size() > kFewSymbols) {
+    many_symbols.resize(static_cast<size_t>(symbols_->size()));
+    symbol_values = many_symbols.data();
+  }
+  std::fill_n(symbol_values, symbols_->size(), kUnknownDim);
+  Fact* fed = few_inputs;
+  if (inputs_.size() > kFewInputs) {
+    many_inputs.resize(inputs_.size());
+    fed = many_inputs.data();
+  }
+  Model* model = model_.get();
+  if (original_) {
+    LINNET_ASSIGN(model, ModelFor(inputs));
+  }
+  int count = 0;
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    if (inputs[i].type.kind == Kind::kUnknown) {
+      if (inputs_[i].has_default) continue;
+      return InvalidArgument("input ", Quote(inputs_[i].name), " is missing");
+    }
+    LINNET_TRY(CheckInput(i, inputs[i], symbol_values));
+    fed[count++] = inputs[i];
+  }
+
+  StopSource own_stop;
+  StopSource* stop = options.stop ? options.stop : &own_stop;
+  if (options_.time_limit_ns != INT64_MAX) stop->deadline_ns = MonotonicNs() + options_.time_limit_ns;
+  stop->steps_left.store(options_.step_limit, std::memory_order_relaxed);
+  RunEnv env;
+  env.pool = options_.pool;
+  env.threads = threads_;
+  env.budget = &budget_;
+  env.stop = stop;
+  env.profiler = options.profiler;
+
+  std::unique_ptr<RunState> state = TakeState(model);
+  DenormalsFlushed flushed;
+  Status status = state->Run(*model, env, fed, count, outputs, static_cast<int>(outputs_.size()));
+  GiveState(model, std::move(state));
+  return status;
+}
+
+Result<int64_t> Session::PlanArenaBytes(const std::vector<Type>& types) {
+  std::vector<Fact> facts;
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    if (!inputs_[i].has_default) facts.push_back({types[i], nullptr});
+  }
+  LINNET_ASSIGN(PlanRef plan, model_->Start(facts.data(), static_cast<int>(facts.size())));
+  return plan->arena_bytes;
+}
+
+int64_t Session::arena_bytes() {
+  Lock lock(&mutex_);
+  int64_t total = 0;
+  for (const auto& [model, state] : idle_) total += state->arena_bytes();
+  return total;
+}
+
+}  // namespace linnet

@@ -1,0 +1,41 @@
+// Options that several subcommands share.
+#include <fmt/format.h>
+#include <stdio.h>
+
+#include "cli/commands.h"
+#include "cli/sizes.h"
+
+namespace linnet::cli {
+
+void CommonOptions::AddTo(CLI::App& app) {
+  app.add_option("--threads", threads, "Most threads a run uses (0: all processors)")->check(CLI::NonNegativeNumber);
+  app.add_option("--cpu", cpu, "Force a CPU level: sse4 avx2 avxvnni avx512 avx512vnni amx, neon dotprod i8mm, wasm");
+  app.add_option("--provider", provider, "Who runs the nodes: cpu or reference");
+  app.add_option("--memory-limit", memory_limit, "Most memory for weights and activations, e.g. 256M");
+  app.add_option("--time-limit", time_limit, "Longest a run may take, e.g. 2s or 500ms");
+  app.add_option("--step-limit", step_limit, "Most node executions of a run")->check(CLI::PositiveNumber);
+  app.add_option("--optimize", level, "0: lowering only, 1: basic rewrites, 2: everything")->check(CLI::Range(0, 2));
+  app.add_option("--disable-pass", disabled_passes, "Switch a pass off by name (repeatable)");
+  app.add_flag("--untrusted", untrusted, "Read instead of map the model and apply strict limits");
+}
+
+Result<SessionOptions> CommonOptions::ToSession() const {
+  SessionOptions options;
+  options.threads = threads;
+  options.cpu = cpu;
+  options.provider = provider;
+  options.untrusted = untrusted;
+  options.pipeline.level = level;
+  options.pipeline.disabled = disabled_passes;
+  if (!memory_limit.empty()) LINNET_ASSIGN(options.memory_limit_bytes, ParseBytes(memory_limit));
+  if (!time_limit.empty()) LINNET_ASSIGN(options.time_limit_ns, ParseDurationNs(time_limit));
+  if (step_limit > 0) options.step_limit = step_limit;
+  return options;
+}
+
+int Report(const Status& status) {
+  fmt::print(stderr, "linnet: {}: {}\n", CodeName(status.code()), status.message());
+  return status.code() == Code::kInvalidArgument ? kUsage : kError;
+}
+
+}  // namespace linnet::cli

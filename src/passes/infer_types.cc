@@ -1,0 +1,82 @@
+// Type inference over a whole graph: every operator's Infer, in order, with symbols where shapes are symbolic.
+#include "passes/pass.h"
+
+namespace linnet {
+namespace {
+
+/// What the body of a control-flow node knows of its inputs before it runs. ONNX models usually declare it; what they
+/// leave out follows from the node.
+void SeedBody(const Node& node, const Graph& outer, Graph& body) {
+  auto outer_type = [&](size_t i) -> Type {
+    return i < node.inputs.size() && node.inputs[i] != kNoValue ? outer.value(node.inputs[i]).type : Type();
+  };
+  auto seed = [&](size_t body_input, const Type& type) {
+    if (body_input >= body.inputs.size()) return;
+    ValueId id = body.inputs[body_input];
+    const Type& declared = body.value(id).type;
+    if (declared.kind == Kind::kUnknown || (declared.is_tensor() && declared.dtype == DType::kUndefined)) {
+      body.SetType(id, type);
+    }
+  };
+  if (node.op == "Loop") {
+    seed(0, Type::Tensor(DType::kInt64, Shape::OfRank(0)));
+    seed(1, Type::Tensor(DType::kBool, Shape::OfRank(0)));
+    for (size_t i = 2; i < body.inputs.size(); ++i) {
+      Type type = outer_type(i);
+      type.shape = Shape();  // may change from turn to turn
+      seed(i, type);
+    }
+  } else if (node.op == "Scan" || node.op == "SequenceMap") {
+    size_t shift = node.op == "Scan" && node.version < 9 ? 1 : 0;
+    for (size_t i = 0; i < body.inputs.size(); ++i) {
+      Type type = outer_type(i + shift);
+      if (type.kind == Kind::kSequence) type.kind = Kind::kTensor;
+      type.shape = Shape();
+      seed(i, type);
+    }
+  }
+}
+
+Status Infer(Graph& graph, const PassContext& context) {
+  LINNET_ASSIGN(std::vector<NodeId> order, graph.Order());
+  std::vector<Fact> facts(static_cast<size_t>(graph.value_count()));
+  for (ValueId id = 0; id < graph.value_count(); ++id) {
+    const Value& value = graph.value(id);
+    Fact& fact = facts[static_cast<size_t>(id)];
+    if (value.producer == kNoNode) fact.type = value.type;
+    if (value.is_constant && value.constant.has_data() && !graph.is_input(id)) fact.data = value.constant.data();
+  }
+  for (NodeId id : order) {
+    const Node& node = graph.node(id);
+    std::vector<Graph*> bodies = Graph::Subgraphs(node);
+    size_t capture = 0;
+    for (Graph* body : bodies) {
+      for (ValueId inner : body->captures) {
+        if (capture < node.captures.size()) body->SetType(inner, facts[static_cast<size_t>(node.captures[capture++])].type);
+      }
+      for (ValueId outer : node.inputs) {
+        if (outer != kNoValue) graph.SetType(outer, facts[static_cast<size_t>(outer)].type);
+      }
+      SeedBody(node, graph, *body);
+      LINNET_TRY(Infer(*body, context));
+    }
+    LINNET_ASSIGN(const OpDef* def, context.table->Find(node.domain, node.op, node.version));
+    Status status;
+    Result<OpInstance> op = OpInstance::Make(*def, node);
+    if (!op.ok()) return op.TakeStatus().At(node.Label(graph));
+    InferContext infer(facts.data(), node.inputs.data(), static_cast<int>(node.inputs.size()), node.outputs.data(),
+                       static_cast<int>(node.outputs.size()));
+    status = def->infer(op->state(), infer);
+    if (!status.ok()) return std::move(status).At(node.Label(graph));
+  }
+  for (ValueId id = 0; id < graph.value_count(); ++id) {
+    if (graph.value(id).producer != kNoNode) graph.SetType(id, facts[static_cast<size_t>(id)].type);
+  }
+  return Status();
+}
+
+}  // namespace
+
+Status InferTypes(Graph& graph, const PassContext& context) { return Infer(graph, context); }
+
+}  // namespace linnet

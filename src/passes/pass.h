@@ -1,0 +1,62 @@
+// Passes: graph → better graph. Each is one file; pipeline.cc is the recipe.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/graph.h"
+#include "ops/registry.h"
+
+namespace linnet {
+
+struct PassContext {
+  const OpTable* table = nullptr;
+  MemoryBudget* budget = nullptr;
+  /// Called when the contents of a constant are no longer needed, so that file pages can be let go. May be null.
+  void (*released)(void* user, const void* data, int64_t bytes) = nullptr;
+  void* released_user = nullptr;
+};
+
+/// One rewrite of a graph and its subgraphs. Runs until it changes nothing more on its own; keeps the graph valid.
+struct Pass {
+  const char* name;         ///< for --after=NAME and for switching it off
+  const char* sentence;     ///< what it does
+  Status (*run)(Graph& graph, const PassContext& context);
+  int level;                ///< runs from this optimisation level on; 0 cannot be switched off
+};
+
+enum OptimizationLevel : int {
+  kOptimizeNothing = 0,     ///< lowering only
+  kOptimizeBasic = 1,       ///< rewrites that do not change any rounding
+  kOptimizeAll = 2,         ///< fusions and layouts
+};
+
+struct PipelineOptions {
+  int level = kOptimizeAll;
+  std::vector<std::string> disabled;                 ///< pass names
+  std::string stop_after;                            ///< a pass name: the passes behind it are left out
+  bool plain_onnx = false;                           ///< no lowering: the graph stays in ONNX's operators
+  std::vector<Pass> custom;                          ///< run after the built-in simplifications, before fusion
+};
+
+/// The built-in passes in the order they run.
+const std::vector<Pass>& BuiltInPasses();
+
+/// Runs the recipe; types of all values are inferred afterwards. Fails when an option names no pass.
+Status RunPipeline(Graph& graph, const PassContext& context, const PipelineOptions& options);
+
+/// Sets the type of every value as far as it follows from the graph's inputs (symbols included), subgraphs too.
+Status InferTypes(Graph& graph, const PassContext& context);
+
+/// Calls `edit` for `graph` and, innermost first, for every subgraph below it.
+template <class Edit>
+Status ForEachGraph(Graph& graph, Edit&& edit) {
+  for (NodeId id = 0; id < graph.node_count(); ++id) {
+    if (!graph.node(id).alive) continue;
+    for (Graph* inner : Graph::Subgraphs(graph.node(id))) LINNET_TRY(ForEachGraph(*inner, edit));
+  }
+  return edit(graph);
+}
+
+}  // namespace linnet

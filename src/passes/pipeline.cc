@@ -1,0 +1,50 @@
+// The recipe: which passes run, in which order.
+#include "passes/passes.h"
+
+namespace linnet {
+
+const std::vector<Pass>& BuiltInPasses() {
+  static const std::vector<Pass> passes = {
+      {"dead_code", "removes nodes whose outputs nobody reads", RemoveDeadCode, kOptimizeBasic},
+      // Here every value has a type; what follows may ask for it.
+      {"resolve", "lowers ONNX operators on images to channels-last operators", Resolve, kOptimizeNothing},
+  };
+  return passes;
+}
+
+Status RunPipeline(Graph& graph, const PassContext& context, const PipelineOptions& options) {
+  auto known = [&](const std::string& name) {
+    for (const Pass& pass : BuiltInPasses()) {
+      if (name == pass.name) return true;
+    }
+    for (const Pass& pass : options.custom) {
+      if (name == pass.name) return true;
+    }
+    return name.empty();
+  };
+  for (const std::string& name : options.disabled) {
+    if (!known(name)) return InvalidArgument("there is no pass ", Quote(name));
+  }
+  if (!known(options.stop_after)) return InvalidArgument("there is no pass ", Quote(options.stop_after));
+
+  LINNET_TRY(InferTypes(graph, context));
+  auto run = [&](const Pass& pass) -> Status {
+    if (pass.level > options.level) return Status();
+    if (options.plain_onnx && pass.run == Resolve) return Status();
+    if (pass.level > kOptimizeNothing) {
+      for (const std::string& name : options.disabled) {
+        if (name == pass.name) return Status();
+      }
+    }
+    Status status = pass.run(graph, context);
+    if (status.ok()) status = InferTypes(graph, context);
+    return std::move(status).At(Cat("pass ", pass.name));
+  };
+  for (const Pass& pass : BuiltInPasses()) {
+    LINNET_TRY(run(pass));
+    if (options.stop_after == pass.name) break;
+  }
+  return Status();
+}
+
+}  // namespace linnet
