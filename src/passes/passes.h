@@ -6,6 +6,13 @@
 namespace linnet {
 
 Status RemoveDeadCode(Graph& graph, const PassContext& context);
+Status FoldConstants(Graph& graph, const PassContext& context);
+Status Simplify(Graph& graph, const PassContext& context);
+Status MergeCommonSubexpressions(Graph& graph, const PassContext& context);
+Status FoldBatchNorm(Graph& graph, const PassContext& context);
+Status RecognizeActivations(Graph& graph, const PassContext& context);
 Status Resolve(Graph& graph, const PassContext& context);
+Status MoveLayouts(Graph& graph, const PassContext& context);
+Status FuseEpilogues(Graph& graph, const PassContext& context);
 
 }  // namespace linnet

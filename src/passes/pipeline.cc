@@ -6,8 +6,15 @@ namespace linnet {
 const std::vector<Pass>& BuiltInPasses() {
   static const std::vector<Pass> passes = {
       {"dead_code", "removes nodes whose outputs nobody reads", RemoveDeadCode, kOptimizeBasic},
-      // Here every value has a type; what follows may ask for it.
-      {"resolve", "lowers ONNX operators on images to channels-last operators", Resolve, kOptimizeNothing},
+      {"fold_constants", "computes nodes whose inputs are constants", FoldConstants, kOptimizeBasic},
+      {"simplify", "removes nodes that change nothing and merges neighbours that move data twice", Simplify, kOptimizeBasic},
+      {"common_subexpressions", "makes nodes that compute the same thing one", MergeCommonSubexpressions, kOptimizeBasic},
+      {"fold_batch_norm", "folds BatchNormalization and per-channel Mul and Add into convolutions", FoldBatchNorm, kOptimizeAll},
+      {"recognize_activations", "finds Swish, HardSwish, Gelu and Mish in their formulas", RecognizeActivations, kOptimizeAll},
+      {"resolve", "lowers ONNX's image operators to channels-last operators", Resolve, kOptimizeNothing},
+      {"layout", "moves and cancels the transposes around channels-last operators", MoveLayouts, kOptimizeAll},
+      {"fuse_epilogues", "fuses bias, residual and activation into convolutions and matrix products", FuseEpilogues, kOptimizeAll},
+      {"final_dead_code", "removes what the passes before left unread", RemoveDeadCode, kOptimizeBasic},
   };
   return passes;
 }

@@ -1,0 +1,93 @@
+// fold_constants: computes nodes whose inputs are constants, bounded so that a small file cannot become a huge model.
+#include <algorithm>
+
+#include "passes/passes.h"
+
+namespace linnet {
+namespace {
+
+/// A result may be this large, or as large as its inputs were (a transposed weight), whichever is more ...
+constexpr int64_t kResultBytesMax = 1 << 20;
+/// ... and all results that exceed their inputs together this large.
+constexpr int64_t kGrowthBytesMax = 64 << 20;
+
+class Folder {
+ public:
+  Folder(Graph& graph, const PassContext& context, int64_t* growth) : graph_(graph), context_(context), growth_(growth) {}
+
+  Status Run() {
+    LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());
+    for (NodeId id : order) LINNET_TRY(TryFold(id));
+    return Status();
+  }
+
+ private:
+  Status TryFold(NodeId id) {
+    const Node& node = graph_.node(id);
+    if (!node.captures.empty() || !Graph::Subgraphs(node).empty() || node.outputs.empty()) return Status();
+    LINNET_ASSIGN(const OpDef* def, context_.table->Find(node.domain, node.op, node.version));
+    if (!def->run || def->random) return Status();
+    std::vector<Datum> inputs;
+    int64_t input_bytes = 0;
+    for (ValueId input : node.inputs) {
+      inputs.emplace_back();
+      if (input == kNoValue) continue;
+      const Value& value = graph_.value(input);
+      if (value.is_constant && !graph_.is_input(input)) {
+        inputs.back() = Datum::Of(value.constant);
+        input_bytes += value.constant.bytes();
+      } else if (def->shape_only && value.type.is_tensor() && value.type.shape.is_static()) {
+        inputs.back().type = value.type;
+        inputs.back().tensor = Tensor::View(value.type.dtype, value.type.shape, nullptr);
+      } else {
+        return Status();
+      }
+    }
+    int64_t limit = std::max(kResultBytesMax, input_bytes);
+    Result<std::vector<Datum>> outputs = Evaluate(*context_.table, node, inputs, context_.budget, limit);
+    // What cannot be computed now is left where a run reports it with its place in the model.
+    if (!outputs.ok()) return Status();
+    int64_t output_bytes = 0;
+    for (const Datum& output : *outputs) {
+      if (output.type.kind != Kind::kUnknown && !output.type.is_tensor()) return Status();
+      output_bytes += output.tensor.bytes();
+    }
+    int64_t growth = std::max<int64_t>(output_bytes - input_bytes, 0);
+    if (*growth_ + growth > kGrowthBytesMax) return Status();
+    *growth_ += growth;
+    std::vector<ValueId> results = node.outputs;
+    std::vector<ValueId> sources = node.inputs;
+    graph_.RemoveNode(id);
+    for (size_t i = 0; i < results.size(); ++i) {
+      if (results[i] != kNoValue) graph_.SetConstant(results[i], (*outputs)[i].tensor);
+    }
+    for (ValueId source : sources) {
+      if (source == kNoValue || !graph_.value(source).uses.empty() || !graph_.is_constant(source)) continue;
+      const Tensor& tensor = graph_.value(source).constant;
+      if (context_.released && !Shared(tensor, *outputs)) context_.released(context_.released_user, tensor.data(), tensor.bytes());
+      graph_.ClearConstant(source);
+    }
+    return Status();
+  }
+
+  /// True when some output is a view of `tensor`.
+  static bool Shared(const Tensor& tensor, const std::vector<Datum>& outputs) {
+    for (const Datum& output : outputs) {
+      if (output.tensor.owner() == tensor.owner()) return true;
+    }
+    return false;
+  }
+
+  Graph& graph_;
+  const PassContext& context_;
+  int64_t* growth_;
+};
+
+}  // namespace
+
+Status FoldConstants(Graph& graph, const PassContext& context) {
+  int64_t growth = 0;
+  return ForEachGraph(graph, [&](Graph& g) { return Folder(g, context, &growth).Run(); });
+}
+
+}  // namespace linnet

@@ -1,0 +1,229 @@
+// fuse_epilogues: what follows a matrix product or convolution element by element happens while its tile is in registers.
+//
+//     y = linnet:Conv(x, w)     →  + bias (a constant per column)
+//     z = Add(y, r)             →  + residual, a tensor of the same shape
+//     u = Relu(z)               →  activation
+//
+// MatMul and Gemm with a two-dimensional right side become linnet:Gemm here, which has the same epilogue.
+#include <math.h>
+
+#include "passes/passes.h"
+#include "passes/patterns.h"
+
+namespace linnet {
+namespace {
+
+constexpr int kBias = 2, kResidual = 3;
+
+struct ActivationRule {
+  const char* op;
+  const char* activation;
+  const char* alpha;       ///< attribute that becomes alpha; null: none
+  float alpha_default;
+  const char* beta;
+  float beta_default;
+};
+
+constexpr ActivationRule kActivations[] = {
+    {"Relu", "Relu", nullptr, 0, nullptr, 0},
+    {"LeakyRelu", "LeakyRelu", "alpha", 0.01f, nullptr, 0},
+    {"Sigmoid", "Sigmoid", nullptr, 0, nullptr, 0},
+    {"Tanh", "Tanh", nullptr, 0, nullptr, 0},
+    {"HardSigmoid", "HardSigmoid", "alpha", 0.2f, "beta", 0.5f},
+    {"HardSwish", "HardSwish", nullptr, 0, nullptr, 0},
+    {"Elu", "Elu", "alpha", 1.0f, nullptr, 0},
+    {"Selu", "Selu", "alpha", 1.67326319217681884765625f, "gamma", 1.05070102214813232421875f},
+    {"Softplus", "Softplus", nullptr, 0, nullptr, 0},
+    {"Mish", "Mish", nullptr, 0, nullptr, 0},
+    {"Swish", "Silu", "alpha", 1.0f, nullptr, 0},
+};
+
+class EpilogueFuser {
+ public:
+  explicit EpilogueFuser(Graph& graph) : graph_(graph) {}
+
+  Status Run() {
+    LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());
+    for (NodeId id : order) {
+      if (graph_.node(id).alive) LINNET_TRY(MakeGemm(id));
+    }
+    LINNET_ASSIGN(order, graph_.Order());
+    for (NodeId id : order) {
+      while (graph_.node(id).alive && CanFuse(graph_.node(id))) {
+        LINNET_ASSIGN(NodeId fused, FuseReader(id));
+        if (fused == kNoNode) break;
+        id = fused;
+      }
+    }
+    return Status();
+  }
+
+ private:
+  bool CanFuse(const Node& node) const {
+    if (!node.Is("Conv", "linnet") && !node.Is("ConvTranspose", "linnet") && !node.Is("Gemm", "linnet")) return false;
+    if (node.Has("activation")) return false;
+    const Type& type = graph_.value(node.outputs[0]).type;
+    return type.is_tensor() && type.dtype == DType::kFloat && type.shape.has_rank();
+  }
+
+  /// MatMul(x, w) and Gemm(x, w, c) with a matrix w as linnet:Gemm(x, w, bias).
+  Status MakeGemm(NodeId id) {
+    const Node& node = graph_.node(id);
+    bool matmul = node.Is("MatMul"), gemm = node.Is("Gemm");
+    if ((!matmul && !gemm) || node.inputs.size() < 2) return Status();
+    const Type& x = graph_.value(node.inputs[0]).type;
+    const Tensor* w = ConstantOf(graph_, node.inputs[1]);
+    if (!w || w->dtype() != DType::kFloat || w->shape().rank() != 2 || !x.is_tensor() || x.shape.rank() < 2) return Status();
+    int64_t trans_b = 0;
+    ValueId bias = kNoValue;
+    if (gemm) {
+      LINNET_ASSIGN(int64_t trans_a, node.Int("transA", 0));
+      LINNET_ASSIGN(trans_b, node.Int("transB", 0));
+      LINNET_ASSIGN(float alpha, node.Float("alpha", 1.0f));
+      LINNET_ASSIGN(float beta, node.Float("beta", 1.0f));
+      if (trans_a || alpha != 1.0f) return Status();
+      if (node.inputs.size() > 2 && node.inputs[2] != kNoValue && beta != 0.0f) {
+        bias = VectorBias(node.inputs[2], trans_b ? w->shape()[0] : w->shape()[1]);
+        if (bias == kNoValue || beta != 1.0f) return Status();
+      }
+    }
+    Node made;
+    made.op = "Gemm";
+    made.domain = "linnet";
+    made.version = 1;
+    made.name = node.name;
+    made.inputs = {node.inputs[0], node.inputs[1]};
+    if (bias != kNoValue) made.inputs.push_back(bias);
+    made.outputs = {node.outputs[0]};
+    if (trans_b) made.Set("transB", int64_t{1});
+    return ReplaceNode(graph_, id, std::move(made));
+  }
+
+  /// `id` as a constant vector of `columns`, when it is one number a column of the last axis; kNoValue otherwise.
+  ValueId VectorBias(ValueId id, int64_t columns) {
+    const Tensor* tensor = id == kNoValue ? nullptr : ConstantOf(graph_, id);
+    if (!tensor || tensor->dtype() != DType::kFloat || !tensor->has_data()) return kNoValue;
+    const Shape& shape = tensor->shape();
+    if (shape.rank() == 1 && shape[0] == columns) return id;
+    std::vector<float> bias(static_cast<size_t>(columns));
+    if (tensor->elements() == 1) {
+      bias.assign(bias.size(), *tensor->as<float>());
+    } else if (shape.rank() > 1 && shape[shape.rank() - 1] == columns && tensor->elements() == columns) {
+      bias.assign(tensor->as<float>(), tensor->as<float>() + columns);
+    } else {
+      return kNoValue;
+    }
+    return graph_.AddConstant(graph_.FreshName("bias"), Tensor::Of<float>(Shape{columns}, bias));
+  }
+
+  bool HasInput(const Node& node, size_t index) const {
+    return index < node.inputs.size() && node.inputs[index] != kNoValue;
+  }
+
+  /// Replaces the producer `id` and its one reader by one node; kNoNode when they do not fit.
+  Result<NodeId> FuseReader(NodeId id) {
+    const Node& node = graph_.node(id);
+    ValueId y = node.outputs[0];
+    if (!ReadOnce(graph_, y)) return kNoNode;
+    NodeId reader_id = graph_.value(y).uses[0].node;
+    const Node& reader = graph_.node(reader_id);
+    const Type& type = graph_.value(y).type;
+    if (reader.outputs.empty() || reader.outputs[0] == kNoValue) return kNoNode;
+    const Type& out_type = graph_.value(reader.outputs[0]).type;
+    if (!(out_type.dtype == DType::kFloat) || out_type.shape.rank() != type.shape.rank()) return kNoNode;
+    Node fused = node;
+    fused.outputs = {reader.outputs[0]};
+
+    if (reader.Is("Add") && reader.version >= 7) {
+      ValueId other = OtherInput(reader, y);
+      if (other == kNoValue || other == y) return kNoNode;
+      int64_t columns = type.shape[type.shape.rank() - 1];
+      if (!HasInput(node, kBias) && !HasInput(node, kResidual) && columns >= 0) {
+        ValueId bias = VectorBias(other, columns);
+        if (bias != kNoValue && graph_.value(other).type.shape.rank() <= type.shape.rank()) {
+          fused.inputs.resize(std::max<size_t>(fused.inputs.size(), kBias + 1), kNoValue);
+          fused.inputs[kBias] = bias;
+          return Replace(id, reader_id, std::move(fused));
+        }
+      }
+      if (HasInput(node, kResidual) || !SameShape(graph_.value(other).type, type)) return kNoNode;
+      fused.inputs.resize(kResidual + 1, kNoValue);
+      fused.inputs[kResidual] = other;
+      return Replace(id, reader_id, std::move(fused));
+    }
+    if (!SetActivation(reader, y, &fused)) return kNoNode;
+    return Replace(id, reader_id, std::move(fused));
+  }
+
+  static bool SameShape(const Type& a, const Type& b) {
+    if (!(a.is_tensor() && a.dtype == b.dtype && a.shape == b.shape) || !a.shape.has_rank()) return false;
+    for (int64_t dim : a.shape) {
+      if (dim == kUnknownDim) return false;
+    }
+    return true;
+  }
+
+  bool SetActivation(const Node& reader, ValueId y, Node* fused) const {
+    if (!reader.domain.empty() || reader.inputs[0] != y) return false;
+    if (reader.op == "Clip") {
+      float low = -INFINITY, high = INFINITY;
+      if (reader.version < 11) {
+        Result<float> min = reader.Float("min", low), max = reader.Float("max", high);
+        if (!min.ok() || !max.ok()) return false;
+        low = *min;
+        high = *max;
+      } else {
+        for (size_t i = 1; i < reader.inputs.size(); ++i) {
+          if (reader.inputs[i] == kNoValue) continue;
+          std::optional<float> bound = ScalarOf(graph_, reader.inputs[i]);
+          if (!bound) return false;
+          (i == 1 ? low : high) = *bound;
+        }
+      }
+      // max then min, as ONNX defines an empty range.
+      fused->Set("activation", std::string("Clip"));
+      fused->Set("alpha", low);
+      fused->Set("beta", high);
+      return true;
+    }
+    if (reader.op == "Gelu") {
+      Result<std::string> approximate = reader.String("approximate", "none");
+      if (!approximate.ok()) return false;
+      fused->Set("activation", std::string(*approximate == "tanh" ? "GeluTanh" : "Gelu"));
+      return true;
+    }
+    if (reader.inputs.size() != 1) return false;
+    for (const ActivationRule& rule : kActivations) {
+      if (reader.op != rule.op) continue;
+      fused->Set("activation", std::string(rule.activation));
+      if (rule.alpha) {
+        Result<float> alpha = reader.Float(rule.alpha, rule.alpha_default);
+        if (!alpha.ok()) return false;
+        fused->Set("alpha", *alpha);
+      }
+      if (rule.beta) {
+        Result<float> beta = reader.Float(rule.beta, rule.beta_default);
+        if (!beta.ok()) return false;
+        fused->Set("beta", *beta);
+      }
+      return true;
+    }
+    return false;
+  }
+
+  Result<NodeId> Replace(NodeId producer, NodeId reader, Node fused) {
+    graph_.RemoveNode(reader);
+    graph_.RemoveNode(producer);
+    return graph_.AddNode(std::move(fused));
+  }
+
+  Graph& graph_;
+};
+
+}  // namespace
+
+Status FuseEpilogues(Graph& graph, const PassContext& context) {
+  return ForEachGraph(graph, [](Graph& g) { return EpilogueFuser(g).Run(); });
+}
+
+}  // namespace linnet

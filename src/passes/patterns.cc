@@ -1,0 +1,85 @@
+// Small questions that passes ask of a graph.
+#include "passes/patterns.h"
+
+namespace linnet {
+
+std::optional<float> ScalarOf(const Graph& graph, ValueId id) {
+  const Tensor* tensor = ConstantOf(graph, id);
+  if (!tensor || !tensor->has_data() || tensor->elements() != 1) return std::nullopt;
+  switch (tensor->dtype()) {
+    case DType::kFloat: return *tensor->as<float>();
+    case DType::kDouble: return static_cast<float>(*tensor->as<double>());
+    case DType::kInt64: return static_cast<float>(*tensor->as<int64_t>());
+    case DType::kInt32: return static_cast<float>(*tensor->as<int32_t>());
+    default: return std::nullopt;
+  }
+}
+
+std::optional<std::vector<int64_t>> IntsOf(const Graph& graph, ValueId id) {
+  const Tensor* tensor = ConstantOf(graph, id);
+  if (!tensor || tensor->shape().rank() > 1) return std::nullopt;
+  std::vector<int64_t> out;
+  for (int64_t i = 0; i < tensor->elements(); ++i) {
+    if (tensor->dtype() == DType::kInt64) {
+      out.push_back(tensor->as<int64_t>()[i]);
+    } else if (tensor->dtype() == DType::kInt32) {
+      out.push_back(tensor->as<int32_t>()[i]);
+    } else {
+      return std::nullopt;
+    }
+  }
+  return out;
+}
+
+std::optional<std::vector<int64_t>> AxesOf(const Graph& graph, const Node& node, size_t index) {
+  if (node.Has("axes")) {
+    Result<std::vector<int64_t>> axes = node.Ints("axes");
+    if (!axes.ok()) return std::nullopt;
+    return std::move(*axes);
+  }
+  if (index < node.inputs.size() && node.inputs[index] != kNoValue) return IntsOf(graph, node.inputs[index]);
+  return std::nullopt;
+}
+
+ValueId OtherInput(const Node& node, ValueId id) {
+  if (node.inputs.size() != 2) return kNoValue;
+  if (node.inputs[0] == id) return node.inputs[1];
+  return node.inputs[1] == id ? node.inputs[0] : kNoValue;
+}
+
+namespace {
+
+template <size_t n>
+bool OneOf(const Node& node, const char* const (&names)[n]) {
+  if (!node.domain.empty()) return false;
+  for (const char* name : names) {
+    if (node.op == name) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool IsUnaryElementwise(const Node& node) {
+  static constexpr const char* kNames[] = {
+      "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Cast", "Ceil", "Celu", "Clip", "Cos",
+      "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Identity", "IsInf", "IsNaN",
+      "LeakyRelu", "Log", "Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign",
+      "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu"};
+  return OneOf(node, kNames);
+}
+
+bool IsBroadcasting(const Node& node) {
+  static constexpr const char* kNames[] = {"Add", "And", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal",
+                                           "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean", "Min",
+                                           "Mod", "Mul", "Or", "PRelu", "Pow", "Sub", "Sum", "Where", "Xor"};
+  // Before version 7 broadcasting was asked for by attributes and aligned at an axis.
+  return OneOf(node, kNames) && !node.Has("axis") && !node.Has("broadcast");
+}
+
+Status ReplaceNode(Graph& graph, NodeId node, Node replacement) {
+  graph.RemoveNode(node);
+  return graph.AddNode(std::move(replacement)).TakeStatus();
+}
+
+}  // namespace linnet
