@@ -3,14 +3,11 @@
 //     read → verify → infer types → simplify → resolve → fuse → layout → prepare → bind
 #include "api/session.h"
 
-#include <stdlib.h>
-
 #include <algorithm>
 
 #include "base/denormals.h"
 #include "base/file.h"
 #include "base/knobs.h"
-#include "graph/verify.h"
 #include "onnx/reader.h"
 
 namespace linnet {
@@ -62,13 +59,14 @@ Result<std::unique_ptr<Session>> Session::Make(OnnxModel onnx, const SessionOpti
 
 Status Session::Prepare(OnnxModel onnx) {
   if (!options_.table) options_.table = &OpTable::BuiltIn();
-  threads_ = options_.threads > 0 ? std::min(options_.threads, ThreadPool::kThreadsMax) : ThreadPool::HardwareThreads();
+  if (options_.threads > 0) {
+    threads_ = std::min(options_.threads, ThreadPool::kThreadsMax);
+  } else {
+    LINNET_ASSIGN(threads_, ChosenThreads());
+  }
   if (!options_.pool) options_.pool = &ThreadPool::Shared();
   budget_.set_limit_bytes(options_.memory_limit_bytes);
-  cpu_ = DetectedCpuLevel();
-  std::string level = options_.cpu;
-  if (level.empty() && getenv("LINNET_CPU")) level = getenv("LINNET_CPU");
-  if (!level.empty()) LINNET_ASSIGN(cpu_, ParseCpuLevel(level));
+  LINNET_ASSIGN(cpu_, options_.cpu.empty() ? ChosenCpuLevel() : ParseCpuLevel(options_.cpu));
   if (!options_.provider.empty() && options_.provider != "cpu") {
     return InvalidArgument("there is no provider ", Quote(options_.provider));
   }
@@ -76,7 +74,6 @@ Status Session::Prepare(OnnxModel onnx) {
   Graph& graph = onnx.graph;
   info_ = std::move(onnx.info);
   symbols_ = graph.shared_symbols();
-  LINNET_TRY(Verify(graph));
   bool defaults = false;
   for (ValueId id : graph.inputs) {
     const Value& value = graph.value(id);
@@ -249,7 +246,7 @@ Status Session::Run(const Fact* inputs, RunOutput* outputs, const RunOptions& op
   env.profiler = options.profiler;
 
   std::unique_ptr<RunState> state = TakeState(model);
-  DenormalsFlushed flushed;
+  FlushDenormals flush;
   Status status = state->Run(*model, env, fed, count, outputs, static_cast<int>(outputs_.size()));
   GiveState(model, std::move(state));
   return status;

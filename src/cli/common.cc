@@ -27,8 +27,12 @@ Result<SessionOptions> CommonOptions::ToSession() const {
   options.untrusted = untrusted;
   options.pipeline.level = level;
   options.pipeline.disabled = disabled_passes;
-  if (!memory_limit.empty()) LINNET_ASSIGN(options.memory_limit_bytes, ParseBytes(memory_limit));
-  if (!time_limit.empty()) LINNET_ASSIGN(options.time_limit_ns, ParseDurationNs(time_limit));
+  if (!memory_limit.empty()) {
+    LINNET_ASSIGN(options.memory_limit_bytes, ParseBytes(memory_limit));
+  }
+  if (!time_limit.empty()) {
+    LINNET_ASSIGN(options.time_limit_ns, ParseDurationNs(time_limit));
+  }
   if (step_limit > 0) options.step_limit = step_limit;
   return options;
 }

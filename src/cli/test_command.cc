@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/compare.h"
 #include "onnx/proto_values.h"
+#include "onnx/reader.h"
 
 namespace linnet::cli {
 namespace {

@@ -311,6 +311,9 @@ Result<OnnxModel> ReadOnnxBytes(std::span<const std::byte> bytes, std::shared_pt
   }
 }
 
-Result<OnnxModel> ReadOnnxFile(const std::string& path, const ReadOptions& options);
+Result<OnnxModel> ReadOnnxFile(const std::string& path, const ReadOptions& options) {
+  LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(path));
+  return ReadOnnxBytes({file->data(), static_cast<size_t>(file->size())}, file, options);
+}
 
 }  // namespace linnet
