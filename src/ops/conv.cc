@@ -1,0 +1,320 @@
+// Conv: convolution of images with a constant or computed kernel.
+//
+// ONNX's Conv (versions 1, 11, 22: the same meaning) has channels first and is only parsed and inferred here; the resolve
+// pass turns it into linnet:Conv, which has channels last, the same attributes and weights [out_c, in_c / group,
+// kernel...], and which may fuse what follows:
+//
+//     y = activation(conv(x, w) + b + residual)       inputs x, w, b?, residual?; attributes activation, alpha, beta
+//
+// Float32 runs on packed panels (kernels/conv.h). One spatial dimension is a picture of height 1. With more than two, the
+// leading spatial dimensions are walked here: every tap of theirs is a 2-D convolution that adds to the output of the
+// taps before it. Other types run by the definition.
+#include "kernels/conv.h"
+
+#include <string.h>
+
+#include "ops/conv_helpers.h"
+
+namespace linnet {
+namespace {
+
+template <Layout layout, int kInputsMax>
+struct ConvBase {
+  ConvAttributes attributes;
+
+  Status Infer(InferContext& c) const {
+    LINNET_TRY(c.CheckInputs(2, kInputsMax));
+    for (int i = 0; i < c.input_count(); ++i) LINNET_TRY(c.CheckType(i, kAnyFloat));
+    LINNET_ASSIGN(Shape y, attributes.Infer(c.shape(0), c.shape(1), layout, nullptr));
+    LINNET_TRY(CheckVector(c, 2, "bias", c.shape(1).has_rank() ? c.shape(1)[0] : kUnknownDim));
+    DType dtype = c.dtype(0) != DType::kUndefined ? c.dtype(0) : c.dtype(1);
+    for (int i = 1; i < c.input_count(); ++i) {
+      if (c.has_input(i) && c.dtype(i) != DType::kUndefined && c.dtype(i) != dtype) {
+        return InvalidModel("inputs 0 and ", i, " are ", DTypeName(dtype), " and ", DTypeName(c.dtype(i)));
+      }
+    }
+    if (c.has_input(3) && c.shape(3).is_static() && y.is_static() && !(c.shape(3) == y)) {
+      return InvalidModel("residual has shape ", ToString(c.shape(3)), " where the output has ", ToString(y));
+    }
+    return c.SetOutput(0, dtype, y);
+  }
+};
+
+struct Conv : ConvBase<Layout::kChannelsFirst, 3> {
+  Status Parse(const Node& node) { return attributes.Parse(node); }
+};
+
+/// Float32 weights cut into one matrix per tap of the spatial dimensions before the last two.
+struct Weights {
+  Weights(const Shape& shape, int64_t groups)
+      : out_c(shape[0]), group_in(shape[1]), groups(groups), rank(shape.rank() - 2) {
+    kernel_w = shape[rank + 1];
+    kernel_h = rank >= 2 ? shape[rank] : 1;
+    outer_taps = rank > 2 ? shape.Product(2, rank) : 1;
+    matrix_floats = PackedConvSizeF32(out_c, group_in * groups, groups, kernel_h, kernel_w);
+  }
+  int64_t out_c, group_in, groups, kernel_h, kernel_w, outer_taps, matrix_floats;
+  int rank;
+
+  int64_t packed_bytes() const { return outer_taps * matrix_floats * 4; }
+  /// Bytes that Pack needs besides.
+  int64_t slice_bytes() const { return outer_taps == 1 ? 0 : out_c * group_in * kernel_h * kernel_w * 4; }
+  void Pack(const float* weights, float* packed, float* slice) const {
+    int64_t pixels = kernel_h * kernel_w;
+    for (int64_t tap = 0; tap < outer_taps; ++tap) {
+      const float* from = weights;
+      if (outer_taps > 1) {
+        for (int64_t i = 0; i < out_c * group_in; ++i) {
+          memcpy(slice + i * pixels, weights + (i * outer_taps + tap) * pixels, static_cast<size_t>(pixels) * 4);
+        }
+        from = slice;
+      }
+      PackConvF32(from, out_c, group_in * groups, groups, kernel_h, kernel_w, packed + tap * matrix_floats);
+    }
+  }
+};
+
+bool HasZero(const Shape& shape) {
+  for (int64_t dim : shape) {
+    if (dim == 0) return true;
+  }
+  return false;
+}
+
+struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
+  FusedActivation activation;
+  const GemmF32Kernels* kernels = nullptr;
+  const void* packed = nullptr;   ///< null when the weights are computed
+
+  struct Bound {
+    Window window;
+    int64_t in_c = 0, out_c = 0, outputs = 0;
+    int64_t packed_bytes = 0;          ///< of scratch before the workers' share: 0 when packed ahead
+    int64_t slice_bytes = 0, worker_bytes = 0;
+    bool f32 = false;
+    // Float32: a task is a slice (all of it up to 2-D) by a block of pixels by a block of panels.
+    ConvF32 conv;
+    GemmGrain grain;
+    int64_t slices = 1, outer_out = 1, pixels = 0, pixel_blocks = 1, panel_blocks = 1, matrix_floats = 0;
+    int outer_rank = 0;
+    double task_ns = 0;
+  };
+
+  Status Parse(const Node& node) {
+    LINNET_TRY(attributes.Parse(node));
+    return activation.Parse(node);
+  }
+
+  static bool IsF32(DType dtype, const Shape& weights) { return dtype == DType::kFloat && !HasZero(weights); }
+
+  Status Prepare(PrepareContext& c) {
+    kernels = &PickGemmF32(c.cpu());
+    if (!c.is_constant(1) || !c.shape(1).is_static()) return Status();
+    const Shape& shape = c.shape(1);
+    if (IsF32(c.dtype(1), shape)) {
+      Weights weights(shape, attributes.groups);
+      LINNET_ASSIGN(packed, c.Weights("weights", weights.packed_bytes(), [&](void* out) -> Status {
+        LINNET_ASSIGN(Block slice, Block::Allocate(weights.slice_bytes()));
+        weights.Pack(c.data<float>(1), static_cast<float*>(out), reinterpret_cast<float*>(slice.data()));
+        return Status();
+      }));
+    } else {
+      LINNET_TRY(ForType<kAnyFloat>(c.dtype(1), [&]<class T>() -> Status {
+        int64_t taps = shape.Product(2, shape.rank());
+        int64_t bytes = shape.elements() * static_cast<int64_t>(sizeof(Wide<T>));
+        LINNET_ASSIGN(packed, c.Weights("weights", bytes, [&](void* out) -> Status {
+          ConvAny<T>::Pack(c.data<T>(1), shape[0], shape[1], attributes.groups, taps, static_cast<Wide<T>*>(out));
+          return Status();
+        }));
+        return Status();
+      }));
+    }
+    c.Drop(1);
+    return Status();
+  }
+
+  Status Bind(BindContext& c) const {
+    Bound& b = *c.Params<Bound>();
+    const Shape &x = c.shape(0), &w = c.shape(1), &y = c.output_shape(0);
+    LINNET_TRY(attributes.Infer(x, w, Layout::kChannelsLast, &b.window).TakeStatus());
+    b.outputs = y.elements();
+    if (b.outputs == 0) return Status();
+    b.in_c = x[x.rank() - 1];
+    b.out_c = w[0];
+    b.f32 = IsF32(c.dtype(0), w);
+    if (b.f32) {
+      BindF32(c, &b);
+    } else {
+      int64_t wide_bytes = c.dtype(0) == DType::kDouble ? 8 : 4;
+      if (!packed) b.packed_bytes = RoundUp(w.elements() * wide_bytes, kAlignment);
+      b.worker_bytes = RoundUp(b.out_c * wide_bytes, kAlignment);
+    }
+    c.Scratch(b.packed_bytes + b.slice_bytes + b.worker_bytes * c.threads());
+    return Status();
+  }
+
+  void BindF32(BindContext& c, Bound* b) const {
+    const Weights weights(c.shape(1), attributes.groups);
+    const Window& window = b->window;
+    const WindowAxis line;   // height of a 1-D image
+    const WindowAxis& h = window.rank >= 2 ? window.axes[window.rank - 2] : line;
+    const WindowAxis& v = window.axes[window.rank - 1];
+    b->outer_rank = std::max(0, window.rank - 2);
+    for (int i = 0; i < b->outer_rank; ++i) b->outer_out *= window.axes[i].out;
+    const int64_t batch = c.shape(0)[0];
+    ConvF32& conv = b->conv;
+    conv.in_h = window.rank >= 2 ? h.in : 1;
+    conv.in_w = v.in;
+    conv.out_h = window.rank >= 2 ? h.out : 1;
+    conv.out_w = v.out;
+    conv.in_c = b->in_c;
+    conv.out_c = b->out_c;
+    conv.groups = attributes.groups;
+    conv.kernel_h = h.kernel, conv.kernel_w = v.kernel;
+    conv.stride_h = h.stride, conv.stride_w = v.stride;
+    conv.dilation_h = h.dilation, conv.dilation_w = v.dilation;
+    conv.pad_top = h.pad, conv.pad_left = v.pad;
+    if (conv.in_h == 0 || conv.in_w == 0) {
+      // Nothing but padding: let every tap miss a pixel that is not there.
+      conv.in_h = conv.in_w = 1;
+      conv.pad_top = kWindowMax - 1;
+    }
+    conv.input_pixel_stride = b->in_c;
+    conv.input_row_stride = conv.in_w * b->in_c;
+    conv.input_batch_stride = conv.in_h * conv.input_row_stride;
+    conv.output_pixel_stride = b->out_c;
+    if (b->outer_rank == 0) {
+      conv.batch = batch;
+    } else {
+      b->slices = batch * b->outer_out;
+    }
+    b->pixels = conv.batch * conv.out_h * conv.out_w;
+    b->matrix_floats = weights.matrix_floats;
+    b->grain = ConvGrainF32(*kernels, conv);
+    b->pixel_blocks = DivUp(b->pixels, b->grain.rows);
+    b->panel_blocks = DivUp(ConvPanels(conv), b->grain.panels);
+    b->task_ns = static_cast<double>(b->grain.rows) * static_cast<double>(b->grain.panels) * kPanelColumns *
+                 static_cast<double>(weights.group_in * weights.kernel_h * weights.kernel_w * weights.outer_taps) / 30;
+    b->worker_bytes = RoundUp(ConvScratchBytes(*kernels, conv), kAlignment);
+    if (!packed) {
+      b->packed_bytes = RoundUp(weights.packed_bytes(), kAlignment);
+      b->slice_bytes = RoundUp(weights.slice_bytes(), kAlignment);
+    }
+  }
+
+  Status Run(RunContext& c) const {
+    const Bound& b = c.params<Bound>();
+    if (b.outputs == 0) return Status();
+    return b.f32 ? RunF32(c, b) : RunAny(c, b);
+  }
+
+  Status RunF32(RunContext& c, const Bound& b) const {
+    std::byte* scratch = c.scratch();
+    ConvF32 conv = b.conv;
+    conv.packed = static_cast<const float*>(packed);
+    if (!packed) {
+      float* made = reinterpret_cast<float*>(scratch);
+      Weights(c.input_shape(1), attributes.groups)
+          .Pack(c.in<float>(1), made, reinterpret_cast<float*>(scratch + b.packed_bytes));
+      conv.packed = made;
+      scratch += b.packed_bytes + b.slice_bytes;
+    }
+    conv.input = c.in<float>(0);
+    conv.output = c.out<float>(0);
+    if (c.has_input(2)) conv.epilogue.bias = c.in<float>(2);
+    if (c.has_input(3)) conv.epilogue.residual = c.in<float>(3);
+    conv.epilogue.residual_row_stride = b.out_c;
+    activation.Set(&conv.epilogue);
+    const int64_t blocks = b.pixel_blocks * b.panel_blocks;
+    return c.ParallelFor(b.slices * blocks, 1, b.task_ns, [&](int64_t begin, int64_t end, int worker) {
+      std::byte* mine = scratch + worker * b.worker_bytes;
+      for (int64_t task = begin; task < end; ++task) {
+        int64_t block = task % blocks;
+        int64_t pixel = block / b.panel_blocks * b.grain.rows, panel = block % b.panel_blocks * b.grain.panels;
+        Tile tile{pixel, std::min(b.pixels, pixel + b.grain.rows), panel,
+                  std::min(ConvPanels(conv), panel + b.grain.panels)};
+        if (b.outer_rank == 0) {
+          RunConvF32(*kernels, conv, tile.pixel0, tile.pixel1, tile.panel0, tile.panel1, mine);
+        } else {
+          RunSlice(b, conv, task / blocks, tile, mine);
+        }
+      }
+    });
+  }
+
+  struct Tile {
+    int64_t pixel0, pixel1, panel0, panel1;
+  };
+
+  /// One tile of one 2-D slice of a higher-dimensional output: a convolution per outer tap, each adding to the last.
+  void RunSlice(const Bound& b, ConvF32 conv, int64_t slice, const Tile& tile, void* scratch) const {
+    const Epilogue whole = conv.epilogue;
+    const float* image = conv.input + slice / b.outer_out * b.window.in_pixels() * b.in_c;
+    conv.output += slice * b.pixels * b.out_c;
+    int64_t at[kSpatialMax];
+    BoxCounter taps = TapsAt(b.window, b.outer_rank, slice % b.outer_out, at);
+    int64_t left = 1;
+    for (int i = 0; i < b.outer_rank; ++i) left *= std::max<int64_t>(0, taps.end[i] - taps.begin[i]);
+    const float* packed_taps = conv.packed;
+    bool more = taps.Start(), first = true;
+    if (!more) {
+      conv.pad_top = kWindowMax - 1;   // all taps miss: what remains is the epilogue
+      left = 1;
+    }
+    do {
+      if (more) {
+        int64_t plane = 0, tap = 0;
+        for (int i = 0; i < b.outer_rank; ++i) {
+          const WindowAxis& axis = b.window.axes[i];
+          plane = plane * axis.in + at[i] * axis.stride - axis.pad + taps.at[i] * axis.dilation;
+          tap = tap * axis.kernel + taps.at[i];
+        }
+        conv.input = image + plane * b.conv.in_h * b.conv.in_w * b.in_c;
+        conv.packed = packed_taps + tap * b.matrix_floats;
+      }
+      conv.epilogue = whole;
+      if (first && whole.residual) conv.epilogue.residual = whole.residual + slice * b.pixels * b.out_c;
+      if (!first) {
+        conv.epilogue.bias = nullptr;
+        conv.epilogue.residual = conv.output;
+      }
+      if (--left > 0) conv.epilogue.activation = Activation::kNone;
+      RunConvF32(*kernels, conv, tile.pixel0, tile.pixel1, tile.panel0, tile.panel1, scratch);
+      first = false;
+    } while (more && taps.Next());
+  }
+
+  Status RunAny(RunContext& c, const Bound& b) const {
+    return ForType<kAnyFloat>(c.input_dtype(0), [&]<class T>() -> Status {
+      using W = Wide<T>;
+      std::byte* scratch = c.scratch();
+      const Shape& w = c.input_shape(1);
+      ConvAny<T> conv;
+      conv.window = &b.window;
+      conv.in_c = b.in_c, conv.out_c = b.out_c, conv.groups = attributes.groups;
+      conv.input = c.in<T>(0);
+      conv.packed = static_cast<const W*>(packed);
+      if (!packed) {
+        W* made = reinterpret_cast<W*>(scratch);
+        ConvAny<T>::Pack(c.in<T>(1), w[0], w[1], attributes.groups, w.Product(2, w.rank()), made);
+        conv.packed = made;
+        scratch += b.packed_bytes;
+      }
+      conv.bias = c.has_input(2) ? c.in<T>(2) : nullptr;
+      conv.residual = c.has_input(3) ? c.in<T>(3) : nullptr;
+      conv.output = c.out<T>(0);
+      conv.activation = activation;
+      double pixel_ns = static_cast<double>(w.elements()) * 0.5 + static_cast<double>(b.out_c) * 2;
+      return c.ParallelFor(b.outputs / b.out_c, 1, pixel_ns, [&](int64_t begin, int64_t end, int worker) {
+        conv.Run(begin, end, reinterpret_cast<W*>(scratch + worker * b.worker_bytes));
+      });
+    });
+  }
+};
+
+}  // namespace
+
+LINNET_OP(Conv, 1, Conv);
+LINNET_INTERNAL_OP(Conv, 1, ChannelsLastConv);
+
+}  // namespace linnet

@@ -1,0 +1,153 @@
+// GlobalAveragePool, GlobalMaxPool and GlobalLpPool: one number for every channel of an image.
+//
+// ONNX's operators have channels first and run as they are where the rank is not known before the run; otherwise the
+// resolve pass makes the channels-last twins in the linnet domain. Versions 1, 2 (integer p) and 22 (bfloat16) mean the
+// same. Max gives NaN when an element is NaN. An image without pixels gives 0 (Average, Lp) or the lowest number.
+#include <cmath>
+#include <limits>
+
+#include "ops/scalar_helpers.h"
+#include "ops/window_helpers.h"
+
+namespace linnet {
+namespace {
+
+enum class PoolKind { kMax, kAverage, kLp };
+
+template <PoolKind kind, Layout layout>
+struct GlobalPool {
+  double p = 2;
+
+  struct Sizes {
+    int64_t batch = 0, channels = 0, pixels = 0, worker_bytes = 0;
+  };
+  /// Channels-last sums are made in runs of so many pixels, so that rounding errors stay small.
+  static constexpr int64_t kRun = 64;
+
+  Status Parse(const Node& node) {
+    if (kind != PoolKind::kLp) return Status();
+    const Attribute* attribute = node.Find("p");
+    if (attribute && std::holds_alternative<float>(attribute->payload)) {   // version 1
+      p = std::get<float>(attribute->payload);
+    } else {
+      LINNET_ASSIGN(int64_t integer, node.Int("p", 2));
+      p = static_cast<double>(integer);
+    }
+    if (!(p > 0) || p > 1e6) return InvalidModel("attribute p is ", p);
+    return Status();
+  }
+
+  Status Infer(InferContext& c) const {
+    LINNET_TRY(c.CheckInputs(1, 1));
+    LINNET_TRY(c.CheckType(0, kAnyFloat));
+    const Shape& x = c.shape(0);
+    LINNET_TRY(CheckImage(x));
+    if (!x.has_rank()) return c.SetOutput(0, c.dtype(0), Shape());
+    int64_t ones[kSpatialMax];
+    for (int64_t& one : ones) one = 1;
+    return c.SetOutput(0, c.dtype(0), ImageShape(layout, x[0], x[ChannelAxis(layout, x.rank())],
+                                                 {ones, static_cast<size_t>(x.rank() - 2)}));
+  }
+
+  Status Bind(BindContext& c) const {
+    const Shape& x = c.shape(0);
+    Sizes& s = *c.Params<Sizes>();
+    s.batch = x[0];
+    s.channels = x[ChannelAxis(layout, x.rank())];
+    s.pixels = 1;
+    for (int i = 0; i < x.rank() - 2 && s.batch * s.channels > 0; ++i) s.pixels *= x[SpatialAxis(layout, i)];
+    if (layout == Layout::kChannelsLast) {
+      s.worker_bytes = RoundUp(2 * s.channels * static_cast<int64_t>(sizeof(double)), kAlignment);
+      c.Scratch(s.worker_bytes * c.threads());
+    }
+    return Status();
+  }
+
+  Status Run(RunContext& c) const {
+    const Sizes s = c.params<Sizes>();
+    return ForType<kAnyFloat>(c.input_dtype(0), [&]<class T>() -> Status {
+      const T* x = c.in<T>(0);
+      T* y = c.out<T>(0);
+      double pixel_ns = 0.5 * static_cast<double>(s.pixels);
+      if constexpr (layout == Layout::kChannelsFirst) {
+        return c.ParallelFor(s.batch * s.channels, 1, pixel_ns, [&](int64_t begin, int64_t end, int) {
+          for (int64_t i = begin; i < end; ++i) y[i] = Row(x + i * s.pixels, s.pixels);
+        });
+      } else {
+        // Blocks of channels, each over all pixels.
+        constexpr int64_t kBlock = 64;
+        const int64_t blocks = DivUp(s.channels, kBlock);
+        return c.ParallelFor(s.batch * blocks, 1, pixel_ns * kBlock, [&](int64_t begin, int64_t end, int worker) {
+          auto* sums = reinterpret_cast<Wide<T>*>(c.scratch() + worker * s.worker_bytes);
+          for (int64_t i = begin; i < end; ++i) {
+            int64_t image = i / blocks, channel = i % blocks * kBlock;
+            Columns(x + image * s.pixels * s.channels + channel, s, std::min(kBlock, s.channels - channel), sums,
+                    y + image * s.channels + channel);
+          }
+        });
+      }
+    });
+  }
+
+  template <class W>
+  W Term(W v) const {
+    if (kind != PoolKind::kLp) return v;
+    return p == 2 ? v * v : p == 1 ? std::abs(v) : std::pow(std::abs(v), static_cast<W>(p));
+  }
+  template <class W>
+  W Finish(W sum, int64_t pixels) const {
+    if (kind == PoolKind::kAverage) return sum / static_cast<W>(std::max<int64_t>(pixels, 1));
+    if (kind == PoolKind::kLp) return p == 2 ? std::sqrt(sum) : p == 1 ? sum : std::pow(sum, static_cast<W>(1 / p));
+    return sum;
+  }
+  template <class W>
+  static W Larger(W a, W b) { return b > a || b != b ? b : a; }
+
+  template <class T>
+  T Row(const T* x, int64_t pixels) const {
+    using W = Wide<T>;
+    if (kind == PoolKind::kMax) {
+      W most = std::numeric_limits<W>::lowest();
+      for (int64_t i = 0; i < pixels; ++i) most = i == 0 ? Widen(x[0]) : Larger(most, Widen(x[i]));
+      return Narrow<T>(most);
+    }
+    double total = 0;
+    for (int64_t i = 0; i < pixels; ++i) total += static_cast<double>(Term(Widen(x[i])));
+    return Narrow<T>(Finish(static_cast<W>(total), pixels));
+  }
+
+  template <class T>
+  void Columns(const T* x, const Sizes& s, int64_t channels, Wide<T>* sums, T* y) const {
+    using W = Wide<T>;
+    W* run = sums + channels;
+    for (int64_t k = 0; k < channels; ++k) {
+      sums[k] = kind != PoolKind::kMax ? W(0) : s.pixels == 0 ? std::numeric_limits<W>::lowest() : Widen(x[k]);
+    }
+    for (int64_t first = 0; first < s.pixels; first += kRun) {
+      int64_t end = std::min(s.pixels, first + kRun);
+      if (kind == PoolKind::kMax) {
+        for (int64_t i = first; i < end; ++i) {
+          for (int64_t k = 0; k < channels; ++k) sums[k] = Larger(sums[k], Widen(x[i * s.channels + k]));
+        }
+        continue;
+      }
+      for (int64_t k = 0; k < channels; ++k) run[k] = 0;
+      for (int64_t i = first; i < end; ++i) {
+        for (int64_t k = 0; k < channels; ++k) run[k] += Term(Widen(x[i * s.channels + k]));
+      }
+      for (int64_t k = 0; k < channels; ++k) sums[k] += run[k];
+    }
+    for (int64_t k = 0; k < channels; ++k) y[k] = Narrow<T>(Finish(sums[k], s.pixels));
+  }
+};
+
+}  // namespace
+
+LINNET_OP(GlobalAveragePool, 1, GlobalPool<PoolKind::kAverage, Layout::kChannelsFirst>);
+LINNET_OP(GlobalMaxPool, 1, GlobalPool<PoolKind::kMax, Layout::kChannelsFirst>);
+LINNET_OP(GlobalLpPool, 1, GlobalPool<PoolKind::kLp, Layout::kChannelsFirst>);
+LINNET_INTERNAL_OP(GlobalAveragePool, 1, GlobalPool<PoolKind::kAverage, Layout::kChannelsLast>);
+LINNET_INTERNAL_OP(GlobalMaxPool, 1, GlobalPool<PoolKind::kMax, Layout::kChannelsLast>);
+LINNET_INTERNAL_OP(GlobalLpPool, 1, GlobalPool<PoolKind::kLp, Layout::kChannelsLast>);
+
+}  // namespace linnet
