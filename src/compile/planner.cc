@@ -48,6 +48,7 @@ Status Planner::Make(Plan& plan, size_t first) {
   plan.copies.clear();
   plan.heap_frees.clear();
   plan.memory.Clear();
+  plan.outputs = model_.outputs;
   plan.boundary = false;
   size_t values = plan.facts.size();
   arena_.Clear();

@@ -90,6 +90,7 @@ struct Plan {
   std::vector<ValueId> fixed;       ///< in the arena or known: stay valid from run to run
   std::vector<ValueId> callers;     ///< in a caller's memory: filled for every run
   std::vector<Copy> copies;
+  std::vector<ValueId> outputs;     ///< the value of each output: a view of what a step writes there may name its type
   std::vector<std::pair<int32_t, int32_t>> heap_frees;  ///< (step index, heap slot) freed after that step; ascending
   Bump memory;                      ///< parameters and contents known before the run
   int64_t arena_bytes = 0;

@@ -98,7 +98,7 @@ Status RunState::Enter(const Plan& plan, RunOutput* outputs) {
       case Place::kNone: break;
       case Place::kOutput: {
         RunOutput& output = outputs[place.offset];
-        const Type& type = plan.facts[v].type;
+        const Type& type = plan.facts[static_cast<size_t>(plan.outputs[static_cast<size_t>(place.offset)])].type;
         LINNET_ASSIGN(int64_t bytes, ByteSize(type.dtype, type.shape.elements()));
         output.type = type;
         if (output.data) {
