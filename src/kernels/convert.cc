@@ -1,0 +1,311 @@
+// Type-changing loops: one register of floats at a time, the rest through a register-sized copy.
+#include "kernels/convert.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "kernels/dispatch.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/convert.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/vec-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+namespace {
+
+using I32 = hn::RebindToSigned<F32>;
+using U32 = hn::RebindToUnsigned<F32>;
+using VI32 = hn::Vec<I32>;
+using VU32 = hn::Vec<U32>;
+template <class T>
+using Narrow = hn::Rebind<T, F32>;
+
+// Both sides of `convert` are arrays of Lanes(F32) elements.
+template <class From, class To, class Convert>
+HWY_INLINE void ForEachRegister(const From* x, To* out, int64_t n, const Convert& convert) {
+  const int64_t lanes = hn::Lanes(F32());
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) convert(x + i, out + i);
+  if (i == n) return;
+  HWY_ALIGN From from[hn::MaxLanes(F32())] = {};
+  HWY_ALIGN To to[hn::MaxLanes(F32())];
+  memcpy(from, x + i, static_cast<size_t>(n - i) * sizeof(From));
+  convert(from, to);
+  memcpy(out + i, to, static_cast<size_t>(n - i) * sizeof(To));
+}
+
+HWY_INLINE VU32 LoadU16(const uint16_t* p) {
+  return hn::PromoteTo(U32(), hn::LoadU(Narrow<uint16_t>(), p));
+}
+// Lanes are below 2^16.
+HWY_INLINE void StoreU16(VU32 v, uint16_t* p) {
+  const Narrow<uint16_t> narrow;
+  hn::StoreU(hn::DemoteTo(narrow, hn::BitCast(I32(), v)), narrow, p);
+}
+
+struct FromFloat16 {
+  HWY_INLINE void operator()(const uint16_t* x, float* out) const {
+    const F32 d;
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+    const Narrow<hwy::float16_t> narrow;
+    hn::StoreU(hn::PromoteTo(d, hn::LoadU(narrow, reinterpret_cast<const hwy::float16_t*>(x))), d, out);
+#else
+    // As ToFloat(Float16).
+    const U32 du;
+    const VU32 bits = LoadU16(x), magnitude = hn::And(bits, hn::Set(du, 0x7fff));
+    const VU32 sign = hn::ShiftLeft<16>(hn::And(bits, hn::Set(du, 0x8000)));
+    const VF32 denormal = hn::Mul(hn::ConvertTo(d, hn::BitCast(I32(), magnitude)), hn::Set(d, 0x1p-24f));
+    const auto is_special = hn::Gt(hn::BitCast(I32(), magnitude), hn::Set(I32(), 0x7bff));
+    const VU32 rebias = hn::IfThenElse(hn::RebindMask(du, is_special), hn::Set(du, (255 - 31) << 23),
+                                       hn::Set(du, (127 - 15) << 23));
+    const VF32 normal = hn::BitCast(d, hn::Add(hn::ShiftLeft<13>(magnitude), rebias));
+    const auto is_denormal = hn::Lt(hn::BitCast(I32(), magnitude), hn::Set(I32(), 0x400));
+    hn::StoreU(hn::Or(hn::BitCast(d, sign), hn::IfThenElse(hn::RebindMask(d, is_denormal), denormal, normal)),
+               d, out);
+#endif
+  }
+};
+
+struct ToFloat16Bits {
+  HWY_INLINE void operator()(const float* x, uint16_t* out) const {
+    const F32 d;
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+    const Narrow<hwy::float16_t> narrow;
+    hn::StoreU(hn::DemoteTo(narrow, hn::LoadU(d, x)), narrow, reinterpret_cast<hwy::float16_t*>(out));
+#else
+    // As ToFloat16(float).
+    const U32 du;
+    const I32 di;
+    const VU32 bits = hn::BitCast(du, hn::LoadU(d, x)), magnitude = hn::And(bits, hn::Set(du, 0x7fffffff));
+    const VU32 sign = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 0x8000));
+    const VU32 odd = hn::And(hn::ShiftRight<13>(magnitude), hn::Set(du, 1));
+    const VU32 rebiased = hn::Sub(magnitude, hn::Set(du, ((127u - 15) << 23) - 0xfff));
+    VU32 half = hn::ShiftRight<13>(hn::Add(rebiased, odd));
+    const VF32 one_half = hn::Set(d, 0.5f);
+    const VU32 denormal =
+        hn::Sub(hn::BitCast(du, hn::Add(hn::BitCast(d, magnitude), one_half)), hn::BitCast(du, one_half));
+    const VI32 order = hn::BitCast(di, magnitude);
+    half = hn::IfThenElse(hn::RebindMask(du, hn::Lt(order, hn::Set(di, 0x38800000))), denormal, half);
+    half =
+        hn::IfThenElse(hn::RebindMask(du, hn::Gt(order, hn::Set(di, 0x477fffff))), hn::Set(du, 0x7c00), half);
+    const VU32 nan = hn::Or(hn::Set(du, 0x7e00), hn::And(hn::ShiftRight<13>(magnitude), hn::Set(du, 0x3ff)));
+    half = hn::IfThenElse(hn::RebindMask(du, hn::Gt(order, hn::Set(di, 0x7f800000))), nan, half);
+    StoreU16(hn::Or(sign, half), out);
+#endif
+  }
+};
+
+struct FromBfloat16 {
+  HWY_INLINE void operator()(const uint16_t* x, float* out) const {
+    const F32 d;
+    hn::StoreU(hn::BitCast(d, hn::ShiftLeft<16>(LoadU16(x))), d, out);
+  }
+};
+
+struct ToBfloat16Bits {
+  HWY_INLINE void operator()(const float* x, uint16_t* out) const {
+    const F32 d;
+    const U32 du;
+    const VF32 v = hn::LoadU(d, x);
+    const VU32 bits = hn::BitCast(du, v), high = hn::ShiftRight<16>(bits);
+    const VU32 rounder = hn::Add(hn::Set(du, 0x7fff), hn::And(high, hn::Set(du, 1)));
+    const VU32 rounded = hn::ShiftRight<16>(hn::Add(bits, rounder));
+    const VU32 quiet = hn::Or(high, hn::Set(du, 0x40));
+    StoreU16(hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(v)), quiet, rounded), out);
+  }
+};
+
+template <class T>
+HWY_INLINE VI32 LoadInts(const T* p) {
+  if constexpr (sizeof(T) == 4) {
+    return hn::LoadU(I32(), p);
+  } else {
+    return hn::PromoteTo(I32(), hn::LoadU(Narrow<T>(), p));
+  }
+}
+// Lanes are in T's range.
+template <class T>
+HWY_INLINE void StoreInts(VI32 v, T* p) {
+  if constexpr (sizeof(T) == 4) {
+    hn::StoreU(v, I32(), p);
+  } else {
+    hn::StoreU(hn::DemoteTo(Narrow<T>(), v), Narrow<T>(), p);
+  }
+}
+
+template <class T>
+inline constexpr float kLeast = static_cast<float>(hwy::LimitsMin<T>());
+template <class T>
+inline constexpr float kMost = static_cast<float>(hwy::LimitsMax<T>());  // 2^31 for int32
+
+template <class T>
+struct FromInts {
+  HWY_INLINE void operator()(const T* x, float* out) const {
+    const F32 d;
+    hn::StoreU(hn::ConvertTo(d, LoadInts(x)), d, out);
+  }
+};
+
+template <class T>
+struct ToInts {
+  HWY_INLINE void operator()(const float* x, T* out) const {
+    const F32 d;
+    VF32 v = hn::LoadU(d, x);
+    v = hn::IfThenElseZero(hn::Eq(v, v), v);
+    if constexpr (sizeof(T) == 4) {
+      // 2^31 is not a value; ConvertTo of what reaches it differs between processors.
+      const auto over = hn::RebindMask(I32(), hn::Ge(v, hn::Set(d, kMost<T>)));
+      const VI32 cut = hn::ConvertTo(I32(), hn::Max(v, hn::Set(d, kLeast<T>)));
+      StoreInts(hn::IfThenElse(over, hn::Set(I32(), hwy::LimitsMax<T>()), cut), out);
+    } else {
+      StoreInts(hn::ConvertTo(I32(), hn::Min(hn::Max(v, hn::Set(d, kLeast<T>)), hn::Set(d, kMost<T>))), out);
+    }
+  }
+};
+
+struct FromBool {
+  HWY_INLINE void operator()(const uint8_t* x, float* out) const {
+    const F32 d;
+    const auto is_true = hn::Gt(LoadInts(x), hn::Zero(I32()));
+    hn::StoreU(hn::IfThenElseZero(hn::RebindMask(d, is_true), hn::Set(d, 1.0f)), d, out);
+  }
+};
+struct ToBool {
+  HWY_INLINE void operator()(const float* x, uint8_t* out) const {
+    const F32 d;
+    const auto is_false = hn::RebindMask(I32(), hn::Eq(hn::LoadU(d, x), hn::Zero(d)));
+    StoreInts(hn::IfThenZeroElse(is_false, hn::Set(I32(), 1)), out);
+  }
+};
+
+template <class Function, class From, class To>
+void Convert(const void* x, void* out, int64_t n) {
+  ForEachRegister(static_cast<const From*>(x), static_cast<To*>(out), n, Function());
+}
+
+template <class T>
+void Quantize(const float* x, void* out, int64_t n, float scale, int32_t zero_point) {
+  const F32 d;
+  const VF32 divisor = hn::Set(d, scale), zero = hn::Set(d, static_cast<float>(zero_point));
+  const VF32 least = hn::Set(d, kLeast<T>), most = hn::Set(d, kMost<T>);
+  ForEachRegister(x, static_cast<T*>(out), n, [=](const float* from, T* to) HWY_ATTR {
+    VF32 v = hn::Div(hn::LoadU(F32(), from), divisor);
+    v = hn::Round(hn::IfThenElseZero(hn::Eq(v, v), v));
+    v = hn::Min(hn::Max(hn::Add(v, zero), least), most);
+    StoreInts(hn::ConvertTo(I32(), v), to);
+  });
+}
+
+template <class T>
+void Dequantize(const void* x, float* out, int64_t n, float scale, int32_t zero_point) {
+  const VF32 factor = hn::Set(F32(), scale);
+  const VI32 zero = hn::Set(I32(), zero_point);
+  ForEachRegister(static_cast<const T*>(x), out, n, [=](const T* from, float* to) HWY_ATTR {
+    const F32 d;
+    hn::StoreU(hn::Mul(hn::ConvertTo(d, hn::Sub(LoadInts(from), zero)), factor), d, to);
+  });
+}
+
+}  // namespace
+
+ConvertFn* ConvertOf(DType from, DType to) {
+  if (to == DType::kFloat) {
+    switch (from) {
+      case DType::kFloat16:
+        return Convert<FromFloat16, uint16_t, float>;
+      case DType::kBfloat16:
+        return Convert<FromBfloat16, uint16_t, float>;
+      case DType::kInt8:
+        return Convert<FromInts<int8_t>, int8_t, float>;
+      case DType::kUint8:
+        return Convert<FromInts<uint8_t>, uint8_t, float>;
+      case DType::kInt16:
+        return Convert<FromInts<int16_t>, int16_t, float>;
+      case DType::kUint16:
+        return Convert<FromInts<uint16_t>, uint16_t, float>;
+      case DType::kInt32:
+        return Convert<FromInts<int32_t>, int32_t, float>;
+      case DType::kBool:
+        return Convert<FromBool, uint8_t, float>;
+      default:
+        return nullptr;
+    }
+  }
+  if (from != DType::kFloat) return nullptr;
+  switch (to) {
+    case DType::kFloat16:
+      return Convert<ToFloat16Bits, float, uint16_t>;
+    case DType::kBfloat16:
+      return Convert<ToBfloat16Bits, float, uint16_t>;
+    case DType::kInt8:
+      return Convert<ToInts<int8_t>, float, int8_t>;
+    case DType::kUint8:
+      return Convert<ToInts<uint8_t>, float, uint8_t>;
+    case DType::kInt16:
+      return Convert<ToInts<int16_t>, float, int16_t>;
+    case DType::kUint16:
+      return Convert<ToInts<uint16_t>, float, uint16_t>;
+    case DType::kInt32:
+      return Convert<ToInts<int32_t>, float, int32_t>;
+    case DType::kBool:
+      return Convert<ToBool, float, uint8_t>;
+    default:
+      return nullptr;
+  }
+}
+
+QuantizeFn* QuantizeOf(DType to) {
+  switch (to) {
+    case DType::kInt8:
+      return Quantize<int8_t>;
+    case DType::kUint8:
+      return Quantize<uint8_t>;
+    case DType::kInt16:
+      return Quantize<int16_t>;
+    case DType::kUint16:
+      return Quantize<uint16_t>;
+    default:
+      return nullptr;
+  }
+}
+
+DequantizeFn* DequantizeOf(DType from) {
+  switch (from) {
+    case DType::kInt8:
+      return Dequantize<int8_t>;
+    case DType::kUint8:
+      return Dequantize<uint8_t>;
+    case DType::kInt16:
+      return Dequantize<int16_t>;
+    case DType::kUint16:
+      return Dequantize<uint16_t>;
+    case DType::kInt32:
+      return Dequantize<int32_t>;
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace linnet {
+
+ConvertFn* PickConvert(DType from, DType to, CpuLevel level) {
+  return LINNET_PICK(level, ConvertOf)(from, to);
+}
+QuantizeFn* PickQuantize(DType to, CpuLevel level) {
+  return LINNET_PICK(level, QuantizeOf)(to);
+}
+DequantizeFn* PickDequantize(DType from, CpuLevel level) {
+  return LINNET_PICK(level, DequantizeOf)(from);
+}
+
+}  // namespace linnet
+#endif  // HWY_ONCE
