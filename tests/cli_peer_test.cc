@@ -34,7 +34,7 @@ std::string Model(const std::string& op, const std::vector<std::string>& inputs,
 }
 PeerTensor Floats(const std::string& name, std::vector<int64_t> dims, const std::vector<float>& values) {
   PeerTensor tensor{name, 1, std::move(dims), std::string(values.size() * 4, '\0'), {}};
-  memcpy(tensor.bytes.data(), values.data(), tensor.bytes.size());
+  if (!values.empty()) memcpy(tensor.bytes.data(), values.data(), tensor.bytes.size());
   return tensor;
 }
 
