@@ -6,13 +6,15 @@
 //
 //     y = activation(conv(x, w) + b + residual)       inputs x, w, b?, residual?; attributes activation, alpha, beta
 //
-// Float32 runs on packed panels (kernels/conv.h). One spatial dimension is a picture of height 1. With more than two, the
-// leading spatial dimensions are walked here: every tap of theirs is a 2-D convolution that adds to the output of the
-// taps before it. Other types run by the definition.
+// Float32 runs on packed panels (kernels/conv.h), or channel by channel where every channel is a group of its own
+// (kernels/depthwise.h). One spatial dimension is a picture of height 1. With more than two, the leading spatial
+// dimensions are walked here: every tap of theirs is a 2-D convolution that adds to the output of the taps before it.
+// Other types run by the definition.
 #include "kernels/conv.h"
 
 #include <string.h>
 
+#include "kernels/depthwise.h"
 #include "ops/conv_helpers.h"
 
 namespace linnet {
@@ -51,15 +53,19 @@ struct Weights {
     kernel_w = shape[rank + 1];
     kernel_h = rank >= 2 ? shape[rank] : 1;
     outer_taps = rank > 2 ? shape.Product(2, rank) : 1;
-    matrix_floats = PackedConvSizeF32(out_c, group_in * groups, groups, kernel_h, kernel_w);
+    depthwise = rank <= 2 && group_in == 1 && out_c == groups;
+    matrix_floats = depthwise ? PackedDepthwiseSizeF32(out_c, kernel_h, kernel_w)
+                              : PackedConvSizeF32(out_c, group_in * groups, groups, kernel_h, kernel_w);
   }
   int64_t out_c, group_in, groups, kernel_h, kernel_w, outer_taps, matrix_floats;
   int rank;
+  bool depthwise;
 
   int64_t packed_bytes() const { return outer_taps * matrix_floats * 4; }
   /// Bytes that Pack needs besides.
   int64_t slice_bytes() const { return outer_taps == 1 ? 0 : out_c * group_in * kernel_h * kernel_w * 4; }
   void Pack(const float* weights, float* packed, float* slice) const {
+    if (depthwise) return PackDepthwiseF32(weights, out_c, kernel_h, kernel_w, packed);
     int64_t pixels = kernel_h * kernel_w;
     for (int64_t tap = 0; tap < outer_taps; ++tap) {
       const float* from = weights;
@@ -84,6 +90,7 @@ bool HasZero(const Shape& shape) {
 struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
   FusedActivation activation;
   const GemmF32Kernels* kernels = nullptr;
+  DepthwiseF32Fn* depthwise = nullptr;
   const void* packed = nullptr;   ///< null when the weights are computed
 
   struct Bound {
@@ -91,8 +98,8 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     int64_t in_c = 0, out_c = 0, outputs = 0;
     int64_t packed_bytes = 0;          ///< of scratch before the workers' share: 0 when packed ahead
     int64_t slice_bytes = 0, worker_bytes = 0;
-    bool f32 = false;
-    // Float32: a task is a slice (all of it up to 2-D) by a block of pixels by a block of panels.
+    enum Path : uint8_t { kAny, kPanels, kDepthwise } path = kAny;
+    // Panels: a task is a slice (all of it up to 2-D) by a block of pixels by a block of panels.
     ConvF32 conv;
     GemmGrain grain;
     int64_t slices = 1, outer_out = 1, pixels = 0, pixel_blocks = 1, panel_blocks = 1, matrix_floats = 0;
@@ -109,6 +116,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
 
   Status Prepare(PrepareContext& c) {
     kernels = &PickGemmF32(c.cpu());
+    depthwise = PickDepthwiseF32(c.cpu());
     if (!c.is_constant(1) || !c.shape(1).is_static()) return Status();
     const Shape& shape = c.shape(1);
     if (IsF32(c.dtype(1), shape)) {
@@ -141,8 +149,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     if (b.outputs == 0) return Status();
     b.in_c = x[x.rank() - 1];
     b.out_c = w[0];
-    b.f32 = IsF32(c.dtype(0), w);
-    if (b.f32) {
+    if (IsF32(c.dtype(0), w)) {
       BindF32(c, &b);
     } else {
       int64_t wide_bytes = c.dtype(0) == DType::kDouble ? 8 : 4;
@@ -188,6 +195,12 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     } else {
       b->slices = batch * b->outer_out;
     }
+    if (!packed) {
+      b->packed_bytes = RoundUp(weights.packed_bytes(), kAlignment);
+      b->slice_bytes = RoundUp(weights.slice_bytes(), kAlignment);
+    }
+    b->path = weights.depthwise ? Bound::kDepthwise : Bound::kPanels;
+    if (weights.depthwise) return;
     b->pixels = conv.batch * conv.out_h * conv.out_w;
     b->matrix_floats = weights.matrix_floats;
     b->grain = ConvGrainF32(*kernels, conv);
@@ -196,16 +209,12 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     b->task_ns = static_cast<double>(b->grain.rows) * static_cast<double>(b->grain.panels) * kPanelColumns *
                  static_cast<double>(weights.group_in * weights.kernel_h * weights.kernel_w * weights.outer_taps) / 30;
     b->worker_bytes = RoundUp(ConvScratchBytes(*kernels, conv), kAlignment);
-    if (!packed) {
-      b->packed_bytes = RoundUp(weights.packed_bytes(), kAlignment);
-      b->slice_bytes = RoundUp(weights.slice_bytes(), kAlignment);
-    }
   }
 
   Status Run(RunContext& c) const {
     const Bound& b = c.params<Bound>();
     if (b.outputs == 0) return Status();
-    return b.f32 ? RunF32(c, b) : RunAny(c, b);
+    return b.path == Bound::kAny ? RunAny(c, b) : RunF32(c, b);
   }
 
   Status RunF32(RunContext& c, const Bound& b) const {
@@ -225,6 +234,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     if (c.has_input(3)) conv.epilogue.residual = c.in<float>(3);
     conv.epilogue.residual_row_stride = b.out_c;
     activation.Set(&conv.epilogue);
+    if (b.path == Bound::kDepthwise) return RunDepthwise(c, conv);
     const int64_t blocks = b.pixel_blocks * b.panel_blocks;
     return c.ParallelFor(b.slices * blocks, 1, b.task_ns, [&](int64_t begin, int64_t end, int worker) {
       std::byte* mine = scratch + worker * b.worker_bytes;
@@ -239,6 +249,28 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
           RunSlice(b, conv, task / blocks, tile, mine);
         }
       }
+    });
+  }
+
+  Status RunDepthwise(RunContext& c, const ConvF32& conv) const {
+    DepthwiseF32 d;
+    d.input = conv.input;
+    d.input_batch_stride = conv.input_batch_stride;
+    d.input_row_stride = conv.input_row_stride;
+    d.input_pixel_stride = conv.input_pixel_stride;
+    d.batch = conv.batch, d.in_h = conv.in_h, d.in_w = conv.in_w, d.out_h = conv.out_h, d.out_w = conv.out_w;
+    d.channels = conv.out_c;
+    d.kernel_h = conv.kernel_h, d.kernel_w = conv.kernel_w, d.stride_h = conv.stride_h, d.stride_w = conv.stride_w;
+    d.dilation_h = conv.dilation_h, d.dilation_w = conv.dilation_w, d.pad_top = conv.pad_top, d.pad_left = conv.pad_left;
+    d.packed = conv.packed;
+    d.output = conv.output;
+    d.output_pixel_stride = conv.output_pixel_stride;
+    d.epilogue = conv.epilogue;
+    // On small maps a few channels over all rows stay in the first cache.
+    const int64_t width = d.out_w <= 28 ? 64 : d.channels;
+    double row_ns = static_cast<double>(d.out_w * d.channels * d.kernel_h * d.kernel_w) / 30;
+    return c.ParallelFor(d.batch * d.out_h, 2, row_ns, [&](int64_t begin, int64_t end, int) {
+      for (int64_t k = 0; k < d.channels; k += width) depthwise(d, begin, end, k, std::min(d.channels, k + width));
     });
   }
 

@@ -1,16 +1,19 @@
 // ConvTranspose: every input pixel adds its weighted kernel to the output; the gradient of Conv.
 //
 // As with Conv, ONNX's operator (versions 1, 11, 22: one meaning) is only parsed and inferred; the resolve pass makes it
-// linnet:ConvTranspose with channels last, fused activation and residual. Weights are [in_c, out_c / group, kernel...].
+// linnet:ConvTranspose with channels last and a fused activation. Weights are [in_c, out_c / group, kernel...]. Float32 up
+// to two spatial dimensions runs as one convolution per output phase (kernels/conv_transpose.h).
 //
 // Surprises: output_shape decides the padding, which is then never negative; SAME pads towards input times stride; an
 // odd padding goes to the end only for SAME_UPPER. Rows of output that no input reaches hold the bias.
+#include "kernels/conv_transpose.h"
+
 #include "ops/conv_helpers.h"
 
 namespace linnet {
 namespace {
 
-template <Layout layout, int kInputsMax>
+template <Layout layout>
 struct TransposeBase {
   WindowAttributes window;
   int64_t groups = 1;
@@ -118,7 +121,7 @@ struct TransposeBase {
   }
 
   Status Infer(InferContext& c) const {
-    LINNET_TRY(c.CheckInputs(2, kInputsMax));
+    LINNET_TRY(c.CheckInputs(2, 3));
     for (int i = 0; i < c.input_count(); ++i) LINNET_TRY(c.CheckType(i, kAnyFloat));
     Window fitted;
     LINNET_ASSIGN(Shape y, Fit(c.shape(0), c.shape(1), &fitted));
@@ -129,22 +132,23 @@ struct TransposeBase {
         return InvalidModel("inputs 0 and ", i, " are ", DTypeName(dtype), " and ", DTypeName(c.dtype(i)));
       }
     }
-    if (c.has_input(3) && c.shape(3).is_static() && y.is_static() && !(c.shape(3) == y)) {
-      return InvalidModel("residual has shape ", ToString(c.shape(3)), " where the output has ", ToString(y));
-    }
     return c.SetOutput(0, dtype, y);
   }
 };
 
-struct ConvTranspose : TransposeBase<Layout::kChannelsFirst, 3> {};
+struct ConvTranspose : TransposeBase<Layout::kChannelsFirst> {};
 
-struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast, 4> {
+struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast> {
   FusedActivation activation;
-  const void* packed = nullptr;
+  const GemmF32Kernels* kernels = nullptr;
+  const void* packed = nullptr;   ///< null when the weights are computed
 
   struct Bound {
     Window window;
     int64_t in_c = 0, out_c = 0, outputs = 0, packed_bytes = 0, worker_bytes = 0;
+    bool f32 = false;
+    ConvTransposeF32 conv;
+    GemmGrain grain;
   };
 
   Status Parse(const Node& node) {
@@ -166,20 +170,56 @@ struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast, 4> {
     }
   }
 
+  /// Float32 on the 2-D kernel.
+  static bool IsF32(DType dtype, const Shape& weights) {
+    return dtype == DType::kFloat && weights.rank() <= 4 && weights.elements() > 0;
+  }
+
+  /// Sizes of the 2-D kernel's problem that weights and attributes give.
+  ConvTransposeF32 Problem(const Shape& weights) const {
+    ConvTransposeF32 conv;
+    const int rank = weights.rank() - 2;
+    auto attribute = [&](const std::vector<int64_t>& list, int axis) {
+      return axis < 0 || list.empty() ? 1 : list[static_cast<size_t>(axis)];
+    };
+    conv.in_c = weights[0];
+    conv.out_c = weights[1] * groups;
+    conv.groups = groups;
+    conv.kernel_h = rank == 2 ? weights[2] : 1;
+    conv.kernel_w = weights[rank + 1];
+    conv.stride_h = attribute(window.strides, rank - 2), conv.stride_w = attribute(window.strides, rank - 1);
+    conv.dilation_h = attribute(window.dilations, rank - 2), conv.dilation_w = attribute(window.dilations, rank - 1);
+    return conv;
+  }
+  static int64_t PackedBytes(const ConvTransposeF32& conv) {
+    return PackedConvTransposeSizeF32(conv.in_c, conv.out_c, conv.groups, conv.kernel_h, conv.kernel_w) * 4;
+  }
+
   Status Prepare(PrepareContext& c) {
+    kernels = &PickGemmF32(c.cpu());
     if (!c.is_constant(1) || !c.shape(1).is_static()) return Status();
     const Shape& shape = c.shape(1);
     if (shape[0] % groups != 0) return InvalidModel(shape[0], " input channels do not divide into ", groups, " groups");
-    LINNET_TRY(ForType<kAnyFloat>(c.dtype(1), [&]<class T>() -> Status {
+    if (window.rank() >= 0 && window.rank() != shape.rank() - 2) {
+      return InvalidModel("attributes are for ", window.rank(), " spatial dimensions, weights have shape ", ToString(shape));
+    }
+    c.Drop(1);
+    if (IsF32(c.dtype(1), shape)) {
+      const ConvTransposeF32 conv = Problem(shape);
+      LINNET_ASSIGN(packed, c.Weights("weights", PackedBytes(conv), [&](void* out) -> Status {
+        PackConvTransposeF32(c.data<float>(1), conv, static_cast<float*>(out));
+        return Status();
+      }));
+      return Status();
+    }
+    return ForType<kAnyFloat>(c.dtype(1), [&]<class T>() -> Status {
       int64_t bytes = shape.elements() * static_cast<int64_t>(sizeof(Wide<T>));
       LINNET_ASSIGN(packed, c.Weights("weights", bytes, [&](void* out) -> Status {
         Pack(c.data<T>(1), shape, groups, static_cast<Wide<T>*>(out));
         return Status();
       }));
       return Status();
-    }));
-    c.Drop(1);
-    return Status();
+    });
   }
 
   Status Bind(BindContext& c) const {
@@ -189,6 +229,13 @@ struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast, 4> {
     b.outputs = y.elements();
     b.in_c = x[x.rank() - 1];
     b.out_c = y[y.rank() - 1];
+    if (b.outputs == 0) return Status();
+    b.f32 = IsF32(c.dtype(0), w);
+    if (b.f32) {
+      BindF32(x, w, &b);
+      c.Scratch(b.packed_bytes + b.worker_bytes * c.threads());
+      return Status();
+    }
     int64_t wide_bytes = c.dtype(0) == DType::kDouble ? 8 : 4;
     if (!packed) b.packed_bytes = RoundUp(w.elements() * wide_bytes, kAlignment);
     b.worker_bytes = RoundUp(b.out_c * wide_bytes, kAlignment);
@@ -196,9 +243,59 @@ struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast, 4> {
     return Status();
   }
 
+  void BindF32(const Shape& x, const Shape& w, Bound* b) const {
+    ConvTransposeF32& conv = b->conv;
+    conv = Problem(w);
+    const Window& fitted = b->window;
+    const WindowAxis& v = fitted.axes[fitted.rank - 1];
+    conv.batch = x[0];
+    conv.in_w = v.in, conv.out_w = v.out, conv.pad_left = v.pad;
+    if (fitted.rank == 2) conv.in_h = fitted.axes[0].in, conv.out_h = fitted.axes[0].out, conv.pad_top = fitted.axes[0].pad;
+    if (conv.in_h == 0 || conv.in_w == 0) {
+      // No input: every tap misses a pixel that is not there.
+      conv.in_h = conv.in_w = 1;
+      conv.pad_top = -(kWindowMax - 1);
+    }
+    conv.input_pixel_stride = conv.in_c;
+    conv.input_row_stride = conv.in_w * conv.in_c;
+    conv.input_batch_stride = conv.in_h * conv.input_row_stride;
+    conv.output_pixel_stride = conv.out_c;
+    if (!packed) b->packed_bytes = RoundUp(PackedBytes(conv), kAlignment);
+    b->worker_bytes = RoundUp(ConvTransposeScratchBytes(*kernels, conv), kAlignment);
+    b->grain = ConvTransposeGrainF32(*kernels, conv);
+  }
+
+  Status RunF32(RunContext& c, const Bound& b) const {
+    std::byte* scratch = c.scratch();
+    ConvTransposeF32 conv = b.conv;
+    conv.packed = static_cast<const float*>(packed);
+    if (!packed) {
+      float* made = reinterpret_cast<float*>(scratch);
+      PackConvTransposeF32(c.in<float>(1), conv, made);
+      conv.packed = made;
+      scratch += b.packed_bytes;
+    }
+    conv.input = c.in<float>(0);
+    conv.output = c.out<float>(0);
+    if (c.has_input(2)) conv.epilogue.bias = c.in<float>(2);
+    activation.Set(&conv.epilogue);
+    const int64_t rows = conv.batch * conv.out_h, panels = ConvTransposePanels(conv);
+    const int64_t panel_blocks = DivUp(panels, b.grain.panels);
+    double task_ns = static_cast<double>(b.grain.rows * b.grain.panels * kPanelColumns) *
+                     static_cast<double>(conv.in_w * (conv.in_c / conv.groups) * conv.kernel_h * conv.kernel_w) / 30;
+    return c.ParallelFor(DivUp(rows, b.grain.rows) * panel_blocks, 1, task_ns, [&](int64_t begin, int64_t end, int worker) {
+      for (int64_t task = begin; task < end; ++task) {
+        int64_t row = task / panel_blocks * b.grain.rows, panel = task % panel_blocks * b.grain.panels;
+        RunConvTransposeF32(*kernels, conv, row, std::min(rows, row + b.grain.rows), panel,
+                            std::min(panels, panel + b.grain.panels), scratch + worker * b.worker_bytes);
+      }
+    });
+  }
+
   Status Run(RunContext& c) const {
     const Bound& b = c.params<Bound>();
     if (b.outputs == 0) return Status();
+    if (b.f32) return RunF32(c, b);
     return ForType<kAnyFloat>(c.input_dtype(0), [&]<class T>() -> Status {
       using W = Wide<T>;
       std::byte* scratch = c.scratch();
@@ -256,10 +353,7 @@ struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast, 4> {
       }
     }
     T* y = c.out<T>(0) + p * b.out_c;
-    const T* residual = c.has_input(3) ? c.in<T>(3) + p * b.out_c : nullptr;
-    for (int64_t o = 0; o < b.out_c; ++o) {
-      y[o] = Narrow<T>(Activate(activation, sums[o] + (residual ? Widen(residual[o]) : W(0))));
-    }
+    for (int64_t o = 0; o < b.out_c; ++o) y[o] = Narrow<T>(Activate(activation, sums[o]));
   }
 };
 
