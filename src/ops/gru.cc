@@ -1,0 +1,56 @@
+// GRU: gated recurrent unit over a sequence (versions 1, 3, 7, 14, 22; linear_before_reset since 3, layout since 14).
+//
+//     z = f(xz + hz)   r = f(xr + hr)   H = (1 - z) g(xh + (r h) Rh' + Rbh) + z h
+//
+// or, with linear_before_reset, g(xh + r (h Rh' + Rbh)). Gates are stored in the order z, r, h.
+#include "ops/recurrent.h"
+
+namespace linnet {
+namespace {
+
+struct GruCell {
+  static constexpr int kGates = 3;
+  static constexpr bool kCellState = false;
+  bool linear_before_reset = false;
+
+  Status Parse(const Node& node, RecurrentAttributes* attributes) {
+    LINNET_ASSIGN(int64_t linear, node.Int("linear_before_reset", 0));
+    linear_before_reset = linear != 0;
+    return attributes->Parse(node, kGates, {"Sigmoid", "Tanh"});
+  }
+
+  std::span<const GatePart> parts() const {
+    static constexpr GatePart kTogether[] = {{0, 3}};
+    static constexpr GatePart kApart[] = {{0, 2}, {2, 1}};
+    if (linear_before_reset) return kTogether;
+    return kApart;
+  }
+  /// r multiplies the recurrent bias of h too.
+  bool keeps_bias(int gate) const { return linear_before_reset && gate == 2; }
+
+  template <class W>
+  void Step(int part, const CellRow<W>& row) const {
+    const int64_t n = row.n;
+    W *z = row.hg, *r = z + n, *g = r + n;
+    if (part == 0) {
+      for (int64_t k = 0; k < 2 * n; ++k) row.hg[k] += row.xg[k];
+      row.Activate(0, z);
+      row.Activate(0, r);
+      if (!linear_before_reset) {
+        for (int64_t k = 0; k < n; ++k) row.mixed[k] = r[k] * row.h[k];
+        return;   // the second part multiplies these with Rh
+      }
+      for (int64_t k = 0; k < n; ++k) g[k] = row.xg[2 * n + k] + r[k] * (g[k] + row.recurrent_bias[2 * n + k]);
+    } else {
+      for (int64_t k = 0; k < n; ++k) g[k] += row.xg[2 * n + k];
+    }
+    row.Activate(1, g);
+    for (int64_t k = 0; k < n; ++k) row.h[k] = (W(1) - z[k]) * g[k] + z[k] * row.h[k];
+  }
+};
+
+}  // namespace
+
+LINNET_OP(GRU, 1, Recurrent<GruCell>);
+
+}  // namespace linnet
