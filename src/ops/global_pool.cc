@@ -2,21 +2,24 @@
 //
 // ONNX's operators have channels first and run as they are where the rank is not known before the run; otherwise the
 // resolve pass makes the channels-last twins in the linnet domain. Versions 1, 2 (integer p) and 22 (bfloat16) mean the
-// same. Max gives NaN when an element is NaN. An image without pixels gives 0 (Average, Lp) or the lowest number.
+// same. Max gives NaN when an element is NaN. An image without pixels gives 0 (Average, Lp) or -infinity.
+#include "kernels/reduce.h"
+
 #include <cmath>
 #include <limits>
 
+#include "kernels/pool.h"
 #include "ops/scalar_helpers.h"
 #include "ops/window_helpers.h"
 
 namespace linnet {
 namespace {
 
-enum class PoolKind { kMax, kAverage, kLp };
-
 template <PoolKind kind, Layout layout>
 struct GlobalPool {
   double p = 2;
+  ReduceRowsFn* rows = nullptr;         ///< float32; null when there is no kernel for this p
+  ReduceColumnsFn* columns = nullptr;
 
   struct Sizes {
     int64_t batch = 0, channels = 0, pixels = 0, worker_bytes = 0;
@@ -49,6 +52,17 @@ struct GlobalPool {
                                                  {ones, static_cast<size_t>(x.rank() - 2)}));
   }
 
+  Status Prepare(PrepareContext& c) {
+    if (kind == PoolKind::kLp && p != 1 && p != 2) return Status();
+    const Reduction reduction = kind == PoolKind::kMax       ? Reduction::kMax
+                                : kind == PoolKind::kAverage ? Reduction::kMean
+                                : p == 1                     ? Reduction::kL1
+                                                             : Reduction::kL2;
+    rows = PickReduceRows(reduction, c.cpu());
+    columns = PickReduceColumns(reduction, c.cpu());
+    return Status();
+  }
+
   Status Bind(BindContext& c) const {
     const Shape& x = c.shape(0);
     Sizes& s = *c.Params<Sizes>();
@@ -65,6 +79,7 @@ struct GlobalPool {
 
   Status Run(RunContext& c) const {
     const Sizes s = c.params<Sizes>();
+    if (c.input_dtype(0) == DType::kFloat && rows && s.pixels > 0) return RunF32(c, s);
     return ForType<kAnyFloat>(c.input_dtype(0), [&]<class T>() -> Status {
       const T* x = c.in<T>(0);
       T* y = c.out<T>(0);
@@ -89,6 +104,25 @@ struct GlobalPool {
     });
   }
 
+  Status RunF32(RunContext& c, const Sizes& s) const {
+    const float* x = c.in<float>(0);
+    float* y = c.out<float>(0);
+    const double pixel_ns = static_cast<double>(s.pixels) / 10;
+    if constexpr (layout == Layout::kChannelsFirst) {
+      return c.ParallelFor(s.batch * s.channels, 16, pixel_ns, [&](int64_t begin, int64_t end, int) {
+        rows(x + begin * s.pixels, s.pixels, end - begin, s.pixels, y + begin);
+      });
+    } else {
+      return c.ParallelFor(s.batch * s.channels, 64, pixel_ns, [&](int64_t begin, int64_t end, int) {
+        while (begin < end) {
+          int64_t image = begin / s.channels, channel = begin % s.channels, count = std::min(s.channels - channel, end - begin);
+          columns(x + image * s.pixels * s.channels + channel, s.channels, s.pixels, count, y + begin);
+          begin += count;
+        }
+      });
+    }
+  }
+
   template <class W>
   W Term(W v) const {
     if (kind != PoolKind::kLp) return v;
@@ -107,7 +141,7 @@ struct GlobalPool {
   T Row(const T* x, int64_t pixels) const {
     using W = Wide<T>;
     if (kind == PoolKind::kMax) {
-      W most = std::numeric_limits<W>::lowest();
+      W most = -std::numeric_limits<W>::infinity();
       for (int64_t i = 0; i < pixels; ++i) most = i == 0 ? Widen(x[0]) : Larger(most, Widen(x[i]));
       return Narrow<T>(most);
     }
@@ -121,7 +155,7 @@ struct GlobalPool {
     using W = Wide<T>;
     W* run = sums + channels;
     for (int64_t k = 0; k < channels; ++k) {
-      sums[k] = kind != PoolKind::kMax ? W(0) : s.pixels == 0 ? std::numeric_limits<W>::lowest() : Widen(x[k]);
+      sums[k] = kind != PoolKind::kMax ? W(0) : s.pixels == 0 ? -std::numeric_limits<W>::infinity() : Widen(x[k]);
     }
     for (int64_t first = 0; first < s.pixels; first += kRun) {
       int64_t end = std::min(s.pixels, first + kRun);

@@ -4,10 +4,15 @@
 // ONNX's operators have channels first; their twins in the linnet domain, which the resolve pass makes, have channels
 // last. Both run here: a channels-first image is as many images of one channel. MaxPool with Indices stays channels first.
 //
-//     MaxPool       the largest; NaN when one is NaN. A window of padding only gives the lowest number, index -1.
+//     MaxPool       the largest; NaN when one is NaN. A window of padding only gives -infinity (the lowest integer) and
+//                   index -1.
 //     AveragePool   the mean over what lies inside; with count_include_pad over the padding too, but not over what a
 //                   window of ceil_mode covers beyond it. A window without elements gives 0.
 //     LpPool        (sum |x|^p)^(1/p)
+//
+// Float32 with channels last and up to three spatial dimensions runs on kernels/pool.h.
+#include "kernels/pool.h"
+
 #include <cmath>
 #include <limits>
 
@@ -15,8 +20,6 @@
 
 namespace linnet {
 namespace {
-
-enum class PoolKind { kMax, kAverage, kLp };
 
 template <PoolKind kind, Layout layout>
 struct Pool {
@@ -29,7 +32,10 @@ struct Pool {
     Window window;
     int64_t images = 0, channels = 0;
     int64_t worker_bytes = 0;
+    bool f32 = false;
+    PoolArgs args;
   };
+  PoolFn* kernel = nullptr;
 
   static constexpr uint32_t kTypes =
       kind == PoolKind::kMax ? kAnyFloat | Mask(DType::kInt8) | Mask(DType::kUint8) : kAnyFloat;
@@ -83,6 +89,11 @@ struct Pool {
     return c.SetOutput(0, c.dtype(0), y);
   }
 
+  Status Prepare(PrepareContext& c) {
+    kernel = PickPool(kind, c.cpu());
+    return Status();
+  }
+
   Status Bind(BindContext& c) const {
     Bound& b = *c.Params<Bound>();
     const Shape& x = c.shape(0);
@@ -91,13 +102,45 @@ struct Pool {
     b.images = layout == Layout::kChannelsFirst ? x[0] * channels : x[0];
     b.channels = layout == Layout::kChannelsFirst ? 1 : channels;
     b.worker_bytes = RoundUp(b.channels * static_cast<int64_t>(sizeof(double)), kAlignment);
-    c.Scratch(b.worker_bytes * c.threads());
+    const bool whole = kind != PoolKind::kLp || (p >= 1 && p == std::floor(p));
+    b.f32 = layout == Layout::kChannelsLast && c.dtype(0) == DType::kFloat && b.window.rank <= 3 && whole &&
+            c.shape(0).elements() > 0 && c.output_shape(0).elements() > 0;
+    if (b.f32) {
+      BindF32(&b);
+    } else {
+      c.Scratch(b.worker_bytes * c.threads());
+    }
     return Status();
+  }
+
+  void BindF32(Bound* b) const {
+    PoolArgs& args = b->args;
+    args.channels = b->channels;
+    for (int i = 0; i < b->window.rank; ++i) {
+      const WindowAxis& axis = b->window.axes[i];
+      const int k = 3 - b->window.rank + i;
+      args.in[k] = axis.in, args.out_dims[k] = axis.out, args.kernel[k] = axis.kernel, args.stride[k] = axis.stride;
+      args.dilation[k] = axis.dilation, args.pad_begin[k] = axis.pad, args.pad_end[k] = axis.pad_end;
+    }
+    args.count_include_pad = count_padding;
+    args.p = static_cast<int64_t>(p);
+  }
+
+  Status RunF32(RunContext& c, const Bound& b) const {
+    PoolArgs args = b.args;
+    args.x = c.in<float>(0);
+    args.out = c.out<float>(0);
+    double taps = 1;
+    for (int i = 0; i < 3; ++i) taps *= static_cast<double>(std::min(args.kernel[i], args.in[i]));
+    double row_ns = static_cast<double>(args.out_dims[2] * args.channels) * taps / 8;
+    return c.ParallelFor(b.images * args.out_dims[0] * args.out_dims[1], 1, row_ns,
+                         [&](int64_t begin, int64_t end, int) { kernel(args, begin, end); });
   }
 
   Status Run(RunContext& c) const {
     const Bound& b = c.params<Bound>();
     if (c.output_shape(0).elements() == 0) return Status();
+    if (b.f32) return RunF32(c, b);
     return ForType<kTypes>(c.input_dtype(0), [&]<class T>() -> Status {
       const int64_t out_pixels = b.window.out_pixels();
       int64_t taps = 1;   // an upper bound of those inside
@@ -180,10 +223,8 @@ struct Pool {
 
   template <class T>
   static double Lowest() {
-    if constexpr (std::is_same_v<T, Float16>) return -65504;
-    if constexpr (std::is_same_v<T, Bfloat16>) return -3.38953139e38;
-    if constexpr (std::is_arithmetic_v<T>) return static_cast<double>(std::numeric_limits<T>::lowest());
-    return 0;
+    if constexpr (std::is_integral_v<T>) return static_cast<double>(std::numeric_limits<T>::lowest());
+    return -std::numeric_limits<double>::infinity();
   }
 
   /// Taps of the window at output position `at` that lie inside the input or its padding.

@@ -11,9 +11,11 @@
 //       level 1      buffer(inner) = sum of taps w * buffer[index]
 //         ...        output        = sum of taps w * buffer[index]      innermost resized axis: contiguous runs
 //
+// Float32 along one axis or two neighbours runs on kernels/resize.h instead, which does the same vectorised.
+//
 // Results of integer types are rounded (half to even) and saturated. With tf_crop_and_resize a position outside of the
 // input, on any axis, becomes extrapolation_value.
-#include <string.h>
+#include "kernels/resize.h"
 
 #include <cmath>
 #include <limits>
@@ -64,6 +66,9 @@ struct Bound {
   int count = 0;
   Level levels[kMaxRank];
   int64_t worker_bytes = 0;
+  bool f32 = false;           ///< the kernel: `images` images of args.rows by args.cols
+  ResizeArgs args;
+  int64_t images = 0, in_image = 0, out_image = 0, rows = 0;
   bool late_tables = false;   ///< the region of interest comes at run time: tables go to scratch
   int64_t table_bytes = 0;
   double slice_ns = 0;
@@ -134,6 +139,7 @@ struct Walk {
 template <Layout layout>
 struct Resize {
   ResizeAttributes attributes;
+  ResizeFn* kernel = nullptr;
   static constexpr bool kReorder = layout == Layout::kChannelsLast;
   static constexpr uint32_t kCopied = Mask(DType::kString) | Mask(DType::kBool);
 
@@ -149,16 +155,22 @@ struct Resize {
     }
     const Shape& x = c.shape(0);
     if (!x.has_rank()) return c.SetOutput(0, c.dtype(0), Shape());
-    ResizeAxis axes[kMaxRank];
+    ResizeDim axes[kMaxRank];
     LINNET_TRY(InferResize(attributes, c, kReorder, axes));
     Shape y = x;
     for (int i = 0; i < x.rank(); ++i) y[i] = axes[i].out;
     return c.SetOutput(0, c.dtype(0), y);
   }
 
+  Status Prepare(PrepareContext& c) {
+    kernel = PickResize(c.cpu());
+    return Status();
+  }
+
   Status Bind(BindContext& c) const {
     Bound& b = *c.Params<Bound>();
-    ResizeAxis axes[kMaxRank];
+    ResizeDim axes[kMaxRank];
+    int level_axis[kMaxRank] = {};
     LINNET_TRY(InferResize(attributes, c, kReorder, axes));
     const Shape &x = c.shape(0), &y = c.output_shape(0);
     if (y.elements() == 0) return Status();
@@ -169,6 +181,7 @@ struct Resize {
         outer *= x[i];
         continue;
       }
+      level_axis[b.count] = i;
       Level& level = b.levels[b.count++];
       level.outer = outer;
       outer = 1;
@@ -185,6 +198,8 @@ struct Resize {
       c.Alias(0, 0);
       return Status();
     }
+    const bool neighbours = b.count == 1 || (b.count == 2 && level_axis[1] == level_axis[0] + 1);
+    b.f32 = c.dtype(0) == DType::kFloat && neighbours && !b.late_tables;
     // Weights of integer types and double are summed in double.
     b.worker_bytes = RoundUp(buffer * static_cast<int64_t>(sizeof(double)), kAlignment);
     c.Scratch((b.late_tables ? b.table_bytes : 0) + b.worker_bytes * c.threads());
@@ -193,6 +208,46 @@ struct Resize {
     std::byte* memory = c.Table<std::byte>(b.table_bytes);
     if (!memory) return OutOfMemory("no memory for tables of ", b.table_bytes, " bytes");
     Fill(axes, x.rank(), b.levels, memory);
+    return b.f32 ? BindF32(c, &b) : Status();
+  }
+
+  /// One axis becomes the rows of an image of width 1, two become rows and columns.
+  Status BindF32(BindContext& c, Bound* b) const {
+    const Level &rows = b->levels[0], &cols = b->levels[b->count - 1];
+    const bool two = b->count == 2;
+    ResizeArgs& args = b->args;
+    LINNET_TRY(KernelTable(c, rows.table, &args.rows));
+    ResizeTable one;   // a column that stays
+    one.out = 1;
+    int32_t zero = 0;
+    one.index = &zero;
+    LINNET_TRY(KernelTable(c, two ? cols.table : one, &args.cols));
+    args.in_width = two ? cols.table.in : 1;
+    args.out_width = two ? cols.table.out : 1;
+    args.channels = cols.in_inner;
+    args.extrapolation = attributes.extrapolation;
+    b->images = rows.outer;
+    b->rows = rows.table.out;
+    b->in_image = rows.table.in * args.in_width * args.channels;
+    b->out_image = b->rows * args.out_width * args.channels;
+    b->worker_bytes = RoundUp(ResizeScratchFloats(args) * 4, kAlignment);
+    b->slice_ns = static_cast<double>(args.out_width * args.channels) * static_cast<double>(args.rows.taps + args.cols.taps) / 4;
+    c.Scratch(b->worker_bytes * c.threads());
+    return Status();
+  }
+
+  static Status KernelTable(BindContext& c, const ResizeTable& table, ResizeAxis* out) {
+    const int64_t entries = table.out * table.taps;
+    int32_t* index = c.Table<int32_t>(entries);
+    float* weight = c.Table<float>(table.weight ? entries : 1);
+    if (!index || !weight) return OutOfMemory("no memory for a table of ", entries, " taps");
+    for (int64_t i = 0; i < entries; ++i) {
+      index[i] = table.outside && table.outside[i / table.taps] ? -1 : table.index[i];
+      if (table.weight) weight[i] = static_cast<float>(table.weight[i]);
+    }
+    out->taps = table.taps;
+    out->index = index;
+    out->weight = table.weight ? weight : nullptr;
     return Status();
   }
 
@@ -202,14 +257,14 @@ struct Resize {
   }
 
   /// Lays the tables of `levels` out in `memory` and computes them; `axes` includes those without a level.
-  void Fill(const ResizeAxis* axes, int rank, Level* levels, std::byte* memory) const {
+  void Fill(const ResizeDim* axes, int rank, Level* levels, std::byte* memory) const {
     int l = 0;
     for (int i = 0; i < rank; ++i) {
       if (IsIdentity(attributes, axes[i])) continue;
       FillOne(axes[i], &levels[l++].table, &memory);
     }
   }
-  void FillOne(const ResizeAxis& axis, ResizeTable* table, std::byte** memory) const {
+  void FillOne(const ResizeDim& axis, ResizeTable* table, std::byte** memory) const {
     const int64_t entries = RoundUp(table->out * table->taps, 16);
     auto take = [memory](int64_t bytes) {
       std::byte* at = *memory;
@@ -229,6 +284,7 @@ struct Resize {
   Status Run(RunContext& c) const {
     const Bound& b = c.params<Bound>();
     if (c.output_shape(0).elements() == 0) return Status();
+    if (b.f32) return RunF32(c, b);
     std::byte* scratch = c.scratch();
     Level late[kMaxRank];
     const Level* levels = b.levels;
@@ -246,6 +302,20 @@ struct Resize {
         Walk<T> walk{b, levels, reinterpret_cast<W*>(scratch + worker * b.worker_bytes), Extrapolation<T>()};
         for (int64_t i = begin; i < end; ++i) walk.Position(0, x, y, i / positions, i % positions);
       });
+    });
+  }
+
+  Status RunF32(RunContext& c, const Bound& b) const {
+    return c.ParallelFor(b.images * b.rows, 1, b.slice_ns, [&](int64_t begin, int64_t end, int worker) {
+      ResizeArgs args = b.args;
+      args.scratch = reinterpret_cast<float*>(c.scratch() + worker * b.worker_bytes);
+      while (begin < end) {
+        int64_t image = begin / b.rows, row = begin % b.rows, count = std::min(b.rows - row, end - begin);
+        args.x = c.in<float>(0) + image * b.in_image;
+        args.out = c.out<float>(0) + image * b.out_image;
+        kernel(args, row, row + count);
+        begin += count;
+      }
     });
   }
 
@@ -270,7 +340,7 @@ struct Resize {
       if (c.has_input(i)) facts[i] = c.input_fact(i);
     }
     InferContext inputs(facts, ids, count, nullptr, 0);
-    ResizeAxis axes[kMaxRank];
+    ResizeDim axes[kMaxRank];
     LINNET_TRY(InferResize(attributes, inputs, kReorder, axes));
     for (int i = 0; i < b.count; ++i) {
       levels[i] = b.levels[i];

@@ -123,11 +123,11 @@ bool IsGiven(const InferContext& c, int input) {
   return !(shape.rank() == 1 && shape[0] == 0);
 }
 
-Status FromScales(const Attributes& a, const Shape& x, bool reorder, std::span<const float> scales, ResizeAxis* axes) {
+Status FromScales(const Attributes& a, const Shape& x, bool reorder, std::span<const float> scales, ResizeDim* axes) {
   int stored[kMaxRank];
   LINNET_TRY(ListedAxes(a, x.rank(), reorder, static_cast<int64_t>(scales.size()), "scales", stored));
   for (size_t i = 0; i < scales.size(); ++i) {
-    ResizeAxis& axis = axes[stored[i]];
+    ResizeDim& axis = axes[stored[i]];
     LINNET_TRY(CheckScale(scales[i]));
     axis.scale = static_cast<double>(scales[i]);
     if (scales[i] == 1.0f) continue;   // symbols stay
@@ -140,13 +140,13 @@ Status FromScales(const Attributes& a, const Shape& x, bool reorder, std::span<c
   return Status();
 }
 
-Status FromSizes(const Attributes& a, const Shape& x, bool reorder, std::span<const int64_t> sizes, ResizeAxis* axes) {
+Status FromSizes(const Attributes& a, const Shape& x, bool reorder, std::span<const int64_t> sizes, ResizeDim* axes) {
   int stored[kMaxRank];
   LINNET_TRY(ListedAxes(a, x.rank(), reorder, static_cast<int64_t>(sizes.size()), "sizes", stored));
   double common = 0;
   bool known = true, first = true;
   for (size_t i = 0; i < sizes.size(); ++i) {
-    ResizeAxis& axis = axes[stored[i]];
+    ResizeDim& axis = axes[stored[i]];
     if (sizes[i] < 0 || sizes[i] > kDimMax) return InvalidModel("sizes has ", sizes[i]);
     axis.out = sizes[i];
     axis.exact = true;
@@ -162,7 +162,7 @@ Status FromSizes(const Attributes& a, const Shape& x, bool reorder, std::span<co
   }
   if (a.policy == Attributes::Policy::kStretch) return Status();
   for (size_t i = 0; i < sizes.size(); ++i) {
-    ResizeAxis& axis = axes[stored[i]];
+    ResizeDim& axis = axes[stored[i]];
     axis.scale = common;
     axis.out = kUnknownDim;
     if (!known) continue;
@@ -174,7 +174,7 @@ Status FromSizes(const Attributes& a, const Shape& x, bool reorder, std::span<co
 }
 
 /// The region of interest counts only for tf_crop_and_resize, and only once its contents are known.
-Status ReadRoi(const Attributes& a, const InferContext& c, int rank, bool reorder, ResizeAxis* axes) {
+Status ReadRoi(const Attributes& a, const InferContext& c, int rank, bool reorder, ResizeDim* axes) {
   if (a.coordinates != Attributes::Coordinates::kTfCropAndResize || !IsGiven(c, a.roi_input)) return Status();
   const void* data = c.data(a.roi_input);
   if (!data || !c.shape(a.roi_input).is_static()) return Status();
@@ -187,7 +187,7 @@ Status ReadRoi(const Attributes& a, const InferContext& c, int rank, bool reorde
                    : c.dtype(a.roi_input) == DType::kFloat
                        ? static_cast<double>(static_cast<const float*>(data)[i])
                        : static_cast<double>(ToFloat(static_cast<const Float16*>(data)[i]));
-    ResizeAxis& axis = axes[stored[i % (count / 2)]];
+    ResizeDim& axis = axes[stored[i % (count / 2)]];
     (i < count / 2 ? axis.roi_begin : axis.roi_end) = value;
   }
   return Status();
@@ -195,10 +195,10 @@ Status ReadRoi(const Attributes& a, const InferContext& c, int rank, bool reorde
 
 }  // namespace
 
-Status InferResize(const Attributes& a, const InferContext& c, bool reorder, ResizeAxis* axes) {
+Status InferResize(const Attributes& a, const InferContext& c, bool reorder, ResizeDim* axes) {
   const Shape& x = c.shape(0);
   for (int i = 0; i < x.rank(); ++i) {
-    axes[i] = ResizeAxis();
+    axes[i] = ResizeDim();
     axes[i].in = axes[i].out = x[i];
   }
   auto forget = [&] {
@@ -239,7 +239,7 @@ namespace {
 /// The position in the input that output position `o` stands for. F is float where the model gave a float scale, so
 /// that quotients which ought to be whole numbers are.
 template <class F>
-F Source(const Attributes& a, const ResizeAxis& axis, int64_t o) {
+F Source(const Attributes& a, const ResizeDim& axis, int64_t o) {
   const F x = static_cast<F>(o), scale = static_cast<F>(axis.scale), in = static_cast<F>(axis.in), half = F(0.5);
   const F out = axis.exact && a.policy == Attributes::Policy::kStretch ? static_cast<F>(axis.out) : scale * in;
   switch (a.coordinates) {
@@ -259,11 +259,11 @@ F Source(const Attributes& a, const ResizeAxis& axis, int64_t o) {
   return x;
 }
 
-double SourceOf(const Attributes& a, const ResizeAxis& axis, int64_t o) {
+double SourceOf(const Attributes& a, const ResizeDim& axis, int64_t o) {
   return axis.exact ? Source<double>(a, axis, o) : static_cast<double>(Source<float>(a, axis, o));
 }
 
-double Nearest(const Attributes& a, const ResizeAxis& axis, double x) {
+double Nearest(const Attributes& a, const ResizeDim& axis, double x) {
   switch (a.rounding) {
     case Attributes::Rounding::kPreferFloor: return std::ceil(x - 0.5);
     case Attributes::Rounding::kPreferCeil: return std::floor(x + 0.5);
@@ -285,24 +285,24 @@ double Filter(const Attributes& a, double d) {
 }
 
 /// Half the taps: 1 or 2, more where antialiasing stretches the filter.
-int64_t Reach(const Attributes& a, const ResizeAxis& axis) {
+int64_t Reach(const Attributes& a, const ResizeDim& axis) {
   const double half = a.mode == Attributes::Mode::kLinear ? 1 : 2;
   return a.antialias && axis.scale < 1 ? static_cast<int64_t>(std::ceil(half / axis.scale)) : static_cast<int64_t>(half);
 }
 
 }  // namespace
 
-int64_t ResizeTaps(const Attributes& a, const ResizeAxis& axis) {
+int64_t ResizeTaps(const Attributes& a, const ResizeDim& axis) {
   return a.mode == Attributes::Mode::kNearest ? 1 : 2 * Reach(a, axis);
 }
 
-bool IsIdentity(const Attributes& a, const ResizeAxis& axis) {
+bool IsIdentity(const Attributes& a, const ResizeDim& axis) {
   if (axis.in != axis.out || axis.scale != 1) return false;
   if (a.coordinates == Attributes::Coordinates::kTfCropAndResize) return axis.roi_begin == 0 && axis.roi_end == 1;
   return a.coordinates != Attributes::Coordinates::kTfHalfPixelForNn;
 }
 
-void FillResizeTable(const Attributes& a, const ResizeAxis& axis, ResizeTable* table) {
+void FillResizeTable(const Attributes& a, const ResizeDim& axis, ResizeTable* table) {
   const int64_t reach = Reach(a, axis), last = axis.in - 1;
   const double stretch = a.antialias ? std::min(1.0, axis.scale) : 1.0;
   for (int64_t o = 0; o < axis.out; ++o) {

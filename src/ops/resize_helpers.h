@@ -38,7 +38,7 @@ struct ResizeAttributes {
 };
 
 /// One axis of the data as it is stored.
-struct ResizeAxis {
+struct ResizeDim {
   int64_t in = kUnknownDim, out = kUnknownDim;
   double scale = 1;
   bool exact = false;      ///< the scale is a quotient of sizes, not a float of the model
@@ -47,7 +47,7 @@ struct ResizeAxis {
 
 /// Fills `axes`, one for each dimension of input 0 as stored, from what is known of scales, sizes and region of interest.
 /// `reorder`: the tensor is stored with channels last while lists are in ONNX's order. Input 0 has a rank.
-Status InferResize(const ResizeAttributes& attributes, const InferContext& c, bool reorder, ResizeAxis* axes);
+Status InferResize(const ResizeAttributes& attributes, const InferContext& c, bool reorder, ResizeDim* axes);
 /// True when the tables depend on a region of interest whose contents are not known yet.
 bool RoiIsMissing(const ResizeAttributes& attributes, const InferContext& c);
 
@@ -60,10 +60,10 @@ struct ResizeTable {
 };
 
 /// Taps of one output position along `axis`.
-int64_t ResizeTaps(const ResizeAttributes& attributes, const ResizeAxis& axis);
+int64_t ResizeTaps(const ResizeAttributes& attributes, const ResizeDim& axis);
 /// True when the axis passes through unchanged.
-bool IsIdentity(const ResizeAttributes& attributes, const ResizeAxis& axis);
+bool IsIdentity(const ResizeAttributes& attributes, const ResizeDim& axis);
 /// Fills the arrays of `table`.
-void FillResizeTable(const ResizeAttributes& attributes, const ResizeAxis& axis, ResizeTable* table);
+void FillResizeTable(const ResizeAttributes& attributes, const ResizeDim& axis, ResizeTable* table);
 
 }  // namespace linnet
