@@ -32,7 +32,13 @@ struct OpCall {
     return *this;
   }
   template <class T>
-  OpCall& In(const Shape& shape, std::vector<T> values) { return In(Tensor::Of<T>(shape, values)); }
+  OpCall& In(const Shape& shape, const std::vector<T>& values) {
+    Result<Tensor> made = Tensor::Allocate(kDTypeOf<T>, shape);
+    Tensor& tensor = *made;  // element by element: vector<bool> has no data()
+    EXPECT_EQ(static_cast<size_t>(shape.elements()), values.size());
+    for (size_t i = 0; i < values.size(); ++i) tensor.mutable_as<T>()[i] = values[i];
+    return In(std::move(tensor));
+  }
   Result<std::vector<Datum>> Try(int outputs = 1) {
     node.inputs.clear();
     for (size_t i = 0; i < inputs.size(); ++i) node.inputs.push_back(static_cast<ValueId>(i));

@@ -76,7 +76,7 @@ uint8_t FloatToSmallFloat(DType dtype, float value, bool saturate, E8m0Rounding 
   };
   if (!format.nan) {  // float4e2m1
     saturate = true;
-    if (isnan(value)) return format.largest;
+    if (isnan(value)) return format.sign;
   }
   if (isnan(value)) return signed_code(format.nan);
   const int overflow = saturate ? format.largest : format.infinity ? format.infinity : format.nan;

@@ -69,8 +69,8 @@ float SmallFloatToFloat(DType dtype, uint8_t code);
 enum class E8m0Rounding : uint8_t { kUp, kDown, kNearest };
 
 /// Rounds to nearest, ties to even. Out of range: with `saturate` the largest finite value, infinities included;
-/// without, infinity where the format has one, otherwise NaN. float4e2m1 always saturates, and takes NaN to its
-/// largest value, having none. float8e8m0 ignores the sign and rounds as `rounding` says.
+/// without, infinity where the format has one, otherwise NaN. float4e2m1 always saturates and takes NaN, having none,
+/// to -0. float8e8m0 ignores the sign and rounds as `rounding` says.
 uint8_t FloatToSmallFloat(DType dtype, float value, bool saturate, E8m0Rounding rounding = E8m0Rounding::kUp);
 
 }  // namespace linnet
