@@ -33,6 +33,7 @@ struct CommonOptions {
 
 /// A subcommand reports its exit code through `exit_code` when CLI11 calls it.
 void AddTestCommand(CLI::App& app, int* exit_code);
+void AddBenchCommand(CLI::App& app, int* exit_code);
 
 /// Prints "linnet: error: <sentence>" to stderr and returns the exit code for it.
 int Report(const Status& status);

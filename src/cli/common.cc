@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "cli/commands.h"
-#include "cli/sizes.h"
+#include "cli/units.h"
 
 namespace linnet::cli {
 
