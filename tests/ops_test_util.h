@@ -3,11 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/float_types.h"
+#include "base/thread_pool.h"
+#include "compile/model.h"
 #include "ops/registry.h"
+#include "run/state.h"
 
 namespace linnet {
 
@@ -55,6 +60,8 @@ struct OpCall {
     return tensors;
   }
   Tensor Run() { return RunAll(1)[0]; }
+  /// The same through a model whose inputs are fed when it runs, except those in `constants`, on `threads` threads.
+  std::vector<Tensor> RunFed(int outputs, std::vector<int> constants = {}, int threads = 1);
   /// The failure's sentence; empty on success.
   std::string Error() {
     auto result = Try();
@@ -89,6 +96,67 @@ std::vector<Half> ToHalves(const std::vector<float>& values) {
     }
   }
   return out;
+}
+
+inline std::vector<Tensor> OpCall::RunFed(int outputs, std::vector<int> constants, int threads) {
+  auto graph = std::make_shared<Graph>();
+  std::vector<Fact> feeds, facts;
+  Node copy = node;
+  copy.inputs.clear();
+  copy.outputs.clear();
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Datum& input = inputs[i];
+    const std::string name = "in" + std::to_string(i);
+    const bool constant = std::find(constants.begin(), constants.end(), static_cast<int>(i)) != constants.end();
+    facts.push_back({input.type, constant ? input.tensor.data() : nullptr});
+    if (input.type.kind == Kind::kUnknown) {
+      copy.inputs.push_back(kNoValue);
+    } else if (constant) {
+      copy.inputs.push_back(graph->AddConstant(name, input.tensor));
+    } else {
+      copy.inputs.push_back(graph->AddInput(name, input.type));
+      feeds.push_back({input.type, input.tensor.data()});
+    }
+  }
+  std::vector<Tensor> tensors(static_cast<size_t>(outputs));
+  for (int i = 0; i < outputs; ++i) {
+    copy.outputs.push_back(graph->AddValue("out" + std::to_string(i)));
+    graph->AddOutput(copy.outputs.back());
+  }
+  std::vector<ValueId> ids = copy.outputs;
+  auto run = [&]() -> Status {
+    LINNET_ASSIGN(NodeId id, graph->AddNode(std::move(copy)));
+    LINNET_ASSIGN(const OpDef* def, OpTable::BuiltIn().Find(node.domain, node.op, node.version));
+    LINNET_ASSIGN(OpInstance op, OpInstance::Make(*def, node));
+    std::vector<Fact> all(static_cast<size_t>(graph->value_count()));
+    const Node& made = graph->node(id);
+    for (size_t i = 0; i < facts.size(); ++i) {
+      if (made.inputs[i] != kNoValue) all[static_cast<size_t>(made.inputs[i])] = facts[i];
+    }
+    InferContext context(all.data(), made.inputs.data(), static_cast<int>(made.inputs.size()), made.outputs.data(), outputs);
+    LINNET_TRY(def->infer(op.state(), context));
+    for (ValueId out : ids) graph->SetType(out, all[static_cast<size_t>(out)].type);
+    CompileOptions options;
+    options.table = &OpTable::BuiltIn();
+    options.cpu = DetectedCpuLevel();
+    options.threads = threads;
+    LINNET_ASSIGN(std::unique_ptr<Model> model, Model::Make(graph, options));
+    ThreadPool pool(threads);
+    RunEnv env;
+    env.pool = &pool;
+    env.threads = threads;
+    RunState state;
+    std::vector<RunOutput> results(static_cast<size_t>(outputs));
+    // Twice: the second run finds its plan made and its memory used.
+    for (int turn = 0; turn < 2; ++turn) {
+      LINNET_TRY(state.Run(*model, env, feeds.data(), static_cast<int>(feeds.size()), results.data(), outputs));
+    }
+    for (size_t i = 0; i < results.size(); ++i) tensors[i] = results[i].datum.tensor;
+    return Status();
+  };
+  Status status = run();
+  EXPECT_TRUE(status.ok()) << node.op << ": " << status.message();
+  return tensors;
 }
 
 /// Infers alone: output types for these input types (with contents where given).

@@ -1,0 +1,74 @@
+// Matrix products as operators use them: batches with broadcasting, transposed operands, an added tensor, activation.
+//
+//     Y[b] = activation(alpha X[b] W[b] + bias + beta C)      float, float16 and bfloat16 (computed in float)
+//
+// W is used in one of these forms, chosen when shapes are known:
+//     packed       a constant, packed when the model was prepared (alpha folded in)
+//     pack now     packed into scratch by this run, a group of matrices at a time: many rows use it
+//     row-major    read where it lies: few rows use it
+//     dots         W transposed in memory, and few rows; also W of one column, with the roles of X and W exchanged
+// Rows of all batches become one matrix when W is shared by them.
+#pragma once
+
+#include "kernels/gemm.h"
+#include "ops/elementwise.h"
+#include "ops/op.h"
+
+namespace linnet {
+
+enum class DenseForm : uint8_t { kPacked, kPackNow, kRowMajor, kDots, kVector };
+
+/// Plain data: a product for one set of shapes. Offsets are bytes into scratch; -1: not used.
+struct DenseParams {
+  int64_t batches = 1, m = 0, n = 0, k = 0;
+  BroadcastLoop batch;          ///< operand 0: X, operand 1: W, in matrices
+  DenseForm form = DenseForm::kPacked;
+  bool half = false;            ///< x, w, y are widened to float in scratch
+  int64_t x_matrices = 1, w_matrices = 1;
+  int64_t group = 1;            ///< matrices packed at a time
+  GemmGrain grain{1, 1};
+  int64_t column_block = 0;     ///< row-major and dots: columns of a task
+  int64_t worker_at = -1, worker_bytes = 0;
+  int64_t pack_at = -1, transposed_x_at = -1, bias_at = -1, wide_x_at = -1, wide_w_at = -1, wide_y_at = -1;
+  // The added tensor C, broadcast to Y: a row of n values, as large as Y, or anything else.
+  enum class Added : uint8_t { kNone, kRow, kSame, kBroadcast } added = Added::kNone;
+  int64_t c_row_step = 0, c_column_step = 0;   ///< kBroadcast (batches == 1)
+};
+
+/// Shape of numpy.matmul of two tensors; whatever is known of it.
+Result<Shape> MatMulShape(const Shape& x, bool transpose_x, const Shape& w, bool transpose_w);
+
+struct Dense {
+  bool transpose_x = false, transpose_w = false;
+  float alpha = 1, beta = 1;
+  Activation activation = Activation::kNone;
+  float activation_alpha = 0, activation_beta = 0;
+
+  /// Packs input `w` when it is a constant of a floating-point type with at least two dimensions, and drops it.
+  Status Prepare(PrepareContext& c, int w);
+  /// Shapes as the inputs have them; `added`: null, or the shape of C (broadcasts to the output). `x` and `w` of rank
+  /// 1 are a row and a column. Asks for scratch.
+  Status Bind(BindContext& c, DType dtype, const Shape& x, const Shape& w, const Shape* added, DenseParams* params) const;
+  /// `bias` (n values of the operands' type) may be null. `added` null when there is no C. `y` may be `added`.
+  Status Run(const RunContext& c, const DenseParams& p, const void* x, const void* w, const void* bias,
+             const void* added, void* y) const;
+
+ private:
+  template <class T>
+  Status RunHalf(const RunContext& c, const DenseParams& p, const void* x, const void* w, const void* bias,
+                 const void* added, void* y) const;
+  Status RunFloat(const RunContext& c, const DenseParams& p, const float* x, const float* w, const float* bias,
+                  const float* added, float* y) const;
+  Status MultiplyGroup(const RunContext& c, const DenseParams& p, const GemmF32& shared, const float* x,
+                       const float* w, float* y, int64_t first, int64_t count) const;
+
+  const GemmF32Kernels* kernels_ = nullptr;
+  const float* packed_ = nullptr;   ///< all matrices of a constant W
+};
+
+/// The product for element types without a kernel: double and integers (which wrap). Row-major X [m,k] or, transposed,
+/// [k,m]; the same for W. Y = X W.
+Status MultiplyPlain(const RunContext& c, DType dtype, const DenseParams& p, bool transpose_x, bool transpose_w,
+                     const void* x, const void* w, void* y);
+
+}  // namespace linnet
