@@ -30,11 +30,7 @@ struct ConvBase {
     LINNET_ASSIGN(Shape y, attributes.Infer(c.shape(0), c.shape(1), layout, nullptr));
     LINNET_TRY(CheckVector(c, 2, "bias", c.shape(1).has_rank() ? c.shape(1)[0] : kUnknownDim));
     DType dtype = c.dtype(0) != DType::kUndefined ? c.dtype(0) : c.dtype(1);
-    for (int i = 1; i < c.input_count(); ++i) {
-      if (c.has_input(i) && c.dtype(i) != DType::kUndefined && c.dtype(i) != dtype) {
-        return InvalidModel("inputs 0 and ", i, " are ", DTypeName(dtype), " and ", DTypeName(c.dtype(i)));
-      }
-    }
+    LINNET_TRY(CheckSameType(c, {0, 1, 2, 3}));
     if (c.has_input(3) && c.shape(3).is_static() && y.is_static() && !(c.shape(3) == y)) {
       return InvalidModel("residual has shape ", ToString(c.shape(3)), " where the output has ", ToString(y));
     }

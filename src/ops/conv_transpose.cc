@@ -127,11 +127,7 @@ struct TransposeBase {
     LINNET_ASSIGN(Shape y, Fit(c.shape(0), c.shape(1), &fitted));
     LINNET_TRY(CheckVector(c, 2, "bias", c.shape(1).has_rank() ? DimMul(c.shape(1)[1], groups) : kUnknownDim));
     DType dtype = c.dtype(0) != DType::kUndefined ? c.dtype(0) : c.dtype(1);
-    for (int i = 1; i < c.input_count(); ++i) {
-      if (c.has_input(i) && c.dtype(i) != DType::kUndefined && c.dtype(i) != dtype) {
-        return InvalidModel("inputs 0 and ", i, " are ", DTypeName(dtype), " and ", DTypeName(c.dtype(i)));
-      }
-    }
+    LINNET_TRY(CheckSameType(c, {0, 1, 2}));
     return c.SetOutput(0, dtype, y);
   }
 };

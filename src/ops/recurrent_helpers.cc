@@ -127,11 +127,7 @@ Status RecurrentAttributes::Infer(InferContext& c, bool cell_state) const {
   auto dim = [&](int input, int axis) {
     return c.has_input(input) && c.shape(input).has_rank() ? c.shape(input)[axis] : kUnknownDim;
   };
-  for (int i : {1, 2, 3, 5, 6, 7}) {
-    if (c.has_input(i) && c.dtype(i) != DType::kUndefined && c.dtype(0) != DType::kUndefined && c.dtype(i) != c.dtype(0)) {
-      return InvalidModel("inputs 0 and ", i, " are ", DTypeName(c.dtype(0)), " and ", DTypeName(c.dtype(i)));
-    }
-  }
+  LINNET_TRY(CheckSameType(c, {0, 1, 2, 3, 5, 6, 7}));
   int64_t hidden = hidden_size;
   if (hidden < 0) hidden = dim(2, 2);
   if (!IsKnownDim(hidden)) hidden = DimDiv(dim(1, 1), gates);

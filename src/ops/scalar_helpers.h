@@ -5,6 +5,7 @@
 
 #include "base/float_types.h"
 #include "ops/for_type.h"
+#include "ops/op.h"
 
 namespace linnet {
 
@@ -30,6 +31,18 @@ T Narrow(W value) {
   } else {
     return static_cast<T>(value);
   }
+}
+
+/// Fails unless those of `inputs` that are given have the element type of the first.
+inline Status CheckSameType(const InferContext& c, std::initializer_list<int> inputs) {
+  const int first = *inputs.begin();
+  for (int i : inputs) {
+    if (!c.has_input(i) || !c.has_input(first)) continue;
+    if (c.dtype(i) != c.dtype(first) && c.dtype(i) != DType::kUndefined && c.dtype(first) != DType::kUndefined) {
+      return InvalidModel("inputs ", first, " and ", i, " are ", DTypeName(c.dtype(first)), " and ", DTypeName(c.dtype(i)));
+    }
+  }
+  return Status();
 }
 
 }  // namespace linnet
