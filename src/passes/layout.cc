@@ -287,7 +287,9 @@ class Layout {
 }  // namespace
 
 Status MoveLayouts(Graph& graph, const PassContext& context) {
-  return ForEachGraph(graph, [](Graph& g) { return Layout(g).Run(); });
+  LINNET_TRY(ForEachGraph(graph, [](Graph& g) { return Layout(g).Run(); }));
+  // Transposes nobody reads any more would look like further readers to the fusions that follow.
+  return RemoveDeadCode(graph, context);
 }
 
 }  // namespace linnet
