@@ -24,6 +24,7 @@ struct ImageLimits {
   int64_t pixels_max = int64_t{64} << 20;
 };
 
+/// Runs the decoder in a child process without rights, so that a hostile file can make it fail and nothing else.
 /// Decodes JPEG, PNG, BMP, GIF (first frame) or PNM. Grey becomes RGB, alpha is dropped, 16 bits become 8; a JPEG's
 /// orientation tag is ignored.
 Result<Image> DecodeImage(std::string_view file, const ImageLimits& limits = {});
