@@ -1,0 +1,116 @@
+// Concat: tensors put behind each other along one axis.
+//
+// Seen from memory, the output is rows (the axes before the concatenated one); a row is one contiguous piece of each
+// input in turn. Work is split by output elements, so that a few long rows and many short ones go equally well.
+#include "ops/movement.h"
+
+namespace linnet {
+namespace {
+
+struct Concat {
+  int64_t axis = 1;   ///< the default of version 1; required since 4
+
+  struct Params {
+    int64_t rows, row;       ///< rows, and elements of one output row
+    const int64_t* start;    ///< where input i starts in a row; one more entry than inputs
+  };
+
+  Status Parse(const Node& node) {
+    if (node.version >= 4 && !node.Has("axis")) return InvalidModel("attribute 'axis' is missing");
+    LINNET_ASSIGN(axis, node.Int("axis", 1));
+    return Status();
+  }
+  Status Infer(InferContext& c) const {
+    LINNET_TRY(c.CheckInputs(std::max(1, c.input_count()), INT32_MAX));
+    DType dtype = DType::kUndefined;
+    Shape out;
+    bool ranks_known = true;
+    for (int i = 0; i < c.input_count(); ++i) {
+      LINNET_TRY(c.CheckType(i, kWholeBytes));
+      if (c.dtype(i) == DType::kUndefined) continue;
+      if (dtype == DType::kUndefined) dtype = c.dtype(i);
+      if (c.dtype(i) != dtype) {
+        return InvalidModel("input ", i, " is ", DTypeName(c.dtype(i)), " where the others are ", DTypeName(dtype));
+      }
+    }
+    for (int i = 0; i < c.input_count(); ++i) {
+      const Shape& in = c.shape(i);
+      if (!in.has_rank()) {
+        ranks_known = false;
+        continue;
+      }
+      if (!out.has_rank()) {
+        out = in;
+        LINNET_TRY(NormalizeAxis(axis, in.rank()).TakeStatus());
+        continue;
+      }
+      LINNET_TRY(c.CheckRank(i, out.rank()));
+      int at = static_cast<int>(axis < 0 ? axis + out.rank() : axis);
+      for (int d = 0; d < out.rank(); ++d) {
+        if (d == at) {
+          out[d] = DimAdd(out[d], in[d]);
+        } else if (IsKnownDim(out[d]) && IsKnownDim(in[d]) && out[d] != in[d]) {
+          return InvalidArgument("input ", i, " has shape ", ToString(in), " where ", ToString(out), " is expected but for axis ", at);
+        } else if (IsKnownDim(in[d]) || out[d] == kUnknownDim) {
+          out[d] = in[d];
+        }
+      }
+    }
+    if (!ranks_known && out.has_rank()) out[static_cast<int>(axis < 0 ? axis + out.rank() : axis)] = kUnknownDim;
+    return c.SetOutput(0, dtype, out);
+  }
+  Status Bind(BindContext& c) const {
+    if (c.input_count() == 1) {
+      c.Alias(0, 0);
+      return Status();
+    }
+    const Shape& out = c.output_shape(0);
+    int at = static_cast<int>(axis < 0 ? axis + out.rank() : axis);
+    auto* p = c.Params<Params>();
+    auto* start = c.Table<int64_t>(c.input_count() + 1);
+    if (!start) return OutOfMemory("no memory for ", c.input_count(), " offsets");
+    p->rows = out.Product(0, at);
+    p->row = out.Product(at, out.rank());
+    p->start = start;
+    start[0] = 0;
+    for (int i = 0; i < c.input_count(); ++i) start[i + 1] = start[i] + c.shape(i).Product(at, out.rank());
+    return Status();
+  }
+  Status Run(RunContext& c) const {
+    if (c.input_count() == 1) {
+      CopyElements(c.output_dtype(0), c.output(0), c.input(0), c.output_shape(0).elements());
+      return Status();
+    }
+    return ForWidth(c.output_dtype(0), [&]<class T>() { return Join(c, c.params<Params>(), c.out<T>(0)); });
+  }
+
+  template <class T>
+  static Status Join(RunContext& c, const Params& p, T* out) {
+    if (p.rows == 0 || p.row == 0) return Status();
+    const int inputs = c.input_count();
+    double ns = 0.1 * sizeof(T) + 4.0 * inputs / static_cast<double>(p.row);
+    return c.ParallelFor(p.rows * p.row, 256, ns, [&](int64_t begin, int64_t end, int) {
+      int64_t row = begin / p.row, at = begin % p.row;
+      int i = 0;
+      while (begin < end) {
+        while (p.start[i + 1] <= at) ++i;
+        int64_t length = p.start[i + 1] - p.start[i];
+        int64_t count = std::min(p.start[i + 1] - at, end - begin);
+        CopyRun(out + begin, c.in<T>(i) + row * length + (at - p.start[i]), count);
+        begin += count;
+        at += count;
+        if (at == p.row) {
+          at = 0;
+          i = 0;
+          ++row;
+        }
+      }
+    });
+  }
+};
+
+}  // namespace
+
+LINNET_OP(Concat, 1, Concat);
+
+}  // namespace linnet

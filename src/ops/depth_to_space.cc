@@ -1,0 +1,90 @@
+// DepthToSpace and SpaceToDepth: blocks of pixels become channels, or the other way round; a transpose of six axes.
+//
+//     DepthToSpace DCR   [n, by, bx, c, h, w] → [n, c, h, by, w, bx]
+//                  CRD   [n, c, by, bx, h, w] → [n, c, h, by, w, bx]      (since version 11)
+//     SpaceToDepth       [n, c, h, by, w, bx] → [n, by, bx, c, h, w]
+#include "ops/movement.h"
+
+namespace linnet {
+namespace {
+
+Status ParseBlock(const Node& node, int64_t* block) {
+  LINNET_ASSIGN(*block, node.Int("blocksize", 0));
+  if (*block < 1 || *block > kDimMax) return InvalidModel("attribute 'blocksize' is ", *block);
+  return Status();
+}
+
+/// `in` read in the order of axes `perm`.
+void SetTranspose(BindContext& c, const Shape& in, const int (&perm)[6]) {
+  Strides from(in);
+  Shape out = Shape::OfRank(6);
+  for (int i = 0; i < 6; ++i) out[i] = in[perm[i]];
+  Strides to(out);
+  auto* copy = c.Params<StridedCopy>();
+  for (int i = 0; i < 6; ++i) copy->Add(out[i], from[perm[i]], to[i]);
+  copy->Finish(c.dtype(0));
+  if (copy->is_block()) c.Alias(0, 0);
+}
+
+struct DepthToSpace {
+  int64_t block = 1;
+  bool depth_first = true;   ///< DCR
+
+  Status Parse(const Node& node) {
+    LINNET_TRY(ParseBlock(node, &block));
+    LINNET_ASSIGN(std::string mode, node.String("mode", "DCR"));
+    if (mode != "DCR" && mode != "CRD") return InvalidModel("attribute 'mode' is ", Quote(mode), "; known: DCR, CRD");
+    depth_first = mode == "DCR";
+    return Status();
+  }
+  Status Infer(InferContext& c) const {
+    LINNET_TRY(c.CheckInputs(1, 1));
+    LINNET_TRY(c.CheckType(0, kWholeBytes));
+    LINNET_TRY(c.CheckRank(0, 4));
+    const Shape& in = c.shape(0);
+    if (!in.has_rank()) return c.SetOutput(0, c.dtype(0), Shape::OfRank(4));
+    const int64_t area = block * block;
+    if (IsKnownDim(in[1]) && in[1] % area != 0) return InvalidArgument(in[1], " channels do not split into blocks of ", block, " by ", block);
+    return c.SetOutput(0, c.dtype(0), {in[0], DimDiv(in[1], area), DimMul(in[2], block), DimMul(in[3], block)});
+  }
+  Status Bind(BindContext& c) const {
+    const Shape &in = c.shape(0), &out = c.output_shape(0);
+    if (depth_first) {
+      SetTranspose(c, {in[0], block, block, out[1], in[2], in[3]}, {0, 3, 4, 1, 5, 2});
+    } else {
+      SetTranspose(c, {in[0], out[1], block, block, in[2], in[3]}, {0, 1, 4, 2, 5, 3});
+    }
+    return Status();
+  }
+  Status Run(RunContext& c) const { return RunCopy(c, c.params<StridedCopy>(), c.input(0), c.output(0)); }
+};
+
+struct SpaceToDepth {
+  int64_t block = 1;
+
+  Status Parse(const Node& node) { return ParseBlock(node, &block); }
+  Status Infer(InferContext& c) const {
+    LINNET_TRY(c.CheckInputs(1, 1));
+    LINNET_TRY(c.CheckType(0, kWholeBytes));
+    LINNET_TRY(c.CheckRank(0, 4));
+    const Shape& in = c.shape(0);
+    if (!in.has_rank()) return c.SetOutput(0, c.dtype(0), Shape::OfRank(4));
+    for (int i = 2; i < 4; ++i) {
+      if (IsKnownDim(in[i]) && in[i] % block != 0) return InvalidArgument("axis ", i, " of size ", in[i], " does not split into blocks of ", block);
+    }
+    return c.SetOutput(0, c.dtype(0), {in[0], DimMul(in[1], block * block), DimDiv(in[2], block), DimDiv(in[3], block)});
+  }
+  Status Bind(BindContext& c) const {
+    const Shape &in = c.shape(0), &out = c.output_shape(0);
+    SetTranspose(c, {in[0], in[1], out[2], block, out[3], block}, {0, 3, 5, 1, 2, 4});
+    return Status();
+  }
+  Status Run(RunContext& c) const { return RunCopy(c, c.params<StridedCopy>(), c.input(0), c.output(0)); }
+};
+
+}  // namespace
+
+LINNET_OP(DepthToSpace, 1, DepthToSpace);
+LINNET_OP(SpaceToDepth, 1, SpaceToDepth);
+
+}  // namespace linnet
