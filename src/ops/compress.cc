@@ -49,14 +49,9 @@ struct Compress {
     const int64_t inner = flat ? 1 : in.Product(at + 1, in.rank()), length = c.input_shape(1)[0];
     const bool* condition = c.in<bool>(1);
     LINNET_ASSIGN(int64_t count, Chosen(condition, length, size));
-    void* memory;
-    if (c.output_shape(0).is_static()) {
-      memory = c.output(0);
-    } else {
-      Shape out = flat ? Shape::OfRank(1) : in;
-      out[at] = count;
-      LINNET_ASSIGN(memory, c.AllocateOutput(0, c.input_dtype(0), out));
-    }
+    Shape out = flat ? Shape::OfRank(1) : in;
+    out[at] = count;
+    LINNET_ASSIGN(void* memory, c.AllocateOutput(0, c.input_dtype(0), out));
     return ForWidth(c.input_dtype(0), [&]<class T>() {
       T* out = static_cast<T*>(memory);
       for (int64_t o = 0; o < outer; ++o) {

@@ -14,19 +14,19 @@ Status ParseBlock(const Node& node, int64_t* block) {
   return Status();
 }
 
-/// `in` read in the order of axes `perm`.
-void SetTranspose(BindContext& c, const Shape& in, const int (&perm)[6]) {
+/// Input 0 seen as `in`, read in the order of axes `perm`.
+Status BindTranspose(BindContext& c, const CopyOfInput& op, const Shape& in, const int (&perm)[6]) {
   Strides from(in);
   Shape out = Shape::OfRank(6);
   for (int i = 0; i < 6; ++i) out[i] = in[perm[i]];
   Strides to(out);
   auto* copy = c.Params<StridedCopy>();
   for (int i = 0; i < 6; ++i) copy->Add(out[i], from[perm[i]], to[i]);
-  copy->Finish(c.dtype(0));
-  if (copy->is_block()) c.Alias(0, 0);
+  op.Finish(c, copy);
+  return Status();
 }
 
-struct DepthToSpace {
+struct DepthToSpace : CopyOfInput {
   int64_t block = 1;
   bool depth_first = true;   ///< DCR
 
@@ -49,17 +49,12 @@ struct DepthToSpace {
   }
   Status Bind(BindContext& c) const {
     const Shape &in = c.shape(0), &out = c.output_shape(0);
-    if (depth_first) {
-      SetTranspose(c, {in[0], block, block, out[1], in[2], in[3]}, {0, 3, 4, 1, 5, 2});
-    } else {
-      SetTranspose(c, {in[0], out[1], block, block, in[2], in[3]}, {0, 1, 4, 2, 5, 3});
-    }
-    return Status();
+    if (depth_first) return BindTranspose(c, *this, {in[0], block, block, out[1], in[2], in[3]}, {0, 3, 4, 1, 5, 2});
+    return BindTranspose(c, *this, {in[0], out[1], block, block, in[2], in[3]}, {0, 1, 4, 2, 5, 3});
   }
-  Status Run(RunContext& c) const { return RunCopy(c, c.params<StridedCopy>(), c.input(0), c.output(0)); }
 };
 
-struct SpaceToDepth {
+struct SpaceToDepth : CopyOfInput {
   int64_t block = 1;
 
   Status Parse(const Node& node) { return ParseBlock(node, &block); }
@@ -76,10 +71,8 @@ struct SpaceToDepth {
   }
   Status Bind(BindContext& c) const {
     const Shape &in = c.shape(0), &out = c.output_shape(0);
-    SetTranspose(c, {in[0], in[1], out[2], block, out[3], block}, {0, 3, 5, 1, 2, 4});
-    return Status();
+    return BindTranspose(c, *this, {in[0], in[1], out[2], block, out[3], block}, {0, 3, 5, 1, 2, 4});
   }
-  Status Run(RunContext& c) const { return RunCopy(c, c.params<StridedCopy>(), c.input(0), c.output(0)); }
 };
 
 }  // namespace

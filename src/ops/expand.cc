@@ -7,7 +7,7 @@
 namespace linnet {
 namespace {
 
-struct Expand {
+struct Expand : CopyOfInput {
   Status Parse(const Node&) { return Status(); }
   Status Infer(InferContext& c) const {
     LINNET_TRY(c.CheckInputs(2, 2));
@@ -40,14 +40,12 @@ struct Expand {
       bool repeated = i < shift || in[i - shift] != out[i];
       copy->Add(out[i], repeated ? 0 : from[i - shift], to[i]);
     }
-    copy->Finish(c.dtype(0));
-    if (copy->is_block()) c.Alias(0, 0);
+    Finish(c, copy);
     return Status();
   }
-  Status Run(RunContext& c) const { return RunCopy(c, c.params<StridedCopy>(), c.input(0), c.output(0)); }
 };
 
-struct Tile {
+struct Tile : CopyOfInput {
   bool one_axis = false;   ///< version 1
 
   Status Parse(const Node& node) {
@@ -100,11 +98,9 @@ struct Tile {
       copy->Add(repeats, 0, to[i] * in[i]);
       copy->Add(in[i], from[i], to[i]);
     }
-    copy->Finish(c.dtype(0));
-    if (copy->is_block()) c.Alias(0, 0);
+    Finish(c, copy);
     return Status();
   }
-  Status Run(RunContext& c) const { return RunCopy(c, c.params<StridedCopy>(), c.input(0), c.output(0)); }
 };
 
 }  // namespace

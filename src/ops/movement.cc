@@ -78,7 +78,7 @@ Result<uint32_t> AxisSet(const IntList& axes, int rank) {
   return set;
 }
 
-void StridedCopy::Finish(DType dtype) {
+void StridedCopy::Finish(DType dtype, CpuLevel cpu) {
   bits = static_cast<uint8_t>(DTypeBits(dtype));
   int kept = 0;
   for (int i = 0; i < loops; ++i) {
@@ -92,143 +92,72 @@ void StridedCopy::Finish(DType dtype) {
     }
   }
   loops = kept;
-  if (loops > 0 && loop[loops - 1].from == 1 && loop[loops - 1].to == 1) run = loop[--loops].turns;
-  Widen();
-  // A transpose: the innermost loop writes neighbours but reads far apart, and another loop reads neighbours.
-  if (loops < 2 || run != 1 || loop[loops - 1].to != 1 || loop[loops - 1].from == 0) return;
-  for (int i = loops - 2; i >= 0; --i) {
-    if (loop[i].from != 1) continue;
-    const Loop across = loop[i];
-    for (int k = i; k < loops - 2; ++k) loop[k] = loop[k + 1];
-    loop[loops - 2] = across;
-    tiled = true;
-    return;
+  if (!empty && bits >= 8 && loops > 0 && (loops > 1 || loop[0].from != 1)) {
+    int64_t dims[kLoopsMax], from[kLoopsMax], to[kLoopsMax];
+    for (int i = 0; i < loops; ++i) dims[i] = loop[i].turns, from[i] = loop[i].from, to[i] = loop[i].to;
+    auto list = [this](const int64_t* values) { return std::span<const int64_t>(values, static_cast<size_t>(loops)); };
+    planned = loops <= kCopyRankMax + 2 && MakeCopy(bits / 8, list(dims), list(from), list(to), cpu, &plan).ok();
   }
-}
-
-void StridedCopy::Widen() {
-  int64_t wide = run * bits;
-  if (bits < 8 || run == 1 || (wide != 16 && wide != 32 && wide != 64 && wide != 128)) return;
-  bool divides = from_offset % run == 0 && to_offset % run == 0;
-  for (int i = 0; i < loops; ++i) divides = divides && loop[i].from % run == 0 && loop[i].to % run == 0;
-  if (!divides || loops == 0) return;
-  from_offset /= run;
-  to_offset /= run;
-  for (int i = 0; i < loops; ++i) loop[i] = {loop[i].turns, loop[i].from / run, loop[i].to / run};
-  bits = static_cast<uint8_t>(wide);
-  run = 1;
+  if (loops > 0 && loop[loops - 1].from == 1 && loop[loops - 1].to == 1) run = loop[--loops].turns;
 }
 
 namespace {
 
-template <class T>
-void CopyLoop(T* to, const T* from, const StridedCopy::Loop& loop, int64_t turns, int64_t run) {
-  if (run != 1) {
-    for (int64_t k = 0; k < turns; ++k) CopyRun(to + k * loop.to, from + k * loop.from, run);
-  } else if (loop.to == 1 && loop.from == 0) {
-    const T value = *from;
-    for (int64_t k = 0; k < turns; ++k) to[k] = value;
-  } else if (loop.to == 1) {
-    for (int64_t k = 0; k < turns; ++k) to[k] = from[k * loop.from];
-  } else {
-    for (int64_t k = 0; k < turns; ++k) to[k * loop.to] = from[k * loop.from];
-  }
-}
-
-constexpr int64_t kTile = 16;
-
-/// to[i * across.to + j] = from[i + j * along.from] for i in [begin, end), all j.
-template <class T>
-void CopyTiles(T* to, const T* from, const StridedCopy::Loop& across, const StridedCopy::Loop& along, int64_t begin,
-               int64_t end) {
-  for (int64_t i = begin; i < end; i += kTile) {
-    int64_t i_end = std::min(i + kTile, end);
-    for (int64_t j = 0; j < along.turns; j += kTile) {
-      int64_t j_end = std::min(j + kTile, along.turns);
-      for (int64_t ii = i; ii < i_end; ++ii) {
-        T* row = to + ii * across.to;
-        for (int64_t jj = j; jj < j_end; ++jj) row[jj] = from[ii + jj * along.from];
-      }
-    }
-  }
-}
-
 constexpr double kNsPerByte = 0.1;
 
 template <class T>
-Status Run(const RunContext& c, const StridedCopy& copy, const T* from, T* to) {
-  const double ns = kNsPerByte * static_cast<double>(sizeof(T));
-  if (copy.is_block()) {
-    from += copy.from_offset;
-    to += copy.to_offset;
-    return c.ParallelFor(copy.run, 1 << 14, ns,
-                         [&](int64_t begin, int64_t end, int) { CopyRun(to + begin, from + begin, end - begin); });
-  }
-  int outer = copy.loops - (copy.tiled ? 2 : 1);
-  int64_t outer_turns = 1;
-  for (int i = 0; i < outer; ++i) outer_turns *= copy.loop[i].turns;
-  if (copy.tiled) {
-    const StridedCopy::Loop &across = copy.loop[outer], &along = copy.loop[outer + 1];
-    int64_t bands = DivUp(across.turns, kTile);
-    return c.ParallelFor(outer_turns * bands, 1, 5 * ns * static_cast<double>(kTile * along.turns),
-                         [&](int64_t begin, int64_t end, int) {
-      Odometer at(copy, outer, begin / bands);
-      for (int64_t band = begin % bands; begin < end; ++begin) {
-        CopyTiles(to + at.to, from + at.from, across, along, band * kTile, std::min((band + 1) * kTile, across.turns));
-        if (++band == bands) {
-          band = 0;
-          at.Next();
-        }
-      }
-    });
-  }
-  const StridedCopy::Loop& inner = copy.loop[outer];
-  return c.ParallelFor(outer_turns * inner.turns, 1, 1 + ns * static_cast<double>(copy.run),
-                       [&](int64_t begin, int64_t end, int) {
-    Odometer at(copy, outer, begin / inner.turns);
-    for (int64_t first = begin % inner.turns; begin < end; first = 0) {
-      int64_t turns = std::min(inner.turns - first, end - begin);
-      CopyLoop(to + at.to + first * inner.to, from + at.from + first * inner.from, inner, turns, copy.run);
-      begin += turns;
-      at.Next();
-    }
+Status RunBlock(const RunContext& c, const T* from, T* to, int64_t count) {
+  return c.ParallelFor(count, 1 << 14, kNsPerByte * static_cast<double>(sizeof(T)), [&](int64_t begin, int64_t end, int) {
+    CopyRun(to + begin, from + begin, end - begin);
   });
 }
 
-Status RunPacked(const StridedCopy& copy, const void* from, void* to) {
+/// Calls copy(to, from) with the offsets of every run.
+template <class F>
+void ForEachRun(const StridedCopy& copy, F&& f) {
   int64_t turns = 1;
   for (int i = 0; i < copy.loops; ++i) turns *= copy.loop[i].turns;
   Odometer at(copy, copy.loops, 0);
-  for (; turns > 0; --turns, at.Next()) {
-    for (int64_t i = 0; i < copy.run; ++i) SetPacked(to, at.to + i, copy.bits, GetPacked(from, at.from + i, copy.bits));
-  }
-  return Status();
+  for (; turns > 0; --turns, at.Next()) f(at.to, at.from);
 }
 
 }  // namespace
 
 Status RunCopy(const RunContext& c, const StridedCopy& copy, const void* from, void* to) {
   if (copy.empty) return Status();
-  if (copy.bits == 2 || copy.bits == 4) return RunPacked(copy, from, to);
-  return ForWidth(copy.bits,
-                  [&]<class T>() { return Run(c, copy, static_cast<const T*>(from), static_cast<T*>(to)); });
+  if (copy.planned) {
+    const void* start = static_cast<const std::byte*>(from) + copy.from_offset * (copy.bits / 8);
+    double bytes = static_cast<double>(copy.plan.rows_piece * copy.plan.cols_piece * copy.plan.element_bytes);
+    return c.ParallelFor(copy.plan.units, 1, 5 + kNsPerByte * bytes, [&](int64_t begin, int64_t end, int) {
+      linnet::RunCopy(copy.plan, start, to, begin, end);
+    });
+  }
+  if (copy.bits == 2 || copy.bits == 4) {
+    ForEachRun(copy, [&](int64_t at, int64_t source) {
+      for (int64_t i = 0; i < copy.run; ++i) SetPacked(to, at + i, copy.bits, GetPacked(from, source + i, copy.bits));
+    });
+    return Status();
+  }
+  return ForWidth(copy.bits, [&]<class T>() {
+    const T* in = static_cast<const T*>(from);
+    T* out = static_cast<T*>(to);
+    if (copy.is_block()) return RunBlock(c, in + copy.from_offset, out, copy.run);
+    ForEachRun(copy, [&](int64_t at, int64_t source) { CopyRun(out + at, in + source, copy.run); });
+    return Status();
+  });
+}
+
+void CopyOfInput::Finish(BindContext& c, StridedCopy* copy) const {
+  copy->Finish(c.dtype(0), cpu);
+  if (copy->is_block() && !copy->empty) c.Alias(0, 0, copy->from_offset * static_cast<int64_t>(DTypeBytes(c.dtype(0))));
+}
+
+Status CopyOfInput::Run(RunContext& c) const {
+  return RunCopy(c, c.params<StridedCopy>(), c.input(0), c.output(0));
 }
 
 Status ViewOfInput::Run(RunContext& c) const {
   CopyElements(c.input_dtype(0), c.output(0), c.input(0), c.input_shape(0).elements());
-  return Status();
-}
-
-Status EmitTensor(const RunContext& c, int i, const Tensor& value) {
-  if (!c.has_output(i)) return Status();
-  if (!c.output_shape(i).is_static()) {
-    c.SetOutput(i, Datum::Of(value));
-    return Status();
-  }
-  if (!(c.output_shape(i) == value.shape()) || c.output_dtype(i) != value.dtype()) {
-    return InvalidArgument("element is ", ToString(value.type()), " where ", ToString(c.output_type(i)), " was declared");
-  }
-  CopyElements(value.dtype(), c.output(i), value.data(), value.elements());
   return Status();
 }
 

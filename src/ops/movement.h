@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "kernels/copy.h"
 #include "ops/for_type.h"
 #include "ops/op.h"
 
@@ -115,12 +116,8 @@ Status CheckIndices(const Index* indices, int64_t count, int64_t size, int axis)
 }
 
 /// A loop nest that copies elements between two strided arrays. Describe it with Add, outermost loop first, in the order
-/// of the target's memory; Finish makes it cheap to run:
-///
-///     loops of one turn go; loops that continue each other on both sides become one; innermost contiguous loops become
-///     `run`; a run of 2 to 16 bytes becomes one wider element; a target-contiguous loop whose source is contiguous along
-///     another loop brings that loop next to it, and the two are walked in tiles (a transpose)
-///
+/// of the target's memory; Finish merges loops that continue each other on both sides and plans the kernel
+/// (kernels/copy.h). Strings, packed elements and nests too deep for the kernel are walked element by element.
 /// Plain data, for Bind's parameters.
 struct StridedCopy {
   static constexpr int kLoopsMax = 2 * kMaxRank;
@@ -130,26 +127,23 @@ struct StridedCopy {
   Loop loop[kLoopsMax];
   int32_t loops = 0;
   uint8_t bits = 0;            ///< of one element; 0: strings
-  bool tiled = false;          ///< the last two loops are a transpose
   bool empty = false;
+  bool planned = false;        ///< `plan` does it
   int64_t run = 1;             ///< elements copied at once in the innermost turn
-  int64_t from_offset = 0;     ///< where the walks start, in elements
-  int64_t to_offset = 0;
+  int64_t from_offset = 0;     ///< where the source walk starts, in elements
+  CopyPlan plan;
 
   void Add(int64_t turns, int64_t from, int64_t to) { loop[loops++] = {turns, from, to}; }
-  void Finish(DType dtype);
+  void Finish(DType dtype, CpuLevel cpu);
   /// After Finish: the copy is one contiguous block.
   bool is_block() const { return loops == 0; }
-
- private:
-  void Widen();
 };
 
 /// Walks the first `loops` loops of a copy in order, from any position: `from` and `to` are where its elements are.
 struct Odometer {
   Odometer(const StridedCopy& copy, int loops, int64_t position) : loop_(copy.loop), loops_(loops) {
     from = copy.from_offset;
-    to = copy.to_offset;
+    to = 0;
     for (int i = loops - 1; i >= 0; --i) {
       at_[i] = position % loop_[i].turns;
       position /= loop_[i].turns;
@@ -175,6 +169,18 @@ struct Odometer {
   int64_t at_[StridedCopy::kLoopsMax];
 };
 
+/// Base of operators that are one strided copy from input 0 to output 0, which Bind describes.
+struct CopyOfInput {
+  CpuLevel cpu = CpuLevel::kSse4;
+  Status Prepare(PrepareContext& c) {
+    cpu = c.cpu();
+    return Status();
+  }
+  Status Run(RunContext& c) const;
+  /// Finishes `copy`; a contiguous one becomes a view.
+  void Finish(BindContext& c, StridedCopy* copy) const;
+};
+
 /// Runs a finished copy. The packed 2- and 4-bit types must fill the target completely.
 Status RunCopy(const RunContext& c, const StridedCopy& copy, const void* from, void* to);
 
@@ -198,8 +204,5 @@ struct ViewOfInput {
   }
   Status Run(RunContext& c) const;
 };
-
-/// Puts tensor `value` into output i: shares it where the output's shape was unknown, else copies it.
-Status EmitTensor(const RunContext& c, int i, const Tensor& value);
 
 }  // namespace linnet

@@ -64,12 +64,7 @@ struct NonZero {
     const int64_t elements = in.elements();
     int64_t count = 0;
     ForEachNonZero(c.input_dtype(0), c.input(0), elements, [&](int64_t) { ++count; });
-    void* memory;
-    if (c.output_shape(0).is_static()) {
-      memory = c.output(0);
-    } else {
-      LINNET_ASSIGN(memory, c.AllocateOutput(0, DType::kInt64, {in.rank(), count}));
-    }
+    LINNET_ASSIGN(void* memory, c.AllocateOutput(0, DType::kInt64, {in.rank(), count}));
     auto* out = static_cast<int64_t*>(memory);
     int64_t column = 0;
     ForEachNonZero(c.input_dtype(0), c.input(0), elements, [&](int64_t i) {

@@ -148,7 +148,7 @@ struct PadPlan {
 
 struct Pad {
   PadMode mode = PadMode::kConstant;
-  bool from_attributes = false, has_axes = false;
+  bool from_attributes = false;
   float value = 0;
   std::vector<int64_t> pads;
 
@@ -166,7 +166,6 @@ struct Pad {
       return InvalidModel("attribute 'mode' is ", Quote(name), "; known: constant, reflect, edge, and since version 19 wrap");
     }
     from_attributes = node.version < 11;
-    has_axes = !from_attributes && node.inputs.size() > 3 && node.inputs[3] != kNoValue;
     if (from_attributes) {
       LINNET_ASSIGN(pads, node.Ints(node.version < 2 ? "paddings" : "pads"));
       LINNET_ASSIGN(value, node.Float("value", 0));
@@ -177,6 +176,7 @@ struct Pad {
   /// What each axis gains, when that is known.
   Status Gains(const InferContext& c, int rank, int64_t* before, int64_t* after) const {
     IntList list(pads), axes;
+    const bool has_axes = c.has_input(3);
     if (!from_attributes) {
       LINNET_ASSIGN(list, IntList::OfInput(c, 1));
     }
@@ -213,7 +213,7 @@ struct Pad {
     }
     Shape out = c.shape(0);
     if (!out.has_rank()) return c.SetOutput(0, c.dtype(0), out);
-    if ((!from_attributes && !c.KnowsInts(1)) || (has_axes && !c.KnowsInts(3))) {
+    if ((!from_attributes && !c.KnowsInts(1)) || (c.has_input(3) && !c.KnowsInts(3))) {
       return c.SetOutput(0, c.dtype(0), Shape::OfRank(out.rank()));
     }
     int64_t before[kMaxRank], after[kMaxRank];

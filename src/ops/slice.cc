@@ -23,27 +23,25 @@ Bounds Clamp(int64_t start, int64_t end, int64_t step, int64_t dim) {
   return {start, count > 1 ? step : 1, count};
 }
 
-struct Slice {
-  bool from_attributes = false, has_axes = false, has_steps = false;
+struct Slice : CopyOfInput {
+  bool from_attributes = false, axes_attribute = false;
   std::vector<int64_t> starts, ends, axes;
 
   Status Parse(const Node& node) {
     from_attributes = node.version < 10;
-    if (!from_attributes) {
-      has_axes = node.inputs.size() > 3 && node.inputs[3] != kNoValue;
-      has_steps = node.inputs.size() > 4 && node.inputs[4] != kNoValue;
-      return Status();
-    }
+    if (!from_attributes) return Status();
     LINNET_ASSIGN(starts, node.Ints("starts"));
     LINNET_ASSIGN(ends, node.Ints("ends"));
     LINNET_ASSIGN(axes, node.Ints("axes"));
-    has_axes = node.Has("axes");
+    axes_attribute = node.Has("axes");
     return Status();
   }
+  bool HasAxes(const InferContext& c) const { return from_attributes ? axes_attribute : c.has_input(3); }
 
   /// The slices of an input of rank `rank`: dimension by dimension, in f(axis, start, end, step).
   template <class F>
   Status ForEach(const InferContext& c, int rank, F&& f) const {
+    const bool has_axes = HasAxes(c), has_steps = c.has_input(4);
     IntList start(starts), end(ends), axis(axes), step;
     if (!from_attributes) {
       LINNET_ASSIGN(start, IntList::OfInput(c, 1));
@@ -75,11 +73,11 @@ struct Slice {
     return Status();
   }
   bool KnowsBounds(const InferContext& c) const {
-    return from_attributes || (c.KnowsInts(1) && c.KnowsInts(2) && (!has_axes || c.KnowsInts(3)) && (!has_steps || c.KnowsInts(4)));
+    return from_attributes || (c.KnowsInts(1) && c.KnowsInts(2) && (!c.has_input(3) || c.KnowsInts(3)) && (!c.has_input(4) || c.KnowsInts(4)));
   }
   /// Makes the dimensions unknown that are sliced by bounds not known yet.
   Status Blur(const InferContext& c, Shape& out) const {
-    if (has_axes && c.KnowsInts(3)) {
+    if (c.KnowsInts(3)) {
       LINNET_ASSIGN(IntList axis, IntList::OfInput(c, 3));
       for (int64_t i = 0; i < axis.size(); ++i) {
         LINNET_ASSIGN(int at, NormalizeAxis(axis[i], out.rank()));
@@ -88,7 +86,7 @@ struct Slice {
       return Status();
     }
     int64_t sliced = out.rank();
-    if (!has_axes && c.shape(1).rank() == 1 && IsKnownDim(c.shape(1)[0])) sliced = std::min(sliced, c.shape(1)[0]);
+    if (!c.has_input(3) && c.shape(1).rank() == 1 && IsKnownDim(c.shape(1)[0])) sliced = std::min(sliced, c.shape(1)[0]);
     for (int i = 0; i < sliced; ++i) out[i] = kUnknownDim;
     return Status();
   }
@@ -126,11 +124,9 @@ struct Slice {
       copy->from_offset += bounds[i].start * from[i];
       copy->Add(bounds[i].count, bounds[i].step * from[i], to[i]);
     }
-    copy->Finish(c.dtype(0));
-    if (copy->is_block() && !copy->empty) c.Alias(0, 0, copy->from_offset * static_cast<int64_t>(DTypeBytes(c.dtype(0))));
+    Finish(c, copy);
     return Status();
   }
-  Status Run(RunContext& c) const { return RunCopy(c, c.params<StridedCopy>(), c.input(0), c.output(0)); }
 };
 
 }  // namespace

@@ -7,12 +7,12 @@ namespace linnet {
 namespace {
 
 struct AxesParameter : ViewOfInput {
-  bool from_attribute = false, present = false;
+  bool from_attribute = false, attribute = false;
   std::vector<int64_t> axes;
 
   Status Parse(const Node& node) {
     from_attribute = node.version < 13;
-    present = from_attribute ? node.Has("axes") : node.inputs.size() > 1 && node.inputs[1] != kNoValue;
+    attribute = node.Has("axes");
     if (from_attribute) {
       LINNET_ASSIGN(axes, node.Ints("axes"));
     }
@@ -39,7 +39,7 @@ struct Squeeze : AxesParameter {
     LINNET_TRY(Check(c, 1));
     const Shape& in = c.shape(0);
     if (!in.has_rank()) return c.SetOutput(0, c.dtype(0), Shape());
-    if (!present) {
+    if (from_attribute ? !attribute : !c.has_input(1)) {
       Shape out = Shape::OfRank(0);
       for (int64_t dim : in) {
         if (!IsKnownDim(dim)) return c.SetOutput(0, c.dtype(0), Shape());

@@ -4,7 +4,7 @@
 namespace linnet {
 namespace {
 
-struct Transpose {
+struct Transpose : CopyOfInput {
   std::vector<int64_t> perm;
   bool reversed = true;
 
@@ -41,11 +41,9 @@ struct Transpose {
     Strides from(c.shape(0)), to(out);
     auto* copy = c.Params<StridedCopy>();
     for (int i = 0; i < out.rank(); ++i) copy->Add(out[i], from[From(i, out.rank())], to[i]);
-    copy->Finish(c.dtype(0));
-    if (copy->is_block()) c.Alias(0, 0);
+    Finish(c, copy);
     return Status();
   }
-  Status Run(RunContext& c) const { return RunCopy(c, c.params<StridedCopy>(), c.input(0), c.output(0)); }
 };
 
 }  // namespace
