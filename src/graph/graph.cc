@@ -239,10 +239,26 @@ Result<std::vector<NodeId>> Graph::Order() const {
     }
   }
   if (order.size() == alive) return order;
-  for (size_t i = 0; i < count; ++i) {
-    if (nodes_[i].alive && waiting[i] > 0) {
-      return InvalidModel("the graph has a cycle through ", nodes_[i].Label(*this));
+  // Every waiting node waits for another one, so walking from reader to producer must come around.
+  NodeId at = kNoNode;
+  for (size_t i = 0; i < count && at == kNoNode; ++i) {
+    if (nodes_[i].alive && waiting[i] > 0) at = static_cast<NodeId>(i);
+  }
+  std::vector<bool> seen(count, false);
+  while (at != kNoNode) {
+    seen[static_cast<size_t>(at)] = true;
+    ValueId awaited = kNoValue;
+    inputs_of(node(at), [&](ValueId id) {
+      NodeId producer = id == kNoValue ? kNoNode : value(id).producer;
+      if (producer != kNoNode && waiting[static_cast<size_t>(producer)] > 0) awaited = id;
+    });
+    if (awaited == kNoValue) break;
+    NodeId producer = value(awaited).producer;
+    if (seen[static_cast<size_t>(producer)]) {
+      return InvalidModel("the graph has a cycle: ", node(at).Label(*this), " reads ", Quote(value(awaited).name),
+                          ", which ", producer == at ? "it produces itself" : Cat("depends on it through ", node(producer).Label(*this)));
     }
+    at = producer;
   }
   return Internal("ordering lost a node");
 }

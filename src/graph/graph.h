@@ -115,8 +115,8 @@ struct ModelInfo {
 class Graph {
  public:
   /// `symbols` is shared with the parent graph; a root graph makes its own.
-  explicit Graph(std::shared_ptr<SymbolTable> symbols = std::make_shared<SymbolTable>())
-      : symbols_(std::move(symbols)) {}
+  explicit Graph(std::shared_ptr<SymbolTable> symbols) : symbols_(std::move(symbols)) {}
+  Graph() : Graph(std::make_shared<SymbolTable>()) {}
   Graph(Graph&&) = default;
   Graph& operator=(Graph&&) = default;
 
@@ -196,7 +196,7 @@ struct GraphLimits {
   int64_t nodes = 1'000'000;         ///< after functions are expanded
   int64_t attributes_per_node = 256;
   int64_t graph_depth = 32;
-  int64_t message_depth = 64;
+  int64_t message_depth = 100;       ///< protobuf's own limit; 32 graphs fit into it
   int64_t functions = 10'000;
   int64_t name_bytes = 4096;
   int64_t file_bytes = int64_t{1} << 40;

@@ -106,11 +106,11 @@ Result<Shape> Broadcast(const Shape& a, const Shape& b) {
 }
 
 int64_t SymbolTable::Intern(std::string_view name) {
-  for (size_t i = 0; i < names_.size(); ++i) {
-    if (names_[i] == name) return SymbolDim(static_cast<int>(i));
-  }
+  auto found = indices_.find(name);
+  if (found != indices_.end()) return SymbolDim(found->second);
   names_.emplace_back(name);
-  return SymbolDim(static_cast<int>(names_.size()) - 1);
+  indices_.emplace(names_.back(), size() - 1);
+  return SymbolDim(size() - 1);
 }
 
 std::string ToString(const Shape& shape, const SymbolTable* symbols) {

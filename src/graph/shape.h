@@ -10,11 +10,12 @@
 
 #include <stdint.h>
 
+#include <deque>
 #include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <unordered_map>
 
 #include "base/dtype.h"
 #include "base/status.h"
@@ -109,13 +110,17 @@ Result<Shape> Broadcast(const Shape& a, const Shape& b);
 /// The names of symbolic dimensions; one table is shared by a graph and its subgraphs.
 class SymbolTable {
  public:
+  SymbolTable() = default;
+  SymbolTable(const SymbolTable&) = delete;
+  SymbolTable& operator=(const SymbolTable&) = delete;
   /// The dimension for `name`, adding it when new.
   int64_t Intern(std::string_view name);
   std::string_view name(int64_t dim) const { return names_[static_cast<size_t>(SymbolIndex(dim))]; }
   int size() const { return static_cast<int>(names_.size()); }
 
  private:
-  std::vector<std::string> names_;
+  std::deque<std::string> names_;  // addresses stay, so that the keys below may point into it
+  std::unordered_map<std::string_view, int> indices_;
 };
 
 /// "[1,3,N,?]"; "[...]" for unknown rank. `symbols` may be null.
