@@ -1,77 +1,179 @@
-// .pb files of the backend tests.
+// Reading single values. Kinds nest at most twice, as Type does.
 #include "onnx/proto_values.h"
 
-#include <fstream>
-#include <sstream>
-
-#include "onnx/fields.h"
-#include "onnx/tensor_proto.h"
+#include "onnx/tensor_reader.h"
 
 namespace linnet {
+namespace onnx {
 namespace {
 
-Result<Datum> ReadTensor(protozero::data_view bytes, std::string* name) {
-  LINNET_ASSIGN(Tensor tensor, ReadTensorProto(bytes, nullptr, name));
-  if (tensor.has_data()) {
-    LINNET_ASSIGN(Tensor copy, Tensor::Allocate(tensor.dtype(), tensor.shape()));
-    CopyElements(tensor.type(), tensor.data(), copy.mutable_data());
-    tensor = copy;
-  }
-  return Datum::Of(std::move(tensor));
+Result<Datum> ReadTensorValue(std::string_view bytes, Context& context, std::string_view* name) {
+  LINNET_ASSIGN(NamedTensor tensor, ReadTensor(bytes, context));
+  *name = tensor.name;
+  return Datum::Of(std::move(tensor.tensor));
 }
 
-Result<Datum> ReadSequence(protozero::data_view bytes, std::string* name) {
-  Datum out;
-  out.type.kind = Kind::kSequence;
-  protozero::pbf_reader r(bytes);
-  while (r.next()) {
-    if (r.tag() == onnx::sequence::kTensors) {
-      std::string ignored;
-      LINNET_ASSIGN(Datum item, ReadTensor(r.get_view(), &ignored));
-      out.type.dtype = item.type.dtype;
-      out.items.push_back(std::move(item));
-    } else if (r.tag() == onnx::sequence::kName) {
-      *name = r.get_string();
-    } else {
-      r.skip();
+Result<Datum> ReadMap(std::string_view bytes, Context& context, std::string_view* name);
+
+/// Tensors, or maps when `type` says so.
+Result<Datum> ReadSequence(std::string_view bytes, const Type& type, Context& context, std::string_view* name) {
+  Datum sequence;
+  sequence.type = type;
+  Message message(bytes, context.cursor);
+  while (message.Next()) {
+    std::string_view item_name;
+    switch (message.field()) {
+      case sequence::kName: *name = message.Bytes(); break;
+      case sequence::kTensors: {
+        LINNET_ASSIGN(Datum item, ReadTensorValue(message.Bytes(), context, &item_name));
+        LINNET_TRY(context.Charge(sizeof(Datum)));
+        if (type.kind != Kind::kSequence) return InvalidModel("a tensor in a sequence of maps");
+        if (sequence.type.dtype == DType::kUndefined) sequence.type.dtype = item.type.dtype;
+        if (item.type.dtype != sequence.type.dtype) {
+          return InvalidModel("a tensor of ", DTypeName(item.type.dtype), " in a sequence of ",
+                              DTypeName(sequence.type.dtype));
+        }
+        sequence.items.push_back(std::move(item));
+        break;
+      }
+      case sequence::kMaps: {
+        if (type.kind != Kind::kSequenceOfMaps) return InvalidModel("a map in a sequence of tensors");
+        LINNET_ASSIGN(Datum item, ReadMap(message.Bytes(), context, &item_name));
+        LINNET_TRY(context.Charge(sizeof(Datum)));
+        sequence.items.push_back(std::move(item));
+        break;
+      }
+      case sequence::kSparseTensors:
+      case sequence::kSequences:
+      case sequence::kOptionals: return Unsupported("a sequence of field ", message.field(), " of SequenceProto");
+      default: message.Skip();
     }
+  }
+  return sequence;
+}
+
+/// Keys as one tensor, and as many values, each a tensor of one element, as another.
+Result<Datum> ReadMap(std::string_view bytes, Context& context, std::string_view* name) {
+  std::vector<int64_t> keys;
+  std::vector<std::string> string_keys;
+  int64_t key_type = 0;
+  Datum values;
+  {
+    Message message(bytes, context.cursor);
+    while (message.Next()) {
+      switch (message.field()) {
+        case map::kName: *name = message.Bytes(); break;
+        case map::kKeyType: key_type = message.Int(); break;
+        case map::kKeys: message.EachInt([&](int64_t key) { keys.push_back(key); }); break;
+        case map::kStringKeys: string_keys.emplace_back(message.Bytes()); break;
+        case map::kValues: {
+          std::string_view ignored;
+          LINNET_ASSIGN(values, ReadSequence(message.Bytes(), Type::Sequence(DType::kUndefined), context, &ignored));
+          break;
+        }
+        default: message.Skip();
+      }
+    }
+  }
+  Datum out;
+  out.type.kind = Kind::kMap;
+  out.type.key = key_type == static_cast<int>(DType::kString) ? DType::kString : DType::kInt64;
+  out.type.dtype = values.type.dtype;
+  const size_t count = values.items.size();
+  if ((out.type.key == DType::kString ? string_keys.size() : keys.size()) != count || keys.size() + string_keys.size() != count) {
+    return InvalidModel("a map has ", keys.size() + string_keys.size(), " keys and ", count, " values");
+  }
+  LINNET_ASSIGN(out.tensor, Tensor::Allocate(out.type.dtype, Shape{static_cast<int64_t>(count)}));
+  const size_t width = DTypeBytes(out.type.dtype);
+  if (width == 0 && count > 0) return Unsupported("a map to ", DTypeName(out.type.dtype));
+  for (size_t i = 0; i < count; ++i) {
+    const Tensor& value = values.items[i].tensor;
+    if (value.elements() != 1) return InvalidModel("a map's value has shape ", ToString(value.shape()));
+    if (out.type.dtype == DType::kString) {
+      out.tensor.mutable_as<std::string>()[i] = *value.as<std::string>();
+    } else {
+      std::copy_n(value.as<char>(), width, out.tensor.mutable_as<char>() + i * width);
+    }
+  }
+  out.keys = out.type.key == DType::kString
+                 ? Tensor::Of<std::string>(Shape{static_cast<int64_t>(count)}, string_keys)
+                 : Tensor::Ints(keys);
+  return out;
+}
+
+Result<Datum> ReadOptional(std::string_view bytes, const Type& type, Context& context, std::string_view* name) {
+  Datum out;
+  out.type = type;
+  out.present = false;
+  Message message(bytes, context.cursor);
+  while (message.Next()) {
+    std::string_view inner_name;
+    switch (message.field()) {
+      case optional::kName: *name = message.Bytes(); break;
+      case optional::kTensor: {
+        if (type.kind != Kind::kOptional) return InvalidModel("a tensor where ", ToString(type), " is expected");
+        LINNET_ASSIGN(Datum inner, ReadTensorValue(message.Bytes(), context, &inner_name));
+        out.tensor = std::move(inner.tensor);
+        out.present = true;
+        break;
+      }
+      case optional::kSequence: {
+        if (type.kind != Kind::kOptionalSequence) return InvalidModel("a sequence where ", ToString(type), " is expected");
+        LINNET_ASSIGN(Datum inner, ReadSequence(message.Bytes(), Type::Sequence(type.dtype), context, &inner_name));
+        out.items = std::move(inner.items);
+        out.present = true;
+        break;
+      }
+      case optional::kSparseTensor:
+      case optional::kMap:
+      case optional::kOptional: return Unsupported("an optional of field ", message.field(), " of OptionalProto");
+      default: message.Skip();
+    }
+    if (name->empty()) *name = inner_name;
   }
   return out;
 }
 
 }  // namespace
+}  // namespace onnx
 
-Result<NamedDatum> ReadValueFile(const std::string& path, const Type& expected) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  std::string bytes = text.str();
-  NamedDatum out;
-  protozero::data_view view(bytes);
-  if (expected.kind == Kind::kSequence) {
-    LINNET_ASSIGN(out.value, ReadSequence(view, &out.name));
-    if (out.value.type.dtype == DType::kUndefined) out.value.type.dtype = expected.dtype;
-  } else if (expected.kind == Kind::kOptional || expected.kind == Kind::kOptionalSequence) {
-    out.value.type = expected;
-    out.value.present = false;
-    protozero::pbf_reader r(view);
-    while (r.next()) {
-      if (r.tag() == onnx::optional::kTensor) {
-        LINNET_ASSIGN(Datum inner, ReadTensor(r.get_view(), &out.name));
-        out.value.tensor = inner.tensor;
-        out.value.present = true;
-      } else if (r.tag() == onnx::optional::kSequence) {
-        LINNET_ASSIGN(Datum inner, ReadSequence(r.get_view(), &out.name));
-        out.value.items = inner.items;
-        out.value.present = true;
-      } else {
-        r.skip();
+Result<NamedDatum> ReadValue(std::span<const std::byte> bytes, const Type& expected) {
+  std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  onnx::Context context({text, nullptr, nullptr}, GraphLimits());
+  return onnx::CatchWireErrors(context.cursor, [&]() -> Result<NamedDatum> {
+    NamedDatum out;
+    std::string_view name;
+    switch (expected.kind) {
+      case Kind::kSequence:
+      case Kind::kSequenceOfMaps: {
+        LINNET_ASSIGN(out.value, onnx::ReadSequence(text, expected, context, &name));
+        break;
+      }
+      case Kind::kOptional:
+      case Kind::kOptionalSequence: {
+        LINNET_ASSIGN(out.value, onnx::ReadOptional(text, expected, context, &name));
+        break;
+      }
+      case Kind::kMap: {
+        LINNET_ASSIGN(out.value, onnx::ReadMap(text, context, &name));
+        break;
+      }
+      case Kind::kTensor:
+      case Kind::kUnknown: {
+        LINNET_ASSIGN(out.value, onnx::ReadTensorValue(text, context, &name));
+        break;
       }
     }
-  } else {
-    LINNET_ASSIGN(out.value, ReadTensor(view, &out.name));
-  }
-  return out;
+    out.name = name;
+    return out;
+  });
+}
+
+Result<NamedDatum> ReadValueFile(const std::string& path, const Type& expected) {
+  LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(path));
+  Result<NamedDatum> value = ReadValue({file->data(), static_cast<size_t>(file->size())}, expected);
+  if (!value.ok()) return value.TakeStatus().At(Quote(path));
+  return value;
 }
 
 }  // namespace linnet

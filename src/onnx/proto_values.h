@@ -1,4 +1,4 @@
-// .pb files of the backend tests: TensorProto, SequenceProto, OptionalProto.
+// Single values in .pb files: TensorProto, SequenceProto, OptionalProto, MapProto from and to Datum.
 #pragma once
 
 #include <span>
@@ -13,7 +13,10 @@ struct NamedDatum {
   Datum value;
 };
 
-/// Reads a file whose message is what `expected` says: a tensor unless it is a sequence or optional.
+/// The bytes do not say which message they are: `expected` does (a model's input or output type; kUnknown means a tensor).
+/// A missing optional has `present` false. Contents are copied out of `bytes`.
+Result<NamedDatum> ReadValue(std::span<const std::byte> bytes, const Type& expected);
 Result<NamedDatum> ReadValueFile(const std::string& path, const Type& expected);
+
 
 }  // namespace linnet

@@ -1,4 +1,4 @@
-// .onnx → Graph.
+// Reading .onnx files: ModelProto to OnnxModel.
 #pragma once
 
 #include <memory>
@@ -11,12 +11,25 @@ namespace linnet {
 
 struct ReadOptions {
   GraphLimits limits;
-  bool untrusted = false;             ///< read instead of map
-  std::string external_data_folder;   ///< for bytes; a file's own folder is used for files
+  /// Where external data lies; nothing outside is opened. Empty: the model's own folder for files, none for bytes.
+  std::string external_data_folder;
+  /// The file may be hostile or change while it is open: it is read instead of mapped, under GraphLimits::Hostile().
+  bool untrusted = false;
 };
 
-Result<OnnxModel> ReadOnnxFile(const std::string& path, const ReadOptions& options);
-Result<OnnxModel> ReadOnnxBytes(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
-                                const ReadOptions& options);
+/// The model in a file. Every opset import of ai.onnx from 1 to 28, all operator domains; nodes are not checked against
+/// operators, but the graph passes Verify:
+/// * Constant nodes become constants, sparse tensors dense ones, calls of model-local functions the nodes of their bodies.
+/// * An initializer that is listed as an input too is an input with a default from IR version 4 on, before that a
+///   constant.
+/// * A subgraph's outer values become captures, but plain constants are constants inside.
+/// * Inputs that are omitted at the end of a node's list are dropped.
+/// Tensor contents point into the mapped file where they are aligned for their type. Fails with the offset, or the node,
+/// value or tensor.
+Result<OnnxModel> ReadOnnxFile(const std::string& path, const ReadOptions& options = {});
+
+/// The same from memory. With an `owner` that keeps `bytes` alive tensors point into them, otherwise they are copied.
+Result<OnnxModel> ReadOnnxBytes(std::span<const std::byte> bytes, std::shared_ptr<const void> owner = nullptr,
+                                const ReadOptions& options = {});
 
 }  // namespace linnet
