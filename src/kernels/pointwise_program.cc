@@ -15,10 +15,6 @@ constexpr int64_t kScratchFloats = 4096;
 constexpr int64_t kTileMax = 1024;
 // A run needs no tiles when nothing but inputs and output is touched.
 constexpr int64_t kTileOfOneStep = 1 << 16;
-// Rows at least this long are walked one by one, with broadcast inputs read in place; shorter ones are
-// gathered into tiles.
-constexpr int64_t kLongRow = 64;
-
 Status CheckOperand(const PointwiseProgram& program, int instruction, PointwiseOperand operand) {
   const int limit = operand.kind == Kind::kValue      ? instruction
                     : operand.kind == Kind::kInput    ? program.input_count
@@ -46,8 +42,7 @@ Status PreparePointwise(const PointwiseProgram& program, CpuLevel level, Pointwi
     const PointwiseInstruction& instruction = program.instructions[i];
     const int function = static_cast<int>(instruction.function);
     if (function >= kPointwiseCount) {
-      return InvalidArgument("pointwise instruction ", i, " has unknown function ",
-                             int64_t{function});
+      return InvalidArgument("pointwise instruction ", i, " has unknown function ", int64_t{function});
     }
     last_use[i] = i;
     for (int k = 0; k < PointwiseArity(instruction.function); ++k) {
@@ -143,8 +138,19 @@ Status MakePointwiseShape(std::span<const int64_t> output, std::span<const std::
 
 namespace {
 
+// Short runs, four floats at a time.
+void CopyFew(const float* from, int64_t n, float* to) {
+  for (; n >= 4; n -= 4, from += 4, to += 4) memcpy(to, from, 16);
+  for (int64_t i = 0; i < n; ++i) to[i] = from[i];
+}
+void Repeat(float value, int64_t n, float* to) {
+  const float four[4] = {value, value, value, value};
+  for (; n >= 4; n -= 4, to += 4) memcpy(to, four, 16);
+  for (int64_t i = 0; i < n; ++i) to[i] = value;
+}
+
 // How one input reaches the tiles.
-enum class Access : uint8_t { kDense, kScalar, kRepeating, kOther };
+enum class Access : uint8_t { kDense, kScalar, kSpread };
 
 struct Walk {
   const PointwiseKernel& kernel;
@@ -227,43 +233,44 @@ struct Walk {
     }
   }
 
-  // Tiles of many rows. Inputs that are neither dense nor one value are copied row by row into buffers of
-  // their own; those that repeat with every row once for all tiles that begin with a row.
+  // Tiles of many rows. Inputs that are neither dense nor one value are spread by copying, row by row, into
+  // buffers of their own; a buffer that holds the same row over and over serves as long as that is the row.
   void RunShortRows(int64_t begin, int64_t end, const Access* access, float* buffers) {
-    uint32_t dense = 0, repeating = 0, others = 0;
+    struct {
+      int64_t offset = 0, count = 0;  // count elements of repeated rows from inputs + offset
+    } held[kPointwiseInputsMax];
     scalars = 0;
     for (int k = 0; k < kernel.input_count; ++k) {
       tile[k] = inputs[k];
-      if (access[k] == Access::kDense) dense |= 1u << k;
       if (access[k] == Access::kScalar) scalars |= 1u << k;
-      if (access[k] == Access::kRepeating) repeating |= 1u << k;
-      if (access[k] == Access::kOther) others |= 1u << k;
-      if (!((repeating | others) >> k & 1)) continue;
+      if (access[k] != Access::kSpread) continue;
       tile[k] = buffers;
       buffers += tile_max;
     }
     const int64_t step = tile_max / row * row;
-    int64_t repeated = 0;  // elements of the repeating inputs that lie ready, from the start of a row
+    const int outer = shape.rank - 2;
     for (int64_t at = begin; at < end;) {
-      const int64_t limit = (at / step + 1) * step;
+      const int64_t limit = (at / step + 1) * step, within = at % row;
       const int64_t n = (limit < end ? limit : end) - at;
-      uint32_t copied = others;
-      if (at % row != 0 || repeated < n) {
-        copied |= repeating;
-        repeated = at % row == 0 ? n : 0;
-      }
-      if (copied) CopyRows(at, n, copied);
+      Seek(at / row);
+      const bool one_outer = index[outer] + DivUp(within + n, row) <= shape.dims[outer];
+      uint32_t copied = 0;
       for (int k = 0; k < kernel.input_count; ++k) {
-        if (dense >> k & 1) tile[k] = inputs[k] + at;
+        if (access[k] == Access::kDense) tile[k] = inputs[k] + at;
+        if (access[k] != Access::kSpread) continue;
+        const bool repeats = one_outer && within == 0 && shape.strides[k][outer] == 0;
+        if (repeats && held[k].offset == offset[k] && held[k].count >= n) continue;
+        held[k] = {offset[k], repeats ? n : 0};
+        copied |= 1u << k;
       }
+      if (copied) CopyRows(within, n, copied);
       RunTile(output + at, n);
       at += n;
     }
   }
 
-  void CopyRows(int64_t at, int64_t n, uint32_t copied) {
-    Seek(at / row);
-    int64_t within = at % row;
+  // n elements of the inputs in `copied`, from element `within` of the row at hand.
+  void CopyRows(int64_t within, int64_t n, uint32_t copied) {
     for (int64_t done = 0; done < n;) {
       const int64_t count = row - within < n - done ? row - within : n - done;
       for (int k = 0; k < kernel.input_count; ++k) {
@@ -271,9 +278,9 @@ struct Walk {
         const float* source = inputs[k] + offset[k];
         float* target = const_cast<float*>(tile[k]) + done;  // one of our buffers
         if (InnerStride(k) == 0) {
-          for (int64_t i = 0; i < count; ++i) target[i] = source[0];
+          Repeat(source[0], count, target);
         } else {
-          for (int64_t i = 0; i < count; ++i) target[i] = source[within + i];
+          CopyFew(source + within, count, target);
         }
       }
       done += count;
@@ -299,30 +306,27 @@ void RunPointwise(const PointwiseKernel& kernel, const PointwiseShape& shape, co
   Walk walk{kernel, shape, inputs, output};
   walk.row = shape.rank == 0 ? 1 : shape.dims[shape.rank - 1];
   walk.scratch = scratch;
-  if (shape.rank <= 1 || walk.row >= kLongRow) {
-    walk.tile_max = TileFor(kernel.register_count);
-    walk.RunLongRows(begin, end);
-    return;
-  }
   Access access[kPointwiseInputsMax];
   int64_t buffers = kernel.register_count;
   for (int k = 0; k < kernel.input_count; ++k) {
-    bool dense = true, scalar = true, repeating = true;
+    bool dense = true, scalar = true;
     int64_t inside = 1;
     for (int i = shape.rank - 1; i >= 0; --i) {
       dense &= shape.strides[k][i] == inside;
       scalar &= shape.strides[k][i] == 0;
-      repeating &= i == shape.rank - 1 || shape.strides[k][i] == 0;
       inside *= shape.dims[i];
     }
-    access[k] = dense       ? Access::kDense
-                : scalar    ? Access::kScalar
-                : repeating ? Access::kRepeating
-                            : Access::kOther;
-    buffers += access[k] == Access::kRepeating || access[k] == Access::kOther;
+    access[k] = dense ? Access::kDense : scalar ? Access::kScalar : Access::kSpread;
+    buffers += access[k] == Access::kSpread;
   }
   walk.tile_max = TileFor(buffers);
-  walk.RunShortRows(begin, end, access, scratch + kernel.register_count * walk.tile_max);
+  // Short rows share a tile; long ones have tiles of their own, in which broadcast inputs are read in place.
+  if (shape.rank >= 2 && 2 * walk.row <= walk.tile_max) {
+    walk.RunShortRows(begin, end, access, scratch + kernel.register_count * walk.tile_max);
+  } else {
+    walk.tile_max = TileFor(kernel.register_count);
+    walk.RunLongRows(begin, end);
+  }
 }
 
 }  // namespace linnet

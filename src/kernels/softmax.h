@@ -14,8 +14,8 @@ namespace linnet {
 /// Row r is at x + r * x_stride, its additive mask at mask + r * mask_stride (mask_stride 0: one mask for
 /// all), the result at out + r * out_stride. mask may be null. out may be x with the same stride; otherwise
 /// it overlaps nothing. scale is finite. An element of -infinity gives 0; a row of nothing but -infinity, or
-/// with NaN or +infinity, is NaN, as the formula says. Exponentials below 2^-126 count as 0. Touches no byte
-/// outside the rows.
+/// with NaN or +infinity, is NaN, as the formula says. Exponentials below 2^-126 may count as 0. Touches no
+/// byte outside the rows.
 struct SoftmaxRowsArgs {
   const float* x = nullptr;
   int64_t x_stride = 0;
