@@ -30,7 +30,7 @@ struct Pool {
 
   struct Bound {
     Window window;
-    int64_t images = 0, channels = 0;
+    int64_t images = 0, channels = 0, outputs = 0;
     int64_t worker_bytes = 0;
     bool f32 = false;
     PoolArgs args;
@@ -101,10 +101,11 @@ struct Pool {
     int64_t channels = x[ChannelAxis(layout, x.rank())];
     b.images = layout == Layout::kChannelsFirst ? x[0] * channels : x[0];
     b.channels = layout == Layout::kChannelsFirst ? 1 : channels;
+    b.outputs = b.images * b.channels == 0 ? 0 : b.images * b.channels * b.window.out_pixels();
     b.worker_bytes = RoundUp(b.channels * static_cast<int64_t>(sizeof(double)), kAlignment);
     const bool whole = kind != PoolKind::kLp || (p >= 1 && p == std::floor(p));
     b.f32 = layout == Layout::kChannelsLast && c.dtype(0) == DType::kFloat && b.window.rank <= 3 && whole &&
-            c.shape(0).elements() > 0 && c.output_shape(0).elements() > 0;
+            x.elements() > 0 && b.outputs > 0;
     if (b.f32) {
       BindF32(&b);
     } else {
@@ -139,7 +140,7 @@ struct Pool {
 
   Status Run(RunContext& c) const {
     const Bound& b = c.params<Bound>();
-    if (c.output_shape(0).elements() == 0) return Status();
+    if (b.outputs == 0) return Status();
     if (b.f32) return RunF32(c, b);
     return ForType<kTypes>(c.input_dtype(0), [&]<class T>() -> Status {
       const int64_t out_pixels = b.window.out_pixels();
@@ -150,7 +151,8 @@ struct Pool {
         auto* sums = reinterpret_cast<Wide<T>*>(c.scratch() + worker * b.worker_bytes);
         for (int64_t i = begin; i < end; ++i) {
           int64_t* index = kind == PoolKind::kMax && c.has_output(1) ? c.out<int64_t>(1) + i * b.channels : nullptr;
-          Pixel(b, c.in<T>(0), i / out_pixels, i % out_pixels, sums, c.out<T>(0) + i * b.channels, index);
+          T* y = c.has_output(0) ? c.out<T>(0) + i * b.channels : nullptr;
+          Pixel(b, c.in<T>(0), i / out_pixels, i % out_pixels, sums, y, index);
         }
       });
     });
@@ -182,7 +184,7 @@ struct Pool {
     }
     if (kind == PoolKind::kAverage && count_padding) count = PaddedCount(b.window, at);
     if (kind == PoolKind::kAverage && count == 0) count = 1;
-    for (int64_t k = 0; k < channels; ++k) {
+    for (int64_t k = 0; k < channels && y; ++k) {
       W v = sums[k];
       if (kind == PoolKind::kAverage) v = v / static_cast<W>(count);
       if (kind == PoolKind::kLp) v = Root(v);
