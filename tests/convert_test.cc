@@ -68,6 +68,12 @@ TEST(Convert, FromFloat) {
   CheckFromFloat<int16_t>(DType::kInt16, [](float v) { return Saturated<int16_t>(v); });
   CheckFromFloat<uint16_t>(DType::kUint16, [](float v) { return Saturated<uint16_t>(v); });
   CheckFromFloat<int32_t>(DType::kInt32, [](float v) { return Saturated<int32_t>(v); });
+  CheckFromFloat<int64_t>(DType::kInt64, [](float v) {
+    return isnan(v)                      ? 0
+           : v >= 9223372036854775808.0f ? INT64_MAX
+           : v < -9223372036854775808.0f ? INT64_MIN
+                                         : static_cast<int64_t>(v);
+  });
   CheckFromFloat<uint8_t>(DType::kBool, [](float v) { return static_cast<uint8_t>(v != 0); });
 }
 
@@ -107,6 +113,10 @@ TEST(Convert, ToFloat) {
   CheckToFloat(DType::kUint16, AllCodes<uint16_t>(), [](uint16_t v) { return static_cast<float>(v); });
   CheckToFloat(DType::kBool, std::vector<uint8_t>{0, 1, 0, 0, 1},
                [](uint8_t v) { return static_cast<float>(v); });
+  CheckToFloat(DType::kInt64, std::vector<int64_t>{0, -1, INT64_MAX, INT64_MIN, 16777217},
+               [](int64_t v) { return static_cast<float>(v); });
+  CheckToFloat(DType::kDouble, std::vector<double>{0, -0.0, 1e300, -1e-300, NAN, 0.1, INFINITY},
+               [](double v) { return static_cast<float>(v); });
   std::vector<int32_t> ints = {INT32_MIN, INT32_MAX, 0, -1, 16777217, 33554435};
   for (int64_t v = INT32_MIN; v <= INT32_MAX; v += 999983) ints.push_back(static_cast<int32_t>(v));
   CheckToFloat(DType::kInt32, ints, [](int32_t v) { return static_cast<float>(v); });
@@ -182,7 +192,7 @@ TEST(Convert, RemaindersStayInside) {
       }
     }
   }
-  EXPECT_EQ(PickConvert(DType::kFloat, DType::kInt64, CpuLevel::kSse4), nullptr);
+  EXPECT_EQ(PickConvert(DType::kFloat, DType::kUint64, CpuLevel::kSse4), nullptr);
   EXPECT_EQ(PickQuantize(DType::kInt32, CpuLevel::kSse4), nullptr);
 }
 

@@ -296,9 +296,38 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace linnet {
+namespace {
+
+template <class From, class To>
+void ConvertScalar(const void* x, void* out, int64_t n) {
+  const From* from = static_cast<const From*>(x);
+  To* to = static_cast<To*>(out);
+  for (int64_t i = 0; i < n; ++i) to[i] = static_cast<To>(from[i]);
+}
+
+void FloatToInt64(const void* x, void* out, int64_t n) {
+  const float* from = static_cast<const float*>(x);
+  int64_t* to = static_cast<int64_t*>(out);
+  for (int64_t i = 0; i < n; ++i) {
+    const float v = from[i];
+    to[i] = v != v ? 0 : v >= 0x1p63f ? INT64_MAX : v < -0x1p63f ? INT64_MIN : static_cast<int64_t>(v);
+  }
+}
+
+// Types without a vector conversion worth having on every processor.
+ConvertFn* ScalarConvert(DType from, DType to) {
+  if (from == DType::kFloat && to == DType::kDouble) return ConvertScalar<float, double>;
+  if (from == DType::kDouble && to == DType::kFloat) return ConvertScalar<double, float>;
+  if (from == DType::kFloat && to == DType::kInt64) return FloatToInt64;
+  if (from == DType::kInt64 && to == DType::kFloat) return ConvertScalar<int64_t, float>;
+  return nullptr;
+}
+
+}  // namespace
 
 ConvertFn* PickConvert(DType from, DType to, CpuLevel level) {
-  return LINNET_PICK(level, ConvertOf)(from, to);
+  ConvertFn* vector = LINNET_PICK(level, ConvertOf)(from, to);
+  return vector != nullptr ? vector : ScalarConvert(from, to);
 }
 QuantizeFn* PickQuantize(DType to, CpuLevel level) {
   return LINNET_PICK(level, QuantizeOf)(to);

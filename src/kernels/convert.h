@@ -1,4 +1,4 @@
-// Vector loops that change the element type: conversions from and to float, quantization and dequantization.
+// Loops that change the element type: conversions from and to float, quantization and dequantization.
 #pragma once
 
 #include <stdint.h>
@@ -13,9 +13,9 @@ namespace linnet {
 using ConvertFn = void(const void* x, void* out, int64_t n);
 
 /// The loop from one element type to another, or null where there is none: kFloat to and from kFloat16,
-/// kBfloat16, kInt8, kUint8, kInt16, kUint16, kInt32 and kBool. To float16 and bfloat16 rounds to nearest,
-/// ties to even, bit for bit like base/float_types.h; to integers cuts towards zero, saturates, and takes NaN
-/// to 0; to bool is x != 0.
+/// kBfloat16, kDouble, kInt8, kUint8, kInt16, kUint16, kInt32, kInt64 and kBool. To narrower floats rounds to
+/// nearest, ties to even, bit for bit like base/float_types.h; to integers cuts towards zero, saturates, and
+/// takes NaN to 0; to bool is x != 0.
 ConvertFn* PickConvert(DType from, DType to, CpuLevel level);
 
 /// out[i] = saturate(round(x[i] / scale) + zero_point), ties to even; NaN gives the zero point. The quotient
