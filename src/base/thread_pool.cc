@@ -15,6 +15,7 @@
 
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
@@ -58,6 +59,15 @@ int64_t NowNs() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return int64_t{now.tv_sec} * 1000000000 + now.tv_nsec;
+}
+
+/// The processor this thread runs on, -1 when the system does not say.
+int CurrentCpu() {
+#if defined(__linux__)
+  return sched_getcpu();
+#else
+  return -1;
+#endif
 }
 
 void Pause() {
@@ -111,11 +121,13 @@ struct alignas(64) Slot {
   pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
   pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
   pthread_t thread{};
+  std::atomic<int> waker_cpu{-1};
 
   bool Change(uintptr_t from, uintptr_t to) { return word.compare_exchange_strong(from, to); }
   void Sleep(uintptr_t from, uintptr_t asleep);
   void Wake();
   bool Replace(uintptr_t with);
+  int64_t IdleSpinNs() const;
   bool Offer(Job& job) { return Replace(Word(job, kOffered)); }
   void Join(Job& job);
   void Loop();
@@ -141,7 +153,10 @@ void Slot::Wake() {
 bool Slot::Replace(uintptr_t with) {
   for (uintptr_t now = word.load(std::memory_order_relaxed); now == kIdle || now == kParked;) {
     if (!word.compare_exchange_weak(now, with)) continue;
-    if (now == kParked) Wake();
+    if (now == kParked) {
+      waker_cpu.store(CurrentCpu(), std::memory_order_relaxed);
+      Wake();
+    }
     return true;
   }
   return false;
@@ -155,12 +170,20 @@ void Slot::Join(Job& job) {
   Sleep(running, Word(job, kAwaited));
 }
 
+/// On a busy machine the system may run a worker on the very processor of the caller that woke it: there a spinning
+/// worker would only keep its caller from working.
+int64_t Slot::IdleSpinNs() const {
+  int cpu = CurrentCpu();
+  bool takes_callers_cpu = cpu >= 0 && cpu == waker_cpu.load(std::memory_order_relaxed);
+  return takes_callers_cpu ? 0 : spin_ns.load(std::memory_order_relaxed);
+}
+
 void Slot::Loop() {
   inside_body = true;
   for (;;) {
     uintptr_t now = kIdle;
     auto something = [&] { return (now = word.load()) != kIdle; };
-    if (!SpinUntil(spin_ns.load(std::memory_order_relaxed), something)) Sleep(kIdle, kParked);
+    if (!SpinUntil(IdleSpinNs(), something)) Sleep(kIdle, kParked);
     if (now == kStopped) return;
     if (!HoldsJob(now) || !Change(now, now + kRunning)) continue;
     Job& job = JobOf(now);
