@@ -1,4 +1,4 @@
-// Every environment variable Linnet reads, in one table: `linnet knobs` prints it, and nothing else calls getenv.
+// Every switch of ours that comes from the environment, in one table: `linnet knobs` prints it.
 #pragma once
 
 #include <stdint.h>
