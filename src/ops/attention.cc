@@ -140,6 +140,8 @@ struct Attention {
       LINNET_TRY(Same(c.shape(kValidKeys)[0], q.batch, "length of nonpad_kv_seqlen and the batch"));
     }
     LINNET_TRY(CheckMask(c, q, total));
+    LINNET_TRY(CheckShape(Shape{q.batch, q.heads, q.positions, total}));
+    LINNET_TRY(CheckShape(Shape{q.batch, q.heads, std::max(q.positions, total), std::max(q.size, v.size)}));
     const DType t1 = c.dtype(kQ), t2 = c.dtype(kV);
     LINNET_TRY(c.SetOutput(kPresentKey, t1, Shape{k.batch, k.heads, total, k.size}));
     LINNET_TRY(c.SetOutput(kPresentValue, t2, Shape{v.batch, v.heads, total, v.size}));

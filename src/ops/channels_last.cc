@@ -2,25 +2,13 @@
 //
 // The resolve pass puts these around image operators; the layout pass moves and cancels them. Where one channel or one
 // pixel makes the two layouts the same bytes, they are views.
+#include "kernels/transpose.h"
+
 #include "ops/for_type.h"
 #include "ops/op.h"
 
 namespace linnet {
 namespace {
-
-template <class T>
-void Transpose(const T* from, T* to, int64_t rows, int64_t columns, int64_t row_begin, int64_t row_end) {
-  constexpr int64_t kTile = 16;
-  for (int64_t r0 = row_begin; r0 < row_end; r0 += kTile) {
-    int64_t r1 = std::min(r0 + kTile, row_end);
-    for (int64_t c0 = 0; c0 < columns; c0 += kTile) {
-      int64_t c1 = std::min(c0 + kTile, columns);
-      for (int64_t c = c0; c < c1; ++c) {
-        for (int64_t r = r0; r < r1; ++r) to[c * rows + r] = from[r * columns + c];
-      }
-    }
-  }
-}
 
 template <bool kLast>
 struct MoveChannels {
@@ -44,10 +32,18 @@ struct MoveChannels {
     return c.SetOutput(0, c.dtype(0), out);
   }
 
+  TransposeFn* transposers[9] = {};   ///< by bytes of an element
+
+  Status Prepare(PrepareContext& c) {
+    for (int bytes : {1, 2, 4, 8}) transposers[bytes] = PickTranspose(bytes, c.cpu());
+    return Status();
+  }
+
   Status Bind(BindContext& c) const {
     const Shape& in = c.shape(0);
     int last = in.rank() - 1;
     Sizes& sizes = *c.Params<Sizes>();
+    if (in.elements() == 0) return Status();
     sizes.batch = in[0];
     sizes.rows = kLast ? in[1] : in.Product(1, last);
     sizes.columns = kLast ? in.Product(2, in.rank()) : in[last];
@@ -55,27 +51,22 @@ struct MoveChannels {
     return Status();
   }
 
+  /// Tiles of rows by columns small enough for the first cache.
   Status Run(RunContext& c) const {
     const Sizes s = c.params<Sizes>();
-    size_t bytes = DTypeBytes(c.input_dtype(0));
-    return bytes == 1   ? Move<uint8_t>(c, s)
-           : bytes == 2 ? Move<uint16_t>(c, s)
-           : bytes == 4 ? Move<uint32_t>(c, s)
-                        : Move<uint64_t>(c, s);
-  }
-
-  template <class T>
-  Status Move(RunContext& c, const Sizes& s) const {
-    const T* from = c.in<T>(0);
-    T* to = c.out<T>(0);
-    return c.ParallelFor(s.batch * s.rows, 16, 0.7 * static_cast<double>(s.columns),
-                         [&](int64_t begin, int64_t end, int) {
-      while (begin < end) {
-        int64_t image = begin / s.rows, row = begin % s.rows;
-        int64_t row_end = std::min(s.rows, row + end - begin);
-        int64_t offset = image * s.rows * s.columns;
-        Transpose(from + offset, to + offset, s.rows, s.columns, row, row_end);
-        begin += row_end - row;
+    const int64_t bytes = static_cast<int64_t>(DTypeBytes(c.input_dtype(0))), side = 128 / bytes;
+    TransposeFn* transpose = transposers[bytes];
+    const std::byte* from = c.in<std::byte>(0);
+    std::byte* to = c.out<std::byte>(0);
+    const int64_t row_tiles = DivUp(s.rows, side), column_tiles = DivUp(s.columns, side), tiles = row_tiles * column_tiles;
+    const double tile_ns = static_cast<double>(side * side) / 4;
+    return c.ParallelFor(s.batch * tiles, 1, tile_ns, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) {
+        // Along the output's rows, so that writes are contiguous from tile to tile.
+        const int64_t image = i / tiles * s.rows * s.columns, column = i % tiles / row_tiles * side, row = i % row_tiles * side;
+        transpose(from + (image + row * s.columns + column) * bytes, s.columns * bytes,
+                  to + (image + column * s.rows + row) * bytes, s.rows * bytes, std::min(side, s.columns - column),
+                  std::min(side, s.rows - row));
       }
     });
   }

@@ -75,6 +75,7 @@ struct FlexAttention {
     if (IsKnownDim(dim(0, 1)) && IsKnownDim(dim(1, 1)) && (dim(1, 1) == 0 || dim(0, 1) % dim(1, 1) != 0)) {
       return InvalidModel(dim(0, 1), " query heads do not share ", dim(1, 1), " key heads evenly");
     }
+    LINNET_TRY(CheckShape(Shape{dim(0, 0), dim(0, 1), dim(0, 2), dim(1, 2)}));
     return c.SetOutput(0, c.dtype(0), Shape{dim(0, 0), dim(0, 1), dim(0, 2), dim(2, 3)});
   }
 

@@ -2,7 +2,10 @@
 //
 //     z = f(xz + hz)   r = f(xr + hr)   H = (1 - z) g(xh + (r h) Rh' + Rbh) + z h
 //
-// or, with linear_before_reset, g(xh + r (h Rh' + Rbh)). Gates are stored in the order z, r, h.
+// or, with linear_before_reset, g(xh + r (h Rh' + Rbh)). Gates are stored in the order z, r, h. The default functions
+// without clip have kernels of their own (kernels/gates.h).
+#include "kernels/gates.h"
+
 #include "ops/recurrent.h"
 
 namespace linnet {
@@ -12,6 +15,7 @@ struct GruCell {
   static constexpr int kGates = 3;
   static constexpr bool kCellState = false;
   bool linear_before_reset = false;
+  GruCellFn* kernel[2] = {nullptr, nullptr};   ///< by part; null: function by function
 
   Status Parse(const Node& node, RecurrentAttributes* attributes) {
     LINNET_ASSIGN(int64_t linear, node.Int("linear_before_reset", 0));
@@ -27,10 +31,25 @@ struct GruCell {
   }
   /// r multiplies the recurrent bias of h too.
   bool keeps_bias(int gate) const { return linear_before_reset && gate == 2; }
+  void Pick(const RecurrentAttributes& attributes, CpuLevel cpu) {
+    if (!attributes.AreFunctions({GateFunction::kSigmoid, GateFunction::kTanh})) return;
+    kernel[0] = linear_before_reset ? PickGruLinear(cpu) : PickGruReset(cpu);
+    kernel[1] = PickGruUpdate(cpu);
+  }
 
   template <class W>
   void Step(int part, const CellRow<W>& row) const {
     const int64_t n = row.n;
+    if constexpr (std::is_same_v<W, float>) {
+      if (kernel[part]) {
+        GruCellArgs args;
+        args.n = n;
+        args.x_gates = row.xg, args.h_gates = row.hg;
+        args.bias = linear_before_reset ? row.recurrent_bias + 2 * n : nullptr;
+        args.h = row.h, args.reset_h = row.mixed;
+        return kernel[part](args);
+      }
+    }
     W *z = row.hg, *r = z + n, *g = r + n;
     if (part == 0) {
       for (int64_t k = 0; k < 2 * n; ++k) row.hg[k] += row.xg[k];

@@ -82,6 +82,7 @@ struct LinearAttention {
     if (IsKnownDim(beta) && beta != kv_heads && beta != 1) {
       return InvalidModel("beta has shape ", ToString(c.shape(kBeta)), "; its last dimension should be ", kv_heads, " or 1");
     }
+    LINNET_TRY(CheckShape(Shape{batch, kv_heads, size[1], size[2]}));
     LINNET_TRY(c.SetOutput(0, c.dtype(kQuery), Shape{batch, length, DimMul(q_heads, size[2])}));
     return c.SetOutput(1, c.has_input(kPast) ? c.dtype(kPast) : c.dtype(kQuery), Shape{batch, kv_heads, size[1], size[2]});
   }

@@ -3,7 +3,10 @@
 //     i = f(xi + Pi C)   f = f(xf + Pf C)   c = g(xc)   C' = f C + i c   o = f(xo + Po C')   H = o h(C')
 //
 // with x. the gate's share of x W' + h R' + b; gates are stored in the order i, o, f, c and peepholes i, o, f. clip
-// bounds what goes into f, g and h. With input_forget f = 1 - i.
+// bounds what goes into f, g and h. With input_forget f = 1 - i. The default functions without clip have a kernel of their
+// own (kernels/gates.h).
+#include "kernels/gates.h"
+
 #include "ops/recurrent.h"
 
 namespace linnet {
@@ -13,6 +16,7 @@ struct LstmCell {
   static constexpr int kGates = 4;
   static constexpr bool kCellState = true;
   bool input_forget = false;
+  LstmCellFn* kernel = nullptr;   ///< null: function by function
 
   Status Parse(const Node& node, RecurrentAttributes* attributes) {
     LINNET_ASSIGN(int64_t couple, node.Int("input_forget", 0));
@@ -25,10 +29,23 @@ struct LstmCell {
     return kParts;
   }
   bool keeps_bias(int) const { return false; }
+  void Pick(const RecurrentAttributes& attributes, CpuLevel cpu) {
+    if (attributes.AreFunctions({GateFunction::kSigmoid, GateFunction::kTanh, GateFunction::kTanh})) kernel = PickLstmCell(cpu);
+  }
 
   template <class W>
   void Step(int, const CellRow<W>& row) const {
     const int64_t n = row.n;
+    if constexpr (std::is_same_v<W, float>) {
+      if (kernel) {
+        LstmCellArgs args;
+        args.n = n;
+        args.x_gates = row.xg, args.h_gates = row.hg, args.peepholes = row.peepholes;
+        args.cell = row.cell, args.h = row.h;
+        args.input_forget = input_forget;
+        return kernel(args);
+      }
+    }
     W *i = row.hg, *o = i + n, *f = o + n, *c = f + n, *cell = row.cell;
     for (int64_t k = 0; k < kGates * n; ++k) row.hg[k] += row.xg[k];
     if (row.peepholes) {

@@ -5,6 +5,7 @@
 //     Status Parse(const Node&, RecurrentAttributes*);
 //     std::span<const GatePart> parts() const;          one or two
 //     bool keeps_bias(int gate) const;                  its recurrent bias is not added to xg
+//     void Pick(const RecurrentAttributes&, CpuLevel);   kernels
 //     template <class W> void Step(int part, const CellRow<W>&) const;
 #pragma once
 
@@ -61,6 +62,7 @@ struct Recurrent {
     for (auto& direction : attributes.function) {
       for (GateFunction& f : direction) f.Pick(c.cpu());
     }
+    cell.Pick(attributes, c.cpu());
     if (!c.is_constant(1) || !c.is_constant(2) || !c.shape(1).is_static() || !c.shape(2).is_static()) return Status();
     const int64_t inputs = c.shape(1)[2], hidden = c.shape(2)[2];
     LINNET_TRY(ForType<kAnyFloat>(c.dtype(1), [&]<class T>() -> Status {

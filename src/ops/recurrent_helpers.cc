@@ -118,6 +118,16 @@ Status RecurrentAttributes::Parse(const Node& node, int gate_count, std::initial
   return Status();
 }
 
+bool RecurrentAttributes::AreFunctions(std::initializer_list<GateFunction::Kind> kinds) const {
+  for (int d = 0; d < directions; ++d) {
+    const GateFunction* f = function[d];
+    for (GateFunction::Kind kind : kinds) {
+      if (f++->kind != kind) return false;
+    }
+  }
+  return clip == 0;
+}
+
 Status RecurrentAttributes::Infer(InferContext& c, bool cell_state) const {
   LINNET_TRY(c.CheckInputs(3, cell_state ? 8 : 6));
   for (int i : {0, 1, 2, 3, 5, 6, 7}) LINNET_TRY(c.CheckType(i, kAnyFloat));
@@ -155,6 +165,7 @@ Status RecurrentAttributes::Infer(InferContext& c, bool cell_state) const {
   const DType dtype = c.dtype(0) != DType::kUndefined ? c.dtype(0) : c.dtype(1);
   Shape y = batch_first ? Shape{batch, seq, directions, hidden} : Shape{seq, directions, batch, hidden};
   Shape state = batch_first ? Shape{batch, directions, hidden} : Shape{directions, batch, hidden};
+  LINNET_TRY(CheckShape(y));   // scratch is sized by it even where nobody asks for Y
   LINNET_TRY(c.SetOutput(0, dtype, y));
   LINNET_TRY(c.SetOutput(1, dtype, state));
   return cell_state ? c.SetOutput(2, dtype, state) : Status();

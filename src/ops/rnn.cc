@@ -14,6 +14,7 @@ struct RnnCell {
     return kParts;
   }
   bool keeps_bias(int) const { return false; }
+  void Pick(const RecurrentAttributes&, CpuLevel) {}
 
   template <class W>
   void Step(int, const CellRow<W>& row) const {
