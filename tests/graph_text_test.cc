@@ -21,8 +21,8 @@ void ExpectSame(std::string_view text) { EXPECT_EQ(Reprint(text), text); }
 
 TEST(GraphText, NodesConstantsTypesAttributes) {
   ExpectSame(R"(graph g (x: float[1,3,N], k: int64[] = int64[]{3}) -> (y, t) {
-  w = const float[2,2]{1, 2.5, -3, 0.00001}
   t: float[1,3,N] = Relu-14(x)
+  w = const float[2,2]{1, 2.5, -3, 0.00001}
   a, _, "b c" = linnet:Split-1(t, w, _, k) {axis=-1, ratio=0.5, one=1.0, pads=[1, -2], scales=[1.0, 2.5], mode="same", keys=["a", "\x00\n\"\\"]} @layer1/split
   y = Sum-13(a, "b c")
 }

@@ -76,15 +76,17 @@ class Printer {
     List(" -> (", graph.outputs(), ") {\n", [&](ValueId id) { out_ += name(id); });
 
     const std::string margin(static_cast<size_t>(indent) + 2, ' ');
-    std::vector<bool> stands(names.size(), false);  // defined by the lines above
+    std::vector<bool> printed(names.size(), false);
     for (const auto* ids : {&graph.inputs, &graph.captures}) {
-      for (ValueId id : *ids) stands[static_cast<size_t>(id)] = true;
+      for (ValueId id : *ids) printed[static_cast<size_t>(id)] = true;
     }
-    for (ValueId id = 0; id < graph.value_count(); ++id) {
-      const Value& value = graph.value(id);
-      if (!value.is_constant || stands[static_cast<size_t>(id)] || value.uses.empty()) continue;
-      out_ += Cat(margin, name(id), " = const ", PrintTensor(value.constant, options_), "\n");
-    }
+    auto constants = [&](const std::vector<ValueId>& ids) {
+      for (ValueId id : ids) {
+        if (!graph.is_constant(id) || printed[static_cast<size_t>(id)]) continue;
+        printed[static_cast<size_t>(id)] = true;
+        out_ += Cat(margin, name(id), " = const ", PrintTensor(graph.value(id).constant, options_), "\n");
+      }
+    };
     Result<std::vector<NodeId>> order = graph.Order();
     if (!order.ok()) {
       order = std::vector<NodeId>();
@@ -93,6 +95,8 @@ class Printer {
     for (NodeId id : *order) {
       const Node& node = graph.node(id);
       if (!node.alive) continue;
+      constants(node.inputs);
+      constants(node.captures);
       out_ += margin;
       List("", node.outputs, "", [&](ValueId output) { out_ += typed(output); });
       out_ += Cat(node.outputs.empty() ? "= " : " = ", node.domain.empty() ? "" : Cat(NameText(node.domain), ":"),
@@ -104,6 +108,7 @@ class Printer {
       if (!node.name.empty()) out_ += Cat(" @", NameText(node.name));
       out_ += '\n';
     }
+    constants(graph.outputs());
     out_ += Cat(std::string(static_cast<size_t>(indent), ' '), "}");
   }
 

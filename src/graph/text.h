@@ -1,8 +1,8 @@
 // Graphs as text, one node a line, for tests of passes and for looking into models.
 //
 //     graph g (x: float[1,3,N], k: int64[] = int64[]{3}) -> (y) {
-//       w = const float[2,2]{1, 2, 3, 4}
 //       t: float[1,3,N] = Relu-14(x)
+//       w = const float[2,2]{1, 2, 3, 4}
 //       a, _ = linnet:Split-1(t, w, _) {axis=1, ratio=0.5, pads=[1, 1], mode="same"} @layer1/split
 //       y = If-16(c) {then_branch=graph then () captures (u: float[2] = a) -> (u) {
 //       }, else_branch=graph else () -> (v) {
@@ -30,7 +30,8 @@ struct PrintOptions {
   int64_t elements_max = INT64_MAX;
 };
 
-/// Values and nodes left over from edits are not printed; names are made unique.
+/// Nodes in topological order, each constant before the first node that reads it. Values and nodes left over from edits
+/// are not printed; names are made unique.
 std::string PrintGraph(const Graph& graph, const PrintOptions& options = {});
 /// "float[2]{1, 2}".
 std::string PrintTensor(const Tensor& tensor, const PrintOptions& options = {});

@@ -137,12 +137,12 @@ Result<ValueId> GraphReader::Resolve(std::string_view name, Scope& scope) {
   LINNET_ASSIGN(ValueId outside, Resolve(name, *scope.outer));
   if (outside == kNoValue) return kNoValue;
   const Value& value = scope.outer->graph.value(outside);
-  LINNET_TRY(context_.Charge(static_cast<int64_t>(sizeof(Value) + name.size())));
+  LINNET_TRY(context_.Charge(static_cast<int64_t>(sizeof(Value) + value.name.size())));
   ValueId inside;
   if (value.is_constant && !scope.outer->home->default_inputs.contains(outside)) {
-    inside = scope.graph.AddConstant(std::string(name), value.constant);
+    inside = scope.graph.AddConstant(value.name, value.constant);
   } else {
-    inside = scope.graph.AddCapture(std::string(name), value.type);
+    inside = scope.graph.AddCapture(value.name, value.type);
     scope.captured.push_back(outside);
   }
   scope.names[name].id = inside;

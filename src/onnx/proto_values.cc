@@ -1,7 +1,10 @@
-// Reading single values. Kinds nest at most twice, as Type does.
+// Reading and writing single values. Kinds nest at most twice, as Type does.
 #include "onnx/proto_values.h"
 
+#include <algorithm>
+
 #include "onnx/tensor_reader.h"
+#include "onnx/tensor_writer.h"
 
 namespace linnet {
 namespace onnx {
@@ -134,8 +137,74 @@ Result<Datum> ReadOptional(std::string_view bytes, const Type& type, Context& co
   return out;
 }
 
+// Writing ---------------------------------------------------------------------------------------------------------
+
+using protozero::pbf_writer;
+
+Status WriteTensorValue(pbf_writer& message, const std::string& name, const Tensor& tensor) {
+  LINNET_TRY(CheckContents(name, tensor));
+  WriteTensor(message, name, tensor);
+  return Status();
+}
+
+Status WriteMap(pbf_writer& message, const std::string& name, const Datum& value) {
+  message.add_string(map::kName, name);
+  message.add_int32(map::kKeyType, static_cast<int32_t>(value.type.key));
+  const int64_t count = value.tensor.elements();
+  const size_t width = DTypeBytes(value.tensor.dtype());
+  if (value.keys.elements() != count || width == 0) return InvalidArgument("a map with keys ", ToString(value.keys.type()), " and values ", ToString(value.tensor.type()));
+  if (value.keys.dtype() == DType::kString) {
+    for (int64_t i = 0; i < count; ++i) message.add_bytes(map::kStringKeys, value.keys.as<std::string>()[i]);
+  } else {
+    message.add_packed_int64(map::kKeys, value.keys.as<int64_t>(), value.keys.as<int64_t>() + count);
+  }
+  pbf_writer values(message, map::kValues);
+  values.add_int32(sequence::kElementType, static_cast<int32_t>(ElementKind::kTensor));
+  for (int64_t i = 0; i < count; ++i) {
+    pbf_writer item(values, sequence::kTensors);
+    const char* at = value.tensor.as<char>() + static_cast<size_t>(i) * width;
+    WriteTensor(item, {}, Tensor::View(value.tensor.dtype(), Shape::OfRank(0), at));
+  }
+  return Status();
+}
+
+Status WriteSequence(pbf_writer& message, const std::string& name, const Datum& value) {
+  const bool maps = value.type.kind == Kind::kSequenceOfMaps;
+  message.add_string(sequence::kName, name);
+  message.add_int32(sequence::kElementType, static_cast<int32_t>(maps ? ElementKind::kMap : ElementKind::kTensor));
+  for (const Datum& item : value.items) {
+    pbf_writer one(message, maps ? sequence::kMaps : sequence::kTensors);
+    LINNET_TRY(maps ? WriteMap(one, {}, item) : WriteTensorValue(one, {}, item.tensor));
+  }
+  return Status();
+}
+
+Status WriteOptional(pbf_writer& message, const std::string& name, const Datum& value) {
+  const bool sequence = value.type.kind == Kind::kOptionalSequence;
+  message.add_string(optional::kName, name);
+  message.add_int32(optional::kElementType, static_cast<int32_t>(sequence ? ElementKind::kSequence : ElementKind::kTensor));
+  if (!value.present) return Status();
+  pbf_writer inner(message, sequence ? optional::kSequence : optional::kTensor);
+  return sequence ? WriteSequence(inner, {}, value) : WriteTensorValue(inner, {}, value.tensor);
+}
+
 }  // namespace
 }  // namespace onnx
+
+Result<std::string> WriteValue(const std::string& name, const Datum& value) {
+  std::string bytes;
+  protozero::pbf_writer message(bytes);
+  switch (value.type.kind) {
+    case Kind::kTensor: LINNET_TRY(onnx::WriteTensorValue(message, name, value.tensor)); break;
+    case Kind::kSequence:
+    case Kind::kSequenceOfMaps: LINNET_TRY(onnx::WriteSequence(message, name, value)); break;
+    case Kind::kOptional:
+    case Kind::kOptionalSequence: LINNET_TRY(onnx::WriteOptional(message, name, value)); break;
+    case Kind::kMap: LINNET_TRY(onnx::WriteMap(message, name, value)); break;
+    case Kind::kUnknown: return InvalidArgument("the value ", Quote(name), " has no type");
+  }
+  return bytes;
+}
 
 Result<NamedDatum> ReadValue(std::span<const std::byte> bytes, const Type& expected) {
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());

@@ -18,5 +18,8 @@ struct NamedDatum {
 Result<NamedDatum> ReadValue(std::span<const std::byte> bytes, const Type& expected);
 Result<NamedDatum> ReadValueFile(const std::string& path, const Type& expected);
 
+/// The message that ReadValue reads back given `value.type`.
+Result<std::string> WriteValue(const std::string& name, const Datum& value);
+
 
 }  // namespace linnet
