@@ -2,6 +2,7 @@
 #include "compile/model.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
@@ -87,23 +88,49 @@ Result<std::unique_ptr<Model>> Model::Make(std::shared_ptr<Graph> graph, const C
   std::unique_ptr<Model> model(new Model());
   model->graph_ = std::move(graph);
   model->options_ = options;
+  int32_t models_made = 0;
+  if (!model->options_.models_made) model->options_.models_made = &models_made;
+  model->number_ = (*model->options_.models_made)++;
   if (!model->options_.weights) {
     model->own_weights_ = std::make_unique<HeapWeights>(options.budget);
     model->options_.weights = model->own_weights_.get();
   }
-  LINNET_TRY(model->Build());
+  std::vector<std::pair<void*, size_t>> zeros;
+  Status status = model->StandIn(&zeros);
+  if (status.ok()) status = model->Build();
+  for (auto [memory, bytes] : zeros) munmap(memory, bytes);
+  LINNET_TRY(std::move(status));
+  model->options_.models_made = nullptr;
   return model;
+}
+
+/// Constants whose contents exist only as packed weights read as zeros while nodes are prepared: the operator that packed
+/// them finds them in the weight store and never looks; one that does look, in a damaged file, finds memory it may read.
+Status Model::StandIn(std::vector<std::pair<void*, size_t>>* zeros) {
+  const Graph& graph = *graph_;
+  base_facts_.resize(static_cast<size_t>(graph.value_count()));
+  for (ValueId id = 0; id < graph.value_count(); ++id) {
+    const Value& value = graph.value(id);
+    if (!value.is_constant || value.constant.has_data() || value.constant.elements() == 0) continue;
+    if (value.type.dtype == DType::kString) return InvalidModel("constant ", Quote(value.name), " has no contents");
+    size_t bytes = static_cast<size_t>(value.constant.bytes()) + kPadding;
+    void* memory = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) return OutOfMemory("no address space for ", Quote(value.name));
+    zeros->emplace_back(memory, bytes);
+    base_facts_[static_cast<size_t>(id)].data = memory;
+  }
+  return Status();
 }
 
 Status Model::Build() {
   Graph& graph = *graph_;
   size_t values = static_cast<size_t>(graph.value_count());
-  base_facts_.resize(values);
   drops_.assign(values, 0);
   for (size_t v = 0; v < values; ++v) {
     const Value& value = graph.value(static_cast<ValueId>(v));
     base_facts_[v].type = value.type;
-    if (value.is_constant) base_facts_[v].data = value.constant.has_data() ? value.constant.data() : kEmpty;
+    if (value.is_constant && value.constant.has_data()) base_facts_[v].data = value.constant.data();
+    if (value.is_constant && !base_facts_[v].data) base_facts_[v].data = kEmpty;
   }
   inputs = graph.inputs;
   inputs.insert(inputs.end(), graph.captures.begin(), graph.captures.end());
@@ -134,6 +161,14 @@ Status Model::Build() {
     Status status = PrepareNode(id);
     if (!status.ok()) return std::move(status).At(graph.node(id).Label(graph));
   }
+  for (size_t v = 0; v < values; ++v) {
+    const Value& value = graph.value(static_cast<ValueId>(v));
+    bool absent = value.is_constant && !value.constant.has_data() && value.constant.elements() > 0;
+    if (absent && base_facts_[v].data) {
+      if (!value.uses.empty()) return InvalidModel("the contents of constant ", Quote(value.name), " are missing");
+      base_facts_[v].data = nullptr;
+    }
+  }
   last_use_.assign(values, -1);
   for (size_t i = 0; i < nodes_.size(); ++i) {
     for (ValueId id : nodes_[i].io.inputs) {
@@ -152,7 +187,7 @@ Status Model::Build() {
 Status Model::PrepareNode(NodeId id) {
   Graph& graph = *graph_;
   const Node& node = graph.node(id);
-  int64_t index = static_cast<int64_t>(nodes_.size());
+  int64_t key = number_ << 32 | static_cast<int64_t>(nodes_.size());
   nodes_.emplace_back();
   PreparedNode& prepared = nodes_.back();
   prepared.io.inputs = node.inputs;
@@ -178,16 +213,18 @@ Status Model::PrepareNode(NodeId id) {
   InferContext infer(base_facts_.data(), prepared.io.inputs.data(), prepared.io.input_count,
                      prepared.io.outputs.data(), static_cast<int>(prepared.io.outputs.size()));
   if (!prepared.kernel && def->prepare) {
-    Prepare prepare(infer, *this, index);
+    Prepare prepare(infer, *this, key);
     LINNET_TRY(def->prepare(prepared.op.state(), prepare));
     // Contents that every reader has packed are let go.
     for (ValueId input : node.inputs) {
       if (input == kNoValue || drops_[static_cast<size_t>(input)] == 0) continue;
       const Value& value = graph.value(input);
       if (!value.is_constant || drops_[static_cast<size_t>(input)] < static_cast<int32_t>(value.uses.size())) continue;
-      if (options_.released) options_.released(options_.released_user, value.constant.data(), value.constant.bytes());
+      if (options_.released && value.constant.has_data()) {
+        options_.released(options_.released_user, value.constant.data(), value.constant.bytes());
+      }
       base_facts_[static_cast<size_t>(input)].data = nullptr;
-      graph.ClearConstant(input);
+      graph.DropContents(input);
     }
   }
   return Status();
@@ -359,7 +396,7 @@ Status Model::RunLate(const Step& step, const Plan& plan, RunState& state) {
 int64_t Model::weight_bytes() const {
   int64_t total = own_weights_ ? static_cast<HeapWeights*>(own_weights_.get())->bytes() : 0;
   for (int v = 0; v < graph_->value_count(); ++v) {
-    if (graph_->value(v).is_constant) total += graph_->value(v).constant.bytes();
+    if (graph_->value(v).is_constant && graph_->value(v).constant.has_data()) total += graph_->value(v).constant.bytes();
   }
   for (const std::unique_ptr<Model>& body : bodies_) total += body->weight_bytes();
   return total;

@@ -23,6 +23,7 @@ struct CompileOptions {
   MemoryBudget* budget = nullptr;          ///< may be null; outlives the model
   std::vector<Provider*> providers;        ///< asked in order before the operator table; outlive the model
   WeightStore* weights = nullptr;          ///< outlives the model; null: the model owns one
+  int32_t* models_made = nullptr;          ///< counts a model and its bodies, to tell their weights apart; set by Make
   /// Called when the contents of a constant are no longer needed, so that file pages can be let go. May be null.
   void (*released)(void* user, const void* data, int64_t bytes) = nullptr;
   void* released_user = nullptr;
@@ -70,6 +71,7 @@ class Model : public PlanSource {
   Model() = default;
   Status Build();
   Status PrepareNode(NodeId id);
+  Status StandIn(std::vector<std::pair<void*, size_t>>* zeros);
   Result<PlanRef> Lookup(uint64_t parent, const Plan* done, const Type* const* key, size_t key_size, const Fact* inputs);
 
   std::shared_ptr<Graph> graph_;
@@ -79,6 +81,7 @@ class Model : public PlanSource {
   std::vector<int32_t> last_use_;
   std::vector<Fact> base_facts_;
   std::vector<int32_t> drops_;             ///< per value: readers that no longer need its contents
+  int64_t number_ = 0;                     ///< among the models of one Make: 0 is the root
   std::vector<std::unique_ptr<Model>> bodies_;
 
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;

@@ -73,6 +73,11 @@ void Graph::ClearConstant(ValueId id) {
   value.is_constant = false;
 }
 
+void Graph::DropContents(ValueId id) {
+  Tensor& constant = values_[static_cast<size_t>(id)].constant;
+  constant = Tensor::View(constant.dtype(), constant.shape(), nullptr);
+}
+
 void Graph::AddOutput(ValueId id) {
   outputs_.push_back(id);
   output_slots_.push_back(0);

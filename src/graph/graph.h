@@ -59,7 +59,7 @@ struct Use {
 struct Value {
   std::string name;
   Type type;
-  Tensor constant;             ///< contents, when constant.has_data() or is_constant
+  Tensor constant;             ///< contents; without data (and not empty) they live only in packed weights
   bool is_constant = false;
   NodeId producer = kNoNode;   ///< kNoNode for inputs, captures, constants
   int32_t output_index = 0;    ///< which output of the producer
@@ -162,6 +162,8 @@ class Graph {
   void ReplaceUses(ValueId from, ValueId to);
   void SetConstant(ValueId id, Tensor contents);  ///< the value must have no producer
   void ClearConstant(ValueId id);
+  /// Lets a constant's contents go while it stays a constant of its type: its readers hold them in their own layout.
+  void DropContents(ValueId id);
   void SetType(ValueId id, const Type& type) { values_[static_cast<size_t>(id)].type = type; }
   void Rename(ValueId id, std::string value_name) { values_[static_cast<size_t>(id)].name = std::move(value_name); }
   /// Attributes, name, op, domain and version may be edited freely; inputs, outputs and captures only through the calls above.

@@ -1,0 +1,201 @@
+// Writing .linnet files: blobs are laid out first, so that the head can name their offsets.
+#include "format/linnet_file.h"
+#include "linnet_generated.h"
+
+namespace linnet {
+namespace {
+
+using flatbuffers::Offset;
+
+constexpr int64_t kBlobAlignment = 64;
+
+class Writer {
+ public:
+  /// The head's size depends on the blobs' number, not on their offsets, so it is built twice: once to learn its size.
+  Status Write(const PreparedFile& file, Sink& sink) {
+    Build(file, 0, 0);
+    int64_t head = RoundUp(static_cast<int64_t>(builder_.GetSize()), kBlobAlignment);
+    int64_t total = head + blob_bytes_;
+    Build(file, head, total);
+    if (RoundUp(static_cast<int64_t>(builder_.GetSize()), kBlobAlignment) != head) return Internal("the head changed its size");
+    LINNET_TRY(sink.Append(builder_.GetBufferPointer(), static_cast<int64_t>(builder_.GetSize())));
+    for (const Bytes& blob : blobs_) {
+      LINNET_TRY(sink.Align(kBlobAlignment));
+      LINNET_TRY(sink.Append(blob.data, blob.bytes));
+    }
+    // The padding a vector loop may read lies inside the file.
+    LINNET_TRY(sink.Align(kBlobAlignment));
+    static const std::byte kPad[kPadding] = {};
+    return sink.Append(kPad, kPadding);
+  }
+
+ private:
+  struct Bytes {
+    const void* data;
+    int64_t bytes;
+  };
+
+  fbs::Blob AddBlob(const void* data, int64_t bytes) {
+    fbs::Blob blob(static_cast<uint64_t>(base_ + blob_bytes_), static_cast<uint64_t>(bytes));
+    blobs_.push_back({data, bytes});
+    blob_bytes_ += RoundUp(bytes, kBlobAlignment);
+    return blob;
+  }
+
+  Offset<fbs::Type> Write(const Type& type) {
+    auto dims = builder_.CreateVector(type.shape.begin(), type.shape.dims().size());
+    return fbs::CreateType(builder_, static_cast<uint8_t>(type.kind), static_cast<uint8_t>(type.dtype),
+                           static_cast<uint8_t>(type.key), type.shape.has_rank(), dims);
+  }
+
+  Offset<fbs::Tensor> Write(const Tensor& tensor) {
+    auto dims = builder_.CreateVector(tensor.shape().begin(), tensor.shape().dims().size());
+    if (tensor.dtype() == DType::kString) {
+      std::vector<Offset<flatbuffers::String>> strings;
+      for (int64_t i = 0; i < tensor.elements(); ++i) strings.push_back(builder_.CreateString(tensor.as<std::string>()[i]));
+      auto list = builder_.CreateVector(strings);
+      return fbs::CreateTensor(builder_, static_cast<uint8_t>(tensor.dtype()), dims, nullptr, list);
+    }
+    fbs::Blob blob = AddBlob(tensor.data(), tensor.has_data() ? tensor.bytes() : 0);
+    return fbs::CreateTensor(builder_, static_cast<uint8_t>(tensor.dtype()), dims, &blob);
+  }
+
+  Offset<fbs::Attribute> Write(const Attribute& attribute) {
+    auto name = builder_.CreateString(attribute.name);
+    std::vector<Offset<fbs::Tensor>> tensors;
+    std::vector<Offset<fbs::Graph>> graphs;
+    std::vector<Offset<flatbuffers::String>> texts;
+    Offset<flatbuffers::Vector<uint8_t>> s;
+    Offset<flatbuffers::Vector<int64_t>> ints;
+    Offset<flatbuffers::Vector<float>> floats;
+    Offset<fbs::Type> type;
+    int64_t i = 0;
+    float f = 0;
+    uint8_t kind = 0;
+    const Attribute::Payload& p = attribute.payload;
+    if (auto* v = std::get_if<float>(&p)) kind = 1, f = *v;
+    if (auto* v = std::get_if<int64_t>(&p)) kind = 2, i = *v;
+    if (auto* v = std::get_if<std::string>(&p)) kind = 3, s = builder_.CreateVector(reinterpret_cast<const uint8_t*>(v->data()), v->size());
+    if (auto* v = std::get_if<Tensor>(&p)) kind = 4, tensors.push_back(Write(*v));
+    if (auto* v = std::get_if<std::shared_ptr<Graph>>(&p)) kind = 5, graphs.push_back(Write(**v));
+    if (auto* v = std::get_if<std::vector<float>>(&p)) kind = 6, floats = builder_.CreateVector(*v);
+    if (auto* v = std::get_if<std::vector<int64_t>>(&p)) kind = 7, ints = builder_.CreateVector(v->data(), v->size());
+    if (auto* v = std::get_if<std::vector<std::string>>(&p)) {
+      kind = 8;
+      for (const std::string& text : *v) texts.push_back(builder_.CreateString(text));
+    }
+    if (auto* v = std::get_if<std::vector<Tensor>>(&p)) {
+      kind = 9;
+      for (const Tensor& tensor : *v) tensors.push_back(Write(tensor));
+    }
+    if (auto* v = std::get_if<std::vector<std::shared_ptr<Graph>>>(&p)) {
+      kind = 10;
+      for (const auto& graph : *v) graphs.push_back(Write(*graph));
+    }
+    if (auto* v = std::get_if<Type>(&p)) kind = 13, type = Write(*v);
+    auto strings = builder_.CreateVector(texts);
+    auto tensor_list = builder_.CreateVector(tensors);
+    auto graph_list = builder_.CreateVector(graphs);
+    return fbs::CreateAttribute(builder_, name, kind, i, f, s, ints, floats, strings, tensor_list, graph_list, type);
+  }
+
+  /// Values keep their ids; nodes that are gone are left out, and the rest stands in topological order.
+  Offset<fbs::Graph> Write(const Graph& graph) {
+    std::vector<Offset<fbs::Value>> values;
+    for (ValueId id = 0; id < graph.value_count(); ++id) {
+      const Value& value = graph.value(id);
+      auto name = builder_.CreateString(value.name);
+      auto type = Write(value.type);
+      Offset<fbs::Tensor> constant;
+      bool kept = value.is_constant && (!value.uses.empty() || graph.is_input(id));
+      // A constant without contents is one whose every reader has it packed.
+      if (kept && (value.constant.has_data() || value.constant.elements() == 0)) constant = Write(value.constant);
+      values.push_back(fbs::CreateValue(builder_, name, type, constant, kept));
+    }
+    std::vector<Offset<fbs::Node>> nodes;
+    Result<std::vector<NodeId>> order = graph.Order();
+    for (NodeId id : *order) {
+      const Node& node = graph.node(id);
+      std::vector<Offset<fbs::Attribute>> attributes;
+      for (const Attribute& attribute : node.attributes) attributes.push_back(Write(attribute));
+      auto name = builder_.CreateString(node.name), domain = builder_.CreateString(node.domain), op = builder_.CreateString(node.op);
+      auto inputs = builder_.CreateVector(node.inputs), outputs = builder_.CreateVector(node.outputs);
+      auto captures = builder_.CreateVector(node.captures);
+      auto attribute_list = builder_.CreateVector(attributes);
+      nodes.push_back(fbs::CreateNode(builder_, name, domain, op, node.version, inputs, outputs, captures, attribute_list));
+    }
+    auto name = builder_.CreateString(graph.name);
+    auto value_list = builder_.CreateVector(values);
+    auto node_list = builder_.CreateVector(nodes);
+    auto inputs = builder_.CreateVector(graph.inputs), outputs = builder_.CreateVector(graph.outputs());
+    auto captures = builder_.CreateVector(graph.captures);
+    return fbs::CreateGraph(builder_, name, value_list, node_list, inputs, outputs, captures);
+  }
+
+  std::vector<Offset<fbs::Port>> Write(const std::vector<PortType>& ports) {
+    std::vector<Offset<fbs::Port>> out;
+    for (const PortType& port : ports) {
+      auto name = builder_.CreateString(port.name);
+      out.push_back(fbs::CreatePort(builder_, name, Write(port.type)));
+    }
+    return out;
+  }
+
+  void Build(const PreparedFile& file, int64_t base, int64_t total) {
+    builder_.Clear();
+    // Fields equal to their defaults would be left out and change the head's size between the two passes.
+    builder_.ForceDefaults(true);
+    blobs_.clear();
+    blob_bytes_ = 0;
+    base_ = base;
+    auto graph = Write(file.graph);
+    std::vector<Offset<fbs::Weights>> weights;
+    for (const PackedWeights& packed : file.weights) {
+      auto tag = builder_.CreateString(packed.tag);
+      fbs::Blob blob = AddBlob(packed.data, packed.bytes);
+      weights.push_back(fbs::CreateWeights(builder_, packed.node, tag, &blob));
+    }
+    std::vector<Offset<fbs::Opset>> opsets;
+    for (const auto& [domain, version] : file.info.opsets) {
+      auto name = builder_.CreateString(domain);
+      opsets.push_back(fbs::CreateOpset(builder_, name, version));
+    }
+    std::vector<Offset<fbs::Entry>> metadata;
+    for (const auto& [key, value] : file.info.metadata) {
+      auto k = builder_.CreateString(key), v = builder_.CreateString(value);
+      metadata.push_back(fbs::CreateEntry(builder_, k, v));
+    }
+    std::vector<Offset<flatbuffers::String>> symbols;
+    for (int i = 0; i < file.graph.symbols().size(); ++i) {
+      symbols.push_back(builder_.CreateString(std::string(file.graph.symbols().name(SymbolDim(i)))));
+    }
+    auto inputs = builder_.CreateVector(Write(file.inputs)), outputs = builder_.CreateVector(Write(file.outputs));
+    auto weight_list = builder_.CreateVector(weights);
+    auto opset_list = builder_.CreateVector(opsets);
+    auto metadata_list = builder_.CreateVector(metadata);
+    auto symbol_list = builder_.CreateVector(symbols);
+    auto producer = builder_.CreateString(file.info.producer_name), version = builder_.CreateString(file.info.producer_version);
+    auto graph_name = builder_.CreateString(file.info.graph_name);
+    auto model = fbs::CreateModel(builder_, kFormat, producer, version, file.info.ir_version, file.info.model_version,
+                                  graph_name, opset_list, metadata_list, symbol_list, inputs, outputs, graph, weight_list,
+                                  static_cast<uint64_t>(total + static_cast<int64_t>(kPadding)));
+    fbs::FinishModelBuffer(builder_, model);
+  }
+
+  static constexpr uint32_t kFormat = 1;
+
+  flatbuffers::FlatBufferBuilder builder_;
+  std::vector<Bytes> blobs_;
+  int64_t blob_bytes_ = 0;
+  int64_t base_ = 0;
+};
+
+}  // namespace
+
+Status WriteLinnet(const PreparedFile& file, Sink& sink) {
+  LINNET_TRY(file.graph.Order().TakeStatus());
+  Writer writer;
+  return writer.Write(file, sink);
+}
+
+}  // namespace linnet
