@@ -5,10 +5,12 @@
 
 #include <algorithm>
 
+#include "api/full_build.h"
+
 #include "base/denormals.h"
 #include "base/file.h"
 #include "base/knobs.h"
-#include "onnx/reader.h"
+#include "format/linnet_file.h"
 
 namespace linnet {
 namespace {
@@ -22,42 +24,82 @@ class Lock {
   pthread_mutex_t* mutex_;
 };
 
+/// Packed weights of a .linnet file, used where they lie.
+class FileWeights : public WeightStore {
+ public:
+  explicit FileWeights(std::vector<PackedWeights> weights) : weights_(std::move(weights)) {
+    std::sort(weights_.begin(), weights_.end(), Before);
+  }
+  Result<const void*> Get(int64_t node, std::string_view tag, int64_t bytes, FunctionRef<Status(void*)>) override {
+    PackedWeights wanted;
+    wanted.node = node;
+    wanted.tag = tag;
+    auto at = std::lower_bound(weights_.begin(), weights_.end(), wanted, Before);
+    if (at == weights_.end() || at->node != node || at->tag != tag) {
+      return InvalidModel("the .linnet file lacks the packed ", Quote(tag), " of this node; convert the model again");
+    }
+    if (at->bytes != bytes) {
+      return InvalidModel("packed ", Quote(tag), " has ", at->bytes, " bytes where ", bytes, " are needed; convert the model again");
+    }
+    return at->data;
+  }
+
+ private:
+  static bool Before(const PackedWeights& a, const PackedWeights& b) {
+    return a.node != b.node ? a.node < b.node : a.tag < b.tag;
+  }
+  std::vector<PackedWeights> weights_;
+};
+
 }  // namespace
 
 Session::~Session() { pthread_mutex_destroy(&mutex_); }
 
 Result<std::unique_ptr<Session>> Session::Open(const std::string& path, const SessionOptions& options) {
-  ReadOptions read;
-  read.untrusted = options.untrusted;
-  if (options.untrusted) read.limits = GraphLimits::Hostile();
-  LINNET_ASSIGN(OnnxModel onnx, ReadOnnxFile(path, read));
-  return Make(std::move(onnx), options);
+  std::unique_ptr<Session> session(new Session());
+  LINNET_TRY(session->Configure(options));
+  // A look at the first bytes tells the formats apart; the mapping is shared with the system's cache.
+  FileOptions file_options;
+  if (options.untrusted) {
+    file_options.access = FileAccess::kRead;
+    file_options.bytes_max = GraphLimits::Hostile().file_bytes;
+    file_options.budget = &session->budget_;
+  }
+  {
+    LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(path, file_options));
+    if (IsLinnetFile(file->bytes())) {
+      LINNET_TRY(session->PrepareLinnet(file->bytes(), file).At(Quote(path)));
+      return session;
+    }
+  }
+  LINNET_ASSIGN(OnnxModel onnx, ImportOnnx(path, options));
+  LINNET_TRY(session->PrepareOnnx(std::move(onnx)));
+  return session;
 }
 
 Result<std::unique_ptr<Session>> Session::FromMemory(const void* bytes, size_t size, std::shared_ptr<const void> owner,
                                                      const SessionOptions& options) {
-  ReadOptions read;
-  read.untrusted = options.untrusted;
-  if (options.untrusted) read.limits = GraphLimits::Hostile();
-  read.external_data_folder = options.external_data_folder;
-  if (!owner) {
-    LINNET_ASSIGN(Block block, Block::Allocate(static_cast<int64_t>(size)));
+  std::unique_ptr<Session> session(new Session());
+  LINNET_TRY(session->Configure(options));
+  bool linnet = IsLinnetFile({static_cast<const char*>(bytes), size});
+  bool aligned = reinterpret_cast<uintptr_t>(bytes) % kAlignment == 0;
+  if (!owner || (linnet && !aligned)) {
+    LINNET_ASSIGN(Block block, Block::Allocate(static_cast<int64_t>(size), &session->budget_));
     std::copy_n(static_cast<const std::byte*>(bytes), size, block.data());
     bytes = block.data();
     owner = std::make_shared<Block>(std::move(block));
   }
-  LINNET_ASSIGN(OnnxModel onnx, ReadOnnxBytes({static_cast<const std::byte*>(bytes), size}, std::move(owner), read));
-  return Make(std::move(onnx), options);
-}
-
-Result<std::unique_ptr<Session>> Session::Make(OnnxModel onnx, const SessionOptions& options) {
-  std::unique_ptr<Session> session(new Session());
-  session->options_ = options;
-  LINNET_TRY(session->Prepare(std::move(onnx)));
+  if (linnet) {
+    LINNET_TRY(session->PrepareLinnet({static_cast<const char*>(bytes), size}, std::move(owner)));
+    return session;
+  }
+  LINNET_ASSIGN(OnnxModel onnx, ImportOnnx({static_cast<const std::byte*>(bytes), size}, std::move(owner), options));
+  LINNET_TRY(session->PrepareOnnx(std::move(onnx)));
   return session;
 }
 
-Status Session::Prepare(OnnxModel onnx) {
+Status Session::Configure(const SessionOptions& options) {
+  options_ = options;
   if (!options_.table) options_.table = &OpTable::BuiltIn();
   if (options_.threads > 0) {
     threads_ = std::min(options_.threads, ThreadPool::kThreadsMax);
@@ -68,9 +110,25 @@ Status Session::Prepare(OnnxModel onnx) {
   budget_.set_limit_bytes(options_.memory_limit_bytes);
   LINNET_ASSIGN(cpu_, options_.cpu.empty() ? ChosenCpuLevel() : ParseCpuLevel(options_.cpu));
   if (!options_.provider.empty() && options_.provider != "cpu") {
-    return InvalidArgument("there is no provider ", Quote(options_.provider));
+    LINNET_ASSIGN(std::unique_ptr<Provider> provider, MakeProvider(options_.provider));
+    providers_.push_back(std::move(provider));
   }
+  return Status();
+}
 
+Status Session::PrepareLinnet(std::string_view bytes, std::shared_ptr<const void> owner) {
+  GraphLimits limits = options_.untrusted ? GraphLimits::Hostile() : GraphLimits();
+  LINNET_ASSIGN(PreparedFile file, ReadLinnet(bytes, std::move(owner), limits));
+  info_ = std::move(file.info);
+  symbols_ = file.graph.shared_symbols();
+  for (const PortType& port : file.inputs) inputs_.push_back({port.name, port.type, false});
+  for (const PortType& port : file.outputs) outputs_.push_back({port.name, port.type, false});
+  file_weights_ = std::make_unique<FileWeights>(std::move(file.weights));
+  LINNET_ASSIGN(model_, Compile(std::move(file.graph)));
+  return Status();
+}
+
+Status Session::PrepareOnnx(OnnxModel onnx) {
   Graph& graph = onnx.graph;
   info_ = std::move(onnx.info);
   symbols_ = graph.shared_symbols();
@@ -108,13 +166,17 @@ Result<std::unique_ptr<Model>> Session::Build(Graph graph, const std::vector<cha
   passes.budget = &budget_;
   PipelineOptions pipeline = options_.pipeline;
   pipeline.plain_onnx = pipeline.plain_onnx || !providers_.empty();
-  LINNET_TRY(RunPipeline(graph, passes, pipeline));
+  LINNET_TRY(Optimize(graph, passes, pipeline));
+  return Compile(std::move(graph));
+}
 
+Result<std::unique_ptr<Model>> Session::Compile(Graph graph) {
   CompileOptions compile;
   compile.table = options_.table;
   compile.cpu = cpu_;
   compile.threads = threads_;
   compile.budget = &budget_;
+  compile.weights = file_weights_ ? file_weights_.get() : options_.weights;
   for (const std::unique_ptr<Provider>& provider : providers_) compile.providers.push_back(provider.get());
   LINNET_ASSIGN(std::unique_ptr<Model> model, Model::Make(std::make_shared<Graph>(std::move(graph)), compile));
   // A model whose inputs are all of known size has one plan; making it now leaves nothing for the first run.

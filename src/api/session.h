@@ -27,6 +27,7 @@ struct SessionOptions {
   bool untrusted = false;                   ///< read instead of map; strict limits
   PipelineOptions pipeline;
   const OpTable* table = nullptr;           ///< with custom operators; null: the built-in table
+  WeightStore* weights = nullptr;           ///< receives packed weights, for writing a prepared file; null: kept inside
 };
 
 /// What a caller sees of an input or output.
@@ -44,7 +45,7 @@ struct RunOptions {
 class Session {
  public:
   static Result<std::unique_ptr<Session>> Open(const std::string& path, const SessionOptions& options);
-  /// `bytes` are copied unless `owner` keeps them alive.
+  /// A .onnx or .linnet model. `bytes` are copied unless `owner` keeps them alive.
   static Result<std::unique_ptr<Session>> FromMemory(const void* bytes, size_t size, std::shared_ptr<const void> owner,
                                                      const SessionOptions& options);
   ~Session();
@@ -70,12 +71,14 @@ class Session {
 
  private:
   Session() = default;
-  static Result<std::unique_ptr<Session>> Make(OnnxModel onnx, const SessionOptions& options);
-  Status Prepare(OnnxModel onnx);
+  Status Configure(const SessionOptions& options);
+  Status PrepareOnnx(OnnxModel onnx);
+  Status PrepareLinnet(std::string_view bytes, std::shared_ptr<const void> owner);
   Status CheckInput(size_t index, const Fact& fact, int64_t* symbol_values) const;
   Result<Model*> ModelFor(const Fact* inputs);
   /// Passes and preparation for a graph in which only the inputs marked in `fed` are fed.
   Result<std::unique_ptr<Model>> Build(Graph graph, const std::vector<char>& fed);
+  Result<std::unique_ptr<Model>> Compile(Graph graph);
   std::unique_ptr<RunState> TakeState(const Model* model);
   void GiveState(const Model* model, std::unique_ptr<RunState> state);
 
@@ -87,6 +90,7 @@ class Session {
   std::shared_ptr<SymbolTable> symbols_;
   ModelInfo info_;
   std::vector<PortInfo> inputs_, outputs_;
+  std::unique_ptr<WeightStore> file_weights_;    ///< of a .linnet file
   std::unique_ptr<Model> model_;
 
   /// A model in which the fed inputs with defaults are real inputs; made when such an input is fed first.

@@ -1,0 +1,88 @@
+// Reading, rewriting and writing models, or, in a reduced build, saying that it cannot.
+#include "api/full_build.h"
+
+#include "base/file.h"
+#include "format/linnet_file.h"
+
+namespace linnet {
+
+#if defined(LINNET_REDUCED)
+
+namespace {
+Status Absent(const char* what) { return Fail(Code::kNotInBuild, what, " is not in this build; it runs .linnet files"); }
+}  // namespace
+
+Result<OnnxModel> ImportOnnx(const std::string&, const SessionOptions&) { return Absent("reading .onnx files"); }
+Result<OnnxModel> ImportOnnx(std::span<const std::byte>, std::shared_ptr<const void>, const SessionOptions&) {
+  return Absent("reading .onnx files");
+}
+Status Optimize(Graph&, const PassContext&, const PipelineOptions&) { return Absent("rewriting graphs"); }
+Result<std::unique_ptr<Provider>> MakeProvider(const std::string&) { return Absent("choosing providers"); }
+Status ConvertModel(const std::string&, const std::string&, const SessionOptions&) { return Absent("writing models"); }
+
+#else
+
+namespace {
+
+ReadOptions ReadOptionsOf(const SessionOptions& options) {
+  ReadOptions read;
+  read.untrusted = options.untrusted;
+  if (options.untrusted) read.limits = GraphLimits::Hostile();
+  read.external_data_folder = options.external_data_folder;
+  return read;
+}
+
+/// Keeps what nodes pack, under the names a prepared file gives it.
+class RecordingWeights : public WeightStore {
+ public:
+  Result<const void*> Get(int64_t node, std::string_view tag, int64_t bytes, FunctionRef<Status(void*)> fill) override {
+    LINNET_ASSIGN(Block block, Block::Allocate(bytes));
+    LINNET_TRY(fill(block.data()));
+    blocks_.push_back(std::move(block));
+    weights.push_back({node, std::string(tag), blocks_.back().data(), bytes});
+    return weights.back().data;
+  }
+  std::vector<PackedWeights> weights;
+
+ private:
+  std::vector<Block> blocks_;
+};
+
+}  // namespace
+
+Result<OnnxModel> ImportOnnx(const std::string& path, const SessionOptions& options) {
+  return ReadOnnxFile(path, ReadOptionsOf(options));
+}
+
+Result<OnnxModel> ImportOnnx(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
+                             const SessionOptions& options) {
+  return ReadOnnxBytes(bytes, std::move(owner), ReadOptionsOf(options));
+}
+
+Status Optimize(Graph& graph, const PassContext& context, const PipelineOptions& options) {
+  return RunPipeline(graph, context, options);
+}
+
+Result<std::unique_ptr<Provider>> MakeProvider(const std::string& name) {
+  return InvalidArgument("there is no provider ", Quote(name), "; known: cpu");
+}
+
+Status ConvertModel(const std::string& input, const std::string& output, const SessionOptions& options) {
+  RecordingWeights recorded;
+  SessionOptions preparing = options;
+  preparing.weights = &recorded;
+  LINNET_ASSIGN(std::unique_ptr<Session> session, Session::Open(input, preparing));
+  PreparedFile file;
+  file.graph = session->model().graph().Clone();
+  file.info = session->info();
+  for (const PortInfo& port : session->inputs()) {
+    if (!port.has_default) file.inputs.push_back({port.name, port.type});
+  }
+  for (const PortInfo& port : session->outputs()) file.outputs.push_back({port.name, port.type});
+  file.weights = std::move(recorded.weights);
+  return WriteFileAtomically(output, [&](Sink& sink) { return WriteLinnet(file, sink); });
+}
+
+#endif
+
+}  // namespace linnet

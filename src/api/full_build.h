@@ -1,0 +1,26 @@
+// What only a full build can do: read .onnx files, run passes, write prepared files, offer further providers. A reduced
+// build links the same functions, which then say so.
+#pragma once
+
+#include <memory>
+
+#include "api/session.h"
+#include "onnx/reader.h"
+
+namespace linnet {
+
+Result<OnnxModel> ImportOnnx(const std::string& path, const SessionOptions& options);
+Result<OnnxModel> ImportOnnx(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
+                             const SessionOptions& options);
+
+/// The pass pipeline.
+Status Optimize(Graph& graph, const PassContext& context, const PipelineOptions& options);
+
+/// "reference" → its provider; fails for unknown names.
+Result<std::unique_ptr<Provider>> MakeProvider(const std::string& name);
+
+/// Prepares the model at `input` and writes it to `output` (.linnet), replacing the file only when all went well.
+/// Inputs with a default become constants.
+Status ConvertModel(const std::string& input, const std::string& output, const SessionOptions& options);
+
+}  // namespace linnet
