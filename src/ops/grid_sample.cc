@@ -2,7 +2,8 @@
 //
 // Versions 16 (2-D; bilinear, bicubic), 20 (any rank; linear, cubic) and 22. X is [N, C, D...], the grid [N, D'..., rank]
 // with positions from -1 to 1, last spatial dimension first. Nearest rounds half to even. Positions are moved inside for
-// padding_mode border and reflection before interpolation, and single taps again after it. NaN counts as far outside.
+// padding_mode border (but not for cubic) and reflection before interpolation, and single taps again after it. NaN counts
+// as far outside.
 #include <cmath>
 
 #include "ops/conv_helpers.h"
@@ -162,7 +163,7 @@ struct GridSample {
     if (x > W(1e9)) x = W(1e9);
     if (mode == Mode::kNearest) x = std::nearbyint(x);
     if (x < low || x > high) {
-      if (padding == Padding::kBorder) x = std::min(std::max(x, W(0)), n - 1);
+      if (padding == Padding::kBorder && mode != Mode::kCubic) x = std::min(std::max(x, W(0)), n - 1);
       if (padding == Padding::kReflection) x = Reflect(x, low, high);
     }
     if (mode == Mode::kNearest) {

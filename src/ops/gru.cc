@@ -3,7 +3,7 @@
 //     z = f(xz + hz)   r = f(xr + hr)   H = (1 - z) g(xh + (r h) Rh' + Rbh) + z h
 //
 // or, with linear_before_reset, g(xh + r (h Rh' + Rbh)). Gates are stored in the order z, r, h. The default functions
-// without clip have kernels of their own (kernels/gates.h).
+// have kernels of their own (kernels/gates.h).
 #include "kernels/gates.h"
 
 #include "ops/recurrent.h"
@@ -47,6 +47,7 @@ struct GruCell {
         args.x_gates = row.xg, args.h_gates = row.hg;
         args.bias = linear_before_reset ? row.recurrent_bias + 2 * n : nullptr;
         args.h = row.h, args.reset_h = row.mixed;
+        args.clip = row.clip;
         return kernel[part](args);
       }
     }

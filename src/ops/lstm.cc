@@ -3,8 +3,8 @@
 //     i = f(xi + Pi C)   f = f(xf + Pf C)   c = g(xc)   C' = f C + i c   o = f(xo + Po C')   H = o h(C')
 //
 // with x. the gate's share of x W' + h R' + b; gates are stored in the order i, o, f, c and peepholes i, o, f. clip
-// bounds what goes into f, g and h. With input_forget f = 1 - i. The default functions without clip have a kernel of their
-// own (kernels/gates.h).
+// bounds what goes into f and g (not h: the state itself is never clipped). With input_forget f = 1 - i. The default
+// functions have a kernel of their own (kernels/gates.h).
 #include "kernels/gates.h"
 
 #include "ops/recurrent.h"
@@ -42,6 +42,7 @@ struct LstmCell {
         args.n = n;
         args.x_gates = row.xg, args.h_gates = row.hg, args.peepholes = row.peepholes;
         args.cell = row.cell, args.h = row.h;
+        args.clip = row.clip;
         args.input_forget = input_forget;
         return kernel(args);
       }
@@ -65,7 +66,7 @@ struct LstmCell {
     }
     row.Activate(0, o);
     for (int64_t k = 0; k < n; ++k) c[k] = cell[k];
-    row.Activate(2, c);
+    row.function[2].Apply(c, n);
     for (int64_t k = 0; k < n; ++k) row.h[k] = o[k] * c[k];
   }
 };

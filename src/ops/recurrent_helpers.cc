@@ -125,7 +125,7 @@ bool RecurrentAttributes::AreFunctions(std::initializer_list<GateFunction::Kind>
       if (f++->kind != kind) return false;
     }
   }
-  return clip == 0;
+  return true;
 }
 
 Status RecurrentAttributes::Infer(InferContext& c, bool cell_state) const {

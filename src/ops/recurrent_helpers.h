@@ -55,7 +55,7 @@ struct RecurrentAttributes {
 
   /// `defaults`: names of a direction's functions.
   Status Parse(const Node& node, int gate_count, std::initializer_list<const char*> defaults);
-  /// True when every direction has just these functions and nothing is clipped.
+  /// True when every direction has just these functions.
   bool AreFunctions(std::initializer_list<GateFunction::Kind> kinds) const;
   /// Checks inputs 0 to 5 (and 6, 7 when `cell_state`) and sets Y, Y_h and Y_c.
   Status Infer(InferContext& c, bool cell_state) const;

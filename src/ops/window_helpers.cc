@@ -142,7 +142,8 @@ Status WindowAttributes::Fit(const Shape& image, Layout layout, const int64_t* k
       continue;
     }
     int64_t room = axis.in + axis.pad + axis.pad_end - extent;
-    if (room < 0) {
+    const bool round_up = ceil_mode && auto_pad == AutoPad::kNotSet;
+    if (room < 0 && !(round_up && axis.in > 0 && -room < axis.stride)) {
       if (axis.in == 0) {
         axis.out = 0;
         continue;
@@ -151,8 +152,8 @@ Status WindowAttributes::Fit(const Shape& image, Layout layout, const int64_t* k
                           " with padding ", axis.pad, " and ", axis.pad_end, " in spatial dimension ", i);
     }
     axis.out = room / axis.stride + 1;
-    if (ceil_mode && auto_pad == AutoPad::kNotSet) {
-      axis.out = DivUp(room, axis.stride) + 1;
+    if (round_up) {
+      axis.out = (room < 0 ? 0 : DivUp(room, axis.stride)) + 1;
       // A window that would start in the padding at the end does not count.
       if ((axis.out - 1) * axis.stride >= axis.in + axis.pad) --axis.out;
     }
