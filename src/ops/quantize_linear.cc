@@ -1,0 +1,121 @@
+// QuantizeLinear: y = saturate(round(x / y_scale) + y_zero_point), rounding halves to even.
+//
+// Versions: 10 one scale · 13 a scale per index of `axis` · 19 float8 and half-precision x · 21 blocks, 4 and 16 bits,
+// output_dtype · 23 float4, `precision` · 25 2 bits. The output's type is that of y_zero_point, else output_dtype, else
+// uint8. Float targets have no zero point other than 0: y = cast(x / y_scale). The quotient is computed in float.
+#include <cmath>
+
+#include "kernels/convert.h"
+#include "ops/quantize_helpers.h"
+
+namespace linnet {
+namespace {
+
+struct QuantizeLinear {
+  int64_t axis = 1, block_size = 0;
+  DType output_dtype = DType::kUndefined;
+  bool saturate = true;
+  QuantizeFn* fast = nullptr;
+
+  Status Parse(const Node& node) {
+    LINNET_ASSIGN(axis, node.Int("axis", 1));
+    LINNET_ASSIGN(block_size, node.Int("block_size", 0));
+    LINNET_ASSIGN(int64_t type, node.Int("output_dtype", 0));
+    LINNET_ASSIGN(int64_t saturating, node.Int("saturate", 1));
+    if (block_size < 0) return InvalidModel("attribute block_size is ", block_size);
+    if (type != 0 && !IsKnown(type)) return InvalidModel("attribute output_dtype is ", type);
+    output_dtype = static_cast<DType>(type);
+    saturate = saturating != 0;
+    return Status();
+  }
+
+  Status Infer(InferContext& c) const {
+    LINNET_TRY(c.CheckInputs(2, 3));
+    LINNET_TRY(c.CheckType(0, Mask(DType::kFloat) | Mask(DType::kFloat16) | Mask(DType::kBfloat16) | Mask(DType::kInt32)));
+    LINNET_TRY(c.CheckType(1, Mask(DType::kFloat) | Mask(DType::kFloat16) | Mask(DType::kBfloat16) | Mask(DType::kInt32) |
+                                  Mask(DType::kFloat8e8m0)));
+    LINNET_TRY(c.CheckType(2, kQuantized));
+    DType to = output_dtype != DType::kUndefined ? output_dtype : DType::kUint8;
+    if (c.has_input(2)) {
+      if (output_dtype != DType::kUndefined && c.dtype(2) != DType::kUndefined && c.dtype(2) != output_dtype) {
+        return InvalidModel("attribute output_dtype is ", DTypeName(output_dtype), " where the zero point is ", DTypeName(c.dtype(2)));
+      }
+      to = c.dtype(2);
+    }
+    if (to != DType::kUndefined && !(Mask(to) & kQuantized)) return InvalidModel("numbers are not quantized to ", DTypeName(to));
+    LINNET_TRY(FitScale(c, axis, block_size, nullptr));
+    return c.SetOutput(0, to, c.shape(0));
+  }
+
+  Status Prepare(PrepareContext& c) {
+    fast = c.dtype(0) == DType::kFloat ? PickQuantize(c.output(0).dtype, c.cpu()) : nullptr;
+    return Status();
+  }
+
+  Status Bind(BindContext& c) const { return FitScale(c, axis, block_size, c.Params<ScaleMap>()); }
+
+  Status Run(RunContext& c) const {
+    const ScaleMap& map = c.params<ScaleMap>();
+    const DType from = c.input_dtype(0), to = c.output_dtype(0), scale_type = c.input_dtype(1);
+    const bool integer = IsInteger(to);
+    LoadFn* load = FindLoad(from, Stage::kFloat);
+    LoadFn* load_scale = FindLoad(scale_type, Stage::kFloat);
+    StoreFn* store = FindStore(integer ? Stage::kInt64 : Stage::kFloat, to);
+    const IntegerRange range = integer ? RangeOf(to) : IntegerRange();
+    const int64_t elements = c.input_shape(0).elements();
+    const void *x = c.input(0), *scales = c.input(1), *zeros = c.has_input(2) && integer ? c.input(2) : nullptr;
+    void* y = c.output(0);
+    auto scale_at = [&](int64_t i) {
+      float value;
+      load_scale(scales, i, 1, &value);
+      return value;
+    };
+    auto zero_at = [&](int64_t i) { return zeros ? LoadInteger(to, zeros, i) : 0; };
+
+    return c.ParallelFor(DivUp(elements, kConvertChunk), 16, 0.2 * kConvertChunk, [&](int64_t begin, int64_t end, int) {
+      int64_t at = begin * kConvertChunk;
+      const int64_t stop = std::min(elements, end * kConvertChunk);
+      if (fast) {
+        while (at < stop) {
+          int64_t n = std::min(stop - at, map.RunFrom(at, elements)), s = map.IndexOf(at);
+          fast(static_cast<const float*>(x) + at, static_cast<std::byte*>(y) + at * static_cast<int64_t>(DTypeBytes(to)), n,
+               scale_at(s), static_cast<int32_t>(zero_at(s)));
+          at += n;
+        }
+        return;
+      }
+      for (; at < stop; at += kConvertChunk) {
+        float stage[kConvertChunk];
+        int64_t whole[kConvertChunk];
+        int64_t n = std::min(kConvertChunk, stop - at);
+        load(x, at, n, stage);
+        for (int64_t i = 0; i < n;) {
+          int64_t run = std::min(n - i, map.RunFrom(at + i, elements)), s = map.IndexOf(at + i);
+          float scale = scale_at(s);
+          double zero = static_cast<double>(zero_at(s));
+          for (int64_t k = i; k < i + run; ++k) {
+            stage[k] /= scale;
+            if (!integer) continue;
+            double rounded = std::nearbyint(stage[k]) + zero;
+            // NaN gives the zero point, as the vector loop does.
+            if (!(rounded == rounded)) rounded = zero;
+            whole[k] = rounded <= static_cast<double>(range.low)    ? range.low
+                       : rounded >= static_cast<double>(range.high) ? range.high
+                                                                    : static_cast<int64_t>(rounded);
+          }
+          i += run;
+        }
+        StoreOptions options;
+        options.dtype = to;
+        options.saturate = saturate;
+        store(integer ? static_cast<const void*>(whole) : stage, n, y, at, options);
+      }
+    });
+  }
+};
+
+}  // namespace
+
+LINNET_OP(QuantizeLinear, 10, QuantizeLinear);
+
+}  // namespace linnet
