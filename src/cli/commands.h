@@ -32,8 +32,15 @@ struct CommonOptions {
 };
 
 /// A subcommand reports its exit code through `exit_code` when CLI11 calls it.
+void AddRunCommand(CLI::App& app, int* exit_code);
+void AddInfoCommand(CLI::App& app, int* exit_code);
+void AddClassifyCommand(CLI::App& app, int* exit_code);
 void AddTestCommand(CLI::App& app, int* exit_code);
 void AddBenchCommand(CLI::App& app, int* exit_code);
+void AddConvertCommand(CLI::App& app, int* exit_code);
+void AddInspectCommand(CLI::App& app, int* exit_code);
+void AddKnobsCommand(CLI::App& app, int* exit_code);
+void AddVersionCommand(CLI::App& app, int* exit_code);
 
 /// Prints "linnet: error: <sentence>" to stderr and returns the exit code for it.
 int Report(const Status& status);

@@ -2,11 +2,18 @@
 #include "cli/commands.h"
 
 int main(int argc, char** argv) {
-  CLI::App app{"Linnet runs ONNX models."};
+  CLI::App app{"Linnet runs ONNX models: fast, small, on phones, boards and ordinary processors.", "linnet"};
+  app.footer("'linnet COMMAND --help' explains a command. Exit codes: 0 done, 1 done and the answer is no, 2 bad arguments,\n"
+             "3 a model or file could not be used.");
+  app.set_version_flag("--version", LINNET_VERSION);
   app.require_subcommand(1);
   int exit_code = 0;
+  linnet::cli::AddConvertCommand(app, &exit_code);
+  linnet::cli::AddInspectCommand(app, &exit_code);
   linnet::cli::AddTestCommand(app, &exit_code);
   linnet::cli::AddBenchCommand(app, &exit_code);
+  linnet::cli::AddKnobsCommand(app, &exit_code);
+  linnet::cli::AddVersionCommand(app, &exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,0 +1,83 @@
+// linnet convert: a model prepared ahead (.linnet), or optimised and written as .onnx.
+#include <fmt/format.h>
+#include <stdio.h>
+
+#include <filesystem>
+
+#include "api/full_build.h"
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "cli/units.h"
+#include "cli/utf8.h"
+#include "onnx/writer.h"
+
+namespace linnet::cli {
+namespace {
+
+struct ConvertOptions {
+  std::string model, output;
+  CommonOptions common;
+  bool json = false;
+};
+
+int64_t FileBytes(const std::string& path) {
+  std::error_code error;
+  auto bytes = std::filesystem::file_size(path, error);
+  return error ? 0 : static_cast<int64_t>(bytes);
+}
+
+/// The graph after the passes that stay within ONNX's operators.
+Status WriteOptimizedOnnx(const std::string& input, const std::string& output, const SessionOptions& options) {
+  LINNET_ASSIGN(OnnxModel model, ImportOnnx(input, options));
+  PassContext context;
+  context.table = &OpTable::BuiltIn();
+  PipelineOptions pipeline = options.pipeline;
+  pipeline.plain_onnx = true;
+  // Layouts and epilogues are expressed in operators of our own.
+  for (const char* pass : {"layout", "fuse_epilogues", "recognize_activations"}) pipeline.disabled.push_back(pass);
+  LINNET_TRY(Optimize(model.graph, context, pipeline));
+  return WriteFileAtomically(output, [&](Sink& sink) { return WriteOnnx(model, sink); });
+}
+
+int Convert(const ConvertOptions& options) {
+  Result<SessionOptions> session = options.common.ToSession();
+  if (!session.ok()) return Report(session.status());
+  bool to_onnx = options.output.ends_with(".onnx");
+  if (!to_onnx && !options.output.ends_with(".linnet")) {
+    return Report(InvalidArgument("output ", Quote(options.output), " must end in .linnet or .onnx"));
+  }
+  int64_t begin = MonotonicNs();
+  Status status = to_onnx ? WriteOptimizedOnnx(options.model, options.output, *session)
+                          : ConvertModel(options.model, options.output, *session);
+  if (!status.ok()) return Report(status);
+  double ns = static_cast<double>(MonotonicNs() - begin);
+  int64_t before = FileBytes(options.model), after = FileBytes(options.output);
+  if (options.json) {
+    Json json;
+    json["input"] = options.model;
+    json["input_bytes"] = before;
+    json["output"] = options.output;
+    json["output_bytes"] = after;
+    json["seconds"] = ns / 1e9;
+    fmt::print("{}", FormatJson(json));
+    return kSuccess;
+  }
+  fmt::print("{}  {}  ->  {}  {}  in {}\n", Printable(options.model), FormatBytes(before), Printable(options.output),
+             FormatBytes(after), FormatDurationNs(ns));
+  return kSuccess;
+}
+
+}  // namespace
+
+void AddConvertCommand(CLI::App& app, int* exit_code) {
+  auto options = std::make_shared<ConvertOptions>();
+  CLI::App* convert = app.add_subcommand(
+      "convert", "Prepare a model ahead as .linnet, which is mapped and ready, or write the optimised graph as .onnx");
+  convert->add_option("model", options->model, "Model file (.onnx)")->required();
+  convert->add_option("output", options->output, "File to write; its ending, .linnet or .onnx, says which format")->required();
+  convert->add_flag("--json", options->json, "Print one JSON object");
+  options->common.AddTo(*convert);
+  convert->callback([options, exit_code] { *exit_code = Convert(*options); });
+}
+
+}  // namespace linnet::cli
