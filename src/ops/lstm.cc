@@ -4,7 +4,7 @@
 //
 // with x. the gate's share of x W' + h R' + b; gates are stored in the order i, o, f, c and peepholes i, o, f. clip
 // bounds what goes into f and g (not h: the state itself is never clipped). With input_forget f = 1 - i. The default
-// functions have a kernel of their own (kernels/gates.h).
+// functions without clip have a kernel of their own (kernels/gates.h).
 #include "kernels/gates.h"
 
 #include "ops/recurrent.h"
@@ -30,7 +30,8 @@ struct LstmCell {
   }
   bool keeps_bias(int) const { return false; }
   void Pick(const RecurrentAttributes& attributes, CpuLevel cpu) {
-    if (attributes.AreFunctions({GateFunction::kSigmoid, GateFunction::kTanh, GateFunction::kTanh})) kernel = PickLstmCell(cpu);
+    constexpr auto kSigmoid = GateFunction::kSigmoid, kTanh = GateFunction::kTanh;
+    if (attributes.clip == 0 && attributes.AreFunctions({kSigmoid, kTanh, kTanh})) kernel = PickLstmCell(cpu);
   }
 
   template <class W>
@@ -42,7 +43,6 @@ struct LstmCell {
         args.n = n;
         args.x_gates = row.xg, args.h_gates = row.hg, args.peepholes = row.peepholes;
         args.cell = row.cell, args.h = row.h;
-        args.clip = row.clip;
         args.input_forget = input_forget;
         return kernel(args);
       }

@@ -63,7 +63,7 @@ void GateFunction::Apply(double* x, int64_t n) const {
       case kSigmoid: v = 1 / (1 + std::exp(-v)); break;
       case kAffine: v = a * v + b; break;
       case kLeakyRelu: v = v < 0 ? a * v : v; break;
-      case kThresholdedRelu: v = v > a ? v : v != v ? v : 0; break;
+      case kThresholdedRelu: v = v > a ? v : 0; break;
       case kScaledTanh: v = a * std::tanh(b * v); break;
       case kHardSigmoid: v = a * v + b < 0 ? 0 : a * v + b > 1 ? 1 : a * v + b; break;
       case kElu: v = v < 0 ? a * std::expm1(v) : v; break;
