@@ -93,6 +93,7 @@ Result<std::vector<Datum>> Evaluate(const OpTable& table, const Node& node, std:
     const Tensor& from = inputs[static_cast<size_t>(view.in)].tensor;
     Datum& to = outputs[static_cast<size_t>(view.out)];
     to.tensor = Tensor::View(to.type.dtype, to.type.shape, from.as<std::byte>() + view.byte_offset, from.owner());
+    slots[first_output + static_cast<size_t>(view.out)] = to.tensor.mutable_data();
     ++aliased;
   }
   if (aliased == outputs.size() && aliased > 0) return outputs;
