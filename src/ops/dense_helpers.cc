@@ -70,7 +70,7 @@ Result<Shape> MatMulShape(const Shape& x, bool transpose_x, const Shape& w, bool
 }
 
 Status Dense::Prepare(PrepareContext& c, int w) {
-  kernels_ = &PickGemmF32(c.cpu());
+  Pick(c.cpu());
   const DType dtype = c.dtype(w);
   const Shape& shape = c.shape(w);
   const bool half = dtype == DType::kFloat16 || dtype == DType::kBfloat16;
@@ -108,8 +108,14 @@ Status Dense::Prepare(PrepareContext& c, int w) {
   return Status();
 }
 
-Status Dense::Bind(BindContext& c, DType dtype, const Shape& x, const Shape& w, const Shape* added,
-                   DenseParams* params) const {
+Status Dense::Bind(BindContext& c, const Shape* added, bool biased, DenseParams* params) const {
+  LINNET_ASSIGN(int64_t bytes, Plan(c.dtype(0), c.shape(0), c.shape(1), added, biased, c.threads(), 0, params));
+  c.Scratch(bytes);
+  return Status();
+}
+
+Result<int64_t> Dense::Plan(DType dtype, const Shape& x, const Shape& w, const Shape* added, bool biased, int threads,
+                            int64_t scratch_at, DenseParams* params) const {
   DenseParams& p = *params;
   const bool row = x.rank() == 1, column = w.rank() == 1;
   const bool turn_x = transpose_x && !row, turn_w = transpose_w && !column;
@@ -136,7 +142,7 @@ Status Dense::Bind(BindContext& c, DType dtype, const Shape& x, const Shape& w, 
     using Added = DenseParams::Added;
     const int64_t elements = added->elements();
     const int64_t last = added->rank() > 0 ? (*added)[added->rank() - 1] : 1;
-    if (elements == p.batches * p.m * p.n && (added->rank() == c.output_shape(0).rank() || elements == 1)) {
+    if (elements == p.batches * p.m * p.n && (added->rank() >= x.rank() || elements == 1)) {
       p.added = beta == 1 ? Added::kSame : Added::kBroadcast;
       p.c_row_step = p.n, p.c_column_step = 1;
     } else if (elements == p.n && last == p.n) {
@@ -149,8 +155,8 @@ Status Dense::Bind(BindContext& c, DType dtype, const Shape& x, const Shape& w, 
   }
 
   const bool plain = dtype != DType::kFloat && !p.half;
-  if (plain || p.batches * p.m * p.n == 0) return Status();
-  const bool no_epilogue = !added && c.input_count() <= 2 && activation == Activation::kNone && alpha == 1;
+  if (plain || p.batches * p.m * p.n == 0) return int64_t{0};
+  const bool no_epilogue = !added && !biased && activation == Activation::kNone && alpha == 1;
   const int64_t uses_of_w = p.w_matrices == 1 ? p.batches * p.m : p.m;
   if (packed_) {
     p.form = DenseForm::kPacked;
@@ -164,7 +170,7 @@ Status Dense::Bind(BindContext& c, DType dtype, const Shape& x, const Shape& w, 
     p.form = DenseForm::kPackNow;
   }
 
-  Sections sections;
+  Sections sections{scratch_at};
   p.grain = GemmGrainF32(*kernels_, p.m, p.n, p.k);
   if (p.half) {
     LINNET_ASSIGN(p.wide_x_at, sections.Floats(p.x_matrices, p.m * p.k));
@@ -192,10 +198,9 @@ Status Dense::Bind(BindContext& c, DType dtype, const Shape& x, const Shape& w, 
   }
   if (p.form == DenseForm::kRowMajor) {
     p.worker_bytes = p.k * kPanelColumns * 4;
-    LINNET_ASSIGN(p.worker_at, sections.Floats(p.k * kPanelColumns, c.threads()));
+    LINNET_ASSIGN(p.worker_at, sections.Floats(p.k * kPanelColumns, threads));
   }
-  c.Scratch(sections.bytes);
-  return Status();
+  return sections.bytes - scratch_at;
 }
 
 Status Dense::MultiplyGroup(const RunContext& c, const DenseParams& p, const GemmF32& shared, const float* x,
@@ -376,7 +381,7 @@ Status Dense::Run(const RunContext& c, const DenseParams& p, const void* x, cons
 
 Status MultiplyPlain(const RunContext& c, DType dtype, const DenseParams& p, bool transpose_x, bool transpose_w,
                      const void* x, const void* w, void* y) {
-  constexpr uint32_t kTypes = Mask(DType::kDouble) | Mask(DType::kUint32) | Mask(DType::kUint64);
+  constexpr uint32_t kTypes = Mask(DType::kFloat) | Mask(DType::kDouble) | Mask(DType::kUint32) | Mask(DType::kUint64);
   // Sums of products wrap alike for signed and unsigned integers.
   if (dtype == DType::kInt32) dtype = DType::kUint32;
   if (dtype == DType::kInt64) dtype = DType::kUint64;

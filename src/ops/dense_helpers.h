@@ -44,11 +44,17 @@ struct Dense {
   Activation activation = Activation::kNone;
   float activation_alpha = 0, activation_beta = 0;
 
+  /// Picks kernels; Prepare does so too.
+  void Pick(CpuLevel cpu) { kernels_ = &PickGemmF32(cpu); }
   /// Packs input `w` when it is a constant of a floating-point type with at least two dimensions, and drops it.
   Status Prepare(PrepareContext& c, int w);
   /// Shapes as the inputs have them; `added`: null, or the shape of C (broadcasts to the output). `x` and `w` of rank
-  /// 1 are a row and a column. Asks for scratch.
-  Status Bind(BindContext& c, DType dtype, const Shape& x, const Shape& w, const Shape* added, DenseParams* params) const;
+  /// 1 are a row and a column. `biased`: Run is given a bias. Returns how many bytes of scratch the product uses, from
+  /// `scratch_at` on.
+  Result<int64_t> Plan(DType dtype, const Shape& x, const Shape& w, const Shape* added, bool biased, int threads,
+                       int64_t scratch_at, DenseParams* params) const;
+  /// Plan for a node whose only scratch this is.
+  Status Bind(BindContext& c, const Shape* added, bool biased, DenseParams* params) const;
   /// `bias` (n values of the operands' type) may be null. `added` null when there is no C. `y` may be `added`.
   Status Run(const RunContext& c, const DenseParams& p, const void* x, const void* w, const void* bias,
              const void* added, void* y) const;
@@ -66,8 +72,8 @@ struct Dense {
   const float* packed_ = nullptr;   ///< all matrices of a constant W
 };
 
-/// The product for element types without a kernel: double and integers (which wrap). Row-major X [m,k] or, transposed,
-/// [k,m]; the same for W. Y = X W.
+/// The product as plain loops: for double, 32 and 64-bit integers (which wrap), and for float matrices too small for a
+/// kernel. Row-major X [m,k] or, transposed, [k,m]; the same for W. Y = X W.
 Status MultiplyPlain(const RunContext& c, DType dtype, const DenseParams& p, bool transpose_x, bool transpose_w,
                      const void* x, const void* w, void* y);
 

@@ -67,8 +67,7 @@ struct Gemm {
   Status Prepare(PrepareContext& c) { return dense.Prepare(c, 1); }
 
   Status Bind(BindContext& c) const {
-    const Shape* added = c.has_input(2) ? &c.shape(2) : nullptr;
-    return dense.Bind(c, c.dtype(0), c.shape(0), c.shape(1), added, c.Params<DenseParams>());
+    return dense.Bind(c, c.has_input(2) ? &c.shape(2) : nullptr, false, c.Params<DenseParams>());
   }
 
   Status Run(RunContext& c) const {
@@ -164,9 +163,8 @@ struct FusedGemm {
   Status Prepare(PrepareContext& c) { return dense.Prepare(c, 1); }
 
   Status Bind(BindContext& c) const {
-    const Shape* added = c.has_input(3) ? &c.shape(3) : nullptr;
-    if (added) c.InPlace(0, 3);
-    return dense.Bind(c, c.dtype(0), c.shape(0), c.shape(1), added, c.Params<DenseParams>());
+    if (c.has_input(3)) c.InPlace(0, 3);
+    return dense.Bind(c, c.has_input(3) ? &c.shape(3) : nullptr, c.has_input(2), c.Params<DenseParams>());
   }
 
   Status Run(RunContext& c) const {

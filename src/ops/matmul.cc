@@ -43,7 +43,7 @@ struct MatMul {
   Status Prepare(PrepareContext& c) { return dense.Prepare(c, 1); }
 
   Status Bind(BindContext& c) const {
-    return dense.Bind(c, c.dtype(0), c.shape(0), c.shape(1), nullptr, c.Params<DenseParams>());
+    return dense.Bind(c, nullptr, false, c.Params<DenseParams>());
   }
 
   Status Run(RunContext& c) const {
