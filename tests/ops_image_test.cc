@@ -240,6 +240,23 @@ TEST(ImageConvTranspose, IsTheAdjoint) {
   }
 }
 
+TEST(ImageConvTranspose, ActivationAndResidualFollowTheSum) {
+  Noise noise;
+  for (const Shape& w : {Shape{3, 5, 3, 2}, Shape{3, 5, 3, 2, 2}}) {
+    const bool deep = w.rank() == 5;
+    const Shape x = deep ? Shape{1, 4, 3, 2, 3} : Shape{1, 4, 3, 3}, y = deep ? Shape{1, 6, 4, 3, 5} : Shape{1, 6, 4, 5};
+    auto call = [&] { return OpCall("ConvTranspose", 11, "linnet"); };
+    const auto xs = noise.Vector(x.elements()), ws = noise.Vector(w.elements()), bias = noise.Vector(5), residual = noise.Vector(y.elements());
+    Tensor plain = call().In<float>(x, xs).In<float>(w, ws).In<float>({5}, bias).Run();
+    ASSERT_EQ(plain.shape(), y);
+    Tensor fused = call().Set("activation", std::string("Relu")).In<float>(x, xs).In<float>(w, ws).In<float>({5}, bias)
+                       .In<float>(y, residual).RunFed(1, {1}, 2)[0];
+    for (int64_t i = 0; i < y.elements(); ++i) {
+      EXPECT_NEAR(fused.as<float>()[i], std::max(0.0f, plain.as<float>()[i] + residual[static_cast<size_t>(i)]), 1e-5);
+    }
+  }
+}
+
 TEST(ImageConvTranspose, OutputShapeDecidesThePadding) {
   // Full result of one dimension: 3 inputs, stride 2, kernel 3: 7 numbers; 5 of them cut 1 from each side.
   for (const char* pad : {"NOTSET", "SAME_UPPER", "SAME_LOWER"}) {

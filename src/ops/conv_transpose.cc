@@ -1,7 +1,7 @@
 // ConvTranspose: every input pixel adds its weighted kernel to the output; the gradient of Conv.
 //
 // As with Conv, ONNX's operator (versions 1, 11, 22: one meaning) is only parsed and inferred; the resolve pass makes it
-// linnet:ConvTranspose with channels last and a fused activation. Weights are [in_c, out_c / group, kernel...]. Float32 up
+// linnet:ConvTranspose with channels last, fused activation and residual. Weights are [in_c, out_c / group, kernel...]. Float32 up
 // to two spatial dimensions runs as one convolution per output phase (kernels/conv_transpose.h).
 //
 // Surprises: output_shape decides the padding, which is then never negative; SAME pads towards input times stride; an
@@ -13,7 +13,7 @@
 namespace linnet {
 namespace {
 
-template <Layout layout>
+template <Layout layout, int kInputsMax>
 struct TransposeBase {
   WindowAttributes window;
   int64_t groups = 1;
@@ -121,20 +121,23 @@ struct TransposeBase {
   }
 
   Status Infer(InferContext& c) const {
-    LINNET_TRY(c.CheckInputs(2, 3));
+    LINNET_TRY(c.CheckInputs(2, kInputsMax));
     for (int i = 0; i < c.input_count(); ++i) LINNET_TRY(c.CheckType(i, kAnyFloat));
     Window fitted;
     LINNET_ASSIGN(Shape y, Fit(c.shape(0), c.shape(1), &fitted));
     LINNET_TRY(CheckVector(c, 2, "bias", c.shape(1).has_rank() ? DimMul(c.shape(1)[1], groups) : kUnknownDim));
     DType dtype = c.dtype(0) != DType::kUndefined ? c.dtype(0) : c.dtype(1);
-    LINNET_TRY(CheckSameType(c, {0, 1, 2}));
+    LINNET_TRY(CheckSameType(c, {0, 1, 2, 3}));
+    if (c.has_input(3) && c.shape(3).is_static() && y.is_static() && !(c.shape(3) == y)) {
+      return InvalidModel("residual has shape ", ToString(c.shape(3)), " where the output has ", ToString(y));
+    }
     return c.SetOutput(0, dtype, y);
   }
 };
 
-struct ConvTranspose : TransposeBase<Layout::kChannelsFirst> {};
+struct ConvTranspose : TransposeBase<Layout::kChannelsFirst, 3> {};
 
-struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast> {
+struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast, 4> {
   FusedActivation activation;
   const GemmF32Kernels* kernels = nullptr;
   const void* packed = nullptr;   ///< null when the weights are computed
@@ -274,17 +277,22 @@ struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast> {
     conv.input = c.in<float>(0);
     conv.output = c.out<float>(0);
     if (c.has_input(2)) conv.epilogue.bias = c.in<float>(2);
-    activation.Set(&conv.epilogue);
+    const bool residual = c.has_input(3);   // the kernel has none: it is added afterwards, and then the activation follows
+    if (!residual) activation.Set(&conv.epilogue);
     const int64_t rows = conv.batch * conv.out_h, panels = ConvTransposePanels(conv);
     const int64_t panel_blocks = DivUp(panels, b.grain.panels);
     double task_ns = static_cast<double>(b.grain.rows * b.grain.panels * kPanelColumns) *
                      static_cast<double>(conv.in_w * (conv.in_c / conv.groups) * conv.kernel_h * conv.kernel_w) / 30;
-    return c.ParallelFor(DivUp(rows, b.grain.rows) * panel_blocks, 1, task_ns, [&](int64_t begin, int64_t end, int worker) {
+    LINNET_TRY(c.ParallelFor(DivUp(rows, b.grain.rows) * panel_blocks, 1, task_ns, [&](int64_t begin, int64_t end, int worker) {
       for (int64_t task = begin; task < end; ++task) {
         int64_t row = task / panel_blocks * b.grain.rows, panel = task % panel_blocks * b.grain.panels;
         RunConvTransposeF32(*kernels, conv, row, std::min(rows, row + b.grain.rows), panel,
                             std::min(panels, panel + b.grain.panels), scratch + worker * b.worker_bytes);
       }
+    }));
+    if (!residual) return Status();
+    return c.ParallelFor(b.outputs, 1024, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) conv.output[i] = Activate(activation, conv.output[i] + c.in<float>(3)[i]);
     });
   }
 
@@ -349,7 +357,10 @@ struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast> {
       }
     }
     T* y = c.out<T>(0) + p * b.out_c;
-    for (int64_t o = 0; o < b.out_c; ++o) y[o] = Narrow<T>(Activate(activation, sums[o]));
+    const T* residual = c.has_input(3) ? c.in<T>(3) + p * b.out_c : nullptr;
+    for (int64_t o = 0; o < b.out_c; ++o) {
+      y[o] = Narrow<T>(Activate(activation, sums[o] + (residual ? Widen(residual[o]) : W(0))));
+    }
   }
 };
 
