@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <utility>
 
@@ -58,6 +60,13 @@ void Block::Release() {
   if (budget_) budget_->Give(size_);
   data_ = nullptr;
   size_ = 0;
+}
+
+void ReleaseFilePages(const void* data, int64_t bytes) {
+  static const int64_t page = sysconf(_SC_PAGESIZE);
+  int64_t begin = reinterpret_cast<int64_t>(data);
+  int64_t first = RoundUp(begin, page), last = (begin + bytes) / page * page;
+  if (first < last) madvise(reinterpret_cast<void*>(first), static_cast<size_t>(last - first), MADV_DONTNEED);
 }
 
 int64_t BlockAllocationCount() { return block_allocations.load(std::memory_order_relaxed); }

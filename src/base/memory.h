@@ -65,6 +65,10 @@ class Block {
   MemoryBudget* budget_ = nullptr;
 };
 
+/// Takes the whole pages inside [data, data + bytes), which must lie in a private file mapping nobody wrote to, out of
+/// resident memory; reading them later brings them back from the file.
+void ReleaseFilePages(const void* data, int64_t bytes);
+
 /// Heap blocks this process has allocated through Block so far: a statistic for "allocations per run".
 int64_t BlockAllocationCount();
 

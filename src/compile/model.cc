@@ -220,9 +220,7 @@ Status Model::PrepareNode(NodeId id) {
       if (input == kNoValue || drops_[static_cast<size_t>(input)] == 0) continue;
       const Value& value = graph.value(input);
       if (!value.is_constant || drops_[static_cast<size_t>(input)] < static_cast<int32_t>(value.uses.size())) continue;
-      if (options_.released && value.constant.has_data()) {
-        options_.released(options_.released_user, value.constant.data(), value.constant.bytes());
-      }
+      value.constant.LetPagesGo();
       base_facts_[static_cast<size_t>(input)].data = nullptr;
       graph.DropContents(input);
     }

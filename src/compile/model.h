@@ -24,9 +24,6 @@ struct CompileOptions {
   std::vector<Provider*> providers;        ///< asked in order before the operator table; outlive the model
   WeightStore* weights = nullptr;          ///< outlives the model; null: the model owns one
   int32_t* models_made = nullptr;          ///< counts a model and its bodies, to tell their weights apart; set by Make
-  /// Called when the contents of a constant are no longer needed, so that file pages can be let go. May be null.
-  void (*released)(void* user, const void* data, int64_t bytes) = nullptr;
-  void* released_user = nullptr;
   int plan_cache_capacity = 64;
 };
 

@@ -35,13 +35,18 @@ Result<Tensor> Tensor::Allocate(DType dtype, const Shape& shape, MemoryBudget* b
   return tensor;
 }
 
-Tensor Tensor::View(DType dtype, const Shape& shape, const void* data, std::shared_ptr<const void> owner) {
+Tensor Tensor::View(DType dtype, const Shape& shape, const void* data, std::shared_ptr<const void> owner, bool in_file) {
   Tensor tensor;
   tensor.dtype_ = dtype;
   tensor.shape_ = shape;
   tensor.data_ = data;
   tensor.owner_ = std::move(owner);
+  tensor.in_file_ = in_file;
   return tensor;
+}
+
+void Tensor::LetPagesGo() const {
+  if (in_file_ && data_) ReleaseFilePages(data_, bytes());
 }
 
 void CopyElements(const Type& type, const void* from, void* to) {

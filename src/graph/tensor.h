@@ -20,8 +20,10 @@ class Tensor {
 
   /// Uninitialised contents (strings are empty). `shape` must be static.
   static Result<Tensor> Allocate(DType dtype, const Shape& shape, MemoryBudget* budget = nullptr);
-  /// Contents that `owner` keeps alive. The caller checked that `data` holds the bytes the type needs.
-  static Tensor View(DType dtype, const Shape& shape, const void* data, std::shared_ptr<const void> owner = nullptr);
+  /// Contents that `owner` keeps alive. The caller checked that `data` holds the bytes the type needs. `in_file`: they
+  /// lie in a private file mapping.
+  static Tensor View(DType dtype, const Shape& shape, const void* data, std::shared_ptr<const void> owner = nullptr,
+                     bool in_file = false);
   /// Convenience for constants made by passes and tests.
   template <class T>
   static Tensor Of(const Shape& shape, std::span<const T> values);
@@ -47,6 +49,9 @@ class Tensor {
   int64_t bytes() const;
   const std::shared_ptr<const void>& owner() const { return owner_; }
 
+  /// Says that the contents are not needed for now: pages of a mapped file leave resident memory. Other contents stay.
+  void LetPagesGo() const;
+
   /// The same contents under another shape of as many elements.
   Tensor Reshaped(const Shape& shape) const {
     Tensor out = *this;
@@ -57,6 +62,7 @@ class Tensor {
  private:
   DType dtype_ = DType::kUndefined;
   Shape shape_;
+  bool in_file_ = false;
   const void* data_ = nullptr;
   std::shared_ptr<const void> owner_;
 };

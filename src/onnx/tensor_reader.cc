@@ -139,7 +139,7 @@ Result<Tensor> FromBytes(DType dtype, const Shape& shape, const Source& source, 
   size_t alignment = std::min<size_t>(std::max<size_t>(DTypeBytes(dtype), 1), alignof(double));
   bool normalise = dtype == DType::kBool && !OnlyZerosAndOnes(source.bytes);
   if (source.owner && !source.bytes.empty() && reinterpret_cast<uintptr_t>(data) % alignment == 0 && !normalise) {
-    return Tensor::View(dtype, shape, data, source.owner);
+    return Tensor::View(dtype, shape, data, source.owner, source.mapped != nullptr);
   }
   LINNET_ASSIGN(Tensor out, Allocate(dtype, shape, context));
   char* to = out.mutable_as<char>();

@@ -63,7 +63,7 @@ std::optional<std::vector<float>> PerChannel(const Graph& graph, ValueId id, int
 
 class BatchNormFolder {
  public:
-  BatchNormFolder(Graph& graph, const PassContext& context) : graph_(graph), context_(context) {}
+  explicit BatchNormFolder(Graph& graph) : graph_(graph) {}
 
   Status Run() {
     LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());
@@ -168,8 +168,7 @@ class BatchNormFolder {
       graph_.AddNodeInput(id, new_bias);
     }
     if (graph_.value(old_w).uses.empty()) {
-      const Tensor& tensor = graph_.value(old_w).constant;
-      if (context_.released) context_.released(context_.released_user, tensor.data(), tensor.bytes());
+      graph_.value(old_w).constant.LetPagesGo();
       graph_.ClearConstant(old_w);
     }
     return true;
@@ -199,13 +198,12 @@ class BatchNormFolder {
   }
 
   Graph& graph_;
-  const PassContext& context_;
 };
 
 }  // namespace
 
 Status FoldBatchNorm(Graph& graph, const PassContext& context) {
-  return ForEachGraph(graph, [&](Graph& g) { return BatchNormFolder(g, context).Run(); });
+  return ForEachGraph(graph, [](Graph& g) { return BatchNormFolder(g).Run(); });
 }
 
 }  // namespace linnet

@@ -63,19 +63,10 @@ class Folder {
     }
     for (ValueId source : sources) {
       if (source == kNoValue || !graph_.value(source).uses.empty() || !graph_.is_constant(source)) continue;
-      const Tensor& tensor = graph_.value(source).constant;
-      if (context_.released && !Shared(tensor, *outputs)) context_.released(context_.released_user, tensor.data(), tensor.bytes());
+      graph_.value(source).constant.LetPagesGo();
       graph_.ClearConstant(source);
     }
     return Status();
-  }
-
-  /// True when some output is a view of `tensor`.
-  static bool Shared(const Tensor& tensor, const std::vector<Datum>& outputs) {
-    for (const Datum& output : outputs) {
-      if (output.tensor.owner() == tensor.owner()) return true;
-    }
-    return false;
   }
 
   Graph& graph_;

@@ -13,9 +13,6 @@ namespace linnet {
 struct PassContext {
   const OpTable* table = nullptr;
   MemoryBudget* budget = nullptr;
-  /// Called when the contents of a constant are no longer needed, so that file pages can be let go. May be null.
-  void (*released)(void* user, const void* data, int64_t bytes) = nullptr;
-  void* released_user = nullptr;
 };
 
 /// One rewrite of a graph and its subgraphs. Runs until it changes nothing more on its own; keeps the graph valid.
