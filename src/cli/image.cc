@@ -106,6 +106,9 @@ Result<Tensor> ImageTensor(const Image& image, const ImageRecipe& recipe) {
     return InvalidArgument("an image of ", recipe.width, "x", recipe.height, " (shorter side resized to ",
                            recipe.resize_shorter, ") cannot be made");
   }
+  if (recipe.channels != 1 && recipe.channels != 3) {
+    return InvalidArgument("an image has 1 or 3 channels, not ", recipe.channels);
+  }
   for (float divisor : recipe.std) {
     if (!(std::isfinite(divisor) && divisor != 0)) return InvalidArgument("image std must be finite and not 0");
   }
@@ -120,15 +123,20 @@ Result<Tensor> ImageTensor(const Image& image, const ImageRecipe& recipe) {
   LINNET_ASSIGN(Image resized, ResizeImage(image, target.width, target.height));
   Crop crop = CentreCrop(target, {recipe.width, recipe.height});
 
-  int64_t h = crop.height, w = crop.width;
-  LINNET_ASSIGN(Tensor tensor, Tensor::Allocate(DType::kFloat, recipe.channels_first ? Shape{1, 3, h, w} : Shape{1, h, w, 3}));
+  int64_t h = crop.height, w = crop.width, channels = recipe.channels;
+  LINNET_ASSIGN(Tensor tensor, Tensor::Allocate(DType::kFloat, recipe.channels_first ? Shape{1, channels, h, w}
+                                                                                     : Shape{1, h, w, channels}));
   float* out = tensor.mutable_as<float>();
-  int64_t pixel_step = recipe.channels_first ? 1 : 3, channel_step = recipe.channels_first ? h * w : 1;
+  int64_t pixel_step = recipe.channels_first ? 1 : channels, channel_step = recipe.channels_first ? h * w : 1;
   for (int64_t y = 0; y < h; ++y) {
     const uint8_t* row = &resized.rgb[static_cast<size_t>(((crop.top + y) * resized.width + crop.left) * 3)];
     for (int64_t x = 0; x < w; ++x) {
-      for (int c = 0; c < 3; ++c) {
-        float value = static_cast<float>(row[3 * x + (recipe.bgr ? 2 - c : c)]) * recipe.scale;
+      const uint8_t* pixel = row + 3 * x;
+      // Luma in 16-bit fixed point, rounded, as Pillow's mode "L".
+      const int luma = (19595 * pixel[0] + 38470 * pixel[1] + 7471 * pixel[2] + 0x8000) >> 16;
+      for (int c = 0; c < recipe.channels; ++c) {
+        int level = recipe.channels == 1 ? luma : pixel[recipe.bgr ? 2 - c : c];
+        float value = static_cast<float>(level) * recipe.scale;
         out[(y * w + x) * pixel_step + c * channel_step] = (value - recipe.mean[c]) / recipe.std[c];
       }
     }

@@ -51,7 +51,8 @@ Crop CentreCrop(Size image, Size crop);
 struct ImageRecipe {
   int width = 224, height = 224;  ///< of the result
   int resize_shorter = 256;       ///< resize to this before the crop; 0: stretch to width x height, no crop
-  bool channels_first = true;     ///< [1,3,H,W], else [1,H,W,3]
+  bool channels_first = true;     ///< [1,C,H,W], else [1,H,W,C]
+  int channels = 3;               ///< 1: luma (ITU-R 601), with the first mean and std; bgr is ignored
   bool bgr = false;
   float scale = 1.0f / 255;       ///< value = (pixel * scale - mean) / std, by channel in the result's order
   float mean[3] = {0.485f, 0.456f, 0.406f};

@@ -10,6 +10,15 @@
 namespace linnet::cli {
 namespace {
 
+/// "'a', 'b' and 3 more".
+std::string NameList(const std::vector<PortInfo>& ports) {
+  constexpr size_t kShown = 8;
+  std::string out;
+  for (size_t i = 0; i < ports.size() && i < kShown; ++i) out += Cat(i > 0 ? ", " : "", Quote(ports[i].name));
+  if (ports.size() > kShown) out += Cat(" and ", ports.size() - kShown, " more");
+  return out.empty() ? "none" : out;
+}
+
 /// "NAME=VALUE" split at the last '='.
 Result<std::pair<std::string, std::string>> SplitAssignment(const std::string& text, const char* option) {
   size_t at = text.rfind('=');
@@ -17,6 +26,14 @@ Result<std::pair<std::string, std::string>> SplitAssignment(const std::string& t
     return InvalidArgument(option, " ", Quote(text), " is not of the form NAME=VALUE");
   }
   return std::pair(text.substr(0, at), text.substr(at + 1));
+}
+
+/// The index of the input called `name`, or a sentence that says which there are.
+Result<size_t> FindPort(const std::vector<PortInfo>& inputs, std::string_view name) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].name == name) return i;
+  }
+  return InvalidArgument("the model has no input ", Quote(name), "; it has ", NameList(inputs));
 }
 
 Result<int64_t> ParseDim(const std::string& text, const std::string& whole) {
@@ -43,21 +60,40 @@ struct Random {
 
 Result<std::vector<Type>> BindInputTypes(const Session& session, const ShapeOptions& options,
                                          std::vector<std::string>* unbound) {
+  return BindInputTypes(session.inputs(), session.symbols(), options, nullptr, unbound);
+}
+
+Result<std::vector<Type>> BindInputTypes(const std::vector<PortInfo>& inputs, const SymbolTable& names,
+                                         const ShapeOptions& options, const std::vector<Datum>* given,
+                                         std::vector<std::string>* unbound) {
   std::map<std::string, int64_t> symbols;
   for (const std::string& text : options.dims) {
     LINNET_ASSIGN(auto assignment, SplitAssignment(text, "--dim"));
     LINNET_ASSIGN(int64_t dim, ParseDim(assignment.second, text));
     bool known = false;
-    for (int i = 0; i < session.symbols().size(); ++i) known = known || session.symbols().name(SymbolDim(i)) == assignment.first;
+    for (int i = 0; i < names.size(); ++i) known = known || names.name(SymbolDim(i)) == assignment.first;
     if (!known) return InvalidArgument("the model has no symbolic dimension ", Quote(assignment.first));
     symbols[assignment.first] = dim;
   }
+  auto learn = [&](const Shape& declared, const Shape& shape) {
+    for (int d = 0; declared.rank() == shape.rank() && d < shape.rank(); ++d) {
+      if (IsSymbolDim(declared[d])) symbols.emplace(std::string(names.name(declared[d])), shape[d]);
+    }
+  };
   std::vector<Type> types;
-  for (const PortInfo& port : session.inputs()) types.push_back(port.type);
+  for (const PortInfo& port : inputs) types.push_back(port.type);
+  for (size_t i = 0; given && i < inputs.size(); ++i) {
+    const Type& type = (*given)[i].type;
+    if (type.kind == Kind::kUnknown) continue;
+    types[i] = type;
+    if (type.is_tensor()) learn(inputs[i].type.shape, type.shape);
+  }
   for (const std::string& text : options.shapes) {
     LINNET_ASSIGN(auto assignment, SplitAssignment(text, "--shape"));
-    int index = session.FindInput(assignment.first);
-    if (index < 0) return InvalidArgument("the model has no input ", Quote(assignment.first));
+    LINNET_ASSIGN(size_t index, FindPort(inputs, assignment.first));
+    if (given && (*given)[index].type.kind != Kind::kUnknown) {
+      return InvalidArgument("--shape ", Quote(text), ": this input's shape is its file's");
+    }
     std::vector<int64_t> dims;
     std::string rest = assignment.second == "scalar" ? "" : assignment.second;
     while (!rest.empty()) {
@@ -67,22 +103,19 @@ Result<std::vector<Type>> BindInputTypes(const Session& session, const ShapeOpti
       rest = x == std::string::npos ? "" : rest.substr(x + 1);
     }
     LINNET_ASSIGN(Shape shape, MakeShape(dims));
-    Type& type = types[static_cast<size_t>(index)];
-    const Shape& declared = session.inputs()[static_cast<size_t>(index)].type.shape;
-    for (int d = 0; declared.rank() == shape.rank() && d < shape.rank(); ++d) {
-      if (IsSymbolDim(declared[d])) symbols.emplace(std::string(session.symbols().name(declared[d])), shape[d]);
-    }
+    Type& type = types[index];
+    learn(inputs[index].type.shape, shape);
     type.shape = shape;
   }
   for (size_t i = 0; i < types.size(); ++i) {
     Type& type = types[i];
-    if (!type.is_tensor() || session.inputs()[i].has_default) continue;
+    if (!type.is_tensor() || inputs[i].has_default) continue;
     if (!type.shape.has_rank()) {
-      return InvalidArgument("input ", Quote(session.inputs()[i].name), " has no declared rank; give --shape");
+      return InvalidArgument("input ", Quote(inputs[i].name), " has no declared rank; give --shape");
     }
     for (int d = 0; d < type.shape.rank(); ++d) {
       if (IsKnownDim(type.shape[d])) continue;
-      std::string name = IsSymbolDim(type.shape[d]) ? std::string(session.symbols().name(type.shape[d])) : "";
+      std::string name = IsSymbolDim(type.shape[d]) ? std::string(names.name(type.shape[d])) : "";
       auto at = symbols.find(name);
       if (at == symbols.end() && unbound && !name.empty()) unbound->push_back(name);
       if (!name.empty()) at = symbols.emplace(name, 1).first;
