@@ -314,12 +314,20 @@ Status Session::Run(const Fact* inputs, RunOutput* outputs, const RunOptions& op
   return status;
 }
 
-Result<int64_t> Session::PlanArenaBytes(const std::vector<Type>& types) {
+Result<int64_t> Session::PlanArenaBytes(const std::vector<Type>& types, bool* partial) {
   std::vector<Fact> facts;
   for (size_t i = 0; i < inputs_.size(); ++i) {
     if (!inputs_[i].has_default) facts.push_back({types[i], nullptr});
   }
   LINNET_ASSIGN(PlanRef plan, model_->Start(facts.data(), static_cast<int>(facts.size())));
+  if (partial) {
+    *partial = plan->boundary;
+    for (const Step& step : plan->steps) *partial = *partial || step.late;
+    const Graph& graph = model_->graph();
+    for (NodeId id = 0; id < graph.node_count(); ++id) {
+      *partial = *partial || (graph.node(id).alive && !Graph::Subgraphs(graph.node(id)).empty());
+    }
+  }
   return plan->arena_bytes;
 }
 

@@ -61,8 +61,9 @@ class Session {
   /// `outputs` has one entry for each of outputs(). Any number of threads may run one session at once.
   Status Run(const Fact* inputs, RunOutput* outputs, const RunOptions& options = {});
 
-  /// Bytes of activations for these input types (plans are made, nothing runs). Data-dependent parts are not counted.
-  Result<int64_t> PlanArenaBytes(const std::vector<Type>& inputs);
+  /// Bytes of activations for these input types (plans are made, nothing runs). Data-dependent parts are not counted;
+  /// `partial`, when not null, says whether there are such: bodies of control flow and what follows from contents.
+  Result<int64_t> PlanArenaBytes(const std::vector<Type>& inputs, bool* partial = nullptr);
 
   MemoryBudget& budget() { return budget_; }
   const Model& model() const { return *model_; }

@@ -98,6 +98,15 @@ std::string FormatDurationNs(double nanoseconds) {
   return ThreeDigits(nanoseconds / 1e9, "s");
 }
 
+std::string FormatShort(double count) {
+  if (!(count >= 999.5)) return Cat(llround(count > 0 ? count : 0));
+  static constexpr const char* kNames[] = {"k", "M", "G", "T"};
+  double value = count / 1000;
+  size_t unit = 0;
+  while (value >= 999.5 && unit + 1 < std::size(kNames)) value /= 1000, ++unit;
+  return ThreeDigits(value, kNames[unit]);
+}
+
 std::string FormatCount(int64_t count) {
   std::string digits = Cat(count);
   size_t first = count < 0 ? 1 : 0;

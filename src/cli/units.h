@@ -19,6 +19,8 @@ Result<int64_t> ParseDurationNs(std::string_view text);
 std::string FormatBytes(int64_t bytes);
 /// "0.00 ns", "850 ns", "12.3 us", "1.50 ms", "2.00 s", "125 s": three digits.
 std::string FormatDurationNs(double nanoseconds);
+/// "0", "950", "1.23 k", "45.6 M", "3.00 G", "1.20 T": powers of 1000, three digits; no unit below 1000.
+std::string FormatShort(double count);
 /// "1,234,567".
 std::string FormatCount(int64_t count);
 

@@ -1,0 +1,128 @@
+// Counting over a graph and its subgraphs.
+#include "cli/statistics.h"
+
+#include <algorithm>
+#include <set>
+
+namespace linnet::cli {
+namespace {
+
+std::string OpTitle(const Node& node) { return node.domain.empty() ? node.op : Cat(node.domain, ":", node.op); }
+
+void CountInto(const Graph& graph, std::set<std::pair<const void*, int64_t>>& seen, GraphCounts& counts) {
+  for (ValueId id = 0; id < graph.value_count(); ++id) {
+    const Value& value = graph.value(id);
+    if (!value.is_constant || !value.type.is_tensor() || !value.type.shape.is_static()) continue;
+    bool captured = std::find(graph.captures.begin(), graph.captures.end(), id) != graph.captures.end();
+    if (captured || (value.uses.empty() && !graph.is_input(id))) continue;
+    // Contents that a subgraph repeats are the same bytes.
+    bool contents = value.constant.has_data();
+    if (contents && !seen.emplace(value.constant.data(), value.constant.bytes()).second) continue;
+    counts.parameters += value.type.shape.elements();
+    if (contents) counts.constant_bytes += value.constant.bytes();
+  }
+  for (NodeId id = 0; id < graph.node_count(); ++id) {
+    const Node& node = graph.node(id);
+    if (!node.alive) continue;
+    ++counts.nodes;
+    ++counts.operators[OpTitle(node)];
+    for (const Graph* body : Graph::Subgraphs(node)) CountInto(*body, seen, counts);
+  }
+}
+
+/// How an operator's work follows from its shapes.
+enum class Work : uint8_t {
+  kConv,        ///< every output: the weights of one output channel
+  kTranspose,   ///< every input: the weights of one input channel
+  kMatMul,      ///< every output: the inner dimension
+  kGemm,        ///< the same, where the left side may be transposed
+  kRecurrent,   ///< every step: all weights
+};
+struct Rule {
+  const char* op;
+  Work work;
+  int left, right;   ///< inputs: data and weights
+};
+constexpr Rule kRules[] = {
+    {"Conv", Work::kConv, 0, 1},
+    {"FusedConv", Work::kConv, 0, 1},
+    {"ConvInteger", Work::kConv, 0, 1},
+    {"QLinearConv", Work::kConv, 0, 3},
+    {"ConvTranspose", Work::kTranspose, 0, 1},
+    {"MatMul", Work::kMatMul, 0, 1},
+    {"FusedMatMul", Work::kMatMul, 0, 1},
+    {"MatMulInteger", Work::kMatMul, 0, 1},
+    {"QLinearMatMul", Work::kMatMul, 0, 3},
+    {"Gemm", Work::kGemm, 0, 1},
+    {"LSTM", Work::kRecurrent, 0, 1},
+    {"GRU", Work::kRecurrent, 0, 1},
+    {"RNN", Work::kRecurrent, 0, 1},
+};
+
+double Elements(const Shape& shape) {
+  double product = 1;
+  for (int64_t dim : shape) product *= static_cast<double>(dim);
+  return product;
+}
+
+/// -1 when a shape it depends on is not known.
+double MacsOf(const Graph& graph, const Node& node, const Rule& rule) {
+  auto shape_of = [&](const std::vector<ValueId>& ids, int i) -> Shape {
+    size_t at = static_cast<size_t>(i);
+    if (at >= ids.size() || ids[at] == kNoValue) return Shape();
+    const Type& type = graph.value(ids[at]).type;
+    return type.is_tensor() && type.shape.is_static() ? type.shape : Shape();
+  };
+  Shape x = shape_of(node.inputs, rule.left), w = shape_of(node.inputs, rule.right);
+  if (x.rank() < 1 || w.rank() < 1) return -1;
+  if (rule.work == Work::kRecurrent) {
+    // X [steps, batch, in] (layout 0) or [batch, steps, in]; R [directions, gates, hidden].
+    Shape r = shape_of(node.inputs, 2);
+    if (x.rank() != 3 || r.rank() != 3) return -1;
+    return static_cast<double>(x[0]) * static_cast<double>(x[1]) * (Elements(w) + Elements(r));
+  }
+  if (rule.work == Work::kTranspose) return w[0] > 0 ? Elements(x) * Elements(w) / static_cast<double>(w[0]) : 0;
+  Shape y = shape_of(node.outputs, 0);
+  if (y.rank() < 0) return -1;
+  if (rule.work == Work::kConv) return w[0] > 0 ? Elements(y) * Elements(w) / static_cast<double>(w[0]) : 0;
+  Result<int64_t> transposed = node.Int("transA", 0);
+  bool first = rule.work == Work::kGemm && transposed.ok() && *transposed != 0 && x.rank() == 2;
+  return Elements(y) * static_cast<double>(x[first ? 0 : x.rank() - 1]);
+}
+
+void CountMacsInto(const Graph& graph, bool body, MacCounts& counts) {
+  for (NodeId id = 0; id < graph.node_count(); ++id) {
+    const Node& node = graph.node(id);
+    if (!node.alive) continue;
+    for (const Graph* inner : Graph::Subgraphs(node)) CountMacsInto(*inner, true, counts);
+    for (const Rule& rule : kRules) {
+      if (node.op != rule.op || node.domain == "ai.onnx.ml") continue;
+      double macs = MacsOf(graph, node, rule);
+      if (macs < 0) {
+        ++counts.unknown;
+      } else {
+        counts.total += macs;
+        counts.by_op[node.op] += macs;
+        counts.in_body = counts.in_body || body;
+      }
+      break;
+    }
+  }
+}
+
+}  // namespace
+
+GraphCounts Count(const Graph& graph) {
+  GraphCounts counts;
+  std::set<std::pair<const void*, int64_t>> seen;
+  CountInto(graph, seen, counts);
+  return counts;
+}
+
+MacCounts CountMacs(const Graph& graph) {
+  MacCounts counts;
+  CountMacsInto(graph, false, counts);
+  return counts;
+}
+
+}  // namespace linnet::cli

@@ -1,0 +1,29 @@
+// What a graph consists of and what running it costs: operators, parameters, multiply-accumulates.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "graph/graph.h"
+
+namespace linnet::cli {
+
+struct GraphCounts {
+  std::map<std::string, int64_t> operators;   ///< "Conv", "ai.onnx.ml:Scaler" → nodes, subgraphs included
+  int64_t nodes = 0;
+  int64_t parameters = 0;                     ///< elements of all constants; one that is shared counts once
+  int64_t constant_bytes = 0;                 ///< of those whose contents are in the graph
+};
+GraphCounts Count(const Graph& graph);
+
+struct MacCounts {
+  double total = 0;
+  std::map<std::string, double> by_op;
+  int64_t unknown = 0;                        ///< matrix operators whose shapes are not known
+  bool in_body = false;                       ///< some lie in a subgraph, which is counted as if it ran once
+};
+/// Multiply-accumulates of convolutions, matrix products and recurrent operators of a graph with inferred types. Bias
+/// and elementwise work are not counted, nor is padding subtracted.
+MacCounts CountMacs(const Graph& graph);
+
+}  // namespace linnet::cli
