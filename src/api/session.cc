@@ -215,7 +215,7 @@ Status Session::CheckInput(size_t index, const Fact& fact, int64_t* symbol_value
   if (want.dtype != DType::kUndefined && have.dtype != want.dtype) return fail(", another element type");
   if (!have.is_tensor()) return Status();
   if (!have.shape.is_static()) return fail(", which is not a complete shape");
-  LINNET_TRY(CheckShape(have.shape).At(Cat("input ", Quote(port.name))));
+  if (Status bounds = CheckShape(have.shape); !bounds.ok()) return std::move(bounds).At(Cat("input ", Quote(port.name)));
   if (!fact.data && have.shape.elements() > 0) return fail(" and has no data");
   if (!want.shape.has_rank()) return Status();
   if (have.shape.rank() != want.shape.rank()) return fail(", another rank");
