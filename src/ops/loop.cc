@@ -2,9 +2,9 @@
 //
 //     body(turn, condition, carried...) → (condition, carried..., collected...)
 //
-// Carried values go from turn to turn and may change their shapes; collected ones are put behind each other. Without
-// the condition input the body's condition is not looked at. A trip count above what can ever be reached is fine: the
-// run's limits and cancelling end any loop.
+// Carried values go from turn to turn and may change their shapes; collected ones are put behind each other. The body's
+// condition ends the loop even when the condition input is left out: the specification says it is then ignored, but
+// models are written against runtimes that look at it. Endless loops end at the run's limits.
 #include "ops/body.h"
 
 namespace linnet {
@@ -63,8 +63,7 @@ struct Loop {
 
   Status Run(RunContext& c) const {
     const int64_t most = c.has_input(0) ? *c.in<int64_t>(0) : INT64_MAX;
-    const bool conditional = c.has_input(1);
-    bool condition = conditional ? *c.in<bool>(1) : true;
+    bool condition = c.has_input(1) ? *c.in<bool>(1) : true;
     int64_t turn = 0;
 
     std::vector<Fact> inputs = body.Inputs(c);
@@ -93,7 +92,7 @@ struct Loop {
       if (outputs[0].type.dtype != DType::kBool || outputs[0].type.shape.elements() != 1) {
         return InvalidModel("the body's condition is ", ToString(outputs[0].type), " where a bool is expected");
       }
-      if (conditional) condition = next;
+      condition = next;
       for (size_t i = 1; i <= static_cast<size_t>(carried); ++i) {
         std::swap(outputs[i], previous[i]);
         inputs[i + 1] = FactOf(previous[i].datum);

@@ -29,13 +29,13 @@ Result<IntList> IntList::OfInput(const InferContext& c, int i) {
   return list;
 }
 
-Result<int64_t> IntegerAt(const Fact& fact, int64_t index) {
-  auto at = [&]<class T>() { return static_cast<const T*>(fact.data)[index]; };
+Result<int64_t> IntegerAt(DType dtype, const void* data, int64_t index) {
+  auto at = [&]<class T>() { return static_cast<const T*>(data)[index]; };
   auto cut = [](double value) -> int64_t {
     if (!(value > -9.2e18)) return value < 0 ? INT64_MIN : 0;
     return value < 9.2e18 ? static_cast<int64_t>(value) : INT64_MAX;
   };
-  switch (fact.type.dtype) {
+  switch (dtype) {
     case DType::kInt64: return at.template operator()<int64_t>();
     case DType::kInt32: return at.template operator()<int32_t>();
     case DType::kInt16: return at.template operator()<int16_t>();
@@ -49,7 +49,7 @@ Result<int64_t> IntegerAt(const Fact& fact, int64_t index) {
     case DType::kFloat16: return cut(static_cast<double>(ToFloat(at.template operator()<Float16>())));
     case DType::kBfloat16: return cut(static_cast<double>(ToFloat(at.template operator()<Bfloat16>())));
     case DType::kBool: return int64_t{at.template operator()<bool>()};
-    default: return Unsupported("a ", DTypeName(fact.type.dtype), " tensor gives no integer here");
+    default: return Unsupported("a ", DTypeName(dtype), " tensor gives no integer here");
   }
 }
 

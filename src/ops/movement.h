@@ -78,7 +78,8 @@ class IntList {
 };
 
 /// Element `index` of a number tensor's contents as an integer: floating values are cut towards zero, and saturate.
-Result<int64_t> IntegerAt(const Fact& fact, int64_t index);
+Result<int64_t> IntegerAt(DType dtype, const void* data, int64_t index);
+inline Result<int64_t> IntegerAt(const Fact& fact, int64_t index) { return IntegerAt(fact.type.dtype, fact.data, index); }
 
 /// Writes `value` as one element of `dtype` (one of kFixedSize), rounded to it.
 Status StoreNumber(DType dtype, double value, void* to);

@@ -4,7 +4,7 @@
 //       int64_t axis = -1;
 //       Status Parse(const Node& node);               // attributes and version → members; validates them
 //       Status Infer(InferContext& c) const;          // output types from input types (and known contents)
-//       Status Prepare(PrepareContext& c);            // optional, once per model: kernels, packed weights
+//       Status Prepare(PrepareContext& c);            // optional, once per model: kernels, packed weights; Parse's node lives
 //       Status Bind(BindContext& c) const;            // optional, per shapes: parameters, scratch, views, in place
 //       Status Run(RunContext& c) const;              // computes
 //     };
