@@ -1,7 +1,6 @@
 // linnet bench: how long a model takes, by itself and beside the peer.
 #include <fmt/format.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include "cli/peer.h"
 #include "cli/terminal.h"
 #include "cli/units.h"
+#include "cli/usage.h"
 
 namespace linnet::cli {
 namespace {
@@ -38,12 +38,6 @@ struct Times {
   }
   double median() const { return Quantile(0.5); }
 };
-
-int64_t PeakRssBytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
-}
 
 double TimeNs(FunctionRef<Status()> work, Status* status) {
   int64_t begin = MonotonicNs();
