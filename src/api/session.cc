@@ -120,7 +120,7 @@ Status Session::PrepareLinnet(std::string_view bytes, std::shared_ptr<const void
   GraphLimits limits = options_.untrusted ? GraphLimits::Hostile() : GraphLimits();
   LINNET_ASSIGN(PreparedFile file, ReadLinnet(bytes, std::move(owner), limits));
   info_ = std::move(file.info);
-  symbols_ = file.graph.shared_symbols();
+  symbols_ = file.graph.symbols().Copy();
   for (const PortType& port : file.inputs) inputs_.push_back({port.name, port.type, false});
   for (const PortType& port : file.outputs) outputs_.push_back({port.name, port.type, false});
   file_weights_ = std::make_unique<FileWeights>(std::move(file.weights));
@@ -131,7 +131,7 @@ Status Session::PrepareLinnet(std::string_view bytes, std::shared_ptr<const void
 Status Session::PrepareOnnx(OnnxModel onnx) {
   Graph& graph = onnx.graph;
   info_ = std::move(onnx.info);
-  symbols_ = graph.shared_symbols();
+  symbols_ = graph.symbols().Copy();
   bool defaults = false;
   for (ValueId id : graph.inputs) {
     const Value& value = graph.value(id);
@@ -147,6 +147,10 @@ Status Session::PrepareOnnx(OnnxModel onnx) {
   for (size_t i = 0; i < outputs_.size(); ++i) {
     Type& type = outputs_[i].type;
     if (type.kind == Kind::kUnknown || !type.shape.has_rank()) type = model_->output_types[i];
+    for (int d = 0; d < type.shape.rank(); ++d) {
+      // Inference adds names of its own behind the model's.
+      if (IsSymbolDim(type.shape[d]) && SymbolIndex(type.shape[d]) >= symbols_->size()) type.shape[d] = kUnknownDim;
+    }
   }
   return Status();
 }

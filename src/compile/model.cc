@@ -273,7 +273,6 @@ Result<PlanRef> Model::Lookup(uint64_t parent, const Plan* done, const Type* con
     // Contents known to the earlier plan live in its memory, which the run keeps through its chain; cached plans may
     // outlive it, so they hold their own reference by the earlier plan's serial being part of the key.
   } else {
-    plan.facts = base_facts_;
     plan.places.assign(base_facts_.size(), Place());
     plan.segment = 0;
     plan.heap_slots = 0;
@@ -281,14 +280,11 @@ Result<PlanRef> Model::Lookup(uint64_t parent, const Plan* done, const Type* con
       if (graph_->value(static_cast<ValueId>(v)).is_constant) plan.places[v].kind = Place::kKnown;
     }
     for (size_t i = 0; i < inputs.size(); ++i) {
-      size_t v = static_cast<size_t>(inputs[i]);
-      plan.facts[v].type = start[i].type;
-      plan.facts[v].data = nullptr;
-      plan.places[v] = {Place::kInput, 0, kNoValue, static_cast<int64_t>(i)};
+      plan.places[static_cast<size_t>(inputs[i])] = {Place::kInput, 0, kNoValue, static_cast<int64_t>(i)};
     }
   }
   if (!planner_) planner_ = std::make_unique<Planner>(*this);
-  LINNET_TRY(planner_->Make(plan, first));
+  LINNET_TRY(done ? planner_->MakeNext(plan, first) : planner_->MakeFirst(victim->plan, start));
   planning_ns_ += MonotonicNs() - begin;
   victim->hash = hash;
   victim->parent = parent;
@@ -371,23 +367,24 @@ Status Model::RunLate(const Step& step, const Plan& plan, RunState& state) {
   BindContext bind(infer, &memory, options_.threads);
   if (!node.kernel && node.op.def().bind && all_static) LINNET_TRY(node.op.def().bind(node.op.state(), bind));
   if (bind.out_of_memory()) return OutOfMemory("no memory for the step's parameters");
+  const Bound& bound = bind.bound();
   size_t wanted = 0;
   for (ValueId id : local.outputs) wanted += id != kNoValue;
-  for (const BindContext::View& view : bind.aliases()) {
+  for (const Bound::View& view : bound.aliases()) {
     size_t out = static_cast<size_t>(local.outputs[static_cast<size_t>(view.out)]);
     size_t in = static_cast<size_t>(local.inputs[static_cast<size_t>(view.in)]);
     CopyElements(facts[out].type, static_cast<const std::byte*>(slots[in]) + view.byte_offset, slots[out]);
   }
-  if (wanted > 0 && bind.aliases().size() == wanted) return Status();
+  if (wanted > 0 && bound.aliases().size() == wanted) return Status();
 
   Step late = step;
   late.io = &local;
-  late.params = bind.params();
+  late.params = bound.params;
   late.scratch_offset = 0;
-  late.scratch_bytes = bind.scratch_bytes();
-  late.workers = bind.workers();
+  late.scratch_bytes = bound.scratch_bytes;
+  late.workers = bound.workers;
   int64_t scratch_bytes;
-  if (!CheckedMul(bind.scratch_bytes(), bind.workers(), &scratch_bytes)) return LimitReached("scratch memory overflows");
+  if (!CheckedMul(bound.scratch_bytes, bound.workers, &scratch_bytes)) return LimitReached("scratch memory overflows");
   LINNET_ASSIGN(std::byte* scratch, state.LateScratch(scratch_bytes));
   RunContext context(late, facts.data(), places.data(), slots.data(), state.heap_table(), scratch, state.env(), &state);
   return late.run(late.op, context);

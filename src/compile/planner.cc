@@ -17,7 +17,7 @@ Status RunKernel(const void* kernel, RunContext& context) {
 
 /// The step of a view whose memory could not be shared.
 Status CopyView(const void*, RunContext& context) {
-  const BindContext::View& view = context.params<BindContext::View>();
+  const Bound::View& view = context.params<Bound::View>();
   if (!context.input_type(view.in).is_tensor()) {
     LINNET_ASSIGN(Datum datum, context.CopyInput(view.in));
     return context.SetOutput(view.out, std::move(datum));
@@ -38,6 +38,40 @@ int64_t Planner::BytesOf(ValueId id) const {
   const Type& type = plan_->facts[static_cast<size_t>(id)].type;
   // Shapes passed CheckShape, so the count cannot overflow.
   return ByteSize(type.dtype, type.shape.elements()).value();
+}
+
+Status Planner::MakeFirst(const PlanRef& ref, const Fact* inputs) {
+  Plan& plan = *ref.get();
+  basis_ = template_.get();
+  recording_ = !basis_;
+  const size_t nodes = model_.nodes().size();
+  plan.base = template_;
+  plan.facts = basis_ ? basis_->facts : model_.base_facts();
+  changed_.assign(plan.facts.size(), 0);
+  reused_ = 0;
+  if (recording_) {
+    template_made_.assign(nodes, Made::kAnew);
+    template_bound_.resize(nodes);
+  }
+  for (size_t i = 0; i < model_.inputs.size(); ++i) {
+    size_t v = static_cast<size_t>(model_.inputs[i]);
+    changed_[v] = !(plan.facts[v].type == inputs[i].type);
+    plan.facts[v] = {inputs[i].type, nullptr};
+  }
+  Status status = Make(plan, 0);
+  if (recording_ && status.ok()) template_ = ref;
+  if (basis_ && reused_ < nodes / 2) template_ = PlanRef();
+  basis_ = nullptr;
+  recording_ = false;
+  return status;
+}
+
+bool Planner::SameAsTemplate(const PreparedNode& node, size_t index) const {
+  if (!basis_ || template_made_[index] == Made::kAnew) return false;
+  for (ValueId id : node.io.inputs) {
+    if (id != kNoValue && changed_[static_cast<size_t>(id)]) return false;
+  }
+  return true;
 }
 
 Status Planner::Make(Plan& plan, size_t first) {
@@ -100,26 +134,48 @@ Status Planner::PlanNode(size_t index) {
   const PreparedNode& node = model_.nodes()[index];
   const NodeIo& io = node.io;
   Fact* facts = plan.facts.data();
-  InferContext infer(facts, io.inputs.data(), io.input_count, io.outputs.data(), static_cast<int>(io.outputs.size()));
-
-  bool known = node.foldable;
-  for (ValueId id : io.inputs) known = known && (id == kNoValue || facts[id].data || node.shape_only);
-  for (ValueId id : io.inputs) known = known && (id == kNoValue || !node.shape_only || facts[id].type.shape.is_static());
-  for (ValueId id : io.outputs) {
-    if (id != kNoValue) facts[id].type = model_.base_facts()[static_cast<size_t>(id)].type;
-  }
-  LINNET_TRY(node.op.def().infer(node.op.state(), infer));
-  if (known) {
-    bool done = false;
-    LINNET_TRY(Fold(node, infer, &done));
-    if (done) return Status();
-  }
-
   Step step;
   step.op = node.kernel ? static_cast<const void*>(node.kernel.get()) : node.op.state();
   step.run = node.kernel ? RunKernel : node.op.def().run;
   step.io = &io;
   step.node = static_cast<int32_t>(index);
+  if (SameAsTemplate(node, index)) {
+    ++reused_;
+    if (template_made_[index] == Made::kFolded) {
+      for (ValueId id : io.outputs) {
+        if (id != kNoValue) PlaceKnown(id);
+      }
+      return Status();
+    }
+    step.params = template_bound_[index].params;
+    LINNET_TRY(PlaceOutputs(node, template_bound_[index], index, step));
+    FreeDead(node, index);
+    return Status();
+  }
+
+  InferContext infer(facts, io.inputs.data(), io.input_count, io.outputs.data(), static_cast<int>(io.outputs.size()));
+  bool known = node.foldable;
+  for (ValueId id : io.inputs) known = known && (id == kNoValue || facts[id].data || node.shape_only);
+  for (ValueId id : io.inputs) known = known && (id == kNoValue || !node.shape_only || facts[id].type.shape.is_static());
+  for (ValueId id : io.outputs) {
+    if (id != kNoValue) facts[id] = {model_.base_facts()[static_cast<size_t>(id)].type, nullptr};
+  }
+  LINNET_TRY(node.op.def().infer(node.op.state(), infer));
+  if (basis_) {
+    // What is computed anew lies in this plan's memory; sizes may still be what they were.
+    for (ValueId id : io.outputs) {
+      if (id == kNoValue) continue;
+      const Fact& before = basis_->facts[static_cast<size_t>(id)];
+      changed_[static_cast<size_t>(id)] = known || before.data || !(before.type == facts[id].type);
+    }
+  }
+  if (known) {
+    bool done = false;
+    LINNET_TRY(Fold(node, infer, &done));
+    if (done && recording_) template_made_[index] = Made::kFolded;
+    if (done) return Status();
+  }
+
   for (ValueId id : io.outputs) {
     if (id == kNoValue) continue;
     const Type& type = facts[id].type;
@@ -142,8 +198,12 @@ Status Planner::PlanNode(size_t index) {
   BindContext bind(infer, &plan.memory, model_.options().threads);
   if (!node.kernel && node.op.def().bind) LINNET_TRY(node.op.def().bind(node.op.state(), bind));
   if (bind.out_of_memory()) return OutOfMemory("no memory for the plan");
-  step.params = bind.params();
-  LINNET_TRY(PlaceOutputs(node, bind, index, step));
+  step.params = bind.bound().params;
+  if (recording_) {
+    template_made_[index] = Made::kBound;
+    template_bound_[index] = bind.bound();
+  }
+  LINNET_TRY(PlaceOutputs(node, bind.bound(), index, step));
   FreeDead(node, index);
   return Status();
 }
@@ -162,10 +222,11 @@ Status Planner::Fold(const PreparedNode& node, InferContext& infer, bool* done) 
   if (node.op.def().bind) LINNET_TRY(node.op.def().bind(node.op.state(), bind));
   size_t wanted = 0;
   for (ValueId id : node.io.outputs) wanted += id != kNoValue;
-  bool viewed = bind.aliases().size() == wanted && !node.shape_only;
+  const Bound& bound = bind.bound();
+  bool viewed = bound.aliases().size() == wanted && !node.shape_only;
   if (!viewed && bytes > kFoldedBytesMax) return Status();
   if (viewed) {
-    for (const BindContext::View& view : bind.aliases()) {
+    for (const Bound::View& view : bound.aliases()) {
       ValueId out = node.io.outputs[static_cast<size_t>(view.out)];
       facts[out].data = infer.fact(view.in).as<std::byte>() + view.byte_offset;
     }
@@ -176,8 +237,8 @@ Status Planner::Fold(const PreparedNode& node, InferContext& infer, bool* done) 
       if (!memory) return OutOfMemory("no memory for the plan");
       facts[id].data = memory;
     }
-    void* scratch = bind.scratch_bytes() ? plan.memory.Take(static_cast<size_t>(bind.scratch_bytes())) : nullptr;
-    if (bind.out_of_memory() || (bind.scratch_bytes() && !scratch)) return OutOfMemory("no memory for the plan");
+    void* scratch = bound.scratch_bytes ? plan.memory.Take(static_cast<size_t>(bound.scratch_bytes)) : nullptr;
+    if (bind.out_of_memory() || (bound.scratch_bytes && !scratch)) return OutOfMemory("no memory for the plan");
     fold_slots_.resize(plan.facts.size());
     for (ValueId id : node.io.inputs) {
       if (id != kNoValue) fold_slots_[static_cast<size_t>(id)] = const_cast<void*>(facts[id].data);
@@ -187,22 +248,25 @@ Status Planner::Fold(const PreparedNode& node, InferContext& infer, bool* done) 
     }
     Step step;
     step.op = node.op.state();
-    step.params = bind.params();
+    step.params = bound.params;
     step.io = &node.io;
     step.scratch_offset = 0;
-    step.scratch_bytes = bind.scratch_bytes();
+    step.scratch_bytes = bound.scratch_bytes;
     RunEnv env;
     RunContext context(step, facts, plan.places.data(), fold_slots_.data(), nullptr, static_cast<std::byte*>(scratch),
                        env, nullptr);
     LINNET_TRY(node.op.def().run(node.op.state(), context));
   }
   for (ValueId id : node.io.outputs) {
-    if (id == kNoValue) continue;
-    plan.places[static_cast<size_t>(id)] = {Place::kKnown, plan.segment, kNoValue, 0};
-    made_.push_back(id);
+    if (id != kNoValue) PlaceKnown(id);
   }
   *done = true;
   return Status();
+}
+
+void Planner::PlaceKnown(ValueId id) {
+  plan_->places[static_cast<size_t>(id)] = {Place::kKnown, plan_->segment, kNoValue, 0};
+  made_.push_back(id);
 }
 
 void Planner::PlaceOutput(ValueId id, size_t index) {
@@ -271,16 +335,16 @@ bool Planner::TakeOver(const NodeIo& io, ValueId out, ValueId in, size_t index) 
   return true;
 }
 
-Status Planner::PlaceOutputs(const PreparedNode& node, const BindContext& bind, size_t index, Step& step) {
+Status Planner::PlaceOutputs(const PreparedNode& node, const Bound& bound, size_t index, Step& step) {
   Plan& plan = *plan_;
   const NodeIo& io = node.io;
   size_t wanted = 0, viewed = 0;
   for (ValueId id : io.outputs) wanted += id != kNoValue;
-  for (const BindContext::View& view : bind.aliases()) {
+  for (const Bound::View& view : bound.aliases()) {
     ValueId out = io.outputs[static_cast<size_t>(view.out)], in = io.inputs[static_cast<size_t>(view.in)];
     ++viewed;
     if (PlaceView(out, in, view.byte_offset)) continue;
-    auto* params = static_cast<BindContext::View*>(plan.memory.Take(sizeof(BindContext::View)));
+    auto* params = static_cast<Bound::View*>(plan.memory.Take(sizeof(Bound::View)));
     if (!params) return OutOfMemory("no memory for the plan");
     *params = view;
     Step copy = step;
@@ -292,21 +356,21 @@ Status Planner::PlaceOutputs(const PreparedNode& node, const BindContext& bind, 
   }
   if (viewed == wanted) return Status();  // nothing to compute
 
-  if (bind.scratch_bytes() > 0) {
+  if (bound.scratch_bytes > 0) {
     int64_t total;
-    if (!CheckedMul(bind.scratch_bytes(), bind.workers(), &total)) return LimitReached("scratch memory overflows");
-    step.scratch_bytes = bind.scratch_bytes();
-    step.workers = bind.workers();
+    if (!CheckedMul(bound.scratch_bytes, bound.workers, &total)) return LimitReached("scratch memory overflows");
+    step.scratch_bytes = bound.scratch_bytes;
+    step.workers = bound.workers;
     step.scratch_offset = arena_.Take(total);
   }
   for (size_t o = 0; o < io.outputs.size(); ++o) {
     ValueId out = io.outputs[o];
     if (out == kNoValue) continue;
     bool aliased = false;
-    for (const BindContext::View& view : bind.aliases()) aliased = aliased || view.out == static_cast<int8_t>(o);
+    for (const Bound::View& view : bound.aliases()) aliased = aliased || view.out == static_cast<int8_t>(o);
     if (aliased) continue;
     bool taken = false;
-    for (const BindContext::View& view : bind.in_places()) {
+    for (const Bound::View& view : bound.in_places()) {
       if (view.out == static_cast<int8_t>(o) && TakeOver(io, out, io.inputs[static_cast<size_t>(view.in)], index)) {
         taken = true;
         break;

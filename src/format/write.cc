@@ -42,8 +42,24 @@ class Writer {
     return blob;
   }
 
+  /// Only the model's own names are written; what inference made up is unknown again.
+  void NumberSymbols(const SymbolTable& symbols) {
+    symbol_of_.clear();
+    symbols_.clear();
+    for (int i = 0; i < symbols.size(); ++i) {
+      bool named = symbols.is_named(SymbolDim(i));
+      symbol_of_.push_back(named ? SymbolDim(static_cast<int>(symbols_.size())) : kUnknownDim);
+      if (named) symbols_.emplace_back(symbols.name(SymbolDim(i)));
+    }
+  }
+
   Offset<fbs::Type> Write(const Type& type) {
-    auto dims = builder_.CreateVector(type.shape.begin(), type.shape.dims().size());
+    int64_t written[kMaxRank];
+    for (int d = 0; d < type.shape.rank(); ++d) {
+      int64_t dim = type.shape[d];
+      written[d] = IsSymbolDim(dim) ? symbol_of_[static_cast<size_t>(SymbolIndex(dim))] : dim;
+    }
+    auto dims = builder_.CreateVector(written, type.shape.dims().size());
     return fbs::CreateType(builder_, static_cast<uint8_t>(type.kind), static_cast<uint8_t>(type.dtype),
                            static_cast<uint8_t>(type.key), type.shape.has_rank(), dims);
   }
@@ -148,6 +164,7 @@ class Writer {
     blobs_.clear();
     blob_bytes_ = 0;
     base_ = base;
+    NumberSymbols(file.graph.symbols());
     auto graph = Write(file.graph);
     std::vector<Offset<fbs::Weights>> weights;
     for (const PackedWeights& packed : file.weights) {
@@ -166,9 +183,7 @@ class Writer {
       metadata.push_back(fbs::CreateEntry(builder_, k, v));
     }
     std::vector<Offset<flatbuffers::String>> symbols;
-    for (int i = 0; i < file.graph.symbols().size(); ++i) {
-      symbols.push_back(builder_.CreateString(std::string(file.graph.symbols().name(SymbolDim(i)))));
-    }
+    for (const std::string& symbol : symbols_) symbols.push_back(builder_.CreateString(symbol));
     auto inputs = builder_.CreateVector(Write(file.inputs)), outputs = builder_.CreateVector(Write(file.outputs));
     auto weight_list = builder_.CreateVector(weights);
     auto opset_list = builder_.CreateVector(opsets);
@@ -186,6 +201,8 @@ class Writer {
 
   flatbuffers::FlatBufferBuilder builder_;
   std::vector<Bytes> blobs_;
+  std::vector<int64_t> symbol_of_;     ///< by index in the graph's table: the dimension in the file
+  std::vector<std::string> symbols_;   ///< the file's table
   int64_t blob_bytes_ = 0;
   int64_t base_ = 0;
 };

@@ -173,6 +173,9 @@ class Graph {
 
   /// A deep copy (tensors stay shared).
   Graph Clone() const;
+  /// The graph without tombstones and without values nobody reads or makes, subgraphs too: ids become dense, nodes stand
+  /// in topological order. Fails on a cycle.
+  Result<Graph> Compacted() const;
 
  private:
   void AddUse(ValueId value, NodeId node, int32_t index);

@@ -113,6 +113,12 @@ int64_t SymbolTable::Intern(std::string_view name) {
   return SymbolDim(size() - 1);
 }
 
+std::shared_ptr<SymbolTable> SymbolTable::Copy() const {
+  auto copy = std::make_shared<SymbolTable>();
+  for (const std::string& one : names_) copy->Intern(one);
+  return copy;
+}
+
 std::string ToString(const Shape& shape, const SymbolTable* symbols) {
   if (!shape.has_rank()) return "[...]";
   std::string out = "[";
@@ -120,7 +126,7 @@ std::string ToString(const Shape& shape, const SymbolTable* symbols) {
     if (i) out += ',';
     if (shape[i] >= 0) {
       AppendPart(out, shape[i]);
-    } else if (IsSymbolDim(shape[i]) && symbols) {
+    } else if (symbols && symbols->is_named(shape[i])) {
       out += symbols->name(shape[i]);
     } else {
       out += '?';

@@ -12,6 +12,7 @@
 
 #include <deque>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -107,6 +108,9 @@ Result<int> NormalizeAxis(int64_t axis, int rank);
 /// numpy's broadcasting of two shapes (ONNX "Multidirectional Broadcasting"); symbols meet symbols by equality.
 Result<Shape> Broadcast(const Shape& a, const Shape& b);
 
+/// Names that start with this were made up by type inference for dimensions the model does not name.
+inline constexpr char kAnonymousDim = '?';
+
 /// The names of symbolic dimensions; one table is shared by a graph and its subgraphs.
 class SymbolTable {
  public:
@@ -115,7 +119,11 @@ class SymbolTable {
   SymbolTable& operator=(const SymbolTable&) = delete;
   /// The dimension for `name`, adding it when new.
   int64_t Intern(std::string_view name);
+  /// A table of its own with the same names at the same indices.
+  std::shared_ptr<SymbolTable> Copy() const;
   std::string_view name(int64_t dim) const { return names_[static_cast<size_t>(SymbolIndex(dim))]; }
+  /// False for dimensions that the model itself does not name.
+  bool is_named(int64_t dim) const { return IsSymbolDim(dim) && !name(dim).starts_with(kAnonymousDim); }
   int size() const { return static_cast<int>(names_.size()); }
 
  private:

@@ -332,29 +332,14 @@ struct Attention {
       for (int i = 0; i < 3; ++i) core.masks.mask_strides[i] = b.mask_strides[i];
     }
     if constexpr (std::is_same_v<W, float>) {
-      if (b.packed_bytes > 0) LINNET_TRY(PackKeys(c, &core, packed));
+      if (b.packed_bytes > 0) LINNET_TRY(core.PackKeys(c, packed));
     }
-    const double block_ns = static_cast<double>(AttentionCore<W>::RowsPerBlock(s) * s.keys) * static_cast<double>(s.size + s.value_size + 16) / 20;
-    LINNET_TRY(c.ParallelFor(AttentionCore<W>::Blocks(s), 1, block_ns, [&](int64_t begin, int64_t end, int worker) {
-      for (int64_t i = begin; i < end; ++i) core.Run(i, reinterpret_cast<W*>(memory + worker * b.worker_bytes));
-    }));
+    LINNET_TRY(core.RunAll(c, memory, b.worker_bytes));
     if constexpr (!std::is_same_v<T, W>) {
       for (int64_t i = 0; c.has_output(kY) && i < queries * s.value_size; ++i) c.out<T>(kY)[i] = Narrow<T>(y[i]);
       for (int64_t i = 0; shown && i < queries * s.keys; ++i) c.out<T>(kScores)[i] = Narrow<T>(shown[i]);
     }
     return Status();
-  }
-
-  static Status PackKeys(RunContext& c, AttentionCore<float>* core, float* packed) {
-    const AttentionSizes& s = core->sizes;
-    core->packed_k = packed;
-    core->packed_stride = PackedSizeF32(s.size, s.keys);
-    return c.ParallelFor(s.batch * s.kv_heads, 1, static_cast<double>(s.keys * s.size), [&](int64_t begin, int64_t end, int) {
-      for (int64_t i = begin; i < end; ++i) {
-        PackF32(core->k.at(i / s.kv_heads, i % s.kv_heads, 0), s.size, s.keys, 1, core->k.position_stride,
-                packed + i * core->packed_stride);
-      }
-    });
   }
 };
 

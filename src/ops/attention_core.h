@@ -58,6 +58,10 @@ struct AttentionCore {
   DType precision = DType::kUndefined;   ///< of the softmax, when it is narrower than W
   AttentionScores scores_kind = AttentionScores::kRaw;
   W* scores_out = nullptr;               ///< [batch][heads][queries][keys] or null
+  // Numbers added to the scaled scores, broadcast by zero strides (batch, head, query); instead of `masks`.
+  const W* bias = nullptr;
+  int64_t bias_strides[3] = {0, 0, 0};
+  bool bias_per_row = false;             ///< one number for all keys
   const W* packed_k = nullptr;           ///< [batch][kv_heads] packed matrices or null
   int64_t packed_stride = 0;
   // Kernels, for float.
@@ -97,6 +101,25 @@ struct AttentionCore {
     return {head / sizes.heads, head % sizes.heads, first, std::min(rows, sizes.queries - first), false};
   }
 
+  /// Packs the keys of every head into `packed` (PackedSizeF32(size, keys) floats each), where WantsPackedKeys.
+  Status PackKeys(const RunContext& c, float* packed) {
+    packed_k = packed;
+    packed_stride = PackedSizeF32(sizes.size, sizes.keys);
+    return c.ParallelFor(sizes.batch * sizes.kv_heads, 1, static_cast<double>(sizes.keys * sizes.size), [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) {
+        PackF32(k.at(i / sizes.kv_heads, i % sizes.kv_heads, 0), sizes.size, sizes.keys, 1, k.position_stride, packed + i * packed_stride);
+      }
+    });
+  }
+
+  /// All blocks, spread over threads; each worker has `worker_bytes` of `scratch` (ScratchCount elements).
+  Status RunAll(const RunContext& c, std::byte* scratch, int64_t worker_bytes) const {
+    const double block_ns = static_cast<double>(RowsPerBlock(sizes) * sizes.keys) * static_cast<double>(sizes.size + sizes.value_size + 16) / 20;
+    return c.ParallelFor(Blocks(sizes), 1, block_ns, [&](int64_t begin, int64_t end, int worker) {
+      for (int64_t i = begin; i < end; ++i) Run(i, reinterpret_cast<W*>(scratch + worker * worker_bytes));
+    });
+  }
+
   void Run(int64_t index, W* scratch) const {
     const Block block = BlockAt(index);
     const int64_t stride = ScoreStride(sizes), kv = block.head / sizes.group();
@@ -108,7 +131,7 @@ struct AttentionCore {
     if (seen > 0) {
       Scores(block, kv, seen, scores, stride);
       if (IsPlain()) {
-        Softmax(scores, stride, block.rows, seen, scale);
+        Softmax(block, scores, stride, seen);
       } else {
         for (int64_t r = 0; r < block.rows; ++r) MaskRow(block, r, scores + r * stride, seen);
       }
@@ -210,18 +233,31 @@ struct AttentionCore {
     }
   }
 
-  void Softmax(W* scores, int64_t stride, int64_t rows, int64_t n, W row_scale) const {
+  /// Of scale s + bias, for all rows of a block.
+  void Softmax(const Block& block, W* scores, int64_t stride, int64_t n) const {
+    if (!bias) return Softmax(scores, stride, block.rows, n, scale, nullptr, 0);
+    const W* from = bias + block.batch * bias_strides[0] + block.head * bias_strides[1] + block.query * bias_strides[2];
+    const int64_t row_stride = bias_strides[block.by_head ? 1 : 2];
+    if (!bias_per_row) return Softmax(scores, stride, block.rows, n, scale, from, row_stride);
+    for (int64_t r = 0; r < block.rows; ++r) {
+      for (int64_t j = 0; j < n; ++j) scores[r * stride + j] = scores[r * stride + j] * scale + from[r * row_stride];
+    }
+    Softmax(scores, stride, block.rows, n, W(1), nullptr, 0);
+  }
+
+  void Softmax(W* scores, int64_t stride, int64_t rows, int64_t n, W row_scale, const W* mask, int64_t mask_stride) const {
     if constexpr (std::is_same_v<W, float>) {
       SoftmaxRowsArgs args;
       args.x = scores, args.x_stride = stride;
       args.out = scores, args.out_stride = stride;
+      args.mask = mask, args.mask_stride = mask_stride;
       args.rows = rows, args.n = n, args.scale = row_scale;
       softmax(args);
     } else {
       for (int64_t r = 0; r < rows; ++r) {
         W* s = scores + r * stride;
         W most = -std::numeric_limits<W>::infinity(), sum = 0;
-        for (int64_t j = 0; j < n; ++j) most = std::max(most, s[j] *= row_scale);
+        for (int64_t j = 0; j < n; ++j) most = std::max(most, s[j] = s[j] * row_scale + (mask ? mask[r * mask_stride + j] : 0));
         for (int64_t j = 0; j < n; ++j) sum += s[j] = std::exp(s[j] - most);
         for (int64_t j = 0; j < n; ++j) s[j] /= sum;
       }
@@ -277,7 +313,7 @@ struct AttentionCore {
       for (int64_t j = 0; j < seen; ++j) s[j] = 0;
     } else {
       if (precision != DType::kUndefined) RoundToPrecision(s, seen);
-      Softmax(s, 0, 1, seen, W(1));
+      Softmax(s, 0, 1, seen, W(1), nullptr, 0);
       if (precision != DType::kUndefined) RoundToPrecision(s, seen);
     }
     Show(block, row, AttentionScores::kProbabilities, s);

@@ -87,9 +87,9 @@ Result<std::vector<Datum>> Evaluate(const OpTable& table, const Node& node, std:
   BindContext bind(infer, &memory, 1);
   if (def->bind && static_outputs) LINNET_TRY(def->bind(op.state(), bind));
   if (bind.out_of_memory()) return OutOfMemory("no memory to bind ", node.op);
-  LINNET_ASSIGN(Block scratch, Block::Allocate(bind.scratch_bytes(), budget));
+  LINNET_ASSIGN(Block scratch, Block::Allocate(bind.bound().scratch_bytes, budget));
   size_t aliased = 0;
-  for (const BindContext::View& view : bind.aliases()) {
+  for (const BindContext::View& view : bind.bound().aliases()) {
     const Tensor& from = inputs[static_cast<size_t>(view.in)].tensor;
     Datum& to = outputs[static_cast<size_t>(view.out)];
     to.tensor = Tensor::View(to.type.dtype, to.type.shape, from.as<std::byte>() + view.byte_offset, from.owner());
@@ -100,10 +100,10 @@ Result<std::vector<Datum>> Evaluate(const OpTable& table, const Node& node, std:
 
   Step step;
   step.op = op.state();
-  step.params = bind.params();
+  step.params = bind.bound().params;
   step.io = &io;
   step.scratch_offset = 0;
-  step.scratch_bytes = bind.scratch_bytes();
+  step.scratch_bytes = bind.bound().scratch_bytes;
   std::vector<Datum*> heap;
   for (Datum& output : outputs) heap.push_back(&output);
   RunEnv env;

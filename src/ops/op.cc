@@ -63,14 +63,14 @@ void* BindContext::Raw(size_t bytes) {
 }
 
 void BindContext::Alias(int out, int in, int64_t byte_offset) {
-  if (alias_count_ < kAliasesMax && has_output(out)) {
-    aliases_[alias_count_++] = {static_cast<int8_t>(out), static_cast<int8_t>(in), byte_offset};
+  if (bound_.alias_count < kAliasesMax && has_output(out)) {
+    bound_.alias_list[bound_.alias_count++] = {static_cast<int8_t>(out), static_cast<int8_t>(in), byte_offset};
   }
 }
 
 void BindContext::InPlace(int out, int in) {
-  if (in_place_count_ < kAliasesMax && has_output(out) && has_input(in)) {
-    in_places_[in_place_count_++] = {static_cast<int8_t>(out), static_cast<int8_t>(in), 0};
+  if (bound_.in_place_count < kAliasesMax && has_output(out) && has_input(in)) {
+    bound_.in_place_list[bound_.in_place_count++] = {static_cast<int8_t>(out), static_cast<int8_t>(in), 0};
   }
 }
 

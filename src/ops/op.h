@@ -124,10 +124,28 @@ class PrepareContext : public InferContext {
   WeightStore* store_;
 };
 
+/// What Bind chose for one set of shapes. Plain data, valid wherever the node's inputs have the same types and contents.
+struct Bound {
+  static constexpr int kAliasesMax = 4;
+  struct View {
+    int8_t out, in;
+    int64_t byte_offset;
+  };
+  const void* params = nullptr;
+  int64_t scratch_bytes = 0;             ///< per worker
+  int workers = 1;
+  int alias_count = 0, in_place_count = 0;
+  View alias_list[kAliasesMax], in_place_list[kAliasesMax];
+
+  std::span<const View> aliases() const { return {alias_list, static_cast<size_t>(alias_count)}; }
+  std::span<const View> in_places() const { return {in_place_list, static_cast<size_t>(in_place_count)}; }
+};
+
 /// What Bind may ask for. Outputs' types are set.
 class BindContext : public InferContext {
  public:
-  static constexpr int kAliasesMax = 4;
+  using View = Bound::View;
+  static constexpr int kAliasesMax = Bound::kAliasesMax;
   BindContext(const InferContext& base, Bump* memory, int threads)
       : InferContext(base), memory_(memory), threads_(threads) {}
 
@@ -135,7 +153,9 @@ class BindContext : public InferContext {
   template <class P>
   P* Params() {
     static_assert(std::is_trivially_destructible_v<P>);
-    return static_cast<P*>(params_ = new (Raw(sizeof(P))) P());
+    P* params = new (Raw(sizeof(P))) P();
+    bound_.params = params;
+    return params;
   }
   /// More plan memory: tables whose size depends on shapes.
   template <class T>
@@ -143,8 +163,8 @@ class BindContext : public InferContext {
 
   /// Run needs `bytes_per_worker` of scratch for each of `workers`.
   void Scratch(int64_t bytes_per_worker, int workers = 1) {
-    scratch_bytes_ = RoundUp(bytes_per_worker, static_cast<int64_t>(kAlignment));
-    workers_ = workers;
+    bound_.scratch_bytes = RoundUp(bytes_per_worker, static_cast<int64_t>(kAlignment));
+    bound_.workers = workers;
   }
   /// Output `out` is input `in` under its own shape, `byte_offset` into it. When every output is an alias, Run is not
   /// called; where the planner cannot share memory it copies.
@@ -154,16 +174,8 @@ class BindContext : public InferContext {
 
   int threads() const { return threads_; }
 
-  struct View {
-    int8_t out, in;
-    int64_t byte_offset;
-  };
   // For the planner.
-  const void* params() const { return params_; }
-  int64_t scratch_bytes() const { return scratch_bytes_; }
-  int workers() const { return workers_; }
-  std::span<const View> aliases() const { return {aliases_, static_cast<size_t>(alias_count_)}; }
-  std::span<const View> in_places() const { return {in_places_, static_cast<size_t>(in_place_count_)}; }
+  const Bound& bound() const { return bound_; }
   bool out_of_memory() const { return out_of_memory_; }
 
  private:
@@ -171,11 +183,7 @@ class BindContext : public InferContext {
 
   Bump* memory_;
   int threads_;
-  void* params_ = nullptr;
-  int64_t scratch_bytes_ = 0;
-  int workers_ = 1;
-  View aliases_[kAliasesMax], in_places_[kAliasesMax];
-  int alias_count_ = 0, in_place_count_ = 0;
+  Bound bound_;
   bool out_of_memory_ = false;
 };
 

@@ -37,7 +37,18 @@ void SeedBody(const Node& node, const Graph& outer, Graph& body) {
   }
 }
 
-Status Infer(Graph& graph, const PassContext& context, InferVisitor* visitor) {
+/// Names what is not known of the shape of `id`, so that equal sizes are seen to be equal further on. A name is the
+/// value's, within `scope`, and therefore the same whenever types are inferred.
+void NameUnknownDims(Graph& graph, ValueId id, const std::string& scope, Type* type) {
+  if (!type->is_tensor()) return;
+  for (int d = 0; d < type->shape.rank(); ++d) {
+    if (type->shape[d] != kUnknownDim) continue;
+    type->shape[d] = graph.symbols().Intern(Cat(kAnonymousDim, scope, graph.value(id).name, ":", d));
+  }
+}
+
+/// `scope` tells the values of subgraphs apart: the ids of the nodes they belong to.
+Status Infer(Graph& graph, const PassContext& context, InferVisitor* visitor, const std::string& scope) {
   LINNET_ASSIGN(std::vector<NodeId> order, graph.Order());
   std::vector<Fact> facts;
   // Called again after a visitor's call, which may have added constants.
@@ -57,7 +68,7 @@ Status Infer(Graph& graph, const PassContext& context, InferVisitor* visitor) {
     }
     const Node& node = graph.node(id);
     std::vector<Graph*> bodies = Graph::Subgraphs(node);
-    size_t capture = 0;
+    size_t capture = 0, inner_graphs = 0;
     for (Graph* body : bodies) {
       for (ValueId inner : body->captures) {
         if (capture < node.captures.size()) body->SetType(inner, facts[static_cast<size_t>(node.captures[capture++])].type);
@@ -66,7 +77,7 @@ Status Infer(Graph& graph, const PassContext& context, InferVisitor* visitor) {
         if (outer != kNoValue) graph.SetType(outer, facts[static_cast<size_t>(outer)].type);
       }
       SeedBody(node, graph, *body);
-      LINNET_TRY(Infer(*body, context, nullptr));
+      LINNET_TRY(Infer(*body, context, nullptr, Cat(scope, id, "#", inner_graphs++, ".")));
     }
     LINNET_ASSIGN(const OpDef* def, context.table->Find(node.domain, node.op, node.version));
     Status status;
@@ -76,6 +87,9 @@ Status Infer(Graph& graph, const PassContext& context, InferVisitor* visitor) {
                        static_cast<int>(node.outputs.size()));
     status = def->infer(op->state(), infer);
     if (!status.ok()) return std::move(status).At(node.Label(graph));
+    for (ValueId output : node.outputs) {
+      if (output != kNoValue) NameUnknownDims(graph, output, scope, &facts[static_cast<size_t>(output)].type);
+    }
     if (visitor) {
       LINNET_TRY(visitor->After(id, facts));
       grow();
@@ -90,7 +104,7 @@ Status Infer(Graph& graph, const PassContext& context, InferVisitor* visitor) {
 }  // namespace
 
 Status InferTypes(Graph& graph, const PassContext& context, InferVisitor* visitor) {
-  return Infer(graph, context, visitor);
+  return Infer(graph, context, visitor, "");
 }
 
 }  // namespace linnet

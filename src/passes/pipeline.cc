@@ -12,6 +12,7 @@ const std::vector<Pass>& BuiltInPasses() {
       {"common_subexpressions", "makes nodes that compute the same thing one", MergeCommonSubexpressions, kOptimizeBasic},
       {"fold_batch_norm", "folds BatchNormalization and per-channel Mul and Add into convolutions", FoldBatchNorm, kOptimizeAll},
       {"recognize_activations", "finds Swish, HardSwish, Gelu and Mish in their formulas", RecognizeActivations, kOptimizeAll},
+      {"fuse_attention", "makes one node of attention's products, scale, mask and Softmax", FuseAttention, kOptimizeAll},
       {"resolve", "lowers ONNX's image operators to channels-last operators", Resolve, kOptimizeNothing},
       {"layout", "moves and cancels the transposes around channels-last operators", MoveLayouts, kOptimizeAll},
       {"fuse_epilogues", "fuses bias, residual and activation into convolutions and matrix products", FuseEpilogues, kOptimizeAll},
@@ -52,6 +53,7 @@ Status RunPipeline(Graph& graph, const PassContext& context, const PipelineOptio
     LINNET_TRY(run(pass));
     if (options.stop_after == pass.name) break;
   }
+  LINNET_ASSIGN(graph, graph.Compacted());
   return Status();
 }
 

@@ -82,6 +82,29 @@ struct Copy {
   int32_t output;
 };
 
+struct Plan;
+
+/// A counted reference to a plan; the planner reuses plans that nobody refers to.
+class PlanRef {
+ public:
+  PlanRef() = default;
+  explicit PlanRef(Plan* plan);
+  PlanRef(const PlanRef& other) : PlanRef(other.plan_) {}
+  PlanRef(PlanRef&& other) noexcept : plan_(other.plan_) { other.plan_ = nullptr; }
+  PlanRef& operator=(PlanRef other) noexcept {
+    std::swap(plan_, other.plan_);
+    return *this;
+  }
+  ~PlanRef();
+  const Plan* operator->() const { return plan_; }
+  const Plan& operator*() const { return *plan_; }
+  Plan* get() const { return plan_; }
+  explicit operator bool() const { return plan_ != nullptr; }
+
+ private:
+  Plan* plan_ = nullptr;
+};
+
 struct Plan {
   std::vector<Fact> facts;
   std::vector<Place> places;
@@ -93,6 +116,7 @@ struct Plan {
   std::vector<ValueId> outputs;     ///< the value of each output: a view of what a step writes there may name its type
   std::vector<std::pair<int32_t, int32_t>> heap_frees;  ///< (step index, heap slot) freed after that step; ascending
   Bump memory;                      ///< parameters and contents known before the run
+  PlanRef base;                     ///< the plan whose memory holds what this one has in common with it; may be null
   int64_t arena_bytes = 0;
   int32_t segment = 0;              ///< 0 for the plan of the inputs, +1 for each boundary before
   int32_t heap_slots = 0;           ///< heap slots used so far, earlier segments included
@@ -102,30 +126,12 @@ struct Plan {
   mutable std::atomic<int32_t> references{0};
 };
 
-/// A counted reference to a plan; the planner reuses plans that nobody refers to.
-class PlanRef {
- public:
-  PlanRef() = default;
-  explicit PlanRef(Plan* plan) : plan_(plan) {
-    if (plan_) plan_->references.fetch_add(1, std::memory_order_relaxed);
-  }
-  PlanRef(const PlanRef& other) : PlanRef(other.plan_) {}
-  PlanRef(PlanRef&& other) noexcept : plan_(other.plan_) { other.plan_ = nullptr; }
-  PlanRef& operator=(PlanRef other) noexcept {
-    std::swap(plan_, other.plan_);
-    return *this;
-  }
-  ~PlanRef() {
-    if (plan_ && plan_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete plan_;
-  }
-  const Plan* operator->() const { return plan_; }
-  const Plan& operator*() const { return *plan_; }
-  Plan* get() const { return plan_; }
-  explicit operator bool() const { return plan_ != nullptr; }
-
- private:
-  Plan* plan_ = nullptr;
-};
+inline PlanRef::PlanRef(Plan* plan) : plan_(plan) {
+  if (plan_) plan_->references.fetch_add(1, std::memory_order_relaxed);
+}
+inline PlanRef::~PlanRef() {
+  if (plan_ && plan_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete plan_;
+}
 
 class RunState;
 

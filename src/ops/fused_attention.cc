@@ -1,0 +1,152 @@
+// linnet:Attention: what fuse_attention makes of MatMul, scale, mask, Softmax, MatMul and the transpositions around them.
+//
+//     Y = softmax(scale Q K' + bias) V        Q[B,H,S,D]  K[B,H,T,D]  V[B,H,T,E]  bias broadcast to [B,H,S,T]  Y[B,H,S,E]
+//
+// Each of Q, K, V and Y may instead have its positions before its heads ([B,S,H,D], as a projection leaves them):
+// attributes q_axis, k_axis, v_axis, y_axis say where positions are, 1 or 2. Sizes broadcast as in the MatMul and Add it
+// stands for. The scores are never all in memory; see attention_core.h.
+#include "ops/attention_core.h"
+#include "ops/op.h"
+
+namespace linnet {
+namespace {
+
+enum Input { kQ, kK, kV, kBias };
+
+struct FusedAttention {
+  int64_t axis[4] = {2, 2, 2, 2};        ///< of positions in Q, K, V and Y
+  float scale = 1;
+  const GemmF32Kernels* gemm = nullptr;
+  SoftmaxRowsFn* softmax = nullptr;
+
+  struct Bound {
+    AttentionSizes sizes;
+    HeadView<const float> q, k, v;       ///< strides only
+    HeadView<float> y;
+    int64_t bias_strides[3];
+    bool bias_per_row;
+    int64_t packed_bytes, worker_bytes;
+  };
+
+  Status Parse(const Node& node) {
+    const char* const names[4] = {"q_axis", "k_axis", "v_axis", "y_axis"};
+    for (int i = 0; i < 4; ++i) {
+      LINNET_ASSIGN(axis[i], node.Int(names[i], 2));
+      if (axis[i] != 1 && axis[i] != 2) return InvalidModel(names[i], " is ", axis[i], "; positions are axis 1 or 2");
+    }
+    LINNET_ASSIGN(scale, node.Float("scale", 1));
+    if (!std::isfinite(scale)) return InvalidModel("scale is ", scale);
+    return Status();
+  }
+
+  /// [batch, heads, positions, size], whatever order the tensor has.
+  Shape Canonical(const Shape& shape, int which) const {
+    Shape out = shape;
+    if (axis[which] == 1) std::swap(out[1], out[2]);
+    return out;
+  }
+
+  Status Infer(InferContext& c) const {
+    LINNET_TRY(c.CheckInputs(3, 4));
+    for (int i = 0; i < 4; ++i) LINNET_TRY(c.CheckType(i, Mask(DType::kFloat)));
+    Shape out;
+    for (int i = 0; i < 3; ++i) {
+      LINNET_TRY(c.CheckRank(i, 4));
+      if (!c.shape(i).has_rank()) return c.SetOutput(0, DType::kFloat, Shape::OfRank(4));
+    }
+    Shape q = Canonical(c.shape(kQ), kQ), k = Canonical(c.shape(kK), kK), v = Canonical(c.shape(kV), kV);
+    LINNET_TRY(Same(q[3], k[3], "the sizes of Q and K"));
+    LINNET_ASSIGN(Shape batch, Broadcast({q[0], q[1]}, {k[0], k[1]}));
+    Shape scores{batch[0], batch[1], q[2], k[2]};
+    if (c.has_input(kBias)) {
+      if (c.shape(kBias).rank() > 4) return InvalidModel("the bias has rank ", c.shape(kBias).rank());
+      LINNET_ASSIGN(scores, Broadcast(scores, c.shape(kBias)));
+      if (!scores.has_rank()) return c.SetOutput(0, DType::kFloat, Shape::OfRank(4));
+    }
+    LINNET_TRY(Same(scores[3], v[2], "the positions of K and V"));
+    LINNET_ASSIGN(batch, Broadcast({scores[0], scores[1]}, {v[0], v[1]}));
+    return c.SetOutput(0, DType::kFloat, Canonical({batch[0], batch[1], scores[2], v[3]}, 3));
+  }
+
+  static Status Same(int64_t a, int64_t b, const char* what) {
+    if (!IsKnownDim(a) || !IsKnownDim(b) || a == b) return Status();
+    return InvalidArgument(what, " differ: ", a, " and ", b);
+  }
+
+  Status Prepare(PrepareContext& c) {
+    gemm = &PickGemmF32(c.cpu());
+    softmax = PickSoftmaxRows(false, c.cpu());
+    return Status();
+  }
+
+  /// Strides of one operand; 0 where it has one of what the result has more of.
+  template <class T>
+  HeadView<T> View(const Shape& shape, int which, const AttentionSizes& s, int64_t positions) const {
+    const Shape sizes = Canonical(shape, which);
+    const int64_t inner = shape[3], outer = shape[2] * shape[3];
+    HeadView<T> view{nullptr, shape[1] * outer, axis[which] == 1 ? inner : outer, axis[which] == 1 ? outer : inner};
+    if (sizes[0] == 1 && s.batch != 1) view.batch_stride = 0;
+    if (sizes[1] == 1 && s.heads != 1) view.head_stride = 0;
+    if (sizes[2] == 1 && positions != 1) view.position_stride = 0;
+    return view;
+  }
+
+  Status Bind(BindContext& c) const {
+    Bound& b = *c.Params<Bound>();
+    const Shape y = Canonical(c.output_shape(0), 3), v = Canonical(c.shape(kV), kV);
+    b.sizes = {y[0], y[1], y[1], y[2], v[2], c.shape(kQ)[3], y[3]};
+    b.q = View<const float>(c.shape(kQ), kQ, b.sizes, y[2]);
+    b.k = View<const float>(c.shape(kK), kK, b.sizes, v[2]);
+    b.v = View<const float>(c.shape(kV), kV, b.sizes, v[2]);
+    b.y = View<float>(c.output_shape(0), 3, b.sizes, y[2]);
+    if (c.has_input(kBias)) {
+      const Shape& bias = c.shape(kBias);
+      const int64_t keys = bias.rank() > 0 ? bias[bias.rank() - 1] : 1;
+      b.bias_per_row = keys == 1 && v[2] != 1;
+      int64_t stride = keys;
+      for (int i = bias.rank() - 2, d = 2; i >= 0; --i, --d) {
+        b.bias_strides[d] = bias[i] == 1 ? 0 : stride;
+        stride *= bias[i];
+      }
+    }
+    if (y.elements() == 0) return Status();
+    using Core = AttentionCore<float>;
+    int64_t packed = 0;
+    if (Core::WantsPackedKeys(b.sizes) && !CheckedMul(b.sizes.batch * b.sizes.heads, PackedSizeF32(b.sizes.size, b.sizes.keys) * 4, &packed)) {
+      return LimitReached("packing the keys overflows");
+    }
+    b.packed_bytes = RoundUp(packed, static_cast<int64_t>(kAlignment));
+    b.worker_bytes = RoundUp(Core::ScratchCount(b.sizes) * 4, static_cast<int64_t>(kAlignment));
+    c.Scratch(b.packed_bytes + b.worker_bytes * c.threads());
+    return Status();
+  }
+
+  Status Run(RunContext& c) const {
+    const Bound& b = c.params<Bound>();
+    const AttentionSizes& s = b.sizes;
+    if (s.batch * s.heads * s.queries * s.value_size == 0) return Status();
+    AttentionCore<float> core;
+    core.sizes = s;
+    core.q = b.q, core.k = b.k, core.v = b.v, core.y = b.y;
+    core.q.data = c.in<float>(kQ), core.k.data = c.in<float>(kK), core.v.data = c.in<float>(kV);
+    core.y.data = c.out<float>(0);
+    core.scale = scale;
+    core.gemm = gemm, core.softmax = softmax;
+    if (c.has_input(kBias)) {
+      core.bias = c.in<float>(kBias);
+      core.bias_per_row = b.bias_per_row;
+      for (int i = 0; i < 3; ++i) core.bias_strides[i] = b.bias_strides[i];
+    }
+    if (b.packed_bytes > 0) {
+      float* packed = reinterpret_cast<float*>(c.scratch());
+      LINNET_TRY(core.PackKeys(c, packed));
+    }
+    return core.RunAll(c, c.scratch() + b.packed_bytes, b.worker_bytes);
+  }
+};
+
+}  // namespace
+
+LINNET_INTERNAL_OP(Attention, 1, FusedAttention);
+
+}  // namespace linnet
