@@ -1,10 +1,11 @@
 # make demo | test | release: each installs what is missing, builds, and runs. Everything lands in build/.
+# make test-fast: unit tests only. make check-asan | check-tsan | fuzz [FUZZ_SECONDS=60]: with sanitizers (clang).
 SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 BUILD := build/release
-PEER ?=
+FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release deps check-asan check-tsan fuzz bench clean
+.PHONY: demo test test-fast release deps check-asan check-tsan fuzz sanitizers clean
 .DEFAULT_GOAL := release
 
 deps:
@@ -23,6 +24,19 @@ demo: release
 test: deps $(BUILD)/build.ninja
 	@ninja -C $(BUILD) -j$(JOBS) --quiet
 	@tools/run-tests $(BUILD)
+
+test-fast: deps $(BUILD)/build.ninja
+	@ninja -C $(BUILD) -j$(JOBS) --quiet
+	@tools/run-tests $(BUILD) fast
+
+sanitizers:
+	@tools/bootstrap clang libclang-rt-14-dev
+
+check-asan check-tsan: deps sanitizers
+	@tools/check-sanitizers $(@:check-%=%)
+
+fuzz: deps sanitizers
+	@tools/check-sanitizers fuzz $(FUZZ_SECONDS)
 
 clean:
 	rm -rf build
