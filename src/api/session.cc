@@ -51,8 +51,32 @@ class FileWeights : public WeightStore {
   std::vector<PackedWeights> weights_;
 };
 
+/// A budget in the list of those whose session has ended.
+struct SessionBudget : MemoryBudget {
+  SessionBudget* next = nullptr;
+};
+pthread_mutex_t retired_mutex = PTHREAD_MUTEX_INITIALIZER;
+SessionBudget* retired = nullptr;
+
 }  // namespace
 
+void RetireBudget::operator()(MemoryBudget* budget) const {
+  Lock lock(&retired_mutex);
+  auto* ending = static_cast<SessionBudget*>(budget);
+  ending->next = retired;
+  retired = ending;
+  for (SessionBudget** at = &retired; *at;) {
+    SessionBudget* candidate = *at;
+    if (candidate->used_bytes() == 0) {
+      *at = candidate->next;
+      delete candidate;
+    } else {
+      at = &candidate->next;
+    }
+  }
+}
+
+Session::Session() : budget_(new SessionBudget()) {}
 Session::~Session() { pthread_mutex_destroy(&mutex_); }
 
 Result<std::unique_ptr<Session>> Session::Open(const std::string& path, const SessionOptions& options) {
@@ -63,7 +87,7 @@ Result<std::unique_ptr<Session>> Session::Open(const std::string& path, const Se
   if (options.untrusted) {
     file_options.access = FileAccess::kRead;
     file_options.bytes_max = GraphLimits::Hostile().file_bytes;
-    file_options.budget = &session->budget_;
+    file_options.budget = session->budget_.get();
   }
   {
     LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(path, file_options));
@@ -84,7 +108,7 @@ Result<std::unique_ptr<Session>> Session::FromMemory(const void* bytes, size_t s
   bool linnet = IsLinnetFile({static_cast<const char*>(bytes), size});
   bool aligned = reinterpret_cast<uintptr_t>(bytes) % kAlignment == 0;
   if (!owner || (linnet && !aligned)) {
-    LINNET_ASSIGN(Block block, Block::Allocate(static_cast<int64_t>(size), &session->budget_));
+    LINNET_ASSIGN(Block block, Block::Allocate(static_cast<int64_t>(size), session->budget_.get()));
     std::copy_n(static_cast<const std::byte*>(bytes), size, block.data());
     bytes = block.data();
     owner = std::make_shared<Block>(std::move(block));
@@ -107,7 +131,7 @@ Status Session::Configure(const SessionOptions& options) {
     LINNET_ASSIGN(threads_, ChosenThreads());
   }
   if (!options_.pool) options_.pool = &ThreadPool::Shared();
-  budget_.set_limit_bytes(options_.memory_limit_bytes);
+  budget_->set_limit_bytes(options_.memory_limit_bytes);
   LINNET_ASSIGN(cpu_, options_.cpu.empty() ? ChosenCpuLevel() : ParseCpuLevel(options_.cpu));
   if (!options_.provider.empty() && options_.provider != "cpu") {
     LINNET_ASSIGN(std::unique_ptr<Provider> provider, MakeProvider(options_.provider));
@@ -163,7 +187,7 @@ Result<std::unique_ptr<Model>> Session::Build(Graph graph, const std::vector<cha
   graph.inputs = kept;
   PassContext passes;
   passes.table = options_.table;
-  passes.budget = &budget_;
+  passes.budget = budget_.get();
   PipelineOptions pipeline = options_.pipeline;
   pipeline.plain_onnx = pipeline.plain_onnx || !providers_.empty();
   LINNET_TRY(Optimize(graph, passes, pipeline));
@@ -175,7 +199,7 @@ Result<std::unique_ptr<Model>> Session::Compile(Graph graph) {
   compile.table = options_.table;
   compile.cpu = cpu_;
   compile.threads = threads_;
-  compile.budget = &budget_;
+  compile.budget = budget_.get();
   compile.weights = file_weights_ ? file_weights_.get() : options_.weights;
   for (const std::unique_ptr<Provider>& provider : providers_) compile.providers.push_back(provider.get());
   LINNET_ASSIGN(std::unique_ptr<Model> model, Model::Make(std::make_shared<Graph>(std::move(graph)), compile));
@@ -300,10 +324,11 @@ Status Session::Run(const Fact* inputs, RunOutput* outputs, const RunOptions& op
   StopSource* stop = options.stop ? options.stop : &own_stop;
   if (options_.time_limit_ns != INT64_MAX) stop->deadline_ns = MonotonicNs() + options_.time_limit_ns;
   stop->steps_left.store(options_.step_limit, std::memory_order_relaxed);
+  LINNET_TRY(stop->Check());
   RunEnv env;
   env.pool = options_.pool;
   env.threads = threads_;
-  env.budget = &budget_;
+  env.budget = budget_.get();
   env.stop = stop;
   env.profiler = options.profiler;
 
