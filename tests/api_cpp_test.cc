@@ -128,7 +128,7 @@ TEST(ApiCpp, CancelFromAnotherThread) {
   linnet::Session session = Open(
       "graph (n: int64[]) -> (end: int64[]) {\n go = const bool[]{true}\n zero = const int64[]{0}\n"
       " end = Loop-16(n, go, zero) {body=graph b (i: int64[], c: bool[], v: int64[]) -> (c2, v2) {\n"
-      "   c2: bool[] = Identity-16(c)\n v2: int64[] = Add-14(v, i)\n }} }");
+      "   c2: bool[] = Identity-16(c)\n v2: int64[] = Add-16(v, i)\n }} }");
   linnet::Cancel cancel;
   std::thread other([&] { cancel.Now(); });
   std::vector<int64_t> turns = {INT64_MAX}, end(1);

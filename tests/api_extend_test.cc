@@ -429,7 +429,7 @@ TEST_F(ApiExtend, PassesInspectAndRewire) {
     return LINNET_OK;
   };
   pass.AddTo(options, "rewire");
-  ASSERT_OK(Open("graph (x: float[3]) -> (y: float[3]) { t: float[3] = Relu-14(x) @middle\n y: float[3] = Neg-13(t) }"));
+  ASSERT_OK(Open("graph (x: float[3]) -> (y: float[3]) { t: float[3] = Relu-14(x) @middle\n y: float[3] = Neg-14(t) }"));
   EXPECT_EQ(pass.calls, 1);
   ASSERT_OK(Run());
   EXPECT_EQ(y[0], -3);
@@ -447,8 +447,8 @@ TEST_F(ApiExtend, PassesRunAfterSimplificationsAndCanBeSwitchedOff) {
   pass.AddTo(options, "look");
   const char* text =
       "graph (x: float[3]) -> (y: float[3]) { s = const int64[4]{1, 1, 1, 3}\n w = const float[1,1,1,1]{2}\n f = const int64[1]{3}\n"
-      " i: float[3] = Identity-16(x)\n r: float[1,1,1,3] = Reshape-14(i, s)\n c: float[1,1,1,3] = Conv-11(r, w)\n"
-      " y: float[3] = Reshape-14(c, f) }";
+      " i: float[3] = Identity-16(x)\n r: float[1,1,1,3] = Reshape-16(i, s)\n c: float[1,1,1,3] = Conv-16(r, w)\n"
+      " y: float[3] = Reshape-16(c, f) }";
   ASSERT_OK(Open(text));
   EXPECT_EQ(pass.calls, 1);
   ASSERT_OK(Run());
@@ -459,7 +459,7 @@ TEST_F(ApiExtend, PassesRunAfterSimplificationsAndCanBeSwitchedOff) {
 }
 
 TEST_F(ApiExtend, PassesThatBreakTheGraphAreReported) {
-  const char* text = "graph (x: float[3]) -> (y: float[3]) { t: float[3] = Relu-14(x)\n y: float[3] = Neg-13(t) }";
+  const char* text = "graph (x: float[3]) -> (y: float[3]) { t: float[3] = Relu-14(x)\n y: float[3] = Neg-14(t) }";
   TestPass pass;
   pass.AddTo(options, "breaker");
   auto fails = [&](std::function<LinnetCode(LinnetGraph*)> run, LinnetCode code, const char* part) {
@@ -506,8 +506,8 @@ TEST_F(ApiExtend, PassesReachBodies) {
   pass.AddTo(options, "in_body");
   ASSERT_OK(Open(
       "graph (x: float[3], c: bool[]) -> (y: float[3]) {\n"
-      "  y: float[3] = If-16(c) {then_branch=graph then () captures (u: float[3] = x) -> (v) {\n    v: float[3] = Abs-13(u)\n  },"
-      " else_branch=graph else () captures (u2: float[3] = x) -> (w) {\n    w: float[3] = Relu-14(u2)\n  }}\n}"));
+      "  y: float[3] = If-16(c) {then_branch=graph then () captures (u: float[3] = x) -> (v) {\n    v: float[3] = Abs-16(u)\n  },"
+      " else_branch=graph else () captures (u2: float[3] = x) -> (w) {\n    w: float[3] = Relu-16(u2)\n  }}\n}"));
   int64_t shape[] = {3};
   bool condition = false;
   LinnetInput inputs[] = {FloatInput("x", x, shape, 1), {}};

@@ -25,7 +25,7 @@ const char* const kLoop =
     "  end = Loop-16(n, go, start) {body=graph body (i: int64[], c: bool[], v: float[W]) -> (c2, v2) {\n"
     "    one = const float[]{1}\n"
     "    c2: bool[] = Identity-16(c)\n"
-    "    v2: float[W] = Add-14(v, one)\n"
+    "    v2: float[W] = Add-16(v, one)\n"
     "  }}\n"
     "}";
 
