@@ -313,6 +313,30 @@ TEST(ApiSession, ProfilingGoesToTheGetterAndTheFile) {
   EXPECT_OK(LinnetSessionClose(plain));
 }
 
+TEST(ApiSession, TheProcessLogTakesWhatNoSessionDoes) {
+  std::vector<std::string> process, own;
+  auto log = [](void* user, LinnetLogLevel, const char* message) {
+    static_cast<std::vector<std::string>*>(user)->push_back(message);
+  };
+  ASSERT_OK(LinnetSetLog(LINNET_LOG_INFO, log, &process));
+  LinnetOptions* options = nullptr;
+  ASSERT_OK(LinnetOptionsCreate(&options));
+  ASSERT_OK(LinnetOptionsSetLog(options, LINNET_LOG_INFO, log, &own));
+  EXPECT_OK(LinnetSessionClose(OpenText(kRelu)));
+  EXPECT_EQ(process.size(), 1u);
+  EXPECT_OK(LinnetSessionClose(OpenText(kRelu, options)));
+  EXPECT_EQ(process.size(), 1u);
+  EXPECT_EQ(own.size(), 1u);
+  ASSERT_OK(LinnetOptionsSetLog(options, LINNET_LOG_WARNING, log, &own));
+  EXPECT_OK(LinnetSessionClose(OpenText(kRelu, options)));
+  EXPECT_EQ(own.size(), 1u);
+  ASSERT_OK(LinnetSetLog(LINNET_LOG_WARNING, nullptr, nullptr));
+  EXPECT_OK(LinnetSessionClose(OpenText(kRelu)));
+  EXPECT_EQ(process.size(), 1u);
+  EXPECT_FAILS(LinnetSetLog(-1, nullptr, nullptr), LINNET_INVALID_ARGUMENT, "level -1");
+  EXPECT_OK(LinnetOptionsClose(options));
+}
+
 TEST(ApiSession, SentencesAreEscapedAndCut) {
   std::string name = "bad\n\x1b[31m" + std::string(5000, 'n');
   LinnetSession* session = OpenText(kRelu);

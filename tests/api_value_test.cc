@@ -123,6 +123,26 @@ TEST(ApiValue, MapsGoIn) {
   for (LinnetValue* value : {keys, values, map, longer}) EXPECT_OK(LinnetValueClose(value));
 }
 
+TEST(ApiValue, MapsOfOtherKeysAreRefused) {
+  int64_t numbers[] = {5, 6}, shape[] = {2};
+  LinnetValue *keys = nullptr, *values = Floats({2, 3}), *map = nullptr;
+  ASSERT_OK(LinnetTensorCreate(LINNET_INT64, shape, 1, numbers, &keys));
+  ASSERT_OK(LinnetMapCreate(keys, values, &map));
+  // The model declares strings; or it declares integers and then looks strings up.
+  for (const char* declared : {"string", "int64"}) {
+    LinnetSession* session = nullptr;
+    std::string bytes = ModelBytes("graph (x: map(" + std::string(declared) +
+                                   ",float)) -> (y: float[1,2]) {\n y = ai.onnx.ml:DictVectorizer-1(x) "
+                                   "{string_vocabulary=[\"a\", \"b\"]} }");
+    if (LinnetSessionFromMemory(bytes.data(), bytes.size(), nullptr, &session) != LINNET_OK) continue;
+    LinnetInput input = ValueInput("x", map);
+    LinnetOutput output = Made("y");
+    EXPECT_FAILS(LinnetRun(session, &input, 1, &output, 1, nullptr), LINNET_INVALID_ARGUMENT, "another key type");
+    EXPECT_OK(LinnetSessionClose(session));
+  }
+  for (LinnetValue* value : {keys, values, map}) EXPECT_OK(LinnetValueClose(value));
+}
+
 TEST(ApiValue, SequencesOfMapsComeOut) {
   LinnetSession* session = OpenText(
       "graph (x: float[N,2]) -> (y: seq(map(int64,float))) { y = ai.onnx.ml:ZipMap-1(x) {classlabels_int64s=[7, 8]} }");

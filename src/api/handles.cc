@@ -1,6 +1,8 @@
 // The slots that handles name: chunks of doubling size that never move, and a list of free ones.
 #include "api/handles.h"
 
+#include <pthread.h>
+
 #include <atomic>
 #include <mutex>
 #include <new>
@@ -34,7 +36,12 @@ struct Table {
 };
 Table& TheTable() {
   alignas(Table) static unsigned char memory[sizeof(Table)];
-  static Table* table = new (memory) Table();
+  static Table* table = [] {
+    Table* made = new (memory) Table();
+    // A forked child finds the list whole and the mutex free.
+    pthread_atfork([] { TheTable().mutex.lock(); }, [] { TheTable().mutex.unlock(); }, [] { TheTable().mutex.unlock(); });
+    return made;
+  }();
   return *table;
 }
 

@@ -4,6 +4,7 @@
 #include "api/session.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "api/full_build.h"
 
@@ -51,29 +52,35 @@ class FileWeights : public WeightStore {
   std::vector<PackedWeights> weights_;
 };
 
-/// A budget in the list of those whose session has ended.
+/// A budget in the list of those whose session has ended. No lock: a forked child may find it held for ever.
 struct SessionBudget : MemoryBudget {
   SessionBudget* next = nullptr;
 };
-pthread_mutex_t retired_mutex = PTHREAD_MUTEX_INITIALIZER;
-SessionBudget* retired = nullptr;
+std::atomic<SessionBudget*> retired{nullptr};
+std::atomic<bool> sweeping{false};
+
+void PushRetired(SessionBudget* budget) {
+  budget->next = retired.load(std::memory_order_relaxed);
+  while (!retired.compare_exchange_weak(budget->next, budget, std::memory_order_acq_rel)) {
+  }
+}
 
 }  // namespace
 
 void RetireBudget::operator()(MemoryBudget* budget) const {
-  Lock lock(&retired_mutex);
-  auto* ending = static_cast<SessionBudget*>(budget);
-  ending->next = retired;
-  retired = ending;
-  for (SessionBudget** at = &retired; *at;) {
-    SessionBudget* candidate = *at;
-    if (candidate->used_bytes() == 0) {
-      *at = candidate->next;
-      delete candidate;
+  PushRetired(static_cast<SessionBudget*>(budget));
+  if (sweeping.exchange(true)) return;  // whoever sweeps, or the next one, finds it
+  SessionBudget* each = retired.exchange(nullptr, std::memory_order_acq_rel);
+  while (each) {
+    SessionBudget* next = each->next;
+    if (each->used_bytes() == 0) {
+      delete each;
     } else {
-      at = &candidate->next;
+      PushRetired(each);
     }
+    each = next;
   }
+  sweeping.store(false);
 }
 
 Session::Session() : budget_(new SessionBudget()) {}
@@ -237,6 +244,7 @@ Status Session::CheckInput(size_t index, const Fact& fact, int64_t* symbol_value
   if (want.kind == Kind::kUnknown) return Status();
   if (have.kind != want.kind) return fail(", another kind of value");
   if (want.dtype != DType::kUndefined && have.dtype != want.dtype) return fail(", another element type");
+  if (want.key != DType::kUndefined && have.key != want.key) return fail(", another key type");
   if (!have.is_tensor()) return Status();
   if (!have.shape.is_static()) return fail(", which is not a complete shape");
   if (Status bounds = CheckShape(have.shape); !bounds.ok()) return std::move(bounds).At(Cat("input ", Quote(port.name)));
