@@ -1,7 +1,6 @@
 // linnet bench: how long a model takes, by itself and beside the peer.
 #include <fmt/format.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include <algorithm>
@@ -10,17 +9,19 @@
 #include "cli/allocations.h"
 #include "cli/commands.h"
 #include "cli/compare.h"
+#include "cli/growth.h"
 #include "cli/json.h"
 #include "cli/model_inputs.h"
 #include "cli/peer.h"
 #include "cli/terminal.h"
 #include "cli/units.h"
+#include "cli/usage.h"
 
 namespace linnet::cli {
 namespace {
 
 struct BenchOptions {
-  std::string model, peer;
+  std::string model, peer, grow;
   CommonOptions common;
   ShapeOptions shapes;
   double seconds = 2;
@@ -38,12 +39,6 @@ struct Times {
   }
   double median() const { return Quantile(0.5); }
 };
-
-int64_t PeakRssBytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
-}
 
 double TimeNs(FunctionRef<Status()> work, Status* status) {
   int64_t begin = MonotonicNs();
@@ -133,6 +128,37 @@ struct OpTime {
   double ns = 0;
   int64_t count = 0;
 };
+
+/// --grow: instead of one shape, a dimension that grows by one a run.
+int BenchGrowth(const BenchOptions& options) {
+  Result<SessionOptions> session_options = options.common.ToSession();
+  if (!session_options.ok()) return Report(session_options.status());
+  Result<GrowthRange> range = ParseGrowth(options.grow);
+  if (!range.ok()) return Report(range.status());
+  Result<std::unique_ptr<Session>> session = Session::Open(options.model, *session_options);
+  if (!session.ok()) return Report(session.status());
+  Result<Growth> growth = MeasureGrowth(**session, options.shapes, *range);
+  if (!growth.ok()) return Report(growth.status());
+  double share = growth->planning_ns / growth->total_ns;
+  if (options.json) {
+    Json json{{"model", options.model},          {"threads", (*session)->threads()},
+              {"symbol", range->symbol},         {"from", range->from},
+              {"to", range->to},                 {"runs", growth->runs},
+              {"median_ms", growth->median_ns / 1e6}, {"total_ms", growth->total_ns / 1e6},
+              {"plans_made", growth->plans_made}, {"planning_share", share},
+              {"allocations", growth->allocations}, {"allocations_warm_up", growth->allocations_first}};
+    fmt::print("{}", FormatJson(json));
+    return kSuccess;
+  }
+  fmt::print("{}  {} from {} to {}, one a run ({} thread{})\n", options.model, range->symbol, range->from, range->to,
+             (*session)->threads(), (*session)->threads() == 1 ? "" : "s");
+  fmt::print("latency   median {}   all {}\n", FormatDurationNs(growth->median_ns), FormatDurationNs(growth->total_ns));
+  fmt::print("planning  {} plans, {} = {:.2f} % of the time\n", growth->plans_made, FormatDurationNs(growth->planning_ns),
+             100 * share);
+  fmt::print("memory    {} heap allocations in {} runs ({} while warming up)\n", growth->allocations, growth->runs,
+             growth->allocations_first);
+  return kSuccess;
+}
 
 int Bench(const BenchOptions& options) {
   Result<SessionOptions> session_options = options.common.ToSession();
@@ -293,12 +319,13 @@ void AddBenchCommand(CLI::App& app, int* exit_code) {
   bench->add_option("--peer", options->peer, "libonnxruntime.so: same model and inputs, interleaved, with the ratio");
   bench->add_option("--shape", options->shapes.shapes, "Shape of an input, e.g. image=1x3x224x224 (repeatable)");
   bench->add_option("--dim", options->shapes.dims, "Value of a symbolic dimension, e.g. seq=128 (repeatable)");
+  bench->add_option("--grow", options->grow, "SYMBOL=FROM:TO: a dimension that grows by one a run, e.g. past=0:255");
   bench->add_option("--seconds", options->seconds, "How long to measure (2)")->check(CLI::PositiveNumber);
   bench->add_option("--top", options->top, "Rows of the operator table (15)");
   bench->add_flag("--json", options->json, "Print one JSON object");
   bench->add_flag("!--no-table", options->table, "Leave the operator table out");
   options->common.AddTo(*bench);
-  bench->callback([options, exit_code] { *exit_code = Bench(*options); });
+  bench->callback([options, exit_code] { *exit_code = options->grow.empty() ? Bench(*options) : BenchGrowth(*options); });
 }
 
 }  // namespace linnet::cli

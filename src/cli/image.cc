@@ -136,6 +136,7 @@ Result<Tensor> ImageTensor(const Image& image, const ImageRecipe& recipe) {
       const int luma = (19595 * pixel[0] + 38470 * pixel[1] + 7471 * pixel[2] + 0x8000) >> 16;
       for (int c = 0; c < recipe.channels; ++c) {
         int level = recipe.channels == 1 ? luma : pixel[recipe.bgr ? 2 - c : c];
+        if (recipe.invert) level = 255 - level;
         float value = static_cast<float>(level) * recipe.scale;
         out[(y * w + x) * pixel_step + c * channel_step] = (value - recipe.mean[c]) / recipe.std[c];
       }

@@ -54,6 +54,7 @@ struct ImageRecipe {
   bool channels_first = true;     ///< [1,C,H,W], else [1,H,W,C]
   int channels = 3;               ///< 1: luma (ITU-R 601), with the first mean and std; bgr is ignored
   bool bgr = false;
+  bool invert = false;            ///< 255 - pixel first: dark ink on light paper for a model of light on dark
   float scale = 1.0f / 255;       ///< value = (pixel * scale - mean) / std, by channel in the result's order
   float mean[3] = {0.485f, 0.456f, 0.406f};
   float std[3] = {0.229f, 0.224f, 0.225f};

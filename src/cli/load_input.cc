@@ -24,33 +24,11 @@ bool IsPicture(const std::string& path) {
 }
 
 Result<Datum> LoadPicture(const PortInfo& port, const std::string& path, std::string* note) {
-  const Shape& declared = port.type.shape;
-  DType dtype = port.type.dtype;
-  bool plain = port.type.is_tensor() && (dtype == DType::kFloat || dtype == DType::kUint8 || dtype == DType::kFloat16);
-  if (!plain || declared.rank() != 4) {
-    return InvalidArgument("input ", Quote(port.name), " is ", ToString(port.type),
-                           ", not four-dimensional numbers, so ", Quote(path), " cannot be read as a picture for it");
-  }
-  auto is_channels = [](int64_t dim) { return dim == 1 || dim == 3; };
-  ImageRecipe recipe;
-  // Channels first is ONNX's habit; last is believed only where the first place cannot be channels.
-  recipe.channels_first = is_channels(declared[1]) || !is_channels(declared[3]);
-  int64_t channels = recipe.channels_first ? declared[1] : declared[3];
-  if (IsKnownDim(channels) && !is_channels(channels)) {
-    return InvalidArgument("input ", Quote(port.name), " is ", ToString(port.type), "; a picture has 1 or 3 channels");
-  }
-  recipe.channels = IsKnownDim(channels) ? static_cast<int>(channels) : 3;
-  if (IsKnownDim(declared[0]) && declared[0] != 1) {
-    return InvalidArgument("input ", Quote(port.name), " takes ", declared[0], " pictures at once; give them as .npy");
-  }
+  LINNET_ASSIGN(ImageRecipe recipe, RecipeOf(port));
   LINNET_ASSIGN(Image image, LoadImage(path));
-  int64_t height = declared[recipe.channels_first ? 2 : 1], width = declared[recipe.channels_first ? 3 : 2];
-  recipe.height = IsKnownDim(height) ? static_cast<int>(height) : image.height;
-  recipe.width = IsKnownDim(width) ? static_cast<int>(width) : image.width;
-  recipe.resize_shorter = 0;
-  recipe.scale = dtype == DType::kUint8 ? 1.0f : 1.0f / 255;
-  std::fill_n(recipe.mean, 3, 0.0f);
-  std::fill_n(recipe.std, 3, 1.0f);
+  if (recipe.height == 0) recipe.height = image.height;
+  if (recipe.width == 0) recipe.width = image.width;
+  DType dtype = port.type.dtype;
   LINNET_ASSIGN(Tensor tensor, ImageTensor(image, recipe));
   LINNET_ASSIGN(tensor, ConvertFloats(tensor, dtype));
   *note = Cat(Quote(path), " ", image.width, "x", image.height, " stretched to ", recipe.width, "x", recipe.height, ", ",
@@ -76,6 +54,36 @@ Result<Datum> Words(const PortInfo& port, const std::string& words) {
 }
 
 }  // namespace
+
+Result<ImageRecipe> RecipeOf(const PortInfo& port) {
+  const Shape& declared = port.type.shape;
+  DType dtype = port.type.dtype;
+  bool plain = port.type.is_tensor() && (dtype == DType::kFloat || dtype == DType::kUint8 || dtype == DType::kFloat16);
+  if (!plain || declared.rank() != 4) {
+    return InvalidArgument("input ", Quote(port.name), " is ", ToString(port.type),
+                           ", not four-dimensional numbers, so no picture can be read for it");
+  }
+  auto is_channels = [](int64_t dim) { return dim == 1 || dim == 3; };
+  ImageRecipe recipe;
+  // Channels first is ONNX's habit; last is believed only where the first place cannot be channels.
+  recipe.channels_first = is_channels(declared[1]) || !is_channels(declared[3]);
+  int64_t channels = recipe.channels_first ? declared[1] : declared[3];
+  if (IsKnownDim(channels) && !is_channels(channels)) {
+    return InvalidArgument("input ", Quote(port.name), " is ", ToString(port.type), "; a picture has 1 or 3 channels");
+  }
+  recipe.channels = IsKnownDim(channels) ? static_cast<int>(channels) : 3;
+  if (IsKnownDim(declared[0]) && declared[0] != 1) {
+    return InvalidArgument("input ", Quote(port.name), " takes ", declared[0], " pictures at once; give them as .npy");
+  }
+  int64_t height = declared[recipe.channels_first ? 2 : 1], width = declared[recipe.channels_first ? 3 : 2];
+  recipe.height = IsKnownDim(height) ? static_cast<int>(std::min<int64_t>(height, INT32_MAX)) : 0;
+  recipe.width = IsKnownDim(width) ? static_cast<int>(std::min<int64_t>(width, INT32_MAX)) : 0;
+  recipe.resize_shorter = 0;
+  recipe.scale = dtype == DType::kUint8 ? 1.0f : 1.0f / 255;
+  std::fill_n(recipe.mean, 3, 0.0f);
+  std::fill_n(recipe.std, 3, 1.0f);
+  return recipe;
+}
 
 Result<Tensor> ConvertFloats(const Tensor& tensor, DType dtype) {
   if (dtype == DType::kFloat) return tensor;

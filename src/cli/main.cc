@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   int exit_code = 0;
   linnet::cli::AddRunCommand(app, &exit_code);
+  linnet::cli::AddClassifyCommand(app, &exit_code);
   linnet::cli::AddInfoCommand(app, &exit_code);
   linnet::cli::AddConvertCommand(app, &exit_code);
   linnet::cli::AddInspectCommand(app, &exit_code);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/session.h"
+#include "cli/image.h"
 
 namespace linnet::cli {
 
@@ -42,6 +43,10 @@ Result<InputArgument> ParseInputArgument(const std::vector<PortInfo>& inputs, co
 /// a string tensor of one element. A picture fits itself to a four-dimensional
 /// input, channels first or last, of floats (pixel / 255) or uint8; `note` then says how it was read.
 Result<Datum> LoadInput(const PortInfo& port, const std::string& source, std::string* note);
+
+/// How a picture becomes this input: layout, channels and size as declared (a side of 0: any), stretched, pixels / 255
+/// (floats) or 0 to 255 (uint8). Fails unless the input is four-dimensional with 1 or 3 channels.
+Result<ImageRecipe> RecipeOf(const PortInfo& port);
 
 /// A float tensor as float, float16 or uint8 (rounded and clamped to [0, 255]).
 Result<Tensor> ConvertFloats(const Tensor& tensor, DType dtype);

@@ -1,9 +1,12 @@
 // linnet test: runs conformance cases and compares.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 
+#include "api/full_build.h"
 #include "base/file.h"
 #include "cli/cases.h"
 #include "cli/commands.h"
@@ -19,7 +22,7 @@ struct TestOptions {
   CommonOptions common;
   std::string filter;
   double rtol = -1, atol = -1, of_max = 0;
-  bool verbose = false;
+  bool prepared = false, verbose = false;
 };
 
 bool IsRandom(const Graph& graph) {
@@ -77,7 +80,8 @@ class Runner {
     }
     Result<SessionOptions> session_options = options_.common.ToSession();
     if (!session_options.ok()) return std::string(session_options.status().message());
-    Result<std::unique_ptr<Session>> session = Session::Open(c.model, *session_options);
+    Result<std::unique_ptr<Session>> session =
+        options_.prepared ? OpenPrepared(c.model, *session_options) : Session::Open(c.model, *session_options);
     if (!session.ok()) return Sentence(session.status());
     Tolerance tolerance = ToleranceOf(c);
     // What the model is, is asked of the file: passes may have folded operators away.
@@ -93,6 +97,16 @@ class Runner {
   }
 
  private:
+  /// The model as a phone gets it: converted to a .linnet file, which is opened and, being mapped, unlinked at once.
+  static Result<std::unique_ptr<Session>> OpenPrepared(const std::string& model, const SessionOptions& options) {
+    std::string path = (std::filesystem::temp_directory_path() / fmt::format("linnet-test-{}.linnet", getpid())).string();
+    LINNET_TRY(ConvertModel(model, path, options));
+    Result<std::unique_ptr<Session>> session = Session::Open(path, options);
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+    return session;
+  }
+
   static std::string Sentence(const Status& status) {
     return fmt::format("{}: {}", CodeName(status.code()), status.message());
   }
@@ -190,6 +204,7 @@ void AddTestCommand(CLI::App& app, int* exit_code) {
   test->add_option("--rtol", options->rtol, "Relative tolerance (1e-3)");
   test->add_option("--atol", options->atol, "Absolute tolerance (1e-7)");
   test->add_option("--of-max", options->of_max, "Instead: an error up to this part of the output's largest magnitude");
+  test->add_flag("--prepared", options->prepared, "Convert each model to a .linnet file first and run that");
   test->add_flag("-v,--verbose", options->verbose, "Print passing and skipped cases too");
   options->common.AddTo(*test);
   test->callback([options, exit_code] { *exit_code = RunTests(*options); });

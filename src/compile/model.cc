@@ -256,6 +256,7 @@ Result<PlanRef> Model::Lookup(uint64_t parent, const Plan* done, const Type* con
   victim->key.clear();
   plan.serial = NextSerial();
   ++plans_made_;
+  const int64_t begin = MonotonicNs();
 
   size_t first = 0;
   if (done) {
@@ -288,6 +289,7 @@ Result<PlanRef> Model::Lookup(uint64_t parent, const Plan* done, const Type* con
   }
   if (!planner_) planner_ = std::make_unique<Planner>(*this);
   LINNET_TRY(planner_->Make(plan, first));
+  planning_ns_ += MonotonicNs() - begin;
   victim->hash = hash;
   victim->parent = parent;
   victim->used = clock_;

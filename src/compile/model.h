@@ -53,6 +53,7 @@ class Model : public PlanSource {
   const CompileOptions& options() const { return options_; }
   int64_t weight_bytes() const;
   int64_t plans_made() const { return plans_made_; }
+  int64_t planning_ns() const { return planning_ns_; }   ///< spent making plans: infer, bind, lay out
 
  private:
   friend class Planner;
@@ -86,6 +87,7 @@ class Model : public PlanSource {
   std::unique_ptr<class Planner> planner_;
   uint64_t clock_ = 0;
   int64_t plans_made_ = 0;
+  int64_t planning_ns_ = 0;
 };
 
 }  // namespace linnet

@@ -37,16 +37,24 @@ void SeedBody(const Node& node, const Graph& outer, Graph& body) {
   }
 }
 
-Status Infer(Graph& graph, const PassContext& context) {
+Status Infer(Graph& graph, const PassContext& context, InferVisitor* visitor) {
   LINNET_ASSIGN(std::vector<NodeId> order, graph.Order());
-  std::vector<Fact> facts(static_cast<size_t>(graph.value_count()));
-  for (ValueId id = 0; id < graph.value_count(); ++id) {
-    const Value& value = graph.value(id);
-    Fact& fact = facts[static_cast<size_t>(id)];
-    if (value.producer == kNoNode) fact.type = value.type;
-    if (value.is_constant && value.constant.has_data() && !graph.is_input(id)) fact.data = value.constant.data();
-  }
+  std::vector<Fact> facts;
+  // Called again after a visitor's call, which may have added constants.
+  auto grow = [&] {
+    for (ValueId id = static_cast<ValueId>(facts.size()); id < graph.value_count(); ++id) {
+      const Value& value = graph.value(id);
+      Fact& fact = facts.emplace_back();
+      if (value.producer == kNoNode) fact.type = value.type;
+      if (value.is_constant && value.constant.has_data() && !graph.is_input(id)) fact.data = value.constant.data();
+    }
+  };
+  grow();
   for (NodeId id : order) {
+    if (visitor) {
+      LINNET_TRY(visitor->Before(id, facts).At(graph.node(id).Label(graph)));
+      grow();
+    }
     const Node& node = graph.node(id);
     std::vector<Graph*> bodies = Graph::Subgraphs(node);
     size_t capture = 0;
@@ -58,7 +66,7 @@ Status Infer(Graph& graph, const PassContext& context) {
         if (outer != kNoValue) graph.SetType(outer, facts[static_cast<size_t>(outer)].type);
       }
       SeedBody(node, graph, *body);
-      LINNET_TRY(Infer(*body, context));
+      LINNET_TRY(Infer(*body, context, nullptr));
     }
     LINNET_ASSIGN(const OpDef* def, context.table->Find(node.domain, node.op, node.version));
     Status status;
@@ -68,6 +76,10 @@ Status Infer(Graph& graph, const PassContext& context) {
                        static_cast<int>(node.outputs.size()));
     status = def->infer(op->state(), infer);
     if (!status.ok()) return std::move(status).At(node.Label(graph));
+    if (visitor) {
+      LINNET_TRY(visitor->After(id, facts));
+      grow();
+    }
   }
   for (ValueId id = 0; id < graph.value_count(); ++id) {
     if (graph.value(id).producer != kNoNode) graph.SetType(id, facts[static_cast<size_t>(id)].type);
@@ -77,6 +89,8 @@ Status Infer(Graph& graph, const PassContext& context) {
 
 }  // namespace
 
-Status InferTypes(Graph& graph, const PassContext& context) { return Infer(graph, context); }
+Status InferTypes(Graph& graph, const PassContext& context, InferVisitor* visitor) {
+  return Infer(graph, context, visitor);
+}
 
 }  // namespace linnet

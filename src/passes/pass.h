@@ -50,8 +50,18 @@ const std::vector<Pass>& BuiltInPasses();
 /// Runs the recipe; types of all values are inferred afterwards. Fails when an option names no pass.
 Status RunPipeline(Graph& graph, const PassContext& context, const PipelineOptions& options);
 
+/// Watches inference walk over one graph (not its subgraphs), node by node in order.
+class InferVisitor {
+ public:
+  virtual ~InferVisitor() = default;
+  /// Before `node` is inferred: may give it other inputs that are constants or inferred already. `facts` by value.
+  virtual Status Before(NodeId node, const std::vector<Fact>& facts) = 0;
+  /// When its outputs' types are known: may add constants and make later nodes read them instead.
+  virtual Status After(NodeId node, const std::vector<Fact>& facts) = 0;
+};
+
 /// Sets the type of every value as far as it follows from the graph's inputs (symbols included), subgraphs too.
-Status InferTypes(Graph& graph, const PassContext& context);
+Status InferTypes(Graph& graph, const PassContext& context, InferVisitor* visitor = nullptr);
 
 /// Calls `edit` for `graph` and, innermost first, for every subgraph below it.
 template <class Edit>

@@ -7,6 +7,7 @@ namespace linnet {
 
 Status RemoveDeadCode(Graph& graph, const PassContext& context);
 Status FoldConstants(Graph& graph, const PassContext& context);
+Status FollowShapes(Graph& graph, const PassContext& context);
 Status Simplify(Graph& graph, const PassContext& context);
 Status MergeCommonSubexpressions(Graph& graph, const PassContext& context);
 Status FoldBatchNorm(Graph& graph, const PassContext& context);

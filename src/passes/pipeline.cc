@@ -8,6 +8,7 @@ const std::vector<Pass>& BuiltInPasses() {
   static const std::vector<Pass> passes = {
       {"dead_code", "removes nodes whose outputs nobody reads", RemoveDeadCode, kOptimizeBasic},
       {"fold_constants", "computes nodes whose inputs are constants", FoldConstants, kOptimizeBasic},
+      {"shape_arithmetic", "writes down the targets of Reshapes that are computed from dimensions", FollowShapes, kOptimizeBasic},
       {"simplify", "removes nodes that change nothing and merges neighbours that move data twice", Simplify, kOptimizeBasic},
       {"common_subexpressions", "makes nodes that compute the same thing one", MergeCommonSubexpressions, kOptimizeBasic},
       {"fold_batch_norm", "folds BatchNormalization and per-channel Mul and Add into convolutions", FoldBatchNorm, kOptimizeAll},
