@@ -121,6 +121,29 @@ TEST(ApiMemory, EveryAllocationOfARunMayFailAndTheSessionStaysUsable) {
   EXPECT_OK(LinnetOptionsClose(options));
 }
 
+TEST(ApiMemory, ARepeatedBindingAllocatesNothing) {
+  LinnetOptions* options = nullptr;
+  ASSERT_OK(LinnetOptionsCreate(&options));
+  ASSERT_OK(LinnetOptionsSetThreads(options, 1));
+  LinnetSession* session = nullptr;
+  ASSERT_OK(LinnetSessionOpen(DigitsPath().c_str(), options, &session));
+  LinnetBinding* binding = nullptr;
+  ASSERT_OK(LinnetBindingCreate(session, &binding));
+  std::vector<float> image = LastFloats(DigitsInputPath(), 28 * 28), probabilities(10);
+  int64_t shape[] = {1, 1, 28, 28};
+  LinnetInput input = FloatInput("image", image.data(), shape, 4);
+  LinnetOutput output = Into("probabilities", probabilities.data(), probabilities.size() * sizeof(float));
+  ASSERT_OK(LinnetBindingInput(binding, &input));
+  ASSERT_OK(LinnetBindingOutput(binding, &output));
+  ASSERT_OK(LinnetBindingRun(binding, nullptr));
+  Failing first(0);
+  EXPECT_EQ(first([&] { return LinnetBindingRun(binding, nullptr); }), LINNET_OK);
+  EXPECT_FALSE(first.reached()) << "a repeated run allocates";
+  EXPECT_OK(LinnetBindingClose(binding));
+  EXPECT_OK(LinnetSessionClose(session));
+  EXPECT_OK(LinnetOptionsClose(options));
+}
+
 TEST(ApiMemory, EveryAllocationOfALoopMayFail) {
   LinnetSession* session = OpenText(
       "graph (n: int64[]) -> (all: float[T,2]) {\n go = const bool[]{true}\n start = const float[2]{1, 2}\n"

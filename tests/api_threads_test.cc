@@ -1,6 +1,8 @@
 // The C API: many threads, cancelling, limits, closing during use.
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -236,6 +238,37 @@ TEST(ApiThreads, LimitsAreObeyedAndTheSessionStaysUsable) {
   ASSERT_OK(LinnetOptionsSetMemoryLimit(options, 1000));
   LinnetSession* session = nullptr;
   EXPECT_FAILS(LinnetSessionOpen(DigitsPath().c_str(), options, &session), LINNET_LIMIT_REACHED, "memory limit");
+  EXPECT_OK(LinnetOptionsClose(options));
+}
+
+TEST(ApiThreads, AForkedChildRunsAndCloses) {
+  LinnetOptions* options = nullptr;
+  ASSERT_OK(LinnetOptionsCreate(&options));
+  ASSERT_OK(LinnetOptionsSetThreads(options, 2));
+  LinnetSession* session = nullptr;
+  ASSERT_OK(LinnetSessionOpen(DigitsPath().c_str(), options, &session));
+  std::vector<float> image = LastFloats(DigitsInputPath(), 28 * 28);
+  float before[10], after[10];
+  auto run = [&](float* out) {
+    int64_t shape[] = {1, 1, 28, 28};
+    LinnetInput input = FloatInput("image", image.data(), shape, 4);
+    LinnetOutput output = Into("probabilities", out, 10 * sizeof(float));
+    return LinnetRun(session, &input, 1, &output, 1, nullptr);
+  };
+  ASSERT_OK(run(before));
+  pid_t child = fork();
+  if (child == 0) {
+    bool ok = run(after) == LINNET_OK && memcmp(before, after, sizeof before) == 0 && LinnetSessionClose(session) == LINNET_OK &&
+              LinnetSessionOpen(DigitsPath().c_str(), options, &session) == LINNET_OK && run(after) == LINNET_OK &&
+              LinnetSessionClose(session) == LINNET_OK && LinnetOptionsClose(options) == LINNET_OK;
+    _exit(ok ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_OK(run(after));
+  EXPECT_OK(LinnetSessionClose(session));
   EXPECT_OK(LinnetOptionsClose(options));
 }
 
