@@ -1,8 +1,8 @@
 # Turns the `LINNET_OP(Name, since, Type)` lines of src/ops/*.cc into the operator table.
 #
 # linnet_operator_table(OUTPUT config sources...) writes OUTPUT, a C++ file that declares one factory per line and
-# lists them sorted by domain and name. With `config` (a file of lines `[domain:]Name [since]`, `#` comments) only the
-# operators it names are listed, and files that end up with no operator are dropped from LINNET_OP_SOURCES.
+# lists them sorted by domain and name. With `config` (a file of lines `[domain:]Name`, `#` comments) only the
+# operators it names are listed, and LINNET_OP_SOURCES has only the files that define one of them.
 # Each macro variant names a domain:
 #   LINNET_OP           the ai.onnx domain
 #   LINNET_ML_OP        ai.onnx.ml
@@ -27,6 +27,7 @@ function(linnet_operator_table output config)
   set(rows "")
   set(missing "")
   set(sources "")
+  set(found "")
   foreach(file IN LISTS ARGN)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
     file(STRINGS ${file} lines REGEX "^LINNET_([A-Z]+_)?OP\\(")
@@ -53,13 +54,19 @@ function(linnet_operator_table output config)
         continue()
       endif()
       set(used TRUE)
+      list(APPEND found "${qualified}")
       string(APPEND declarations "OpDef LinnetOp_${variant}_${name}_${since}();\n")
       string(APPEND rows "    LinnetOp_${variant}_${name}_${since},\n")
     endforeach()
-    if(used OR NOT wanted OR NOT lines)
+    if(used OR NOT wanted)
       list(APPEND sources ${file})
     endif()
   endforeach()
+  list(REMOVE_ITEM wanted ${found})
+  if(wanted)
+    list(JOIN wanted ", " unknown)
+    message(FATAL_ERROR "${config} names operators that do not exist: ${unknown}")
+  endif()
   set(text "// Generated from the LINNET_OP lines of src/ops. Do not edit.
 #include \"ops/registry.h\"
 

@@ -3,6 +3,9 @@
 
 #include "base/file.h"
 #include "format/linnet_file.h"
+#if !defined(LINNET_REDUCED)
+#include "onnx/writer.h"
+#endif
 
 namespace linnet {
 
@@ -19,6 +22,7 @@ Result<OnnxModel> ImportOnnx(std::span<const std::byte>, std::shared_ptr<const v
 Status Optimize(Graph&, const PassContext&, const PipelineOptions&) { return Absent("rewriting graphs"); }
 Result<std::unique_ptr<Provider>> MakeProvider(const std::string&) { return Absent("choosing providers"); }
 Status ConvertModel(const std::string&, const std::string&, const SessionOptions&) { return Absent("writing models"); }
+Status WriteOptimizedOnnx(const std::string&, const std::string&, const SessionOptions&) { return Absent("writing models"); }
 
 #else
 
@@ -81,6 +85,18 @@ Status ConvertModel(const std::string& input, const std::string& output, const S
   for (const PortInfo& port : session->outputs()) file.outputs.push_back({port.name, port.type});
   file.weights = std::move(recorded.weights);
   return WriteFileAtomically(output, [&](Sink& sink) { return WriteLinnet(file, sink); });
+}
+
+Status WriteOptimizedOnnx(const std::string& input, const std::string& output, const SessionOptions& options) {
+  LINNET_ASSIGN(OnnxModel model, ImportOnnx(input, options));
+  PassContext context;
+  context.table = options.table ? options.table : &OpTable::BuiltIn();
+  PipelineOptions pipeline = options.pipeline;
+  pipeline.plain_onnx = true;
+  // Layouts and epilogues are expressed in operators of our own.
+  for (const char* pass : {"layout", "fuse_epilogues", "recognize_activations"}) pipeline.disabled.push_back(pass);
+  LINNET_TRY(Optimize(model.graph, context, pipeline));
+  return WriteFileAtomically(output, [&](Sink& sink) { return WriteOnnx(model, sink); });
 }
 
 #endif

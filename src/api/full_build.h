@@ -23,4 +23,7 @@ Result<std::unique_ptr<Provider>> MakeProvider(const std::string& name);
 /// Inputs with a default become constants.
 Status ConvertModel(const std::string& input, const std::string& output, const SessionOptions& options);
 
+/// Writes the graph after the passes that stay within ONNX's operators as a .onnx file.
+Status WriteOptimizedOnnx(const std::string& input, const std::string& output, const SessionOptions& options);
+
 }  // namespace linnet

@@ -4,6 +4,7 @@
 #include "api/session.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "api/full_build.h"
 
@@ -51,8 +52,38 @@ class FileWeights : public WeightStore {
   std::vector<PackedWeights> weights_;
 };
 
+/// A budget in the list of those whose session has ended. No lock: a forked child may find it held for ever.
+struct SessionBudget : MemoryBudget {
+  SessionBudget* next = nullptr;
+};
+std::atomic<SessionBudget*> retired{nullptr};
+std::atomic<bool> sweeping{false};
+
+void PushRetired(SessionBudget* budget) {
+  budget->next = retired.load(std::memory_order_relaxed);
+  while (!retired.compare_exchange_weak(budget->next, budget, std::memory_order_acq_rel)) {
+  }
+}
+
 }  // namespace
 
+void RetireBudget::operator()(MemoryBudget* budget) const {
+  PushRetired(static_cast<SessionBudget*>(budget));
+  if (sweeping.exchange(true)) return;  // whoever sweeps, or the next one, finds it
+  SessionBudget* each = retired.exchange(nullptr, std::memory_order_acq_rel);
+  while (each) {
+    SessionBudget* next = each->next;
+    if (each->used_bytes() == 0) {
+      delete each;
+    } else {
+      PushRetired(each);
+    }
+    each = next;
+  }
+  sweeping.store(false);
+}
+
+Session::Session() : budget_(new SessionBudget()) {}
 Session::~Session() { pthread_mutex_destroy(&mutex_); }
 
 Result<std::unique_ptr<Session>> Session::Open(const std::string& path, const SessionOptions& options) {
@@ -63,7 +94,7 @@ Result<std::unique_ptr<Session>> Session::Open(const std::string& path, const Se
   if (options.untrusted) {
     file_options.access = FileAccess::kRead;
     file_options.bytes_max = GraphLimits::Hostile().file_bytes;
-    file_options.budget = &session->budget_;
+    file_options.budget = session->budget_.get();
   }
   {
     LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(path, file_options));
@@ -84,7 +115,7 @@ Result<std::unique_ptr<Session>> Session::FromMemory(const void* bytes, size_t s
   bool linnet = IsLinnetFile({static_cast<const char*>(bytes), size});
   bool aligned = reinterpret_cast<uintptr_t>(bytes) % kAlignment == 0;
   if (!owner || (linnet && !aligned)) {
-    LINNET_ASSIGN(Block block, Block::Allocate(static_cast<int64_t>(size), &session->budget_));
+    LINNET_ASSIGN(Block block, Block::Allocate(static_cast<int64_t>(size), session->budget_.get()));
     std::copy_n(static_cast<const std::byte*>(bytes), size, block.data());
     bytes = block.data();
     owner = std::make_shared<Block>(std::move(block));
@@ -107,7 +138,7 @@ Status Session::Configure(const SessionOptions& options) {
     LINNET_ASSIGN(threads_, ChosenThreads());
   }
   if (!options_.pool) options_.pool = &ThreadPool::Shared();
-  budget_.set_limit_bytes(options_.memory_limit_bytes);
+  budget_->set_limit_bytes(options_.memory_limit_bytes);
   LINNET_ASSIGN(cpu_, options_.cpu.empty() ? ChosenCpuLevel() : ParseCpuLevel(options_.cpu));
   if (!options_.provider.empty() && options_.provider != "cpu") {
     LINNET_ASSIGN(std::unique_ptr<Provider> provider, MakeProvider(options_.provider));
@@ -167,7 +198,7 @@ Result<std::unique_ptr<Model>> Session::Build(Graph graph, const std::vector<cha
   graph.inputs = kept;
   PassContext passes;
   passes.table = options_.table;
-  passes.budget = &budget_;
+  passes.budget = budget_.get();
   PipelineOptions pipeline = options_.pipeline;
   pipeline.plain_onnx = pipeline.plain_onnx || !providers_.empty();
   LINNET_TRY(Optimize(graph, passes, pipeline));
@@ -179,7 +210,7 @@ Result<std::unique_ptr<Model>> Session::Compile(Graph graph) {
   compile.table = options_.table;
   compile.cpu = cpu_;
   compile.threads = threads_;
-  compile.budget = &budget_;
+  compile.budget = budget_.get();
   compile.weights = file_weights_ ? file_weights_.get() : options_.weights;
   for (const std::unique_ptr<Provider>& provider : providers_) compile.providers.push_back(provider.get());
   LINNET_ASSIGN(std::unique_ptr<Model> model, Model::Make(std::make_shared<Graph>(std::move(graph)), compile));
@@ -217,6 +248,7 @@ Status Session::CheckInput(size_t index, const Fact& fact, int64_t* symbol_value
   if (want.kind == Kind::kUnknown) return Status();
   if (have.kind != want.kind) return fail(", another kind of value");
   if (want.dtype != DType::kUndefined && have.dtype != want.dtype) return fail(", another element type");
+  if (want.key != DType::kUndefined && have.key != want.key) return fail(", another key type");
   if (!have.is_tensor()) return Status();
   if (!have.shape.is_static()) return fail(", which is not a complete shape");
   if (Status bounds = CheckShape(have.shape); !bounds.ok()) return std::move(bounds).At(Cat("input ", Quote(port.name)));
@@ -304,10 +336,11 @@ Status Session::Run(const Fact* inputs, RunOutput* outputs, const RunOptions& op
   StopSource* stop = options.stop ? options.stop : &own_stop;
   if (options_.time_limit_ns != INT64_MAX) stop->deadline_ns = MonotonicNs() + options_.time_limit_ns;
   stop->steps_left.store(options_.step_limit, std::memory_order_relaxed);
+  LINNET_TRY(stop->Check());
   RunEnv env;
   env.pool = options_.pool;
   env.threads = threads_;
-  env.budget = &budget_;
+  env.budget = budget_.get();
   env.stop = stop;
   env.profiler = options.profiler;
 

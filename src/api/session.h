@@ -42,6 +42,11 @@ struct RunOptions {
   Profiler* profiler = nullptr;
 };
 
+/// Outputs may outlive their session and give their bytes back later: a budget goes when all are back.
+struct RetireBudget {
+  void operator()(MemoryBudget* budget) const;
+};
+
 class Session {
  public:
   static Result<std::unique_ptr<Session>> Open(const std::string& path, const SessionOptions& options);
@@ -65,13 +70,13 @@ class Session {
   /// `partial`, when not null, says whether there are such: bodies of control flow and what follows from contents.
   Result<int64_t> PlanArenaBytes(const std::vector<Type>& inputs, bool* partial = nullptr);
 
-  MemoryBudget& budget() { return budget_; }
+  MemoryBudget& budget() { return *budget_; }
   const Model& model() const { return *model_; }
   int threads() const { return threads_; }
   int64_t arena_bytes();                         ///< held by idle run states
 
  private:
-  Session() = default;
+  Session();
   Status Configure(const SessionOptions& options);
   Status PrepareOnnx(OnnxModel onnx);
   Status PrepareLinnet(std::string_view bytes, std::shared_ptr<const void> owner);
@@ -86,7 +91,7 @@ class Session {
   SessionOptions options_;
   int threads_ = 1;
   CpuLevel cpu_ = CpuLevel::kSse4;
-  MemoryBudget budget_;
+  std::unique_ptr<MemoryBudget, RetireBudget> budget_;
   std::vector<std::unique_ptr<Provider>> providers_;
   std::shared_ptr<SymbolTable> symbols_;
   ModelInfo info_;

@@ -14,14 +14,14 @@ constexpr int kUnread = -1;
 std::atomic<int> wanted_level{kUnread};
 std::atomic<LogSink> log_sink{nullptr};
 
-void WriteToStandardError(LogLevel level, std::string_view message) {
+}  // namespace
+
+void WriteLogToStandardError(LogLevel level, std::string_view message) {
   constexpr const char* kNames[] = {"", "error: ", "warning: ", "", "debug: "};
   std::string line = Cat("linnet: ", kNames[static_cast<int>(level)], message, "\n");
   ssize_t ignored = write(STDERR_FILENO, line.data(), line.size());
   (void)ignored;
 }
-
-}  // namespace
 
 bool LogEnabled(LogLevel level) {
   int wanted = wanted_level.load(std::memory_order_relaxed);
@@ -41,7 +41,7 @@ void SetLogSink(LogSink sink) { log_sink.store(sink); }
 
 void WriteLog(LogLevel level, std::string_view message) {
   LogSink sink = log_sink.load();
-  (sink ? sink : WriteToStandardError)(level, message);
+  (sink ? sink : WriteLogToStandardError)(level, message);
 }
 
 }  // namespace linnet

@@ -20,6 +20,8 @@ using LogSink = void (*)(LogLevel level, std::string_view message);
 void SetLogSink(LogSink sink);
 
 void WriteLog(LogLevel level, std::string_view message);
+/// What a sink that has no better place for a message does with it.
+void WriteLogToStandardError(LogLevel level, std::string_view message);
 
 /// Log(LogLevel::kInfo, "plan of ", steps, " steps"): parts as for Cat; built only when wanted.
 template <class... Parts>

@@ -50,7 +50,7 @@ Result<Block> Block::Allocate(int64_t bytes, MemoryBudget* budget) {
   Block block;
   block.data_ = static_cast<std::byte*>(data);
   block.size_ = bytes;
-  block.budget_ = budget;
+  block.budget_ = bytes > 0 ? budget : nullptr;
   return block;
 }
 

@@ -30,9 +30,10 @@ class MemoryBudget {
 
   /// Counts `bytes` or fails with kLimitReached naming need, use and limit.
   Status Take(int64_t bytes);
-  void Give(int64_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
+  /// The last touch of whoever took bytes: when used_bytes() is 0, nobody will come back, and the budget may go.
+  void Give(int64_t bytes) { used_.fetch_sub(bytes, std::memory_order_release); }
 
-  int64_t used_bytes() const { return used_.load(std::memory_order_relaxed); }
+  int64_t used_bytes() const { return used_.load(std::memory_order_acquire); }
   int64_t peak_bytes() const { return peak_.load(std::memory_order_relaxed); }
   int64_t limit_bytes() const { return limit_; }
   void set_limit_bytes(int64_t limit) { limit_ = limit; }

@@ -9,7 +9,6 @@
 #include "cli/json.h"
 #include "cli/units.h"
 #include "cli/utf8.h"
-#include "onnx/writer.h"
 
 namespace linnet::cli {
 namespace {
@@ -24,19 +23,6 @@ int64_t FileBytes(const std::string& path) {
   std::error_code error;
   auto bytes = std::filesystem::file_size(path, error);
   return error ? 0 : static_cast<int64_t>(bytes);
-}
-
-/// The graph after the passes that stay within ONNX's operators.
-Status WriteOptimizedOnnx(const std::string& input, const std::string& output, const SessionOptions& options) {
-  LINNET_ASSIGN(OnnxModel model, ImportOnnx(input, options));
-  PassContext context;
-  context.table = &OpTable::BuiltIn();
-  PipelineOptions pipeline = options.pipeline;
-  pipeline.plain_onnx = true;
-  // Layouts and epilogues are expressed in operators of our own.
-  for (const char* pass : {"layout", "fuse_epilogues", "recognize_activations"}) pipeline.disabled.push_back(pass);
-  LINNET_TRY(Optimize(model.graph, context, pipeline));
-  return WriteFileAtomically(output, [&](Sink& sink) { return WriteOnnx(model, sink); });
 }
 
 int Convert(const ConvertOptions& options) {

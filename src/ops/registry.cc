@@ -48,10 +48,13 @@ Result<const OpDef*> OpTable::Find(std::string_view domain, std::string_view nam
   }
   if (best) return best;
   std::string full = domain.empty() ? Quote(name) : Quote(Cat(domain, ":", name));
+  const OpName* wanted = nullptr;
   for (const OpName* left = OperatorsLeftOut(); left->name; ++left) {
-    if (name == left->name && domain == left->domain && left->since <= version) {
-      return Fail(Code::kNotInBuild, "operator ", full, " is not in this build; rebuild with ", left->name, "-", left->since);
-    }
+    bool fits = name == left->name && domain == left->domain && left->since <= version;
+    if (fits && (!wanted || left->since > wanted->since)) wanted = left;
+  }
+  if (wanted) {
+    return Fail(Code::kNotInBuild, "operator ", full, " is not in this build; rebuild with ", wanted->name, "-", wanted->since);
   }
   if (!versions.empty()) {
     return Unsupported("unsupported operator: version ", version, " of ", full, "; known from versions: ", versions);

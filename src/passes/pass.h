@@ -23,6 +23,13 @@ struct Pass {
   int level;                ///< runs from this optimisation level on; 0 cannot be switched off
 };
 
+/// A pass that a user of the library brings; the graph is verified after it.
+struct CustomPass {
+  std::string name;
+  Status (*run)(void* user, Graph& graph, const PassContext& context);
+  void* user = nullptr;
+};
+
 enum OptimizationLevel : int {
   kOptimizeNothing = 0,     ///< lowering only
   kOptimizeBasic = 1,       ///< rewrites that do not change any rounding
@@ -34,7 +41,7 @@ struct PipelineOptions {
   std::vector<std::string> disabled;                 ///< pass names
   std::string stop_after;                            ///< a pass name: the passes behind it are left out
   bool plain_onnx = false;                           ///< no lowering: the graph stays in ONNX's operators
-  std::vector<Pass> custom;                          ///< run after the built-in simplifications, before fusion
+  std::vector<CustomPass> custom;                    ///< run after the built-in simplifications, before fusion
 };
 
 /// The built-in passes in the order they run.

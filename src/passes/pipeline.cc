@@ -1,4 +1,5 @@
 // The recipe: which passes run, in which order.
+#include "graph/verify.h"
 #include "passes/passes.h"
 
 namespace linnet {
@@ -26,7 +27,7 @@ Status RunPipeline(Graph& graph, const PassContext& context, const PipelineOptio
     for (const Pass& pass : BuiltInPasses()) {
       if (name == pass.name) return true;
     }
-    for (const Pass& pass : options.custom) {
+    for (const CustomPass& pass : options.custom) {
       if (name == pass.name) return true;
     }
     return name.empty();
@@ -36,20 +37,37 @@ Status RunPipeline(Graph& graph, const PassContext& context, const PipelineOptio
   }
   if (!known(options.stop_after)) return InvalidArgument("there is no pass ", Quote(options.stop_after));
 
-  LINNET_TRY(InferTypes(graph, context));
+  auto disabled = [&](std::string_view name) {
+    for (const std::string& other : options.disabled) {
+      if (name == other) return true;
+    }
+    return false;
+  };
   auto run = [&](const Pass& pass) -> Status {
     if (pass.level > options.level) return Status();
     if (options.plain_onnx && pass.run == Resolve) return Status();
-    if (pass.level > kOptimizeNothing) {
-      for (const std::string& name : options.disabled) {
-        if (name == pass.name) return Status();
-      }
-    }
+    if (pass.level > kOptimizeNothing && disabled(pass.name)) return Status();
     Status status = pass.run(graph, context);
     if (status.ok()) status = InferTypes(graph, context);
     return std::move(status).At(Cat("pass ", pass.name));
   };
+  auto run_custom = [&](const CustomPass& pass) -> Status {
+    if (disabled(pass.name)) return Status();
+    Status status = pass.run(pass.user, graph, context);
+    if (status.ok()) status = Verify(graph);
+    if (status.ok()) status = InferTypes(graph, context);
+    return std::move(status).At(Cat("pass ", Quote(pass.name)));
+  };
+
+  LINNET_TRY(InferTypes(graph, context));
   for (const Pass& pass : BuiltInPasses()) {
+    // Behind the last simplification the graph is as small as it gets and still in ONNX's operators.
+    if (pass.run == FoldBatchNorm) {
+      for (const CustomPass& custom : options.custom) {
+        LINNET_TRY(run_custom(custom));
+        if (options.stop_after == custom.name) return Status();
+      }
+    }
     LINNET_TRY(run(pass));
     if (options.stop_after == pass.name) break;
   }

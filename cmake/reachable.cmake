@@ -1,0 +1,28 @@
+# Which of the sources of ops/ and kernels/ a reduced build needs: what its operators include, and what that includes.
+#
+# linnet_reachable(RESULT root files...) follows `#include "ops/..."` and `#include "kernels/..."` from `files` (absolute)
+# beneath the folder `root`. A header stem.h stands for stem.cc and stem_*.cc beside it. RESULT: absolute paths of .cc files
+# of ops/ and kernels/, those among `files` included.
+function(linnet_reachable result root)
+  set(waiting ${ARGN})
+  set(seen "")
+  set(sources "")
+  while(waiting)
+    list(POP_FRONT waiting file)
+    if(file IN_LIST seen)
+      continue()
+    endif()
+    list(APPEND seen ${file})
+    if(file MATCHES "^${root}/(ops|kernels)/.*\\.cc$")
+      list(APPEND sources ${file})
+    endif()
+    file(STRINGS ${file} lines REGEX "^#include \"(ops|kernels)/")
+    foreach(line IN LISTS lines)
+      string(REGEX REPLACE "^#include \"([^\"]+)\\.h\".*" "${root}/\\1" stem "${line}")
+      file(GLOB parts ${stem}.h ${stem}.cc ${stem}_*.cc)
+      list(APPEND waiting ${parts})
+    endforeach()
+  endwhile()
+  list(REMOVE_DUPLICATES sources)
+  set(${result} ${sources} PARENT_SCOPE)
+endfunction()

@@ -1,0 +1,203 @@
+// The C boundary: errors, versions, logs, thread pools, options.
+#include "api/c_api.h"
+
+#include <string.h>
+
+#include <algorithm>
+
+namespace linnet::api {
+namespace {
+
+/// A fixed buffer: keeping an error never fails, and the thread's end has nothing to free.
+thread_local char last_error[1024] = "";
+
+Status SetText(const char* text, std::string& to) {
+  to = text ? text : "";
+  return Status();
+}
+
+/// Runs `edit` on the settings of open options, under their lock.
+template <class Edit>
+LinnetCode EditOptions(LinnetOptions* handle, Edit&& edit) noexcept {
+  return Guard([&]() -> Status {
+    LINNET_USE(OptionsObject, options, handle);
+    std::lock_guard lock(options->mutex);
+    return edit(options->settings);
+  });
+}
+
+Result<int64_t> LimitOf(int64_t value, const char* what) {
+  if (value < 0) return InvalidArgument("the ", what, " limit is ", value);
+  return value == 0 ? INT64_MAX : value;
+}
+
+}  // namespace
+
+LinnetCode KeepError(LinnetCode code, std::string_view sentence) noexcept {
+  size_t size = std::min(sentence.size(), sizeof last_error - 1);
+  // A cut leaves whole UTF-8 characters.
+  while (size < sentence.size() && size > 0 && (static_cast<unsigned char>(sentence[size]) & 0xC0) == 0x80) --size;
+  memmove(last_error, sentence.data(), size);
+  last_error[size] = 0;
+  return code;
+}
+
+void ForgetError() { last_error[0] = 0; }
+
+Status CallbackStatus(LinnetCode code) {
+  if (code == LINNET_OK) return Status();
+  if (code < 0 || code > LINNET_INTERNAL) return Internal("a callback returned code ", code, ", which does not exist");
+  return Status(static_cast<Code>(code), last_error[0] ? last_error : "a callback failed without a sentence");
+}
+
+void SessionSettings::Connect() {
+  if (pool) {
+    core.pool = &pool->pool;
+    if (core.threads == 0) core.threads = pool->threads;
+  }
+  for (const std::shared_ptr<const CustomPassCallback>& pass : passes) {
+    core.pipeline.custom.push_back({pass->name, RunCustomPass, const_cast<CustomPassCallback*>(pass.get())});
+  }
+  BuildTable(*this);
+}
+
+}  // namespace linnet::api
+
+using namespace linnet;
+using namespace linnet::api;
+
+uint32_t LinnetApiVersion(void) LINNET_NOEXCEPT { return LINNET_API_VERSION; }
+const char* LinnetVersion(void) LINNET_NOEXCEPT { return LINNET_PROJECT_VERSION; }
+const char* LinnetLastError(void) LINNET_NOEXCEPT { return last_error; }
+
+const char* LinnetCodeName(LinnetCode code) LINNET_NOEXCEPT {
+  return code >= LINNET_OK && code <= LINNET_INTERNAL ? CodeName(static_cast<Code>(code)) : "unknown code";
+}
+
+LinnetCode LinnetFail(LinnetCode code, const char* sentence) LINNET_NOEXCEPT {
+  return KeepError(code, sentence ? sentence : "");
+}
+
+LinnetCode LinnetSetLog(LinnetLogLevel level, LinnetLogCallback callback, void* user) LINNET_NOEXCEPT {
+  return Guard([&]() -> Status {
+    if (level < LINNET_LOG_OFF || level > LINNET_LOG_DEBUG) return InvalidArgument("there is no log level ", level);
+    SetProcessLog({static_cast<LogLevel>(level), callback, user});
+    return Status();
+  });
+}
+
+LinnetCode LinnetThreadPoolCreate(int32_t threads, LinnetThreadPool** pool) LINNET_NOEXCEPT {
+  return Guard([&]() -> Status {
+    LINNET_NOT_NULL(pool);
+    *pool = nullptr;
+    if (threads < 1 || threads > ThreadPool::kThreadsMax) {
+      return InvalidArgument("a pool of ", threads, " threads cannot be made; 1 to ", ThreadPool::kThreadsMax, " can");
+    }
+    auto object = std::make_unique<PoolObject>();
+    object->pool = std::make_shared<PoolObject::Pool>(threads);
+    return GiveHandle(std::move(object), pool);
+  });
+}
+LinnetCode LinnetThreadPoolClose(LinnetThreadPool* pool) LINNET_NOEXCEPT { return Close<PoolObject>(pool); }
+
+LinnetCode LinnetOptionsCreate(LinnetOptions** options) LINNET_NOEXCEPT {
+  return Guard([&]() -> Status {
+    LINNET_NOT_NULL(options);
+    *options = nullptr;
+    return GiveHandle(std::make_unique<OptionsObject>(), options);
+  });
+}
+LinnetCode LinnetOptionsClose(LinnetOptions* options) LINNET_NOEXCEPT { return Close<OptionsObject>(options); }
+
+LinnetCode LinnetOptionsSetThreads(LinnetOptions* options, int32_t threads) LINNET_NOEXCEPT {
+  return EditOptions(options, [&](SessionSettings& settings) -> Status {
+    if (threads < 0) return InvalidArgument("the number of threads is ", threads);
+    settings.core.threads = threads;
+    return Status();
+  });
+}
+
+LinnetCode LinnetOptionsSetThreadPool(LinnetOptions* options, LinnetThreadPool* pool) LINNET_NOEXCEPT {
+  return EditOptions(options, [&](SessionSettings& settings) -> Status {
+    if (!pool) {
+      settings.pool = nullptr;
+      return Status();
+    }
+    LINNET_USE(PoolObject, object, pool);
+    settings.pool = object->pool;
+    return Status();
+  });
+}
+
+LinnetCode LinnetOptionsSetMemoryLimit(LinnetOptions* options, int64_t bytes) LINNET_NOEXCEPT {
+  return EditOptions(options, [&](SessionSettings& settings) -> Status {
+    LINNET_ASSIGN(settings.core.memory_limit_bytes, LimitOf(bytes, "memory"));
+    return Status();
+  });
+}
+
+LinnetCode LinnetOptionsSetTimeLimit(LinnetOptions* options, int64_t nanoseconds) LINNET_NOEXCEPT {
+  return EditOptions(options, [&](SessionSettings& settings) -> Status {
+    LINNET_ASSIGN(settings.core.time_limit_ns, LimitOf(nanoseconds, "time"));
+    return Status();
+  });
+}
+
+LinnetCode LinnetOptionsSetStepLimit(LinnetOptions* options, int64_t steps) LINNET_NOEXCEPT {
+  return EditOptions(options, [&](SessionSettings& settings) -> Status {
+    LINNET_ASSIGN(settings.core.step_limit, LimitOf(steps, "step"));
+    return Status();
+  });
+}
+
+LinnetCode LinnetOptionsSetOptimization(LinnetOptions* options, int32_t level) LINNET_NOEXCEPT {
+  return EditOptions(options, [&](SessionSettings& settings) -> Status {
+    if (level < kOptimizeNothing || level > kOptimizeAll) return InvalidArgument("there is no optimisation level ", level);
+    settings.core.pipeline.level = level;
+    return Status();
+  });
+}
+
+LinnetCode LinnetOptionsDisablePass(LinnetOptions* options, const char* name) LINNET_NOEXCEPT {
+  return EditOptions(options, [&](SessionSettings& settings) -> Status {
+    LINNET_NOT_NULL(name);
+    settings.core.pipeline.disabled.emplace_back(name);
+    return Status();
+  });
+}
+
+LinnetCode LinnetOptionsSetCpu(LinnetOptions* options, const char* level) LINNET_NOEXCEPT {
+  return EditOptions(options, [&](SessionSettings& settings) { return SetText(level, settings.core.cpu); });
+}
+
+LinnetCode LinnetOptionsSetProvider(LinnetOptions* options, const char* provider) LINNET_NOEXCEPT {
+  return EditOptions(options, [&](SessionSettings& settings) { return SetText(provider, settings.core.provider); });
+}
+
+LinnetCode LinnetOptionsSetProfiling(LinnetOptions* options, int32_t on, const char* path) LINNET_NOEXCEPT {
+  return EditOptions(options, [&](SessionSettings& settings) {
+    settings.profiling = on != 0;
+    return SetText(on ? path : nullptr, settings.trace_path);
+  });
+}
+
+LinnetCode LinnetOptionsSetLog(LinnetOptions* options, LinnetLogLevel level, LinnetLogCallback callback,
+                               void* user) LINNET_NOEXCEPT {
+  return EditOptions(options, [&](SessionSettings& settings) -> Status {
+    if (level < LINNET_LOG_OFF || level > LINNET_LOG_DEBUG) return InvalidArgument("there is no log level ", level);
+    settings.log = {static_cast<LogLevel>(level), callback, user};
+    settings.has_log = true;
+    return Status();
+  });
+}
+
+LinnetCode LinnetOptionsSetUntrusted(LinnetOptions* options, int32_t on) LINNET_NOEXCEPT {
+  return EditOptions(options, [&](SessionSettings& settings) -> Status {
+    settings.core.untrusted = on != 0;
+    return Status();
+  });
+}
+
+LinnetCode LinnetOptionsSetExternalDataFolder(LinnetOptions* options, const char* folder) LINNET_NOEXCEPT {
+  return EditOptions(options, [&](SessionSettings& settings) { return SetText(folder, settings.core.external_data_folder); });
+}

@@ -1,0 +1,44 @@
+// What liblinnet.so exports: the functions of the public headers, all of them and nothing else.
+#include <gtest/gtest.h>
+#include <stdio.h>
+
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+
+namespace {
+
+std::set<std::string> Exported() {
+  std::set<std::string> names;
+  FILE* nm = popen("nm -D --defined-only " LINNET_SHARED_LIBRARY, "r");
+  char line[4096];
+  while (nm && fgets(line, sizeof line, nm)) {
+    std::stringstream words(line);
+    std::string address, type, name;
+    words >> address >> type >> name;
+    if (type != "A") names.insert(name);  // "A": the version itself
+  }
+  if (nm) pclose(nm);
+  return names;
+}
+
+std::set<std::string> Declared() {
+  std::set<std::string> names;
+  for (const char* header : {"linnet.h", "linnet_extend.h"}) {
+    std::ifstream file(std::string(LINNET_SOURCE_DIR "/include/linnet/") + header);
+    std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    std::regex function("LINNET_API [A-Za-z0-9_ *]*?(Linnet[A-Za-z0-9]+)\\(");
+    for (std::sregex_iterator at(text.begin(), text.end(), function), end; at != end; ++at) names.insert((*at)[1]);
+  }
+  return names;
+}
+
+TEST(ApiExports, TheDeclaredFunctionsAndNothingElse) {
+  std::set<std::string> declared = Declared();
+  ASSERT_GT(declared.size(), 100u);
+  EXPECT_EQ(Exported(), declared);
+}
+
+}  // namespace
