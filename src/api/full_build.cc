@@ -15,8 +15,10 @@ namespace {
 Status Absent(const char* what) { return Fail(Code::kNotInBuild, what, " is not in this build; it runs .linnet files"); }
 }  // namespace
 
-Result<OnnxModel> ImportOnnx(const std::string&, const SessionOptions&) { return Absent("reading .onnx files"); }
-Result<OnnxModel> ImportOnnx(std::span<const std::byte>, std::shared_ptr<const void>, const SessionOptions&) {
+Result<OnnxModel> ImportOnnx(const std::string&, const SessionOptions&, MemoryBudget*) {
+  return Absent("reading .onnx files");
+}
+Result<OnnxModel> ImportOnnx(std::span<const std::byte>, std::shared_ptr<const void>, const SessionOptions&, MemoryBudget*) {
   return Absent("reading .onnx files");
 }
 Status Optimize(Graph&, const PassContext&, const PipelineOptions&) { return Absent("rewriting graphs"); }
@@ -28,8 +30,9 @@ Status WriteOptimizedOnnx(const std::string&, const std::string&, const SessionO
 
 namespace {
 
-ReadOptions ReadOptionsOf(const SessionOptions& options) {
+ReadOptions ReadOptionsOf(const SessionOptions& options, MemoryBudget* budget) {
   ReadOptions read;
+  read.budget = budget;
   read.untrusted = options.untrusted;
   if (options.untrusted) read.limits = GraphLimits::Hostile();
   read.external_data_folder = options.external_data_folder;
@@ -54,13 +57,13 @@ class RecordingWeights : public WeightStore {
 
 }  // namespace
 
-Result<OnnxModel> ImportOnnx(const std::string& path, const SessionOptions& options) {
-  return ReadOnnxFile(path, ReadOptionsOf(options));
+Result<OnnxModel> ImportOnnx(const std::string& path, const SessionOptions& options, MemoryBudget* budget) {
+  return ReadOnnxFile(path, ReadOptionsOf(options, budget));
 }
 
 Result<OnnxModel> ImportOnnx(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
-                             const SessionOptions& options) {
-  return ReadOnnxBytes(bytes, std::move(owner), ReadOptionsOf(options));
+                             const SessionOptions& options, MemoryBudget* budget) {
+  return ReadOnnxBytes(bytes, std::move(owner), ReadOptionsOf(options, budget));
 }
 
 Status Optimize(Graph& graph, const PassContext& context, const PipelineOptions& options) {

@@ -9,9 +9,10 @@
 
 namespace linnet {
 
-Result<OnnxModel> ImportOnnx(const std::string& path, const SessionOptions& options);
+/// `budget` (null, or outlives the model) counts contents that are not used where they lie.
+Result<OnnxModel> ImportOnnx(const std::string& path, const SessionOptions& options, MemoryBudget* budget = nullptr);
 Result<OnnxModel> ImportOnnx(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
-                             const SessionOptions& options);
+                             const SessionOptions& options, MemoryBudget* budget = nullptr);
 
 /// The pass pipeline.
 Status Optimize(Graph& graph, const PassContext& context, const PipelineOptions& options);

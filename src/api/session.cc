@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <new>
+#include <stdexcept>
 
 #include "api/full_build.h"
 
@@ -24,6 +26,34 @@ class Lock {
  private:
   pthread_mutex_t* mutex_;
 };
+
+#if defined(__cpp_exceptions)
+/// "out of memory", for which a few bytes must be had: others may be giving some back right now.
+Status NoMemoryLeft() {
+  for (int attempt = 0;; ++attempt) {
+    try {
+      return Status(Code::kOutOfMemory, "no memory left");  // short enough to lie inside the string
+    } catch (const std::bad_alloc&) {
+      if (attempt == 100) throw;
+    }
+  }
+}
+#endif
+
+/// Runs `body`, which returns a Status or Result. A small allocation that failed inside has unwound to here.
+template <class F>
+auto CatchBadAlloc(F&& body) -> decltype(body()) {
+#if defined(__cpp_exceptions)
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+  } catch (const std::length_error&) {
+  }
+  return NoMemoryLeft();
+#else
+  return body();
+#endif
+}
 
 /// Packed weights of a .linnet file, used where they lie.
 class FileWeights : public WeightStore {
@@ -87,6 +117,16 @@ Session::Session() : budget_(new SessionBudget()) {}
 Session::~Session() { pthread_mutex_destroy(&mutex_); }
 
 Result<std::unique_ptr<Session>> Session::Open(const std::string& path, const SessionOptions& options) {
+  return CatchBadAlloc([&] { return OpenFile(path, options); });
+}
+
+Result<std::unique_ptr<Session>> Session::FromMemory(const void* bytes, size_t size, std::shared_ptr<const void> owner,
+                                                     const SessionOptions& options) {
+  return CatchBadAlloc([&] { return OpenBytes(bytes, size, std::move(owner), options); });
+}
+
+Result<std::unique_ptr<Session>> Session::OpenFile(const std::string& path, const SessionOptions& options) {
+  FlushDenormals flush;  // constants are folded as runs would compute them
   std::unique_ptr<Session> session(new Session());
   LINNET_TRY(session->Configure(options));
   // A look at the first bytes tells the formats apart; the mapping is shared with the system's cache.
@@ -103,13 +143,14 @@ Result<std::unique_ptr<Session>> Session::Open(const std::string& path, const Se
       return session;
     }
   }
-  LINNET_ASSIGN(OnnxModel onnx, ImportOnnx(path, options));
+  LINNET_ASSIGN(OnnxModel onnx, ImportOnnx(path, options, &session->budget_));
   LINNET_TRY(session->PrepareOnnx(std::move(onnx)));
   return session;
 }
 
-Result<std::unique_ptr<Session>> Session::FromMemory(const void* bytes, size_t size, std::shared_ptr<const void> owner,
-                                                     const SessionOptions& options) {
+Result<std::unique_ptr<Session>> Session::OpenBytes(const void* bytes, size_t size, std::shared_ptr<const void> owner,
+                                                    const SessionOptions& options) {
+  FlushDenormals flush;
   std::unique_ptr<Session> session(new Session());
   LINNET_TRY(session->Configure(options));
   bool linnet = IsLinnetFile({static_cast<const char*>(bytes), size});
@@ -124,7 +165,7 @@ Result<std::unique_ptr<Session>> Session::FromMemory(const void* bytes, size_t s
     LINNET_TRY(session->PrepareLinnet({static_cast<const char*>(bytes), size}, std::move(owner)));
     return session;
   }
-  LINNET_ASSIGN(OnnxModel onnx, ImportOnnx({static_cast<const std::byte*>(bytes), size}, std::move(owner), options));
+  LINNET_ASSIGN(OnnxModel onnx, ImportOnnx({static_cast<const std::byte*>(bytes), size}, std::move(owner), options, &session->budget_));
   LINNET_TRY(session->PrepareOnnx(std::move(onnx)));
   return session;
 }
@@ -245,11 +286,11 @@ Status Session::CheckInput(size_t index, const Fact& fact, int64_t* symbol_value
     return InvalidArgument("input ", Quote(port.name), " is ", ToString(have), parts..., "; the model declares ",
                            ToString(want, symbols_.get()));
   };
-  if (want.kind == Kind::kUnknown) return Status();
-  if (have.kind != want.kind) return fail(", another kind of value");
+  if (want.kind != Kind::kUnknown && have.kind != want.kind) return fail(", another kind of value");
   if (want.dtype != DType::kUndefined && have.dtype != want.dtype) return fail(", another element type");
   if (want.key != DType::kUndefined && have.key != want.key) return fail(", another key type");
-  if (!have.is_tensor()) return Status();
+  if (!have.is_tensor()) return fact.data ? Status() : fail(" and has no data");
+  if (have.dtype == DType::kUndefined) return fail(", which has no element type");
   if (!have.shape.is_static()) return fail(", which is not a complete shape");
   if (Status bounds = CheckShape(have.shape); !bounds.ok()) return std::move(bounds).At(Cat("input ", Quote(port.name)));
   if (!fact.data && have.shape.elements() > 0) return fail(" and has no data");
@@ -302,6 +343,10 @@ void Session::GiveState(const Model* model, std::unique_ptr<RunState> state) {
 }
 
 Status Session::Run(const Fact* inputs, RunOutput* outputs, const RunOptions& options) {
+  return CatchBadAlloc([&] { return RunUnguarded(inputs, outputs, options); });
+}
+
+Status Session::RunUnguarded(const Fact* inputs, RunOutput* outputs, const RunOptions& options) {
   constexpr int kFewSymbols = 64, kFewInputs = 32;
   int64_t few_symbols[kFewSymbols];
   Fact few_inputs[kFewInputs];
@@ -352,6 +397,10 @@ Status Session::Run(const Fact* inputs, RunOutput* outputs, const RunOptions& op
 }
 
 Result<int64_t> Session::PlanArenaBytes(const std::vector<Type>& types, bool* partial) {
+  return CatchBadAlloc([&] { return PlanBytes(types, partial); });
+}
+
+Result<int64_t> Session::PlanBytes(const std::vector<Type>& types, bool* partial) {
   std::vector<Fact> facts;
   for (size_t i = 0; i < inputs_.size(); ++i) {
     if (!inputs_[i].has_default) facts.push_back({types[i], nullptr});

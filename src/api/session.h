@@ -77,6 +77,11 @@ class Session {
 
  private:
   Session();
+  static Result<std::unique_ptr<Session>> OpenFile(const std::string& path, const SessionOptions& options);
+  static Result<std::unique_ptr<Session>> OpenBytes(const void* bytes, size_t size, std::shared_ptr<const void> owner,
+                                                    const SessionOptions& options);
+  Status RunUnguarded(const Fact* inputs, RunOutput* outputs, const RunOptions& options);
+  Result<int64_t> PlanBytes(const std::vector<Type>& types, bool* partial);
   Status Configure(const SessionOptions& options);
   Status PrepareOnnx(OnnxModel onnx);
   Status PrepareLinnet(std::string_view bytes, std::shared_ptr<const void> owner);

@@ -136,7 +136,6 @@ Status Model::Build() {
   inputs.insert(inputs.end(), graph.captures.begin(), graph.captures.end());
   input_count = static_cast<int>(graph.inputs.size());
   outputs = graph.outputs();
-  for (ValueId id : outputs) output_types.push_back(graph.value(id).type);
   // A graph input with a default stays an input for whoever feeds it; the session decides (api/session.cc).
   for (ValueId id : inputs) base_facts_[static_cast<size_t>(id)].data = nullptr;
 
@@ -161,6 +160,7 @@ Status Model::Build() {
     Status status = PrepareNode(id);
     if (!status.ok()) return std::move(status).At(graph.node(id).Label(graph));
   }
+  for (ValueId id : outputs) output_types.push_back(base_facts_[static_cast<size_t>(id)].type);
   for (size_t v = 0; v < values; ++v) {
     const Value& value = graph.value(static_cast<ValueId>(v));
     bool absent = value.is_constant && !value.constant.has_data() && value.constant.elements() > 0;
@@ -212,6 +212,8 @@ Status Model::PrepareNode(NodeId id) {
 
   InferContext infer(base_facts_.data(), prepared.io.inputs.data(), prepared.io.input_count,
                      prepared.io.outputs.data(), static_cast<int>(prepared.io.outputs.size()));
+  // Types in a prepared file are claims; kernels are chosen by what follows from the inputs.
+  LINNET_TRY(def->infer(prepared.op.state(), infer));
   if (!prepared.kernel && def->prepare) {
     Prepare prepare(infer, *this, key);
     LINNET_TRY(def->prepare(prepared.op.state(), prepare));
@@ -280,7 +282,15 @@ Result<PlanRef> Model::Lookup(uint64_t parent, const Plan* done, const Type* con
       if (graph_->value(static_cast<ValueId>(v)).is_constant) plan.places[v].kind = Place::kKnown;
     }
     for (size_t i = 0; i < inputs.size(); ++i) {
-      plan.places[static_cast<size_t>(inputs[i])] = {Place::kInput, 0, kNoValue, static_cast<int64_t>(i)};
+      size_t v = static_cast<size_t>(inputs[i]);
+      // Kernels were chosen by the declared types.
+      const Type &declared = base_facts_[v].type, &given = start[i].type;
+      if (declared.kind != Kind::kUnknown &&
+          (declared.kind != given.kind || (declared.dtype != DType::kUndefined && declared.dtype != given.dtype))) {
+        return InvalidArgument("value ", Quote(graph_->value(inputs[i]).name), " is declared ",
+                               ToString(declared, &graph_->symbols()), " and gets ", ToString(given));
+      }
+      plan.places[v] = {Place::kInput, 0, kNoValue, static_cast<int64_t>(i)};
     }
   }
   if (!planner_) planner_ = std::make_unique<Planner>(*this);
@@ -352,6 +362,11 @@ Status Model::RunLate(const Step& step, const Plan& plan, RunState& state) {
     if (id == kNoValue) continue;
     size_t v = static_cast<size_t>(id);
     const Type& type = facts[v].type;
+    // With all inputs known, an output of unknown kind is one that the operator does not define. Those whose Run needs
+    // no parameters (control flow) may learn the kind as they run.
+    if (type.kind == Kind::kUnknown && !node.kernel && node.op.def().bind) {
+      return InvalidModel(io.op, " defines fewer than the ", io.outputs.size(), " outputs of the node");
+    }
     Datum& datum = state.heap(places[v].offset);
     datum = Datum();
     datum.type = type;

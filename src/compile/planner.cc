@@ -120,6 +120,7 @@ Status Planner::Make(Plan& plan, size_t first) {
     for (size_t i = 0; i < model_.outputs.size(); ++i) {
       const Place& own = plan.places[static_cast<size_t>(model_.outputs[i])];
       const Place& place = plan.places[static_cast<size_t>(RootOf(model_.outputs[i]))];
+      if (place.kind == Place::kNone) return InvalidModel("nothing computes output ", i);
       bool in_place = place.kind == Place::kOutput && place.offset == static_cast<int64_t>(i);
       if (in_place && (own.kind != Place::kAlias || own.offset == 0)) continue;
       plan.copies.push_back({model_.outputs[i], static_cast<int32_t>(i)});

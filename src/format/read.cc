@@ -1,5 +1,6 @@
 // Reading .linnet files: the flatbuffer is verified as a whole, then everything it says is checked before it is used.
 #include "format/linnet_file.h"
+#include "graph/verify.h"
 #include "linnet_generated.h"
 
 namespace linnet {
@@ -42,6 +43,13 @@ class Reader {
       return InvalidModel("the .linnet file names ", file.inputs.size(), " inputs and ", file.outputs.size(),
                           " outputs; its graph has ", file.graph.inputs.size(), " and ", file.graph.outputs().size());
     }
+    for (size_t i = 0; i < file.inputs.size(); ++i) {
+      const Type& type = file.graph.value(file.graph.inputs[i]).type;
+      if (file.inputs[i].type == type) continue;
+      return InvalidModel("input ", Quote(file.inputs[i].name), " is ", ToString(file.inputs[i].type, symbols_.get()),
+                          " in the list of inputs and ", ToString(type, symbols_.get()), " in the graph");
+    }
+    LINNET_TRY(Verify(file.graph, limits_));
     for (uint32_t i = 0; model.weights() && i < model.weights()->size(); ++i) {
       const fbs::Weights& weights = *model.weights()->Get(i);
       PackedWeights packed;
@@ -210,7 +218,7 @@ class Reader {
     }
     int count = graph.value_count();
     for (const auto* ids : {from.inputs(), from.outputs(), from.captures()}) LINNET_TRY(CheckIds(ids, count, false));
-    graph.inputs = Ids(from.inputs());
+    for (ValueId id : Ids(from.inputs())) graph.AddInput(id);
     graph.captures = Ids(from.captures());
     nodes_ += from.nodes() ? from.nodes()->size() : 0;
     if (nodes_ > limits_.nodes) return LimitReached("the file has more than ", limits_.nodes, " nodes");

@@ -15,6 +15,7 @@ int32_t& Graph::UseSlot(const Use& use) {
 }
 
 void Graph::AddUse(ValueId value, NodeId node, int32_t index) {
+  ++edits_;
   if (value == kNoValue) return;
   std::vector<Use>& uses = values_[static_cast<size_t>(value)].uses;
   UseSlot({node, index}) = static_cast<int32_t>(uses.size());
@@ -22,6 +23,7 @@ void Graph::AddUse(ValueId value, NodeId node, int32_t index) {
 }
 
 void Graph::DropUse(ValueId value, NodeId node, int32_t index) {
+  ++edits_;
   if (value == kNoValue) return;
   std::vector<Use>& uses = values_[static_cast<size_t>(value)].uses;
   int32_t slot = UseSlot({node, index});
@@ -32,7 +34,12 @@ void Graph::DropUse(ValueId value, NodeId node, int32_t index) {
 
 // Values ----------------------------------------------------------------------------------------------------------
 
-bool Graph::is_input(ValueId id) const { return std::find(inputs.begin(), inputs.end(), id) != inputs.end(); }
+bool Graph::is_input(ValueId id) const {
+  int32_t hint = value(id).input_hint;
+  if (hint < 0) return false;
+  if (static_cast<size_t>(hint) < inputs.size() && inputs[static_cast<size_t>(hint)] == id) return true;
+  return std::find(inputs.begin(), inputs.end(), id) != inputs.end();
+}
 
 ValueId Graph::AddValue(std::string value_name, const Type& type) {
   Value value;
@@ -44,8 +51,13 @@ ValueId Graph::AddValue(std::string value_name, const Type& type) {
 
 ValueId Graph::AddInput(std::string value_name, const Type& type) {
   ValueId id = AddValue(std::move(value_name), type);
-  inputs.push_back(id);
+  AddInput(id);
   return id;
+}
+
+void Graph::AddInput(ValueId id) {
+  values_[static_cast<size_t>(id)].input_hint = static_cast<int32_t>(inputs.size());
+  inputs.push_back(id);
 }
 
 ValueId Graph::AddCapture(std::string value_name, const Type& type) {
@@ -61,6 +73,7 @@ ValueId Graph::AddConstant(std::string value_name, Tensor contents) {
 }
 
 void Graph::SetConstant(ValueId id, Tensor contents) {
+  ++edits_;
   Value& value = values_[static_cast<size_t>(id)];
   value.type = contents.type();
   value.constant = std::move(contents);
@@ -68,12 +81,14 @@ void Graph::SetConstant(ValueId id, Tensor contents) {
 }
 
 void Graph::ClearConstant(ValueId id) {
+  ++edits_;
   Value& value = values_[static_cast<size_t>(id)];
   value.constant = Tensor();
   value.is_constant = false;
 }
 
 void Graph::DropContents(ValueId id) {
+  ++edits_;
   Tensor& constant = values_[static_cast<size_t>(id)].constant;
   constant = Tensor::View(constant.dtype(), constant.shape(), nullptr);
 }
@@ -96,6 +111,7 @@ std::string Graph::FreshName(std::string_view hint) { return Cat(hint, "/", fres
 // Nodes -----------------------------------------------------------------------------------------------------------
 
 Result<NodeId> Graph::AddNode(Node node) {
+  ++edits_;
   NodeId id = static_cast<NodeId>(nodes_.size());
   for (const std::vector<ValueId>* list : {&node.inputs, &node.outputs, &node.captures}) {
     for (ValueId value : *list) {
@@ -140,6 +156,7 @@ Result<ValueId> Graph::AddNode(std::string_view op, std::string_view domain, int
 void Graph::RemoveNode(NodeId id) {
   Node& node = nodes_[static_cast<size_t>(id)];
   if (!node.alive) return;
+  ++edits_;
   for (size_t i = 0; i < node.inputs.size(); ++i) DropUse(node.inputs[i], id, static_cast<int32_t>(i));
   for (size_t i = 0; i < node.captures.size(); ++i) {
     DropUse(node.captures[i], id, static_cast<int32_t>(node.inputs.size() + i));
@@ -214,9 +231,26 @@ std::vector<Graph*> Graph::Subgraphs(const Node& node) {
 
 Result<std::vector<NodeId>> Graph::Order() const {
   size_t count = nodes_.size();
+  // Most graphs are stored in order.
+  bool in_order = true;
+  for (size_t i = 0; i < count && in_order; ++i) {
+    const Node& node = nodes_[i];
+    if (!node.alive) continue;
+    for (const auto* ids : {&node.inputs, &node.captures}) {
+      for (ValueId id : *ids) in_order = in_order && (id == kNoValue || value(id).producer < static_cast<NodeId>(i));
+    }
+  }
+  if (in_order) {
+    std::vector<NodeId> order;
+    order.reserve(count);
+    for (size_t i = 0; i < count; ++i) {
+      if (nodes_[i].alive) order.push_back(static_cast<NodeId>(i));
+    }
+    return order;
+  }
   std::vector<int32_t> waiting(count, 0);
   size_t alive = 0;
-  // Most graphs are stored in order; a min-heap keeps ids ascending where the graph leaves a choice.
+  // A min-heap keeps ids ascending where the graph leaves a choice.
   std::priority_queue<NodeId, std::vector<NodeId>, std::greater<NodeId>> ready;
   auto inputs_of = [](const Node& node, auto&& each) {
     for (ValueId id : node.inputs) each(id);

@@ -64,6 +64,7 @@ struct Value {
   NodeId producer = kNoNode;   ///< kNoNode for inputs, captures, constants
   int32_t output_index = 0;    ///< which output of the producer
   std::vector<Use> uses;
+  int32_t input_hint = -1;     ///< where Graph::inputs may list it; -1: it does not
 };
 
 struct Node {
@@ -121,7 +122,7 @@ class Graph {
   Graph& operator=(Graph&&) = default;
 
   std::string name;
-  std::vector<ValueId> inputs;     ///< declared order; filled through AddInput
+  std::vector<ValueId> inputs;     ///< declared order; filled through AddInput, entries may be taken out
   std::vector<ValueId> captures;   ///< subgraphs only; filled through AddCapture
 
   // Reading -----------------------------------------------------------------------------------------------------
@@ -142,6 +143,7 @@ class Graph {
   // Editing -----------------------------------------------------------------------------------------------------
   ValueId AddValue(std::string value_name, const Type& type = {});
   ValueId AddInput(std::string value_name, const Type& type);
+  void AddInput(ValueId id);
   ValueId AddCapture(std::string value_name, const Type& type);
   ValueId AddConstant(std::string value_name, Tensor contents);
   void AddOutput(ValueId id);
@@ -167,7 +169,12 @@ class Graph {
   void SetType(ValueId id, const Type& type) { values_[static_cast<size_t>(id)].type = type; }
   void Rename(ValueId id, std::string value_name) { values_[static_cast<size_t>(id)].name = std::move(value_name); }
   /// Attributes, name, op, domain and version may be edited freely; inputs, outputs and captures only through the calls above.
-  Node& mutable_node(NodeId id) { return nodes_[static_cast<size_t>(id)]; }
+  Node& mutable_node(NodeId id) {
+    ++edits_;
+    return nodes_[static_cast<size_t>(id)];
+  }
+  /// Grows with every edit but SetType and Rename: equal before and after a pass, the pass changed nothing.
+  uint64_t edits() const { return edits_; }
   /// A value name that no value has yet, starting with `hint`.
   std::string FreshName(std::string_view hint);
 
@@ -188,6 +195,7 @@ class Graph {
   std::vector<ValueId> outputs_;
   std::vector<int32_t> output_slots_;
   int64_t fresh_names_ = 0;
+  uint64_t edits_ = 0;
 };
 
 /// A whole model: the root graph and what the file says about itself.

@@ -84,7 +84,7 @@ class Parser : private TextScanner {
     LINNET_TRY(Expect("("));
     LINNET_TRY(List(")", [&]() -> Status {
       LINNET_ASSIGN(ValueId id, ParseDefinition(scope, false));
-      graph.inputs.push_back(id);
+      graph.AddInput(id);
       if (!Take("=")) return Status();
       Type declared = graph.value(id).type;
       LINNET_ASSIGN(Tensor contents, ParseTensor());

@@ -57,8 +57,9 @@ class Shape {
   explicit Shape(std::span<const int64_t> dims) : rank_(static_cast<int>(dims.size())) {
     for (int i = 0; i < rank_; ++i) dims_[i] = dims[static_cast<size_t>(i)];
   }
-  Shape(const Shape& other) { *this = other; }
-  Shape& operator=(const Shape& other) {
+  // noexcept so that what holds a shape moves, rather than being copied, when a vector of it grows.
+  Shape(const Shape& other) noexcept { *this = other; }
+  Shape& operator=(const Shape& other) noexcept {
     rank_ = other.rank_;
     for (int i = 0; i < rank_; ++i) dims_[i] = other.dims_[i];
     return *this;

@@ -30,6 +30,7 @@ struct Context {
   /// Everything made of the file: tensors that are copied or expanded, values, nodes. Many small things can be made
   /// of few bytes (a name captured through many levels, a sparse tensor), so the limit grows with the file's size.
   MemoryBudget budget;
+  MemoryBudget* callers_budget = nullptr;
   std::unordered_map<std::string, MappedFile::Ref> external_files;
   /// Tensors read inside functions, which are expanded many times, by where their message starts.
   std::unordered_map<const char*, Tensor> shared_tensors;

@@ -18,7 +18,7 @@ Result<int64_t> ParseSize(std::string_view key, std::string_view text) {
 Result<MappedFile::Ref> Open(std::string_view location, Context& context) {
   auto [found, is_new] = context.external_files.try_emplace(std::string(location));
   if (!is_new) return found->second;
-  FileOptions options{context.access, context.limits.file_bytes, nullptr};
+  FileOptions options{context.access, context.limits.file_bytes, context.callers_budget};
   Result<MappedFile::Ref> file = MappedFile::OpenBeneath(context.external_folder, location, options);
   if (!file.ok()) {
     context.external_files.erase(found);

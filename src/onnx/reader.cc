@@ -98,6 +98,7 @@ Result<OnnxModel> Read(Source source, std::string folder, const ReadOptions& opt
   Context context(std::move(source), LimitsOf(options));
   context.access = options.untrusted ? FileAccess::kRead : FileAccess::kMap;
   context.external_folder = std::move(folder);
+  context.callers_budget = options.budget;
   return CatchWireErrors(context.cursor, [&] { return ReadModel(context); });
 }
 
@@ -108,6 +109,7 @@ Result<OnnxModel> ReadOnnxFile(const std::string& path, const ReadOptions& optio
   FileOptions file_options;
   file_options.access = options.untrusted ? FileAccess::kRead : FileAccess::kMap;
   file_options.bytes_max = onnx::LimitsOf(options).file_bytes;
+  file_options.budget = options.budget;
   LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(path, file_options));
   onnx::Source source{file->bytes(), file, file->mapped() ? file.get() : nullptr};
   std::string folder = options.external_data_folder.empty() ? onnx::FolderOf(path) : options.external_data_folder;

@@ -15,6 +15,8 @@ struct ReadOptions {
   std::string external_data_folder;
   /// The file may be hostile or change while it is open: it is read instead of mapped, under GraphLimits::Hostile().
   bool untrusted = false;
+  /// Counts contents that are copied or expanded, and files that are read; null, or outlives the model.
+  MemoryBudget* budget = nullptr;
 };
 
 /// The model in a file. Every opset import of ai.onnx from 1 to 28, all operator domains; nodes are not checked against

@@ -124,7 +124,7 @@ Result<Shape> ShapeOf(const Header& header) {
 Result<Tensor> Allocate(DType dtype, const Shape& shape, Context& context) {
   LINNET_ASSIGN(int64_t bytes, ByteSize(dtype, shape.elements()));
   LINNET_TRY(context.Charge(bytes + static_cast<int64_t>(2 * kAlignment)));
-  return Tensor::Allocate(dtype, shape);
+  return Tensor::Allocate(dtype, shape, context.callers_budget);
 }
 
 bool OnlyZerosAndOnes(std::string_view bytes) {

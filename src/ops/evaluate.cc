@@ -72,6 +72,7 @@ Result<std::vector<Datum>> Evaluate(const OpTable& table, const Node& node, std:
     if (io.outputs[i] == kNoValue) continue;
     const Type& type = facts[id].type;
     outputs[i].type = type;
+    if (def->bind && type.kind == Kind::kUnknown) return InvalidModel(node.op, " has no output ", i);
     if (!type.is_tensor()) continue;
     if (!type.shape.is_static()) {
       static_outputs = false;

@@ -73,6 +73,7 @@ struct Tile : CopyOfInput {
   Status Infer(InferContext& c) const {
     LINNET_TRY(c.CheckInputs(one_axis ? 3 : 2, one_axis ? 3 : 2));
     LINNET_TRY(c.CheckType(0, kWholeBytes));
+    for (int i = 1; i < c.input_count(); ++i) LINNET_TRY(c.CheckType(i, kAnyNumber));
     const Shape& in = c.shape(0);
     if (!in.has_rank()) return c.SetOutput(0, c.dtype(0), in);
     Shape out = Shape::OfRank(in.rank());

@@ -190,6 +190,7 @@ struct StringsAndInts {
   }
   Status Infer(InferContext& c) const {
     const uint32_t types = Mask(DType::kString) | Mask(DType::kInt64);
+    LINNET_TRY(c.CheckInputs(1, 1));
     return (c.dtype(0) == DType::kString ? to_ints : to_strings).InferFrom(c, types);
   }
   Status Run(RunContext& c) const { return (c.input_dtype(0) == DType::kString ? to_ints : to_strings).Run(c); }

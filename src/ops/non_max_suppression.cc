@@ -106,6 +106,7 @@ struct NonMaxSuppression {
         for (int64_t k = 0; k < selected && !suppressed; ++k) suppressed = Overlaps(box, kept[k], threshold);
         if (suppressed) continue;
         kept[selected++] = box;
+        if (selected % 256 == 0) LINNET_TRY(c.CheckStop());
         if (found == room) {
           room = std::max<int64_t>(256, room * 2);
           LINNET_ASSIGN(Block grown, Block::Allocate(room * static_cast<int64_t>(sizeof(Selected)), c.budget()));

@@ -12,6 +12,15 @@ namespace {
 
 std::string_view Canonical(std::string_view domain) { return domain == "ai.onnx" ? std::string_view() : domain; }
 
+/// As strcmp, for text that does not end in NUL.
+int Order(const char* a, std::string_view b) {
+  for (size_t i = 0; i < b.size(); ++i) {
+    if (a[i] == '\0') return -1;
+    if (a[i] != b[i]) return static_cast<unsigned char>(a[i]) < static_cast<unsigned char>(b[i]) ? -1 : 1;
+  }
+  return a[b.size()] == '\0' ? 0 : 1;
+}
+
 bool Less(const OpDef& a, const OpDef& b) {
   if (int order = strcmp(a.name.domain, b.name.domain)) return order < 0;
   if (int order = strcmp(a.name.name, b.name.name)) return order < 0;
@@ -35,18 +44,18 @@ const OpTable& OpTable::BuiltIn() {
 Result<const OpDef*> OpTable::Find(std::string_view domain, std::string_view name, int version) const {
   domain = Canonical(domain);
   auto before = [&](const OpDef& def, int) {
-    std::string_view row_domain = def.name.domain, row_name = def.name.name;
-    if (row_domain != domain) return row_domain < domain;
-    return row_name < name;
+    int order = Order(def.name.domain, domain);
+    return order != 0 ? order < 0 : Order(def.name.name, name) < 0;
   };
   auto first = std::lower_bound(rows_.begin(), rows_.end(), 0, before);
+  auto last = first;
   const OpDef* best = nullptr;
-  std::string versions;
-  for (auto it = first; it != rows_.end() && name == it->name.name && domain == it->name.domain; ++it) {
-    if (it->name.since <= version) best = &*it;
-    versions += Cat(versions.empty() ? "" : ", ", it->name.since);
+  for (; last != rows_.end() && Order(last->name.name, name) == 0 && Order(last->name.domain, domain) == 0; ++last) {
+    if (last->name.since <= version) best = &*last;
   }
   if (best) return best;
+  std::string versions;
+  for (auto it = first; it != last; ++it) versions += Cat(versions.empty() ? "" : ", ", it->name.since);
   std::string full = domain.empty() ? Quote(name) : Quote(Cat(domain, ":", name));
   const OpName* wanted = nullptr;
   for (const OpName* left = OperatorsLeftOut(); left->name; ++left) {

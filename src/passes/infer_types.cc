@@ -79,14 +79,23 @@ Status Infer(Graph& graph, const PassContext& context, InferVisitor* visitor, co
       SeedBody(node, graph, *body);
       LINNET_TRY(Infer(*body, context, nullptr, Cat(scope, id, "#", inner_graphs++, ".")));
     }
-    LINNET_ASSIGN(const OpDef* def, context.table->Find(node.domain, node.op, node.version));
-    Status status;
-    Result<OpInstance> op = OpInstance::Make(*def, node);
-    if (!op.ok()) return op.TakeStatus().At(node.Label(graph));
-    InferContext infer(facts.data(), node.inputs.data(), static_cast<int>(node.inputs.size()), node.outputs.data(),
-                       static_cast<int>(node.outputs.size()));
-    status = def->infer(op->state(), infer);
-    if (!status.ok()) return std::move(status).At(node.Label(graph));
+    auto infer_node = [&]() -> Status {
+      LINNET_ASSIGN(const OpDef* def, context.table->Find(node.domain, node.op, node.version));
+      LINNET_ASSIGN(OpInstance op, OpInstance::Make(*def, node));
+      InferContext infer(facts.data(), node.inputs.data(), static_cast<int>(node.inputs.size()), node.outputs.data(),
+                         static_cast<int>(node.outputs.size()));
+      LINNET_TRY(def->infer(op.state(), infer));
+      // What a node without bodies makes of known inputs is known, but for outputs that its operator does not define.
+      bool known = bodies.empty();
+      for (ValueId input : node.inputs) known = known && (input == kNoValue || facts[static_cast<size_t>(input)].type.kind != Kind::kUnknown);
+      for (size_t i = 0; known && i < node.outputs.size(); ++i) {
+        ValueId out = node.outputs[i];
+        if (out == kNoValue || graph.value(out).uses.empty() || facts[static_cast<size_t>(out)].type.kind != Kind::kUnknown) continue;
+        return InvalidModel("output ", i, " ", Quote(graph.value(out).name), " is not defined by the operator");
+      }
+      return Status();
+    };
+    if (Status status = infer_node(); !status.ok()) return std::move(status).At(node.Label(graph));
     for (ValueId output : node.outputs) {
       if (output != kNoValue) NameUnknownDims(graph, output, scope, &facts[static_cast<size_t>(output)].type);
     }

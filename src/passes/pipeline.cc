@@ -3,6 +3,18 @@
 #include "passes/passes.h"
 
 namespace linnet {
+namespace {
+
+/// A number that changes when a graph or one of its subgraphs is edited.
+uint64_t EditsOf(const Graph& graph) {
+  uint64_t edits = graph.edits();
+  for (NodeId id = 0; id < graph.node_count(); ++id) {
+    for (const Graph* inner : Graph::Subgraphs(graph.node(id))) edits = edits * 1000003 + EditsOf(*inner);
+  }
+  return edits;
+}
+
+}  // namespace
 
 const std::vector<Pass>& BuiltInPasses() {
   static const std::vector<Pass> passes = {
@@ -47,8 +59,9 @@ Status RunPipeline(Graph& graph, const PassContext& context, const PipelineOptio
     if (pass.level > options.level) return Status();
     if (options.plain_onnx && pass.run == Resolve) return Status();
     if (pass.level > kOptimizeNothing && disabled(pass.name)) return Status();
+    const uint64_t edits = EditsOf(graph);
     Status status = pass.run(graph, context);
-    if (status.ok()) status = InferTypes(graph, context);
+    if (status.ok() && EditsOf(graph) != edits) status = InferTypes(graph, context);
     return std::move(status).At(Cat("pass ", pass.name));
   };
   auto run_custom = [&](const CustomPass& pass) -> Status {

@@ -107,9 +107,10 @@ Status RunState::Enter(const Plan& plan, RunOutput* outputs) {
           }
           slots_[v] = output.data;
         } else {
-          LINNET_ASSIGN(Tensor tensor, Tensor::Allocate(type.dtype, type.shape, env_.budget));
-          slots_[v] = tensor.mutable_data();
-          output.datum = Datum::Of(std::move(tensor));
+          Result<Tensor> tensor = Tensor::Allocate(type.dtype, type.shape, env_.budget);
+          if (!tensor.ok()) return tensor.TakeStatus().At(Cat("output ", place.offset, ", ", ToString(type)));
+          slots_[v] = tensor->mutable_data();
+          output.datum = Datum::Of(std::move(*tensor));
         }
         break;
       }
@@ -129,8 +130,10 @@ Status RunState::Enter(const Plan& plan, RunOutput* outputs) {
 Status RunState::Execute(PlanSource& source, const Plan& plan) {
   StopSource* stop = env_.stop;
   int64_t count = static_cast<int64_t>(plan.steps.size());
+  // A body without steps costs one too: its loop has an end that way.
+  const int64_t cost = std::max<int64_t>(count, 1);
   if (stop && stop->steps_left.load(std::memory_order_relaxed) != INT64_MAX &&
-      stop->steps_left.fetch_sub(count, std::memory_order_relaxed) < count) {
+      stop->steps_left.fetch_sub(cost, std::memory_order_relaxed) < cost) {
     return LimitReached("the run's step limit has passed");
   }
   std::byte* arena = arenas_[static_cast<size_t>(plan.segment)].data();
