@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "format/linnet_file.h"
+#include "providers/reference/reference.h"
 
 namespace linnet {
 
@@ -64,7 +65,8 @@ Status Optimize(Graph& graph, const PassContext& context, const PipelineOptions&
 }
 
 Result<std::unique_ptr<Provider>> MakeProvider(const std::string& name) {
-  return InvalidArgument("there is no provider ", Quote(name), "; known: cpu");
+  if (name == "reference") return MakeReferenceProvider();
+  return InvalidArgument("there is no provider ", Quote(name), "; known: cpu, reference");
 }
 
 Status ConvertModel(const std::string& input, const std::string& output, const SessionOptions& options) {
