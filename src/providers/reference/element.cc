@@ -110,7 +110,8 @@ template <class T>
 void Store(DType dtype, void* data, int64_t i, T value, const Rounding& rounding) {
   if constexpr (std::is_same_v<T, double>) {
     if (IsFloating(dtype)) return StoreReal(dtype, data, i, value, rounding);
-    StoreInteger(dtype, data, i, Saturated(dtype, value));
+    // Types below a byte take the lower bits of the 64-bit integer, as casts between integers do.
+    StoreInteger(dtype, data, i, Saturated(DTypeBits(dtype) < 8 ? DType::kInt64 : dtype, value));
   } else if (dtype == DType::kFloat) {
     static_cast<float*>(data)[i] = static_cast<float>(value);  // by way of double it would be rounded twice
   } else if (IsFloating(dtype)) {
