@@ -19,14 +19,17 @@ Status MatMul(Call& c) {
 /// alpha A' B' + beta C. For integers alpha and beta other than 1 are applied in double and the result is cut.
 Status Gemm(Call& c) {
   const double alpha = c.Float("alpha", 1), beta = c.Float("beta", 1);
+  const bool ta = c.Flag("transA"), tb = c.Flag("transB");
   return ForWide(c.dtype(0), [&]<class T>() {
-    const Array<T> a = c.Flag("transA") ? Transposed(c.In<T>(0)) : c.In<T>(0);
-    const Array<T> b = c.Flag("transB") ? Transposed(c.In<T>(1)) : c.In<T>(1);
-    const Array<T> ab = Product(a, b);
-    const bool plain = alpha == 1 && beta == 1;
-    if (!c.Has(2) && plain) return c.Out(0, ab);
-    const Array<T> added = c.Has(2) ? c.In<T>(2) : Array<T>(Shape::OfRank(0));
-    if (plain) return c.Out(0, Combine(ab, added, Plus<T>));
+    const Array<T> a = c.In<T>(0), b = c.In<T>(1), added = c.Has(2) ? c.In<T>(2) : Array<T>(Shape::OfRank(0));
+    const int64_t m = a.shape[ta], k = a.shape[!ta], n = b.shape[!tb];
+    Array<T> ab(Shape{m, n});
+    ForEachIndex(ab.shape, [&](const Index& at, int64_t to) {
+      T sum = 0;
+      for (int64_t l = 0; l < k; ++l) sum = Plus(sum, Times(a[ta ? l * m + at[0] : at[0] * k + l], b[tb ? at[1] * k + l : l * n + at[1]]));
+      ab[to] = sum;
+    });
+    if (alpha == 1 && beta == 1) return c.Out(0, Combine(ab, added, Plus<T>));
     return c.Out(0, Combine(ab, added, [=](T x, T y) { return alpha * static_cast<double>(x) + (beta == 0 ? 0 : beta * static_cast<double>(y)); }));
   });
 }
