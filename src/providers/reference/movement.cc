@@ -75,9 +75,13 @@ Status Slice(Call& c) {
   for (size_t i = 0; i < starts.size(); ++i) {
     const int axis = AxisOf(axes.empty() ? static_cast<int64_t>(i) : axes[i], c.rank());
     const int64_t n = y[axis], s = steps.empty() ? 1 : steps[i];
-    // As numpy: from the back when negative, then clamped to [0, n] going up and to [-1, n - 1] going down.
-    auto clamp = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? std::max<int64_t>(at, -n - 1) + n : at, s > 0 ? 0 : -1, s > 0 ? n : n - 1); };
-    const int64_t from = clamp(starts[i]), to = clamp(ends[i]), span = s > 0 ? to - from : from - to;
+    // From the back when negative, then clamped: going up both to [0, n], going down the start to [0, n - 1] and the end to
+    // [-1, n - 1].
+    auto clamp = [&](int64_t at, int64_t low, int64_t high) {
+      return std::clamp(at < 0 ? std::max(at, -n - 1) + n : at, low, std::max(low, high));
+    };
+    const int64_t from = clamp(starts[i], 0, s > 0 ? n : n - 1), to = clamp(ends[i], s > 0 ? 0 : -1, s > 0 ? n : n - 1);
+    const int64_t span = n == 0 ? 0 : s > 0 ? to - from : from - to;
     const uint64_t stride = s > 0 ? static_cast<uint64_t>(s) : 0 - static_cast<uint64_t>(s);
     y[axis] = span <= 0 ? 0 : static_cast<int64_t>((static_cast<uint64_t>(span) - 1) / stride) + 1;
     begin[U(axis)] = from;

@@ -1,7 +1,8 @@
 // LSTM, GRU and RNN, step by step as the specification writes them.
 //
 // Activations are named, with parameters listed for those that have any; comparison of names ignores case. Entries of the
-// batch that are at their end keep their state and give zeros. `clip` bounds what enters an activation.
+// batch that are at their end keep their state and give zeros. `clip` bounds what enters a gate's activation; the cell state
+// is nobody's gate, so what enters LSTM's h is not clipped.
 #include <math.h>
 
 #include <algorithm>
@@ -14,7 +15,6 @@ namespace {
 
 size_t U(int64_t i) { return static_cast<size_t>(i); }
 using Vector = std::vector<double>;
-using Function = std::function<double(double)>;
 
 struct FunctionRow {
   const char* name;
@@ -36,11 +36,18 @@ constexpr FunctionRow kFunctions[] = {
     {"softplus", [](double x, double, double) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }, 0, 0, 0},
 };
 
-/// The activations of all directions, with clipping before each.
+struct Function {
+  const FunctionRow* row = nullptr;
+  double alpha = 0, beta = 0, clip = 0;
+  double Plain(double x) const { return row->f(x, alpha, beta); }
+  double operator()(double x) const { return Plain(clip > 0 ? std::clamp(x, -clip, clip) : x); }
+};
+
+/// The activations of all directions.
 std::vector<Function> Activations(const Call& c, int64_t directions, std::vector<std::string> defaults) {
   std::vector<std::string> names = c.Texts("activations");
-  for (int64_t d = 0; names.empty() && d < 1; ++d) {
-    for (int64_t k = 0; k < directions; ++k) names.insert(names.end(), defaults.begin(), defaults.end());
+  if (names.empty()) {
+    for (int64_t d = 0; d < directions; ++d) names.insert(names.end(), defaults.begin(), defaults.end());
   }
   const std::vector<float> alphas = c.Floats("activation_alpha"), betas = c.Floats("activation_beta");
   const double clip = c.Float("clip", 0);
@@ -53,7 +60,7 @@ std::vector<Function> Activations(const Call& c, int64_t directions, std::vector
       double alpha = row.alpha, beta = row.beta;
       if (row.parameters > 0 && next_alpha < alphas.size()) alpha = static_cast<double>(alphas[next_alpha++]);
       if (row.parameters > 1 && next_beta < betas.size()) beta = static_cast<double>(betas[next_beta++]);
-      functions.push_back([=](double x) { return row.f(clip > 0 ? std::clamp(x, -clip, clip) : x, alpha, beta); });
+      functions.push_back({&row, alpha, beta, clip});
     }
   }
   return functions;
@@ -162,7 +169,7 @@ Status Lstm(Call& call) {
       const double forget = input_forget ? 1 - i : f[0](gate(2) + w.Peephole(2, j) * c);
       c = forget * c + i * f[1](gate(3));
       const double o = f[0](gate(1) + w.Peephole(1, j) * c);
-      state->h[U(j)] = o * f[2](c);
+      state->h[U(j)] = o * f[2].Plain(c);
     }
   }, true);
 }

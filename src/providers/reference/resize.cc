@@ -63,7 +63,7 @@ class Resizer {
       sum += weight;
       add(i, weight);
     }
-    if (exclude_outside_ || antialias_) {
+    if ((exclude_outside_ || antialias_) && sum != 0) {   // where every tap lies outside there is nothing to share out
       for (auto& [i, weight] : result.taps) weight /= sum;
     }
     return result;
