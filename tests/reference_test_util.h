@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <random>
@@ -51,10 +52,14 @@ class Choices {
   std::mt19937 bits_;
 };
 
+/// Mostly float.
+inline DType AnyFloat(Choices& c) { return c.Int(0, 2) ? DType::kFloat : c.Of({DType::kDouble, DType::kFloat16, DType::kBfloat16}); }
+
 /// How far an output may be from the reference's.
 struct Agreement {
   double of_max = 1e-5;   ///< real numbers: this part of the output's largest finite magnitude
   double steps = 0;       ///< integers: this many
+  double largest = 0;     ///< real numbers: at least this counts as the largest magnitude (of sums that may cancel)
 };
 
 /// A model under construction and the values its inputs will have.
@@ -210,15 +215,16 @@ class RandomModel {
     if (SameBits(actual, expected)) return;
     const bool real = IsFloating(expected.dtype());
     ASSERT_TRUE(real || agreement.steps > 0) << where << " is not bit-equal";
-    double most = 0;
+    double most = agreement.largest;
     for (int64_t i = 0; real && i < expected.elements(); ++i) {
       if (isfinite(At(expected, i))) most = fmax(most, fabs(At(expected, i)));
     }
-    // One rounding of the type itself is allowed besides.
-    const double own = expected.dtype() == DType::kFloat16 ? 0x1p-10 : expected.dtype() == DType::kBfloat16 ? 0x1p-7 : 0;
+    // One rounding of the type itself is allowed besides; float16's smallest numbers are far apart.
+    const bool half = expected.dtype() == DType::kFloat16;
+    const double own = half ? 0x1p-10 : expected.dtype() == DType::kBfloat16 ? 0x1p-7 : 0, least = half ? 0x1p-24 : 0;
     for (int64_t i = 0; i < expected.elements(); ++i) {
       const double a = At(actual, i), e = At(expected, i);
-      const double allowed = real ? agreement.of_max * most + own * fabs(e) : agreement.steps;
+      const double allowed = real ? agreement.of_max * most + own * fabs(e) + least : agreement.steps;
       const bool same = a == e || (isnan(a) && isnan(e)) || fabs(a - e) <= allowed;
       ASSERT_TRUE(same) << where << ": element " << i << " is " << a << " where " << e << " is expected (largest " << most << ")";
     }
@@ -231,11 +237,17 @@ class RandomModel {
   std::vector<Tensor> feeds_;
 };
 
+/// The environment variable LINNET_SEED, a number, makes other models than those every run checks.
+inline uint32_t SeedShift() {
+  const char* text = getenv("LINNET_SEED");
+  return text ? static_cast<uint32_t>(strtoul(text, nullptr, 10)) * 1000 : 0;
+}
+
 /// Calls make(choices, model) `count` times with a fresh model of `opset` and checks each. Some models may fail to run (the
 /// attributes do not fit); at least half must run.
 template <class Make>
 void CheckRandomModels(uint32_t seed, int count, int opset, const Agreement& agreement, Make make) {
-  Choices choices(seed);
+  Choices choices(seed + SeedShift());
   int ran = 0;
   for (int i = 0; i < count && !testing::Test::HasFailure(); ++i) {
     SCOPED_TRACE("model " + std::to_string(i));

@@ -1,8 +1,8 @@
 // Quantization: QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear and the products of quantized tensors.
 //
-// Sums of products are exact integers. x / y_scale is rounded to the type the specification divides in (attribute
-// precision, else the type of y_scale), then to the nearest integer, halves to even. Everything else that is real stays
-// exact until it is stored.
+// Sums of products are exact integers. x / y_scale is rounded to the type it is divided in (since version 23 that of attribute
+// precision, else that of y_scale; before, float), then to the nearest integer, halves to even. Everything else that is
+// real stays exact until it is stored.
 #include <math.h>
 
 #include <algorithm>
@@ -41,7 +41,7 @@ Status QuantizeLinear(Call& c) {
   const Reals x = c.In(0), scale = c.In(1), zero = c.InOr(2, 0, c.shape(1));
   const Rounding rounding{c.Flag("saturate", true), E8m0Rounding::kUp};
   DType precision = static_cast<DType>(c.Int("precision", 0));
-  if (precision == DType::kUndefined) precision = c.dtype(1);
+  if (precision == DType::kUndefined) precision = c.version() < 23 ? DType::kFloat : c.dtype(1);
   if (!IsFloating(precision) || DTypeBits(precision) < 16) precision = DType::kFloat;
   Reals y(x.shape);
   ForEachIndex(x.shape, [&](const Index& index, int64_t at) {
