@@ -101,7 +101,7 @@ class RandomModel {
     Node node;
     node.op = op;
     node.domain = domain;
-    node.version = domain.empty() ? opset_ : 1;
+    node.version = domain.empty() ? opset_ : domain == "ai.onnx.ml" ? 3 : 1;
     node.inputs = std::move(inputs);
     node.attributes = std::move(attributes);
     for (int i = 0; i < outputs; ++i) node.outputs.push_back(graph_.AddValue("v" + std::to_string(graph_.value_count())));
@@ -121,7 +121,7 @@ class RandomModel {
     OnnxModel model;
     model.graph = std::move(graph_);
     model.info.ir_version = 10;
-    model.info.opsets = {{"", opset_}, {"com.microsoft", 1}};
+    model.info.opsets = {{"", opset_}, {"com.microsoft", 1}, {"ai.onnx.ml", 3}};
     std::string bytes;
     Status status = WriteOnnx(model, bytes);
     EXPECT_TRUE(status.ok()) << status.message();
