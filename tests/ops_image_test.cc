@@ -273,6 +273,13 @@ TEST(ImageConvTranspose, OutputShapeDecidesThePadding) {
   EXPECT_EQ(Values<float>(y), (std::vector<float>{3.5, 6.5, 0.5, 0.5}));
 }
 
+TEST(ImageConvTranspose, SamePaddingMakesInputTimesStride) {
+  // Also where the kernel is shorter than the stride: rows that no input reaches hold the bias.
+  Tensor y = OpCall("ConvTranspose", 11, "linnet").Set("auto_pad", std::string("SAME_UPPER")).Set("strides", std::vector<int64_t>{3})
+                 .In<float>({1, 2, 1}, {1, 2}).In<float>({1, 1, 2}, {1, 10}).In<float>({1}, {0.5}).Run();
+  EXPECT_EQ(Values<float>(y), (std::vector<float>{1.5, 10.5, 0.5, 2.5, 20.5, 0.5}));
+}
+
 TEST(ImagePool, CeilModeDropsWindowsThatStartInThePadding) {
   // 4 elements, kernel 2, stride 3, padding 1 behind: ceil gives 3 windows, the third would start at 6 > 4.
   for (const char* op : {"MaxPool", "AveragePool"}) {

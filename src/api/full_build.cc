@@ -5,6 +5,7 @@
 #include "format/linnet_file.h"
 #if !defined(LINNET_REDUCED)
 #include "onnx/writer.h"
+#include "providers/reference/reference.h"
 #endif
 
 namespace linnet {
@@ -71,7 +72,8 @@ Status Optimize(Graph& graph, const PassContext& context, const PipelineOptions&
 }
 
 Result<std::unique_ptr<Provider>> MakeProvider(const std::string& name) {
-  return InvalidArgument("there is no provider ", Quote(name), "; known: cpu");
+  if (name == "reference") return MakeReferenceProvider();
+  return InvalidArgument("there is no provider ", Quote(name), "; known: cpu, reference");
 }
 
 Status ConvertModel(const std::string& input, const std::string& output, const SessionOptions& options) {

@@ -241,7 +241,11 @@ Result<std::unique_ptr<Model>> Session::Build(Graph graph, const std::vector<cha
   passes.table = options_.table;
   passes.budget = budget_.get();
   PipelineOptions pipeline = options_.pipeline;
-  pipeline.plain_onnx = pipeline.plain_onnx || !providers_.empty();
+  for (const std::unique_ptr<Provider>& provider : providers_) {
+    if (!provider->wants_plain_onnx()) continue;
+    pipeline.plain_onnx = true;
+    pipeline.level = kOptimizeNothing;
+  }
   LINNET_TRY(Optimize(graph, passes, pipeline));
   return Compile(std::move(graph));
 }

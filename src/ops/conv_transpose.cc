@@ -4,8 +4,8 @@
 // linnet:ConvTranspose with channels last, fused activation and residual. Weights are [in_c, out_c / group, kernel...]. Float32 up
 // to two spatial dimensions runs as one convolution per output phase (kernels/conv_transpose.h).
 //
-// Surprises: output_shape decides the padding, which is then never negative; SAME pads towards input times stride; an
-// odd padding goes to the end only for SAME_UPPER. Rows of output that no input reaches hold the bias.
+// Surprises: output_shape decides the padding, which is then never negative, and so does SAME, for which the output is input
+// times stride; an odd padding goes to the end only for SAME_UPPER. Rows of output that no input reaches hold the bias.
 #include "kernels/conv_transpose.h"
 
 #include "ops/conv_helpers.h"
@@ -106,7 +106,8 @@ struct TransposeBase {
       int64_t total = std::max<int64_t>(0, full - wanted);
       axis->pad = window.auto_pad == AutoPad::kSameUpper ? total / 2 : total - total / 2;
       axis->pad_end = total - axis->pad;
-      if (!output_shape.empty()) return Status();
+      axis->out = wanted;
+      return Status();
     } else if (window.auto_pad == AutoPad::kNotSet && !window.pads.empty()) {
       axis->pad = window.pads[k];
       axis->pad_end = window.pads[k + static_cast<size_t>(n)];

@@ -2,10 +2,13 @@
 //
 // Versions: 10 one scale · 13 a scale per index of `axis` · 19 float8 and half-precision x · 21 blocks, 4 and 16 bits,
 // output_dtype · 23 float4, `precision` · 25 2 bits. The output's type is that of y_zero_point, else output_dtype, else
-// uint8. Float targets have no zero point other than 0: y = cast(x / y_scale). The quotient is computed in float.
+// uint8. Float targets have no zero point other than 0: y = cast(x / y_scale). The quotient is computed in float; since version
+// 23 it is rounded to the type that attribute precision names, or else that of y_scale, before it becomes an integer.
 #include <cmath>
 
+#include "base/float_types.h"
 #include "kernels/convert.h"
+#include "ops/for_type.h"
 #include "ops/quantize_helpers.h"
 
 namespace linnet {
@@ -15,6 +18,8 @@ struct QuantizeLinear {
   int64_t axis = 1, block_size = 0;
   DType output_dtype = DType::kUndefined;
   bool saturate = true;
+  bool rounds_quotient = false;              ///< to `precision`, or the scale's type where that is undefined
+  DType precision = DType::kUndefined;
   QuantizeFn* fast = nullptr;
 
   Status Parse(const Node& node) {
@@ -26,6 +31,12 @@ struct QuantizeLinear {
     if (type != 0 && !IsKnown(type)) return InvalidModel("attribute output_dtype is ", type);
     output_dtype = static_cast<DType>(type);
     saturate = saturating != 0;
+    rounds_quotient = node.version >= 23;
+    LINNET_ASSIGN(int64_t divided_in, node.Int("precision", 0));
+    if (divided_in != 0 && (!IsKnown(divided_in) || !(Mask(static_cast<DType>(divided_in)) & kAnyFloat))) {
+      return InvalidModel("attribute precision is ", divided_in);
+    }
+    precision = static_cast<DType>(divided_in);
     return Status();
   }
 
@@ -47,7 +58,18 @@ struct QuantizeLinear {
     return c.SetOutput(0, to, c.shape(0));
   }
 
+  /// The 16-bit type that quotients are rounded to; undefined when float is what is wanted.
+  DType Narrowing(DType scale_type) const {
+    const DType type = precision != DType::kUndefined ? precision : scale_type;
+    return rounds_quotient && (type == DType::kFloat16 || type == DType::kBfloat16) ? type : DType::kUndefined;
+  }
+  static float Rounded(DType type, float value) {
+    return type == DType::kFloat16 ? ToFloat(ToFloat16(value)) : type == DType::kBfloat16 ? ToFloat(ToBfloat16(value)) : value;
+  }
+
   Status Prepare(PrepareContext& c) {
+    // A scale whose type is not known yet may still ask for rounding.
+    if (rounds_quotient && (c.dtype(1) == DType::kUndefined || Narrowing(c.dtype(1)) != DType::kUndefined)) return Status();
     fast = c.dtype(0) == DType::kFloat ? PickQuantize(c.output(0).dtype, c.cpu()) : nullptr;
     return Status();
   }
@@ -57,6 +79,7 @@ struct QuantizeLinear {
   Status Run(RunContext& c) const {
     const ScaleMap& map = c.params<ScaleMap>();
     const DType from = c.input_dtype(0), to = c.output_dtype(0), scale_type = c.input_dtype(1);
+    const DType narrowing = Narrowing(scale_type);
     const bool integer = IsInteger(to);
     LoadFn* load = FindLoad(from, Stage::kFloat);
     LoadFn* load_scale = FindLoad(scale_type, Stage::kFloat);
@@ -91,10 +114,10 @@ struct QuantizeLinear {
         load(x, at, n, stage);
         for (int64_t i = 0; i < n;) {
           int64_t run = std::min(n - i, map.RunFrom(at + i, elements)), s = map.IndexOf(at + i);
-          float scale = scale_at(s);
+          float scale = Rounded(narrowing, scale_at(s));
           double zero = static_cast<double>(zero_at(s));
           for (int64_t k = i; k < i + run; ++k) {
-            stage[k] /= scale;
+            stage[k] = Rounded(narrowing, Rounded(narrowing, stage[k]) / scale);
             if (!integer) continue;
             double rounded = std::nearbyint(stage[k]) + zero;
             // NaN gives the zero point, as the vector loop does.

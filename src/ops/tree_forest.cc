@@ -78,7 +78,6 @@ Status Forest<V>::Place(const RawForest& raw, RawForest::Branch root) {
       case TreeMode::kNeq:
         feature |= kEqual;
         swapped = true;
-        nan_right = true;   // NaN differs from everything: undone by the swap below
         break;
       case TreeMode::kMember: {
         feature |= kMember;

@@ -19,7 +19,7 @@ class Provider {
  public:
   virtual ~Provider() = default;
   virtual const char* name() const = 0;
-  /// True when the node goes to the passes and kernels unchanged: no lowering to Linnet's internal operators.
+  /// True when nodes must come as the model has them: no pass rewrites the graph, nothing is lowered or fused.
   virtual bool wants_plain_onnx() const { return false; }
   /// A kernel for `node`, or null when this provider leaves it to the next one.
   virtual Result<std::unique_ptr<ProviderKernel>> Claim(const Graph& graph, const Node& node) = 0;

@@ -1,0 +1,163 @@
+// Quantization: QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear and the products of quantized tensors.
+//
+// Sums of products are exact integers. x / y_scale is rounded to the type it is divided in (since version 23 that of attribute
+// precision, else that of y_scale; before, float), then to the nearest integer, halves to even. Everything else that is
+// real stays exact until it is stored.
+#include <math.h>
+
+#include <algorithm>
+
+#include "providers/reference/convolution.h"
+#include "providers/reference/elementwise.h"
+#include "providers/reference/families.h"
+#include "providers/reference/matrix.h"
+
+namespace linnet::reference {
+namespace {
+
+/// saturate(round(value) + zero) as a number of the integer type; NaN as the zero point.
+double Saturated(DType dtype, double value, double zero) {
+  const double rounded = isnan(value) ? zero : nearbyint(value) + zero;
+  const bool is_signed = IsSigned(dtype);
+  const double low = is_signed ? static_cast<double>(Lowest<int64_t>(dtype)) : 0;
+  const double high = is_signed ? static_cast<double>(Highest<int64_t>(dtype)) : static_cast<double>(Highest<uint64_t>(dtype));
+  return std::clamp(rounded, low, high);
+}
+
+/// Where the scale (and zero point) of the element at `index` is: one for all, one for each index of `axis`, or one for
+/// each block of `axis`.
+int64_t ScaleOffset(const Call& c, const Index& index) {
+  const Shape &x = c.shape(0), &scale = c.shape(1);
+  if (scale.elements() == 1) return 0;
+  const int axis = c.Axis(1);
+  if (scale.rank() == 1 && x.rank() >= 1 && c.Int("block_size", 0) == 0) return index[static_cast<size_t>(axis)];
+  const int64_t given = c.Int("block_size", 0), block = given > 0 ? given : DivUp(x[axis], scale[axis]);
+  Index from = index;
+  from[static_cast<size_t>(axis)] /= block;
+  return OffsetOf(scale, from);
+}
+
+Status QuantizeLinear(Call& c) {
+  const Reals x = c.In(0), scale = c.In(1), zero = c.InOr(2, 0, c.shape(1));
+  const Rounding rounding{c.Flag("saturate", true), E8m0Rounding::kUp};
+  DType precision = static_cast<DType>(c.Int("precision", 0));
+  if (precision == DType::kUndefined) precision = c.version() < 23 ? DType::kFloat : c.dtype(1);
+  if (!IsFloating(precision) || DTypeBits(precision) < 16) precision = DType::kFloat;
+  Reals y(x.shape);
+  ForEachIndex(x.shape, [&](const Index& index, int64_t at) {
+    const int64_t s = ScaleOffset(c, index);
+    const double quotient = RoundedTo(precision, RoundedTo(precision, x[at]) / RoundedTo(precision, scale[s]));
+    y[at] = IsFloating(c.out_dtype()) ? quotient : Saturated(c.out_dtype(), quotient, zero[zero.size() == 1 ? 0 : s]);
+  });
+  return c.Out(0, y, rounding);
+}
+
+Status DequantizeLinear(Call& c) {
+  const Reals scale = c.In(1), zero = c.InOr(2, 0, c.shape(1));
+  Reals x = c.In(0);
+  ForEachIndex(x.shape, [&](const Index& index, int64_t at) {
+    const int64_t s = ScaleOffset(c, index);
+    x[at] = (x[at] - zero[zero.size() == 1 ? 0 : s]) * scale[s];
+  });
+  return c.Out(0, x);
+}
+
+/// To uint8 with a scale and zero point from the data's own range, which always includes 0; in float throughout. Data
+/// without a range has scale 1.
+Status DynamicQuantizeLinear(Call& c) {
+  Reals x = c.In(0);
+  double low = 0, high = 0;
+  for (double v : x.data) low = fmin(low, v), high = fmax(high, v);
+  double scale = RoundedTo(DType::kFloat, RoundedTo(DType::kFloat, high - low) / 255);
+  if (scale == 0) scale = 1;
+  const double zero = Saturated(DType::kUint8, RoundedTo(DType::kFloat, -low / scale), 0);
+  for (double& v : x.data) v = Saturated(DType::kUint8, RoundedTo(DType::kFloat, v / scale), zero);
+  LINNET_TRY(c.Out(0, x));
+  LINNET_TRY(c.Out(1, Reals(Shape::OfRank(0), scale)));
+  return c.Out(2, Reals(Shape::OfRank(0), zero));
+}
+
+/// Input `i` minus its zero points (input `z`): one, or one for each index of `axis`.
+Integers Centered(const Call& c, int i, int z, int axis) {
+  Integers x = c.In<int64_t>(i);
+  if (!c.Has(z)) return x;
+  const Integers zero = c.In<int64_t>(z);
+  ForEachIndex(x.shape, [&](const Index& index, int64_t at) { x[at] -= zero[zero.size() == 1 ? 0 : index[static_cast<size_t>(axis)]]; });
+  return x;
+}
+/// Zero points of A belong to rows, those of B to columns.
+Integers IntegerProduct(const Call& c, int a, int a_zero, int b, int b_zero) {
+  return Product(Centered(c, a, a_zero, std::max(0, c.rank(a) - 2)), Centered(c, b, b_zero, c.rank(b) - 1));
+}
+double Each(const Reals& values, int64_t i) { return values[values.size() == 1 ? 0 : i]; }
+
+Status MatMulInteger(Call& c) { return c.Out(0, IntegerProduct(c, 0, 2, 1, 3)); }
+
+Status QLinearMatMul(Call& c) {
+  const Integers product = IntegerProduct(c, 0, 2, 3, 5);
+  const Reals a_scale = c.In(1), b_scale = c.In(4);
+  const double y_scale = c.First(6), zero = c.First(7);
+  const int rank = product.shape.rank();
+  Reals y(product.shape);
+  ForEachIndex(y.shape, [&](const Index& index, int64_t at) {
+    const int64_t row = rank > 1 ? index[static_cast<size_t>(rank - 2)] : 0, column = rank > 0 ? index[static_cast<size_t>(rank - 1)] : 0;
+    const double scale = Each(a_scale, row) * Each(b_scale, column) / y_scale;
+    y[at] = Saturated(c.out_dtype(), static_cast<double>(static_cast<int32_t>(product[at])) * scale, zero);
+  });
+  return c.Out(0, y);
+}
+
+Status QLinearConv(Call& c) {
+  const Integers x = Centered(c, 0, 2, 0), w = Centered(c, 3, 5, 0);
+  Integers sums = Convolve(x, w, Window::Of(c, x.shape, &w.shape), c.Int("group", 1));
+  if (c.Has(8)) AddBias(&sums, c.In<int64_t>(8).data);
+  const Reals w_scale = c.In(4);
+  const double x_scale = c.First(1), y_scale = c.First(6), zero = c.First(7);
+  Reals y(sums.shape);
+  ForEachIndex(y.shape, [&](const Index& index, int64_t at) {
+    const double scale = x_scale * Each(w_scale, index[1]) / y_scale;
+    y[at] = Saturated(c.out_dtype(), static_cast<double>(static_cast<int32_t>(sums[at])) * scale, zero);
+  });
+  return c.Out(0, y);
+}
+
+// com.microsoft: inputs are triples of tensor, scale and zero point, then the output's scale and zero point -----------
+
+Reals Dequantized(const Call& c, int i) {
+  Reals x = c.In(i);
+  const double scale = c.First(i + 1), zero = c.First(i + 2);
+  for (double& v : x.data) v = (v - zero) * scale;
+  return x;
+}
+Status Quantized(const Call& c, Reals y, int scale_input) {
+  const double scale = c.First(scale_input), zero = c.First(scale_input + 1);
+  for (double& v : y.data) v = Saturated(c.out_dtype(), v / scale, zero);
+  return c.Out(0, y);
+}
+Status QLinearAdd(Call& c) { return Quantized(c, Combine(Dequantized(c, 0), Dequantized(c, 3), Plus<double>), 6); }
+Status QLinearMul(Call& c) { return Quantized(c, Combine(Dequantized(c, 0), Dequantized(c, 3), Times<double>), 6); }
+Status QLinearSigmoid(Call& c) {
+  Reals x = Dequantized(c, 0);
+  for (double& v : x.data) v = 1 / (1 + exp(-v));
+  return Quantized(c, x, 3);
+}
+Status QLinearLeakyRelu(Call& c) {
+  const double alpha = c.Float("alpha", 0.01f);
+  Reals x = Dequantized(c, 0);
+  for (double& v : x.data) v = v < 0 ? alpha * v : v;
+  return Quantized(c, x, 3);
+}
+
+constexpr Row kRows[] = {
+    {"QuantizeLinear", QuantizeLinear}, {"DequantizeLinear", DequantizeLinear},
+    {"DynamicQuantizeLinear", DynamicQuantizeLinear}, {"MatMulInteger", MatMulInteger}, {"QLinearMatMul", QLinearMatMul},
+    {"QLinearConv", QLinearConv},
+    {"QLinearAdd", QLinearAdd, "com.microsoft"}, {"QLinearMul", QLinearMul, "com.microsoft"},
+    {"QLinearSigmoid", QLinearSigmoid, "com.microsoft"}, {"QLinearLeakyRelu", QLinearLeakyRelu, "com.microsoft"},
+};
+
+}  // namespace
+
+std::span<const Row> QuantizationRows() { return kRows; }
+
+}  // namespace linnet::reference
