@@ -143,7 +143,7 @@ Result<std::unique_ptr<Session>> Session::OpenFile(const std::string& path, cons
       return session;
     }
   }
-  LINNET_ASSIGN(OnnxModel onnx, ImportOnnx(path, options, &session->budget_));
+  LINNET_ASSIGN(OnnxModel onnx, ImportOnnx(path, options, session->budget_.get()));
   LINNET_TRY(session->PrepareOnnx(std::move(onnx)));
   return session;
 }
@@ -165,7 +165,7 @@ Result<std::unique_ptr<Session>> Session::OpenBytes(const void* bytes, size_t si
     LINNET_TRY(session->PrepareLinnet({static_cast<const char*>(bytes), size}, std::move(owner)));
     return session;
   }
-  LINNET_ASSIGN(OnnxModel onnx, ImportOnnx({static_cast<const std::byte*>(bytes), size}, std::move(owner), options, &session->budget_));
+  LINNET_ASSIGN(OnnxModel onnx, ImportOnnx({static_cast<const std::byte*>(bytes), size}, std::move(owner), options, session->budget_.get()));
   LINNET_TRY(session->PrepareOnnx(std::move(onnx)));
   return session;
 }
