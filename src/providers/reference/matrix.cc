@@ -26,11 +26,14 @@ Status Gemm(Call& c) {
     Array<T> ab(Shape{m, n});
     ForEachIndex(ab.shape, [&](const Index& at, int64_t to) {
       T sum = 0;
-      for (int64_t l = 0; l < k; ++l) sum = Plus(sum, Times(a[ta ? l * m + at[0] : at[0] * k + l], b[tb ? at[1] * k + l : l * n + at[1]]));
+      for (int64_t l = 0; l < k; ++l)
+        sum = Plus(sum, Times(a[ta ? l * m + at[0] : at[0] * k + l], b[tb ? at[1] * k + l : l * n + at[1]]));
       ab[to] = sum;
     });
     if (alpha == 1 && beta == 1) return c.Out(0, Combine(ab, added, Plus<T>));
-    return c.Out(0, Combine(ab, added, [=](T x, T y) { return alpha * static_cast<double>(x) + (beta == 0 ? 0 : beta * static_cast<double>(y)); }));
+    return c.Out(0, Combine(ab, added, [=](T x, T y) {
+                   return alpha * static_cast<double>(x) + (beta == 0 ? 0 : beta * static_cast<double>(y));
+                 }));
   });
 }
 

@@ -17,7 +17,8 @@ Array<T> Product(Array<T> a, Array<T> b) {
                           Shape(b.shape.dims().first(static_cast<size_t>(rb - 2)))).value();
   const Shape batches = batch;
   const int64_t m = a.shape[ra - 2], k = a.shape[ra - 1], n = b.shape[rb - 1];
-  const Shape a_batch(a.shape.dims().first(static_cast<size_t>(ra - 2))), b_batch(b.shape.dims().first(static_cast<size_t>(rb - 2)));
+  const Shape a_batch(a.shape.dims().first(static_cast<size_t>(ra - 2))),
+      b_batch(b.shape.dims().first(static_cast<size_t>(rb - 2)));
   if (!row) batch.Append(m);
   if (!column) batch.Append(n);
   Array<T> y(batch);

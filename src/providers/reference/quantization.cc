@@ -82,7 +82,9 @@ Integers Centered(const Call& c, int i, int z, int axis) {
   Integers x = c.In<int64_t>(i);
   if (!c.Has(z)) return x;
   const Integers zero = c.In<int64_t>(z);
-  ForEachIndex(x.shape, [&](const Index& index, int64_t at) { x[at] -= zero[zero.size() == 1 ? 0 : index[static_cast<size_t>(axis)]]; });
+  ForEachIndex(x.shape, [&](const Index& index, int64_t at) {
+    x[at] -= zero[zero.size() == 1 ? 0 : index[static_cast<size_t>(axis)]];
+  });
   return x;
 }
 /// Zero points of A belong to rows, those of B to columns.
@@ -100,7 +102,8 @@ Status QLinearMatMul(Call& c) {
   const int rank = product.shape.rank();
   Reals y(product.shape);
   ForEachIndex(y.shape, [&](const Index& index, int64_t at) {
-    const int64_t row = rank > 1 ? index[static_cast<size_t>(rank - 2)] : 0, column = rank > 0 ? index[static_cast<size_t>(rank - 1)] : 0;
+    const int64_t row = rank > 1 ? index[static_cast<size_t>(rank - 2)] : 0,
+                  column = rank > 0 ? index[static_cast<size_t>(rank - 1)] : 0;
     const double scale = Each(a_scale, row) * Each(b_scale, column) / y_scale;
     y[at] = Saturated(c.out_dtype(), static_cast<double>(static_cast<int32_t>(product[at])) * scale, zero);
   });

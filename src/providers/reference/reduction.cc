@@ -66,10 +66,16 @@ Status ReduceSum(Call& c) { return Reduce(c, [](const auto& lane) { return SumOf
 Status ReduceProd(Call& c) {
   return Reduce(c, []<class T>(const std::vector<T>& lane) { return std::accumulate(lane.begin(), lane.end(), T{1}, Times<T>); });
 }
-Status ReduceSumSquare(Call& c) { return Reduce(c, []<class T>(const std::vector<T>& lane) { return SumOf(Each(lane, Square<T>)); }); }
-Status ReduceL1(Call& c) { return Reduce(c, []<class T>(const std::vector<T>& lane) { return SumOf(Each(lane, Magnitude<T>)); }); }
+Status ReduceSumSquare(Call& c) {
+  return Reduce(c, []<class T>(const std::vector<T>& lane) { return SumOf(Each(lane, Square<T>)); });
+}
+Status ReduceL1(Call& c) {
+  return Reduce(c, []<class T>(const std::vector<T>& lane) { return SumOf(Each(lane, Magnitude<T>)); });
+}
 Status ReduceL2(Call& c) { return Reduce(c, [](const auto& lane) { return sqrt(RealSum(Each(AsReal(lane), Square<double>))); }); }
-Status ReduceMean(Call& c) { return Reduce(c, [](const auto& lane) { return RealSum(lane) / static_cast<double>(lane.size()); }); }
+Status ReduceMean(Call& c) {
+  return Reduce(c, [](const auto& lane) { return RealSum(lane) / static_cast<double>(lane.size()); });
+}
 Status ReduceLogSum(Call& c) { return Reduce(c, [](const auto& lane) { return log(RealSum(lane)); }); }
 Status ReduceLogSumExp(Call& c) {
   return Reduce(c, [](const auto& lane) {

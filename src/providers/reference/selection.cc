@@ -161,7 +161,8 @@ Status NonMaxSuppression(Call& c) {
       std::stable_sort(order.begin(), order.end(), [&](int64_t i, int64_t j) { return score(i) > score(j); });
       for (int64_t i : order) {
         if (static_cast<int64_t>(chosen.size()) >= limit) break;
-        const bool free = std::all_of(chosen.begin(), chosen.end(), [&](int64_t j) { return Overlap(box(batch, i), box(batch, j)) <= overlap_most; });
+        const bool free = std::all_of(chosen.begin(), chosen.end(),
+                                      [&](int64_t j) { return Overlap(box(batch, i), box(batch, j)) <= overlap_most; });
         if (free) chosen.push_back(i);
       }
       for (int64_t i : chosen) kept.insert(kept.end(), {batch, k, i});
