@@ -228,8 +228,10 @@ TEST(Reference, RarerMovement) {
     const int64_t rows = c.Int(1, 7), columns = c.Int(1, 8);
     const ValueId x = m.Input(m.Numbers(dtype, Shape{2, rows, columns}, -9, 9), true);
     switch (c.Int(0, 5)) {
-      case 0: return m.AddOne("Trilu", {x, m.Constant(c.Int(-9, 9))}, {{"upper", c.Int(0, 1)}});
-      case 1: return m.AddOne("CenterCropPad", {x, m.Constant(List{c.Int(1, 9), c.Int(1, 9)})}, {{"axes", List{1, 2}}});
+      case 0:
+        return m.AddOne("Trilu", {x, m.Constant(c.Int(-9, 9))}, {{"upper", c.Int(0, 1)}});
+      case 1:
+        return m.AddOne("CenterCropPad", {x, m.Constant(List{c.Int(1, 9), c.Int(1, 9)})}, {{"axes", List{1, 2}}});
       case 2:
         return m.AddOne("ReverseSequence",
                         {x, m.Input(m.Numbers(DType::kInt64, Shape{2}, 1, static_cast<double>(rows) + 0.9))},
@@ -250,6 +252,78 @@ TEST(Reference, RarerMovement) {
         return m.AddOne("Range", {m.Input(m.Numbers(type, scalar, -20, 5)), m.Input(m.Numbers(type, scalar, -5, 40)),
                                   m.Input(delta, true)});
       }
+    }
+  });
+}
+
+/// What later versions have as inputs, earlier ones have as attributes, and they broadcast only when told to.
+TEST(Reference, OlderVersions) {
+  CheckRandomModels(47, 80, 6, {1e-5, 0, 0.3}, [](Choices& c, RandomModel& m) -> ValueId {
+    const Shape shape{c.Int(1, 3), c.Int(2, 5), c.Int(1, 6), c.Int(1, 6)};
+    const ValueId x = m.Input(m.Floats(shape, 0.1, 2), true);
+    switch (c.Int(0, 6)) {
+      case 0:
+      case 1: {  // the second operand lies at `axis` of the first
+        const int64_t axis = c.Int(0, 3), length = c.Int(1, 4 - axis);
+        Shape b = Shape::OfRank(0);
+        for (int64_t d = axis; d < axis + length; ++d) b.Append(shape[static_cast<int>(d)]);
+        return m.AddOne(c.Of<std::string>({"Add", "Sub", "Mul", "Div", "Pow", "Less", "Greater"}),
+                        {x, m.Input(m.Floats(b, 0.1, 2))}, {{"broadcast", int64_t{1}}, {"axis", c.Coin() ? axis : axis - 4}});
+      }
+      case 2:
+        return m.AddOne("PRelu", {m.AddOne("Neg", {x}), m.Input(m.Floats(c.Coin() ? Shape{shape[1]} : Shape{1}))});
+      case 3:
+        return m.AddOne("Upsample", {x},
+                        {{"mode", c.Of<std::string>({"nearest", "bilinear"})},
+                         {"height_scale", c.Of({1.0f, 2.0f, 3.0f})},
+                         {"width_scale", c.Of({2.0f, 1.5f})}});
+      case 4:
+        return m.AddOne("Clip", {x}, {{"min", 0.4f}, {"max", 1.2f}});
+      case 5: {
+        const Shape channels{shape[1]};
+        return m.AddOne("BatchNormalization",
+                        {x, m.Input(m.Floats(channels)), m.Input(m.Floats(channels)), m.Input(m.Floats(channels)),
+                         m.Input(m.Floats(channels, 0.5, 2))},
+                        {{"is_test", int64_t{1}}});
+      }
+      default: {
+        const int64_t rows = c.Int(1, 9), depth = c.Int(1, 9), columns = c.Int(1, 9);
+        return m.AddOne("Gemm",
+                        {m.Input(m.Floats(Shape{rows, depth}), true), m.Input(m.Floats(Shape{depth, columns})),
+                         m.Input(m.Floats(Shape{columns}))},
+                        {{"broadcast", int64_t{1}}, {"alpha", 0.5f}});
+      }
+    }
+  });
+  CheckRandomModels(48, 100, 9, {1e-5, 0, 0.3}, [](Choices& c, RandomModel& m) -> ValueId {
+    const Shape shape{c.Int(1, 3), c.Int(2, 5), c.Int(1, 6), c.Int(1, 6)};
+    const ValueId x = m.Input(m.Floats(shape), true);
+    const int64_t axis = c.Int(0, 3);
+    switch (c.Int(0, 8)) {
+      case 0:
+        return m.AddOne("Slice", {x}, {{"axes", List{1, 2}}, {"starts", c.Ints(2, -4, 3)}, {"ends", c.Ints(2, -2, 9)}});
+      case 1:
+        return m.AddOne("Pad", {x}, {{"pads", c.Ints(8, 0, 2)}, {"value", 1.5f}});
+      case 2:
+        return m.AddOne(c.Of<std::string>({"ReduceSum", "ReduceMax", "ReduceMean", "ReduceL2"}), {x},
+                        {{"axes", List{axis}}, {"keepdims", c.Int(0, 1)}});
+      case 3:
+        return m.Add("TopK", {x}, {{"k", c.Int(1, shape[static_cast<int>(axis)])}, {"axis", axis}}, 2)[0];
+      case 4: {
+        const int64_t first = c.Int(0, shape[static_cast<int>(axis)]);
+        return m.Add("Split", {x}, {{"axis", axis}, {"split", List{first, shape[static_cast<int>(axis)] - first}}},
+                     2)[c.Coin()];
+      }
+      case 5:
+        return m.AddOne("Squeeze", {m.AddOne("Unsqueeze", {x}, {{"axes", List{0, 3}}})}, {{"axes", List{3}}});
+      case 6:
+        return m.AddOne("Upsample",
+                        {x, m.Constant(Tensor::Of<float>(Shape{4}, std::vector<float>{1, 1, 2, c.Of({1.0f, 3.0f})}))},
+                        {{"mode", c.Of<std::string>({"nearest", "linear"})}});
+      case 7:
+        return m.AddOne(c.Of<std::string>({"Softmax", "LogSoftmax", "Hardmax"}), {x}, {{"axis", axis}});
+      default:
+        return m.AddOne("Flatten", {x}, {{"axis", axis}});
     }
   });
 }
