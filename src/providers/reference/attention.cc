@@ -8,8 +8,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
-
 /// [B, S, heads * size] as [B, heads, S, size]; four dimensions stay.
 Reals Heads(Reals x, int64_t heads) {
   if (x.shape.rank() == 4) return x;

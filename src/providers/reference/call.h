@@ -99,8 +99,6 @@ class Call {
     return Status();
   }
 
-  Status CheckStop() const { return context_.CheckStop(); }
-
  private:
   template <class T>
   static T Or(Result<T> result, T fallback) { return result.ok() ? std::move(*result) : std::move(fallback); }

@@ -10,8 +10,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
-
 Status Conv(Call& c) {
   return ForWide(c.dtype(0), [&]<class T>() {
     Array<T> y = Convolve(c.In<T>(0), c.In<T>(1), Window::Of(c, c.shape(0), &c.shape(1)), c.Int("group", 1));

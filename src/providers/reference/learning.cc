@@ -9,19 +9,22 @@
 #include "providers/reference/matrix.h"
 
 namespace linnet::reference {
+namespace {
+
+/// The inverse of the normal distribution function by Winitzki's approximation, which these models are defined with.
+double Probit(double p) {
+  const double x = 2 * p - 1, l = log((1 - x) * (1 + x)), a = 0.147;
+  if ((1 - x) * (1 + x) == 0) return 0;
+  const double half = 2 / (M_PI * a) + 0.5 * l;
+  return 1.41421356 * copysign(sqrt(sqrt(half * half - l / a) - half), x);
+}
+
+}  // namespace
 
 Reals Features(const Call& c) {
   Reals x = c.In(0);
   if (x.shape.rank() != 2) x.shape = Shape{1, x.size()};
   return x;
-}
-
-/// The inverse of the normal distribution function by Winitzki's approximation, which these models are defined with.
-static double Probit(double p) {
-  const double x = 2 * p - 1, l = log((1 - x) * (1 + x)), a = 0.147;
-  if ((1 - x) * (1 + x) == 0) return 0;
-  const double half = 2 / (M_PI * a) + 0.5 * l;
-  return 1.41421356 * copysign(sqrt(sqrt(half * half - l / a) - half), x);
 }
 
 void Transform(const std::string& name, Reals* scores) {
@@ -51,12 +54,12 @@ Status PutLabels(const Call& c, const std::vector<int64_t>& index, std::string_v
   for (size_t i = 0; i < index.size(); ++i) {
     const bool known = index[i] >= 0;
     if (y.dtype == DType::kString) {
-      static_cast<std::string*>(y.data)[i] = known ? names[static_cast<size_t>(index[i])] : "";
+      static_cast<std::string*>(y.data)[i] = known ? names[U(index[i])] : "";
     } else {
       Store(y.dtype, y.data, static_cast<int64_t>(i),
             !known            ? 0
             : numbers.empty() ? index[i]
-                              : numbers[static_cast<size_t>(index[i])]);
+                              : numbers[U(index[i])]);
     }
   }
   return Status();
@@ -66,7 +69,7 @@ namespace {
 
 /// The entry of a list for a feature: lists of one serve all.
 double Each(const std::vector<float>& list, int64_t feature) {
-  return static_cast<double>(list[list.size() == 1 ? 0 : static_cast<size_t>(feature)]);
+  return static_cast<double>(list[list.size() == 1 ? 0 : U(feature)]);
 }
 int64_t LastOf(const Shape& shape) { return shape.rank() == 0 ? 1 : shape[shape.rank() - 1]; }
 
@@ -117,7 +120,7 @@ Status Imputer(Call& c) {
       if (!(x[i] == static_cast<T>(replaced) || (IsNaN(x[i]) && isnan(replaced)))) continue;
       const int64_t feature = i % LastOf(x.shape);
       x[i] = real ? static_cast<T>(Each(floats, feature))
-                  : static_cast<T>(ints[ints.size() == 1 ? 0 : static_cast<size_t>(feature)]);
+                  : static_cast<T>(ints[ints.size() == 1 ? 0 : U(feature)]);
     }
     return c.Out(0, x);
   });
@@ -130,7 +133,7 @@ Reals LinearScores(const Call& c, int64_t targets) {
   w.data.assign(coefficients.begin(), coefficients.end());
   Reals scores = Product(Features(c), Transposed(w));
   for (int64_t i = 0; i < scores.size() && !intercepts.empty(); ++i)
-    scores[i] += static_cast<double>(intercepts[static_cast<size_t>(i % targets)]);
+    scores[i] += static_cast<double>(intercepts[U(i % targets)]);
   return scores;
 }
 

@@ -12,8 +12,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
-
 /// The same elements in the same order under the shape Infer found (the rules for it are in the shape alone).
 Status Same(Call& c) {
   return c.Move(0, 0, c.out_shape(), [&](const Index& index) { return OffsetOf(c.out_shape(), index); });

@@ -9,8 +9,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
-
 struct Moments {
   double mean = 0, variance = 0, square = 0;   ///< square: the mean of squares
 };

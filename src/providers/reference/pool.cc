@@ -33,7 +33,7 @@ template <class T>
 int64_t Largest(const std::vector<T>& values) {
   int64_t best = -1;
   for (size_t i = 0; i < values.size(); ++i) {
-    const T b = best < 0 ? T{} : values[static_cast<size_t>(best)];
+    const T b = best < 0 ? T{} : values[U(best)];
     if (best < 0 || values[i] > b || (IsNaN(values[i]) && !IsNaN(b))) best = static_cast<int64_t>(i);
   }
   return best;
@@ -73,7 +73,7 @@ Status MaxPool(Call& c) {
     const Array<T> x = c.In<T>(0);
     LINNET_TRY(c.Out(0, Pool(x, window, [&](const std::vector<T>& values, const Index&) {
       const int64_t best = Largest(values);
-      return best < 0 ? Lowest<T>(c.dtype(0)) : values[static_cast<size_t>(best)];
+      return best < 0 ? Lowest<T>(c.dtype(0)) : values[U(best)];
     })));
     if (!c.Wants(1)) return Status();
     Integers places(window.Output(x.shape[0], x.shape[1]));
@@ -85,7 +85,7 @@ Status MaxPool(Call& c) {
       const std::vector<Window::Tap> taps = window.Taps(o);
       std::vector<T> values;
       for (const Window::Tap& tap : taps) values.push_back(x[plane * pixels + tap.in]);
-      const int64_t best = Largest(values), in = best < 0 ? 0 : taps[static_cast<size_t>(best)].in;
+      const int64_t best = Largest(values), in = best < 0 ? 0 : taps[U(best)].in;
       places[at] = best < 0 ? -1 : plane * pixels + (columns ? ColumnMajor(window.in(), in) : in);
     });
     return c.Out(1, places);
@@ -131,7 +131,7 @@ Status GlobalAveragePool(Call& c) {
 Status GlobalMaxPool(Call& c) {
   return Global<double>(c, [](const std::vector<double>& values) {
     const int64_t best = Largest(values);
-    return best < 0 ? -INFINITY : values[static_cast<size_t>(best)];
+    return best < 0 ? -INFINITY : values[U(best)];
   });
 }
 Status GlobalLpPool(Call& c) {
@@ -163,7 +163,7 @@ Status MaxUnpool(Call& c) {
         return InvalidArgument("index ", place, " is outside ", implied.elements(), " elements");
       Index at{};
       for (int d = y.rank() - 1; d >= 0; --d) {
-        at[static_cast<size_t>(d)] = place % implied[d];
+        at[U(d)] = place % implied[d];
         place /= implied[d];
       }
       out[at] = values[i];

@@ -13,7 +13,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
 using Vector = std::vector<double>;
 
 struct FunctionRow {

@@ -8,8 +8,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
-
 /// Mirrors x at low and high until it lies between them.
 double Reflect(double x, double low, double high) {
   if (high <= low) return low;

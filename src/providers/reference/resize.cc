@@ -12,8 +12,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
-
 /// What is asked of one axis.
 struct Axis {
   int64_t in = 1, out = 1;

@@ -7,8 +7,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
-
 std::vector<int64_t> Counted(int64_t n) {
   std::vector<int64_t> out(U(n));
   std::iota(out.begin(), out.end(), 0);

@@ -10,7 +10,6 @@ namespace linnet::reference {
 namespace {
 
 using Complex = std::complex<double>;
-size_t U(int64_t i) { return static_cast<size_t>(i); }
 
 /// out[k] = sum of x[n] exp(-+2 pi i k n / N), for N = x.size(); the inverse divided by N.
 std::vector<Complex> Transform(const std::vector<Complex>& x, bool inverse) {

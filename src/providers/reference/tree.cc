@@ -13,8 +13,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
-
 struct Branch {
   int64_t to = -1;
   bool leaf = false;
