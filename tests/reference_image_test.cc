@@ -67,7 +67,8 @@ TEST(Reference, Conv) {
     if (c.Int(0, 3) == 0) groups = in = out = c.Int(1, 37);   // depthwise
     const Shape x = Image(c, in, rank);
     const DType dtype = AnyFloat(c);
-    std::vector<ValueId> inputs = {m.Input(m.Numbers(dtype, x), true), m.Input(m.Numbers(dtype, With(Shape{out, in / groups}, w.kernel)))};
+    std::vector<ValueId> inputs = {m.Input(m.Numbers(dtype, x), true),
+                                   m.Input(m.Numbers(dtype, With(Shape{out, in / groups}, w.kernel)))};
     if (c.Coin()) inputs.push_back(m.Input(m.Numbers(dtype, Shape{out})));
     RandomModel::Attributes attributes = w.attributes;
     attributes.push_back({"group", groups});
@@ -96,7 +97,9 @@ TEST(Reference, ConvChains) {
       shape[1] = out;
       y = Followed(c, m, y, shape);
       if (c.Int(0, 2) == 0) y = m.AddOne("Concat", {y, m.AddOne("Tanh", {y})}, {{"axis", int64_t{1}}}), shape[1] *= 2;
-      if (c.Int(0, 3) == 0) y = m.AddOne("MaxPool", {y}, {{"kernel_shape", std::vector<int64_t>{3, 3}}, {"pads", std::vector<int64_t>{1, 1, 1, 1}}});
+      if (c.Int(0, 3) == 0)
+        y = m.AddOne("MaxPool", {y},
+                     {{"kernel_shape", std::vector<int64_t>{3, 3}}, {"pads", std::vector<int64_t>{1, 1, 1, 1}}});
     }
     return c.Coin() ? y : m.AddOne("ReduceMean", {y}, {{"axes", std::vector<int64_t>{2, 3}}});
   });
@@ -156,9 +159,11 @@ TEST(Reference, Resize) {
     const std::string mode = c.Of<std::string>({"nearest", "linear", "cubic"});
     const int rank = mode == "cubic" ? c.Of({3, 4}) : c.Of({3, 4, 4, 4, 5});
     Shape x = c.Dims(rank, 2, rank == 5 ? 4 : 7);
-    const std::string coordinates = c.Of<std::string>({"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn"});
+    const std::string coordinates = c.Of<std::string>(
+        {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn"});
     RandomModel::Attributes attributes = {{"mode", mode}, {"coordinate_transformation_mode", coordinates}};
-    if (mode == "nearest") attributes.push_back({"nearest_mode", c.Of<std::string>({"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"})});
+    if (mode == "nearest")
+      attributes.push_back({"nearest_mode", c.Of<std::string>({"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"})});
     if (mode == "cubic" && c.Coin()) attributes.push_back({"cubic_coeff_a", -0.5f});
     if (mode != "nearest" && c.Int(0, 2) == 0) attributes.push_back({"exclude_outside", int64_t{1}});
     if (mode != "nearest" && c.Int(0, 2) == 0) attributes.push_back({"antialias", int64_t{1}});
@@ -185,7 +190,8 @@ TEST(Reference, GridSampleAndRoiAlign) {
       Shape grid = With(Shape{2}, c.Ints(rank, 1, 5));
       grid.Append(rank);
       return m.AddOne("GridSample", {m.Input(m.Floats(x), true), m.Input(m.Floats(grid, -1.6, 1.6), true)},
-                      {{"mode", c.Of<std::string>({"linear", "nearest", "cubic"})}, {"padding_mode", c.Of<std::string>({"zeros", "border", "reflection"})},
+                      {{"mode", c.Of<std::string>({"linear", "nearest", "cubic"})},
+                       {"padding_mode", c.Of<std::string>({"zeros", "border", "reflection"})},
                        {"align_corners", c.Int(0, 1)}});
     }
     const int64_t count = c.Int(1, 4);

@@ -50,11 +50,20 @@ TEST(Reference, Einsum) {
   CheckRandomModels(13, 40, 17, kSum, [](Choices& c, RandomModel& m) {
     const int64_t i = c.Int(1, 6), j = c.Int(1, 7), k = c.Int(1, 9), b = c.Int(1, 3);
     switch (c.Int(0, 5)) {
-      case 0: return m.AddOne("Einsum", {m.Input(m.Floats(Shape{i, j})), m.Input(m.Floats(Shape{j, k}), true)}, {{"equation", std::string("ij,jk->ki")}});
-      case 1: return m.AddOne("Einsum", {m.Input(m.Floats(Shape{b, i, j})), m.Input(m.Floats(Shape{b, k, j}), true)}, {{"equation", std::string("bij,bkj->bik")}});
+      case 0:
+        return m.AddOne("Einsum", {m.Input(m.Floats(Shape{i, j})), m.Input(m.Floats(Shape{j, k}), true)},
+                        {{"equation", std::string("ij,jk->ki")}});
+      case 1:
+        return m.AddOne("Einsum", {m.Input(m.Floats(Shape{b, i, j})), m.Input(m.Floats(Shape{b, k, j}), true)},
+                        {{"equation", std::string("bij,bkj->bik")}});
       case 2: return m.AddOne("Einsum", {m.Input(m.Floats(Shape{i, i, j}), true)}, {{"equation", std::string("iij->j")}});
-      case 3: return m.AddOne("Einsum", {m.Input(m.Floats(Shape{b, 2, i, j}), true), m.Input(m.Floats(Shape{2, j, k}))}, {{"equation", std::string("...ij,...jk")}});
-      case 4: return m.AddOne("Einsum", {m.Input(m.Floats(Shape{i, j}), true), m.Input(m.Floats(Shape{i})), m.Input(m.Floats(Shape{j, k}))}, {{"equation", std::string("ij,i,jk->k")}});
+      case 3:
+        return m.AddOne("Einsum", {m.Input(m.Floats(Shape{b, 2, i, j}), true), m.Input(m.Floats(Shape{2, j, k}))},
+                        {{"equation", std::string("...ij,...jk")}});
+      case 4:
+        return m.AddOne("Einsum",
+                        {m.Input(m.Floats(Shape{i, j}), true), m.Input(m.Floats(Shape{i})), m.Input(m.Floats(Shape{j, k}))},
+                        {{"equation", std::string("ij,i,jk->k")}});
       default: return m.AddOne("Einsum", {m.Input(m.Floats(Shape{b, i, j}), true)}, {{"equation", std::string("bij->b")}});
     }
   });
@@ -65,14 +74,18 @@ ValueId Recurrent(Choices& c, RandomModel& m, bool functions_too) {
   const std::string op = c.Of<std::string>({"LSTM", "LSTM", "GRU", "GRU", "RNN"});
   const int64_t gates = op == "LSTM" ? 4 : op == "GRU" ? 3 : 1, functions = op == "LSTM" ? 3 : op == "GRU" ? 2 : 1;
   const std::string direction = c.Of<std::string>({"forward", "reverse", "bidirectional"});
-  const int64_t d = direction == "bidirectional" ? 2 : 1, hidden = c.Int(1, 21), features = c.Int(1, 12), steps = c.Int(1, 6), batch = c.Int(1, 5);
+  const int64_t d = direction == "bidirectional" ? 2 : 1, hidden = c.Int(1, 21), features = c.Int(1, 12), steps = c.Int(1, 6),
+                batch = c.Int(1, 5);
   const DType dtype = AnyFloat(c);
   const bool batch_first = c.Int(0, 4) == 0;
   auto state = [&] { return batch_first ? Shape{batch, d, hidden} : Shape{d, batch, hidden}; };
-  std::vector<ValueId> inputs = {m.Input(m.Numbers(dtype, batch_first ? Shape{batch, steps, features} : Shape{steps, batch, features}), true),
-                                 m.Input(m.Numbers(dtype, Shape{d, gates * hidden, features})), m.Input(m.Numbers(dtype, Shape{d, gates * hidden, hidden}))};
+  std::vector<ValueId> inputs = {
+      m.Input(m.Numbers(dtype, batch_first ? Shape{batch, steps, features} : Shape{steps, batch, features}), true),
+      m.Input(m.Numbers(dtype, Shape{d, gates * hidden, features})),
+      m.Input(m.Numbers(dtype, Shape{d, gates * hidden, hidden}))};
   inputs.push_back(c.Coin() ? m.Input(m.Numbers(dtype, Shape{d, 2 * gates * hidden})) : kNoValue);
-  inputs.push_back(c.Int(0, 3) == 0 ? m.Input(m.Numbers(DType::kInt32, Shape{batch}, 0, static_cast<double>(steps) + 0.9)) : kNoValue);
+  inputs.push_back(c.Int(0, 3) == 0 ? m.Input(m.Numbers(DType::kInt32, Shape{batch}, 0, static_cast<double>(steps) + 0.9))
+                                    : kNoValue);
   if (c.Coin()) {
     inputs.push_back(m.Input(m.Numbers(dtype, state())));
     if (op == "LSTM" && c.Coin()) {
@@ -90,7 +103,8 @@ ValueId Recurrent(Choices& c, RandomModel& m, bool functions_too) {
     for (int64_t i = 0; i < d * functions; ++i) {
       const bool gate = i % functions == 0;
       names.push_back(gate ? c.Of<std::string>({"Sigmoid", "Tanh", "HardSigmoid", "Softsign"})
-                           : c.Of<std::string>({"Tanh", "Sigmoid", "Relu", "Softsign", "HardSigmoid", "LeakyRelu", "ScaledTanh", "Elu", "Softplus", "ThresholdedRelu"}));
+                           : c.Of<std::string>({"Tanh", "Sigmoid", "Relu", "Softsign", "HardSigmoid", "LeakyRelu",
+                                                "ScaledTanh", "Elu", "Softplus", "ThresholdedRelu"}));
     }
     attributes.push_back({"activations", names});
     attributes.push_back({"activation_alpha", std::vector<float>(6, 0.7f)});
@@ -132,9 +146,12 @@ TEST(Reference, Normalizations) {
     for (int d = static_cast<int>(axis < 0 ? axis + rank : axis); d < rank; ++d) row.Append(shape[d]);
     const Shape channels{shape[1]};
     switch (c.Int(0, 7)) {
-      case 0: return m.AddOne("BatchNormalization", {x, floats(channels), floats(channels), floats(channels), floats(channels, 0.2)});
+      case 0:
+        return m.AddOne("BatchNormalization",
+                        {x, floats(channels), floats(channels), floats(channels), floats(channels, 0.2)});
       case 1: {
-        const std::vector<ValueId> all = m.Add("LayerNormalization", {x, floats(row), c.Coin() ? floats(row) : kNoValue}, {{"axis", axis}, {"epsilon", 1e-3f}}, 3);
+        const std::vector<ValueId> all = m.Add("LayerNormalization", {x, floats(row), c.Coin() ? floats(row) : kNoValue},
+                                               {{"axis", axis}, {"epsilon", 1e-3f}}, 3);
         if (c.Coin()) m.Output(all[1]);
         return all[0];
       }
@@ -151,12 +168,15 @@ TEST(Reference, Normalizations) {
 TEST(Reference, Reductions) {
   CheckRandomModels(17, 150, 18, kSum, [](Choices& c, RandomModel& m) {
     const int rank = static_cast<int>(c.Int(1, 4));
-    const std::string op = c.Of<std::string>({"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"});
-    const bool whole = op != "ReduceLogSum" && op != "ReduceLogSumExp" && op != "ReduceL2" && op != "ReduceMean" && c.Int(0, 2) == 0;
+    const std::string op = c.Of<std::string>({"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1",
+                                              "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"});
+    const bool whole =
+        op != "ReduceLogSum" && op != "ReduceLogSumExp" && op != "ReduceL2" && op != "ReduceMean" && c.Int(0, 2) == 0;
     const DType dtype = whole ? c.Of({DType::kInt32, DType::kInt64, DType::kUint32, DType::kUint64}) : AnyFloat(c);
     Shape shape = c.Dims(rank, 1, 9);
     if (c.Coin()) shape[static_cast<int>(c.Int(0, rank - 1))] = c.Int(30, 130);
-    std::vector<ValueId> inputs = {m.Input(whole ? m.Bits(dtype, shape) : m.Numbers(dtype, shape, op == "ReduceLogSum" ? 0.1 : -1.3, 1.3), true)};
+    std::vector<ValueId> inputs = {
+        m.Input(whole ? m.Bits(dtype, shape) : m.Numbers(dtype, shape, op == "ReduceLogSum" ? 0.1 : -1.3, 1.3), true)};
     if (c.Int(0, 3)) {
       std::vector<int64_t> axes;
       for (int d = 0; d < rank; ++d) if (c.Coin()) axes.push_back(c.Coin() ? d : d - rank);
@@ -168,12 +188,16 @@ TEST(Reference, Reductions) {
 
 TEST(Reference, Attention) {
   CheckRandomModels(18, 120, 24, {}, [](Choices& c, RandomModel& m) {
-    const int64_t batch = c.Int(1, 2), kv_heads = c.Int(1, 3), heads = kv_heads * c.Int(1, 2), queries = c.Int(1, 9), keys = c.Coin() ? queries : c.Int(1, 17);
+    const int64_t batch = c.Int(1, 2), kv_heads = c.Int(1, 3), heads = kv_heads * c.Int(1, 2), queries = c.Int(1, 9),
+                  keys = c.Coin() ? queries : c.Int(1, 17);
     const int64_t size = c.Int(1, 20), value_size = c.Coin() ? size : c.Int(1, 12), past = c.Int(0, 2) == 0 ? c.Int(1, 7) : 0;
     const DType dtype = AnyFloat(c);
     const bool flat = c.Int(0, 2) == 0;
-    auto input = [&](int64_t h, int64_t s, int64_t n) { return m.Input(m.Numbers(dtype, flat ? Shape{batch, s, h * n} : Shape{batch, h, s, n}, -2, 2), true); };
-    std::vector<ValueId> inputs = {input(heads, queries, size), input(kv_heads, keys, size), input(kv_heads, keys, value_size), kNoValue};
+    auto input = [&](int64_t h, int64_t s, int64_t n) {
+      return m.Input(m.Numbers(dtype, flat ? Shape{batch, s, h * n} : Shape{batch, h, s, n}, -2, 2), true);
+    };
+    std::vector<ValueId> inputs = {input(heads, queries, size), input(kv_heads, keys, size),
+                                   input(kv_heads, keys, value_size), kNoValue};
     if (c.Coin()) {
       const Shape mask = c.Broadcastable(Shape{batch, heads, queries});
       Shape with = mask;
@@ -218,7 +242,9 @@ TEST(Reference, Quantization) {
         const ValueId y = m.AddOne("QuantizeLinear", {m.Input(m.Numbers(dtype, shape, -30, 30), true), scale, zero}, attributes);
         return c.Coin() ? y : m.AddOne("DequantizeLinear", {y, scale, zero}, attributes);
       }
-      if (c.Coin()) return m.AddOne("DequantizeLinear", {m.Input(m.Bits(to, shape), true), scale, zero == kNoValue ? kNoValue : zero}, attributes);
+      if (c.Coin())
+        return m.AddOne("DequantizeLinear", {m.Input(m.Bits(to, shape), true), scale, zero == kNoValue ? kNoValue : zero},
+                        attributes);
       const std::vector<ValueId> all = m.Add("DynamicQuantizeLinear", {m.Input(m.Floats(shape, -3, 2), true)}, {}, 3);
       m.Output(all[1]);
       m.Output(all[2]);
@@ -237,16 +263,23 @@ TEST(Reference, QuantizedProducts) {
       const int64_t rows = c.Int(1, 20), depth = c.Int(1, 70), columns = c.Int(1, 40);
       const Shape per_column = c.Coin() ? one : Shape{columns};
       const ValueId x = m.Input(m.Bits(a, Shape{rows, depth}), true), w = m.Input(m.Bits(b, Shape{depth, columns}));
-      if (c.Coin()) return m.AddOne("MatMulInteger", {x, w, c.Coin() ? zero(a) : kNoValue, c.Coin() ? zero(b, per_column) : kNoValue});
-      return m.AddOne("QLinearMatMul", {x, scale(), zero(a), w, scale(per_column), zero(b, per_column), m.Constant(static_cast<float>(depth) * 0.3f), zero(a)});
+      if (c.Coin())
+        return m.AddOne("MatMulInteger", {x, w, c.Coin() ? zero(a) : kNoValue, c.Coin() ? zero(b, per_column) : kNoValue});
+      return m.AddOne("QLinearMatMul", {x, scale(), zero(a), w, scale(per_column), zero(b, per_column),
+                                        m.Constant(static_cast<float>(depth) * 0.3f), zero(a)});
     }
     const int64_t groups = c.Int(1, 2), in = c.Int(1, 5) * groups, out = c.Int(1, 6) * groups, k = c.Int(1, 3);
-    const Shape image{c.Int(1, 2), in, c.Int(3, 9), c.Int(3, 9)}, weights{out, in / groups, k, k}, per_channel = c.Coin() ? one : Shape{out};
+    const Shape image{c.Int(1, 2), in, c.Int(3, 9), c.Int(3, 9)}, weights{out, in / groups, k, k},
+        per_channel = c.Coin() ? one : Shape{out};
     const Attributes attributes = {{"group", groups}, {"strides", c.Ints(2, 1, 2)}, {"pads", c.Ints(4, 0, k - 1)}};
     const ValueId x = m.Input(m.Bits(a, image), true), w = m.Input(m.Bits(b, weights));
-    if (c.Coin()) return m.AddOne("ConvInteger", {x, w, c.Coin() ? zero(a) : kNoValue, c.Coin() ? zero(b) : kNoValue}, attributes);
-    return m.AddOne("QLinearConv", {x, scale(), zero(a), w, scale(per_channel), zero(b, per_channel), m.Constant(static_cast<float>(in * k * k) * 0.3f), zero(a),
-                                    c.Coin() ? kNoValue : m.Input(m.Numbers(DType::kInt32, Shape{out}, -1000, 1000))}, attributes);
+    if (c.Coin())
+      return m.AddOne("ConvInteger", {x, w, c.Coin() ? zero(a) : kNoValue, c.Coin() ? zero(b) : kNoValue}, attributes);
+    return m.AddOne(
+        "QLinearConv",
+        {x, scale(), zero(a), w, scale(per_channel), zero(b, per_channel), m.Constant(static_cast<float>(in * k * k) * 0.3f),
+         zero(a), c.Coin() ? kNoValue : m.Input(m.Numbers(DType::kInt32, Shape{out}, -1000, 1000))},
+        attributes);
   });
 }
 

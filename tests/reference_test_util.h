@@ -53,7 +53,9 @@ class Choices {
 };
 
 /// Mostly float.
-inline DType AnyFloat(Choices& c) { return c.Int(0, 2) ? DType::kFloat : c.Of({DType::kDouble, DType::kFloat16, DType::kBfloat16}); }
+inline DType AnyFloat(Choices& c) {
+  return c.Int(0, 2) ? DType::kFloat : c.Of({DType::kDouble, DType::kFloat16, DType::kBfloat16});
+}
 
 /// How far an output may be from the reference's.
 struct Agreement {
@@ -76,7 +78,9 @@ class RandomModel {
     feeds_.push_back(contents);
     return graph_.AddInput(name, type);
   }
-  ValueId Constant(Tensor contents) { return graph_.AddConstant("v" + std::to_string(graph_.value_count()), std::move(contents)); }
+  ValueId Constant(Tensor contents) {
+    return graph_.AddConstant("v" + std::to_string(graph_.value_count()), std::move(contents));
+  }
   ValueId Constant(const std::vector<int64_t>& list) { return Constant(Tensor::Ints(list)); }
   ValueId Constant(int64_t value) { return Constant(Tensor::Scalar<int64_t>(value)); }
   ValueId Constant(float value) { return Constant(Tensor::Scalar<float>(value)); }
@@ -92,12 +96,14 @@ class RandomModel {
   Tensor Bits(DType dtype, const Shape& shape) {
     Tensor tensor = *Tensor::Allocate(dtype, shape);
     auto* bytes = tensor.mutable_as<uint8_t>();
-    for (int64_t i = 0; i < tensor.bytes(); ++i) bytes[i] = static_cast<uint8_t>(dtype == DType::kBool ? choices_.Int(0, 1) : choices_.Int(0, 255));
+    for (int64_t i = 0; i < tensor.bytes(); ++i)
+      bytes[i] = static_cast<uint8_t>(dtype == DType::kBool ? choices_.Int(0, 1) : choices_.Int(0, 255));
     return tensor;
   }
 
   using Attributes = std::vector<Attribute>;
-  std::vector<ValueId> Add(const std::string& op, std::vector<ValueId> inputs, Attributes attributes = {}, int outputs = 1, const std::string& domain = "") {
+  std::vector<ValueId> Add(const std::string& op, std::vector<ValueId> inputs, Attributes attributes = {}, int outputs = 1,
+                           const std::string& domain = "") {
     Node node;
     node.op = op;
     node.domain = domain;
@@ -110,7 +116,9 @@ class RandomModel {
     EXPECT_TRUE(added.ok()) << added.status().message();
     return made;
   }
-  ValueId AddOne(const std::string& op, std::vector<ValueId> inputs, Attributes attributes = {}) { return Add(op, std::move(inputs), std::move(attributes))[0]; }
+  ValueId AddOne(const std::string& op, std::vector<ValueId> inputs, Attributes attributes = {}) {
+    return Add(op, std::move(inputs), std::move(attributes))[0];
+  }
   void Output(ValueId id) { graph_.AddOutput(id); }
   /// Input types are declared without sizes from now on.
   void HideDims() { unknown_dims_ = true; }
@@ -134,7 +142,8 @@ class RandomModel {
       for (int threads : {1, 4}) {
         std::vector<Tensor> outputs;
         const std::string cpu_failure = Run(bytes, "cpu", CpuLevelName(level), threads, &outputs);
-        EXPECT_EQ(cpu_failure.empty(), failure.empty()) << CpuLevelName(level) << ": " << cpu_failure << "\nreference: " << failure;
+        EXPECT_EQ(cpu_failure.empty(), failure.empty())
+            << CpuLevelName(level) << ": " << cpu_failure << "\nreference: " << failure;
         if (!cpu_failure.empty() || !failure.empty()) return false;
         for (size_t i = 0; i < outputs.size(); ++i) {
           std::string where = std::string("output ") + std::to_string(i) + " at " + CpuLevelName(level);
@@ -190,7 +199,8 @@ class RandomModel {
   }
 
   /// The failure's sentence, or "" and the outputs.
-  std::string Run(const std::string& bytes, const char* provider, const char* cpu, int threads, std::vector<Tensor>* outputs) const {
+  std::string Run(const std::string& bytes, const char* provider, const char* cpu, int threads,
+                  std::vector<Tensor>* outputs) const {
     SessionOptions options;
     options.provider = provider;
     options.cpu = cpu;
@@ -211,7 +221,8 @@ class RandomModel {
   }
 
   static void Compare(const Tensor& actual, const Tensor& expected, const Agreement& agreement, const std::string& where) {
-    ASSERT_TRUE(actual.type() == expected.type()) << where << " is " << ToString(actual.type()) << " where " << ToString(expected.type()) << " is expected";
+    ASSERT_TRUE(actual.type() == expected.type())
+        << where << " is " << ToString(actual.type()) << " where " << ToString(expected.type()) << " is expected";
     if (SameBits(actual, expected)) return;
     const bool real = IsFloating(expected.dtype());
     ASSERT_TRUE(real || agreement.steps > 0) << where << " is not bit-equal";

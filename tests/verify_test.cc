@@ -45,6 +45,18 @@ TEST(Verify, AcceptsAChainAndItsEdits) {
   EXPECT_EQ(Why(chain.graph), "");
 }
 
+TEST(Graph, NodesMayBeNamedAfterValues) {
+  // The hint lies in the graph itself, whose values move when more are added.
+  Graph graph;
+  const ValueId x = graph.AddInput("x", Type::Tensor(DType::kFloat, Shape{1}));
+  for (int i = 0; i < 100; ++i) {
+    Result<ValueId> y = graph.AddNode("Relu", "", 14, {x}, {}, graph.value(x).type, graph.value(x).name);
+    ASSERT_TRUE(y.ok()) << y.status().message();
+    EXPECT_EQ(graph.node(graph.value(*y).producer).name, "x");
+    EXPECT_EQ(graph.value(*y).type, graph.value(x).type);
+  }
+}
+
 TEST(Verify, NamesTheCycle) {
   Chain chain;
   chain.graph.SetInput(chain.relu, 0, chain.y);

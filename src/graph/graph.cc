@@ -140,9 +140,9 @@ Result<NodeId> Graph::AddNode(Node node) {
 Result<ValueId> Graph::AddNode(std::string_view op, std::string_view domain, int version,
                                std::vector<ValueId> node_inputs, std::vector<Attribute> attributes, const Type& type,
                                std::string_view name_hint) {
-  ValueId out = AddValue(FreshName(name_hint), type);
   Node node;
-  node.name = std::string(name_hint);
+  node.name = std::string(name_hint);   // before a value is added: the hint may be the name of one
+  ValueId out = AddValue(FreshName(name_hint), type);
   node.op = std::string(op);
   node.domain = std::string(domain);
   node.version = version;

@@ -8,13 +8,16 @@
 
 namespace linnet::reference {
 
+/// An index as the standard containers want it.
+inline size_t U(int64_t i) { return static_cast<size_t>(i); }
+
 /// One position in a tensor; entries beyond the rank are 0.
 using Index = std::array<int64_t, kMaxRank>;
 
 /// Row-major offset of `index` in `shape`.
 inline int64_t OffsetOf(const Shape& shape, const Index& index) {
   int64_t offset = 0;
-  for (int d = 0; d < shape.rank(); ++d) offset = offset * shape[d] + index[static_cast<size_t>(d)];
+  for (int d = 0; d < shape.rank(); ++d) offset = offset * shape[d] + index[U(d)];
   return offset;
 }
 
@@ -23,7 +26,7 @@ inline int64_t OffsetOf(const Shape& shape, const Index& index) {
 inline int64_t BroadcastOffsetOf(const Shape& shape, const Index& index, int rank) {
   int64_t offset = 0;
   for (int d = 0; d < shape.rank(); ++d) {
-    offset = offset * shape[d] + (shape[d] == 1 ? 0 : index[static_cast<size_t>(d + rank - shape.rank())]);
+    offset = offset * shape[d] + (shape[d] == 1 ? 0 : index[U(d + rank - shape.rank())]);
   }
   return offset;
 }
@@ -35,7 +38,7 @@ void ForEachIndex(const Shape& shape, F f) {
   const int64_t count = shape.elements();
   for (int64_t offset = 0; offset < count; ++offset) {
     f(static_cast<const Index&>(index), offset);
-    for (int d = shape.rank() - 1; d >= 0 && ++index[static_cast<size_t>(d)] == shape[d]; --d) index[static_cast<size_t>(d)] = 0;
+    for (int d = shape.rank() - 1; d >= 0 && ++index[U(d)] == shape[d]; --d) index[U(d)] = 0;
   }
 }
 
@@ -70,11 +73,11 @@ struct Array {
   std::vector<T> data;
 
   Array() = default;
-  explicit Array(const Shape& s, T fill = T{}) : shape(s), data(static_cast<size_t>(s.elements()), fill) {}
+  explicit Array(const Shape& s, T fill = T{}) : shape(s), data(U(s.elements()), fill) {}
 
   int64_t size() const { return static_cast<int64_t>(data.size()); }
-  T& operator[](int64_t i) { return data[static_cast<size_t>(i)]; }
-  const T& operator[](int64_t i) const { return data[static_cast<size_t>(i)]; }
+  T& operator[](int64_t i) { return data[U(i)]; }
+  const T& operator[](int64_t i) const { return data[U(i)]; }
   T& operator[](const Index& index) { return (*this)[OffsetOf(shape, index)]; }
   const T& operator[](const Index& index) const { return (*this)[OffsetOf(shape, index)]; }
   /// The element that broadcasts to `index` of a tensor of `rank` dimensions.

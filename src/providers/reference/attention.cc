@@ -1,4 +1,4 @@
-// Attention and RotaryEmbedding.
+// Attention, LinearAttention, RotaryEmbedding.
 #include <math.h>
 
 #include <algorithm>
@@ -7,8 +7,6 @@
 
 namespace linnet::reference {
 namespace {
-
-size_t U(int64_t i) { return static_cast<size_t>(i); }
 
 /// [B, S, heads * size] as [B, heads, S, size]; four dimensions stay.
 Reals Heads(Reals x, int64_t heads) {
@@ -52,7 +50,8 @@ struct Masks {
     if (j >= added.shape[added.shape.rank() - 1]) return -INFINITY;
     Index at{b, h, i, j};
     const int shift = 4 - added.shape.rank();
-    for (int d = 0; d < added.shape.rank(); ++d) at[U(d)] = d + 1 < added.shape.rank() && added.shape[d] == 1 ? 0 : at[U(d + shift)];
+    for (int d = 0; d < added.shape.rank(); ++d)
+      at[U(d)] = d + 1 < added.shape.rank() && added.shape[d] == 1 ? 0 : at[U(d + shift)];
     const double value = added[at];
     return boolean ? (value != 0 ? 0 : -INFINITY) : value;
   }
@@ -88,7 +87,8 @@ Status Attention(Call& c) {
   if ((masks.has_mask = c.Has(3))) masks.added = c.In(3), masks.boolean = c.dtype(3) == DType::kBool;
   masks.valid_keys.shape = Shape::OfRank(0);
   if (c.Has(6)) masks.valid_keys = c.In<int64_t>(6);
-  const double scale = c.HasAttribute("scale") ? c.Float("scale", 1) : 1 / sqrt(static_cast<double>(size)), softcap = c.Float("softcap", 0);
+  const double scale = c.HasAttribute("scale") ? c.Float("scale", 1) : 1 / sqrt(static_cast<double>(size)),
+               softcap = c.Float("softcap", 0);
   const int64_t mode = c.Int("qk_matmul_output_mode", 0), type = c.Int("softmax_precision", 0);
 
   Reals y(Shape{q.shape[0], q.shape[1], queries, v.shape[3]}), shown(Shape{q.shape[0], q.shape[1], queries, keys});
@@ -127,6 +127,40 @@ Status Attention(Call& c) {
   return c.Out(3, shown);
 }
 
+/// A recurrence over a matrix of each key head:
+///     state *= exp(decay)      v = beta (v - state' k)      state += k v'      y = scale q' state
+/// the first only for gated rules, the second only for delta rules. Query heads of a group share a state.
+Status LinearAttention(Call& c) {
+  const int64_t heads = c.Int("q_num_heads", 1), kv_heads = c.Int("kv_num_heads", 1), group = heads / kv_heads;
+  const Reals q = Heads(c.In(0), heads), k = Heads(c.In(1), kv_heads), v = Heads(c.In(2), kv_heads);
+  const std::string rule = c.Text("update_rule", "gated_delta");
+  const bool gated = rule.starts_with("gated"), delta = rule.ends_with("delta");
+  const int64_t batch = q.shape[0], steps = q.shape[2], keys = k.shape[3], values = v.shape[3];
+  const double given = c.Float("scale", 0), scale = given != 0 ? given : 1 / sqrt(static_cast<double>(keys));
+  Reals state = c.InOr(3, 0, Shape{batch, kv_heads, keys, values}), y(Shape{batch, heads, steps, values});
+  // One number a head, or one for each key number; one a head, or one for all.
+  const Reals decay = c.InOr(4, 0, Shape{batch, steps, kv_heads}), beta = c.InOr(5, 1, Shape{batch, steps, 1});
+  ForEachIndex(Shape{batch, kv_heads, steps}, [&](const Index& at, int64_t) {
+    const auto [b, h, t] = std::tie(at[0], at[1], at[2]);
+    for (int64_t m = 0; m < values; ++m) {
+      double stored = 0, value = v[Index{b, h, t, m}];
+      for (int64_t d = 0; d < keys; ++d) {
+        double& cell = state[Index{b, h, d, m}];
+        if (gated) cell *= exp(decay[Index{b, t, decay.shape[2] == kv_heads ? h : h * keys + d}]);
+        stored += cell * k[Index{b, h, t, d}];
+      }
+      if (delta) value = beta[Index{b, t, beta.shape[2] == 1 ? 0 : h}] * (value - stored);
+      for (int64_t d = 0; d < keys; ++d) state[Index{b, h, d, m}] += k[Index{b, h, t, d}] * value;
+      for (int64_t g = h * group; g < (h + 1) * group; ++g) {
+        double& sum = y[Index{b, g, t, m}];
+        for (int64_t d = 0; d < keys; ++d) sum += scale * q[Index{b, g, t, d}] * state[Index{b, h, d, m}];
+      }
+    }
+  });
+  LINNET_TRY(c.Out(0, Merged(y)));
+  return c.Out(1, state);
+}
+
 /// Turns pairs of each head's numbers by the angle of their position: (i, i + half), or (2 i, 2 i + 1) when interleaved.
 Status RotaryEmbedding(Call& c) {
   const bool flat = c.rank() == 3, interleaved = c.Flag("interleaved");
@@ -152,7 +186,9 @@ Status RotaryEmbedding(Call& c) {
   return c.Out(0, flat ? Merged(y) : y);
 }
 
-constexpr Row kRows[] = {{"Attention", Attention}, {"RotaryEmbedding", RotaryEmbedding}};
+constexpr Row kRows[] = {
+    {"Attention", Attention}, {"LinearAttention", LinearAttention}, {"RotaryEmbedding", RotaryEmbedding},
+};
 
 }  // namespace
 

@@ -30,8 +30,12 @@ class Call {
   bool HasAttribute(std::string_view name) const { return node_.Has(name); }
   int64_t Int(std::string_view name, int64_t fallback) const { return Or(node_.Int(name, fallback), fallback); }
   bool Flag(std::string_view name, bool fallback = false) const { return Int(name, fallback) != 0; }
-  double Float(std::string_view name, float fallback) const { return static_cast<double>(Or(node_.Float(name, fallback), fallback)); }
-  std::string Text(std::string_view name, std::string_view fallback) const { return Or(node_.String(name, fallback), std::string(fallback)); }
+  double Float(std::string_view name, float fallback) const {
+    return static_cast<double>(Or(node_.Float(name, fallback), fallback));
+  }
+  std::string Text(std::string_view name, std::string_view fallback) const {
+    return Or(node_.String(name, fallback), std::string(fallback));
+  }
   std::vector<int64_t> Ints(std::string_view name) const { return Or(node_.Ints(name), {}); }
   std::vector<float> Floats(std::string_view name) const { return Or(node_.Floats(name), {}); }
   std::vector<std::string> Texts(std::string_view name) const { return Or(node_.Strings(name), {}); }
@@ -94,8 +98,6 @@ class Call {
     });
     return Status();
   }
-
-  Status CheckStop() const { return context_.CheckStop(); }
 
  private:
   template <class T>

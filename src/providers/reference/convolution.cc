@@ -10,8 +10,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
-
 Status Conv(Call& c) {
   return ForWide(c.dtype(0), [&]<class T>() {
     Array<T> y = Convolve(c.In<T>(0), c.In<T>(1), Window::Of(c, c.shape(0), &c.shape(1)), c.Int("group", 1));
@@ -79,7 +77,8 @@ Status ConvTranspose(Call& c) {
           const T value = x[(n * in_channels + k) * in_pixels + pixel];
           for (int64_t m = 0; m < per_group; ++m) {
             T* image = y.data.data() + (n * shape[1] + k / (in_channels / groups) * per_group + m) * out_pixels;
-            for (const Window::Tap& tap : taps) image[tap.in] = Plus(image[tap.in], Times(value, w[(k * per_group + m) * kernel + tap.kernel]));
+            for (const Window::Tap& tap : taps)
+              image[tap.in] = Plus(image[tap.in], Times(value, w[(k * per_group + m) * kernel + tap.kernel]));
           }
         }
       }
@@ -95,7 +94,8 @@ Status DeformConv(Call& c) {
   const Window window = Window::Of(c, x.shape, &w.shape);
   const int64_t groups = c.Int("group", 1), offset_groups = c.Int("offset_group", 1), taps = window.kernel().elements();
   const int64_t channels = w.shape[1], pixels = window.out().elements(), height = x.shape[2], width = x.shape[3];
-  const Reals bias = c.InOr(3, 0, Shape{w.shape[0]}), mask = c.InOr(4, 1, Shape{x.shape[0], offset_groups * taps, window.axes[0].out, window.axes[1].out});
+  const Reals bias = c.InOr(3, 0, Shape{w.shape[0]}),
+              mask = c.InOr(4, 1, Shape{x.shape[0], offset_groups * taps, window.axes[0].out, window.axes[1].out});
   Reals y(window.Output(x.shape[0], w.shape[0]));
   auto pixel_at = [&](int64_t n, int64_t channel, int64_t i, int64_t j) {
     return i < 0 || j < 0 || i >= height || j >= width ? 0 : x[Index{n, channel, i, j}];
@@ -124,7 +124,8 @@ Status DeformConv(Call& c) {
 
 /// Columns of sliding blocks added back into an image: the transposed convolution with kernels that pick one element.
 Status Col2Im(Call& c) {
-  const std::vector<int64_t> image = c.List(1), block = c.List(2), strides = c.Ints("strides"), dilations = c.Ints("dilations"), pads = c.Ints("pads");
+  const std::vector<int64_t> image = c.List(1), block = c.List(2), strides = c.Ints("strides"),
+                             dilations = c.Ints("dilations"), pads = c.Ints("pads");
   Window window;
   int64_t block_size = 1;
   for (size_t i = 0; i < image.size(); ++i) {

@@ -14,20 +14,23 @@ Array<T> Convolve(const Array<T>& x, const Array<T>& w, const Window& window, in
   const int64_t channels = w.shape[1], per_group = w.shape[0] / groups;
   // All output channels of a group are summed side by side, which needs their weights for one tap side by side.
   Array<T> by_tap(Shape{groups, channels * taps_all, per_group});
-  ForEachIndex(by_tap.shape, [&](const Index& i, int64_t at) { by_tap[at] = w[(i[0] * per_group + i[2]) * channels * taps_all + i[1]]; });
+  ForEachIndex(by_tap.shape,
+               [&](const Index& i, int64_t at) { by_tap[at] = w[(i[0] * per_group + i[2]) * channels * taps_all + i[1]]; });
   ForEachIndex(window.out(), [&](const Index& o, int64_t pixel) {
     const std::vector<Window::Tap> taps = window.Taps(o);
     for (int64_t n = 0; n < x.shape[0]; ++n) {
       for (int64_t g = 0; g < groups; ++g) {
-        std::vector<T> sums(static_cast<size_t>(per_group), T{0});
+        std::vector<T> sums(U(per_group), T{0});
         for (int64_t k = 0; k < channels; ++k) {
           const T* image = x.data.data() + (n * x.shape[1] + g * channels + k) * in_pixels;
           for (const Window::Tap& tap : taps) {
             const T* weights = by_tap.data.data() + ((g * channels + k) * taps_all + tap.kernel) * per_group;
-            for (int64_t m = 0; m < per_group; ++m) sums[static_cast<size_t>(m)] = Plus(sums[static_cast<size_t>(m)], Times(image[tap.in], weights[m]));
+            for (int64_t m = 0; m < per_group; ++m)
+              sums[U(m)] = Plus(sums[U(m)], Times(image[tap.in], weights[m]));
           }
         }
-        for (int64_t m = 0; m < per_group; ++m) y[(n * w.shape[0] + g * per_group + m) * out_pixels + pixel] = sums[static_cast<size_t>(m)];
+        for (int64_t m = 0; m < per_group; ++m)
+          y[(n * w.shape[0] + g * per_group + m) * out_pixels + pixel] = sums[U(m)];
       }
     }
   });
@@ -37,7 +40,7 @@ Array<T> Convolve(const Array<T>& x, const Array<T>& w, const Window& window, in
 /// Adds bias[channel] to images [N, C, ...].
 template <class T>
 void AddBias(Array<T>* y, const std::vector<T>& bias) {
-  ForEachIndex(y->shape, [&](const Index& index, int64_t at) { (*y)[at] = Plus((*y)[at], bias[static_cast<size_t>(index[1])]); });
+  ForEachIndex(y->shape, [&](const Index& index, int64_t at) { (*y)[at] = Plus((*y)[at], bias[U(index[1])]); });
 }
 
 }  // namespace linnet::reference

@@ -76,7 +76,9 @@ Status Shrink(Call& c) {
 }
 Status SwiGlu(Call& c) {
   const double a = c.Float("alpha", 1);
-  return Zip(c, [=]<class T>(T x, T y) { return T(static_cast<double>(x) * Sigmoid(a * static_cast<double>(x)) * static_cast<double>(y)); });
+  return Zip(c, [=]<class T>(T x, T y) {
+    return T(static_cast<double>(x) * Sigmoid(a * static_cast<double>(x)) * static_cast<double>(y));
+  });
 }
 template <double (*f)(double)>
 Status WithBias(Call& c) {
@@ -160,7 +162,9 @@ Status Compare(Call& c, F f) {
   const Cells a = c.Raw(0), b = c.Raw(1);
   Integers y(Broadcast(a.shape, b.shape).value());
   ForEachIndex(y.shape, [&](const Index& index, int64_t at) {
-    auto text = [&](const Cells& x) { return static_cast<const std::string*>(x.data)[BroadcastOffsetOf(x.shape, index, y.shape.rank())]; };
+    auto text = [&](const Cells& x) {
+      return static_cast<const std::string*>(x.data)[BroadcastOffsetOf(x.shape, index, y.shape.rank())];
+    };
     y[at] = text(a) == text(b);
   });
   return c.Out(0, y);

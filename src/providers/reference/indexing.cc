@@ -6,8 +6,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
-
 /// An integer input whose elements index an axis of `n` elements, made non-negative.
 Result<Integers> Indices(const Call& c, int input, int64_t n) {
   Integers indices = c.In<int64_t>(input);

@@ -9,19 +9,22 @@
 #include "providers/reference/matrix.h"
 
 namespace linnet::reference {
+namespace {
+
+/// The inverse of the normal distribution function by Winitzki's approximation, which these models are defined with.
+double Probit(double p) {
+  const double x = 2 * p - 1, l = log((1 - x) * (1 + x)), a = 0.147;
+  if ((1 - x) * (1 + x) == 0) return 0;
+  const double half = 2 / (M_PI * a) + 0.5 * l;
+  return 1.41421356 * copysign(sqrt(sqrt(half * half - l / a) - half), x);
+}
+
+}  // namespace
 
 Reals Features(const Call& c) {
   Reals x = c.In(0);
   if (x.shape.rank() != 2) x.shape = Shape{1, x.size()};
   return x;
-}
-
-/// The inverse of the normal distribution function by Winitzki's approximation, which these models are defined with.
-static double Probit(double p) {
-  const double x = 2 * p - 1, l = log((1 - x) * (1 + x)), a = 0.147;
-  if ((1 - x) * (1 + x) == 0) return 0;
-  const double half = 2 / (M_PI * a) + 0.5 * l;
-  return 1.41421356 * copysign(sqrt(sqrt(half * half - l / a) - half), x);
 }
 
 void Transform(const std::string& name, Reals* scores) {
@@ -51,9 +54,12 @@ Status PutLabels(const Call& c, const std::vector<int64_t>& index, std::string_v
   for (size_t i = 0; i < index.size(); ++i) {
     const bool known = index[i] >= 0;
     if (y.dtype == DType::kString) {
-      static_cast<std::string*>(y.data)[i] = known ? names[static_cast<size_t>(index[i])] : "";
+      static_cast<std::string*>(y.data)[i] = known ? names[U(index[i])] : "";
     } else {
-      Store(y.dtype, y.data, static_cast<int64_t>(i), !known ? 0 : numbers.empty() ? index[i] : numbers[static_cast<size_t>(index[i])]);
+      Store(y.dtype, y.data, static_cast<int64_t>(i),
+            !known            ? 0
+            : numbers.empty() ? index[i]
+                              : numbers[U(index[i])]);
     }
   }
   return Status();
@@ -62,7 +68,9 @@ Status PutLabels(const Call& c, const std::vector<int64_t>& index, std::string_v
 namespace {
 
 /// The entry of a list for a feature: lists of one serve all.
-double Each(const std::vector<float>& list, int64_t feature) { return static_cast<double>(list[list.size() == 1 ? 0 : static_cast<size_t>(feature)]); }
+double Each(const std::vector<float>& list, int64_t feature) {
+  return static_cast<double>(list[list.size() == 1 ? 0 : U(feature)]);
+}
 int64_t LastOf(const Shape& shape) { return shape.rank() == 0 ? 1 : shape[shape.rank() - 1]; }
 
 Status Scaler(Call& c) {
@@ -111,7 +119,8 @@ Status Imputer(Call& c) {
     for (int64_t i = 0; i < x.size(); ++i) {
       if (!(x[i] == static_cast<T>(replaced) || (IsNaN(x[i]) && isnan(replaced)))) continue;
       const int64_t feature = i % LastOf(x.shape);
-      x[i] = real ? static_cast<T>(Each(floats, feature)) : static_cast<T>(ints[ints.size() == 1 ? 0 : static_cast<size_t>(feature)]);
+      x[i] = real ? static_cast<T>(Each(floats, feature))
+                  : static_cast<T>(ints[ints.size() == 1 ? 0 : U(feature)]);
     }
     return c.Out(0, x);
   });
@@ -123,7 +132,8 @@ Reals LinearScores(const Call& c, int64_t targets) {
   Reals w(Shape{targets, static_cast<int64_t>(coefficients.size()) / targets});
   w.data.assign(coefficients.begin(), coefficients.end());
   Reals scores = Product(Features(c), Transposed(w));
-  for (int64_t i = 0; i < scores.size() && !intercepts.empty(); ++i) scores[i] += static_cast<double>(intercepts[static_cast<size_t>(i % targets)]);
+  for (int64_t i = 0; i < scores.size() && !intercepts.empty(); ++i)
+    scores[i] += static_cast<double>(intercepts[U(i % targets)]);
   return scores;
 }
 
@@ -136,7 +146,8 @@ Status LinearRegressor(Call& c) {
 /// The largest score wins. One row of weights for two classes is a margin, whose sign decides.
 Status LinearClassifier(Call& c) {
   const int64_t labels = static_cast<int64_t>(c.Ints("classlabels_ints").size() + c.Texts("classlabels_strings").size());
-  const int64_t given = static_cast<int64_t>(c.Floats("intercepts").size()), targets = given > 0 ? given : std::max<int64_t>(labels, 1);
+  const int64_t given = static_cast<int64_t>(c.Floats("intercepts").size()),
+                targets = given > 0 ? given : std::max<int64_t>(labels, 1);
   Reals scores = LinearScores(c, targets);
   std::vector<int64_t> best;
   for (int64_t row = 0; row < scores.shape[0]; ++row) {

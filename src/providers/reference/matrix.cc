@@ -26,11 +26,14 @@ Status Gemm(Call& c) {
     Array<T> ab(Shape{m, n});
     ForEachIndex(ab.shape, [&](const Index& at, int64_t to) {
       T sum = 0;
-      for (int64_t l = 0; l < k; ++l) sum = Plus(sum, Times(a[ta ? l * m + at[0] : at[0] * k + l], b[tb ? at[1] * k + l : l * n + at[1]]));
+      for (int64_t l = 0; l < k; ++l)
+        sum = Plus(sum, Times(a[ta ? l * m + at[0] : at[0] * k + l], b[tb ? at[1] * k + l : l * n + at[1]]));
       ab[to] = sum;
     });
     if (alpha == 1 && beta == 1) return c.Out(0, Combine(ab, added, Plus<T>));
-    return c.Out(0, Combine(ab, added, [=](T x, T y) { return alpha * static_cast<double>(x) + (beta == 0 ? 0 : beta * static_cast<double>(y)); }));
+    return c.Out(0, Combine(ab, added, [=](T x, T y) {
+                   return alpha * static_cast<double>(x) + (beta == 0 ? 0 : beta * static_cast<double>(y));
+                 }));
   });
 }
 
@@ -75,7 +78,7 @@ Status Einsum(Call& c) {
   std::map<char, int64_t> sizes;
   for (int i = 0; i < c.inputs(); ++i) {
     for (int d = 0; d < c.rank(i); ++d) {
-      int64_t& size = sizes[terms[static_cast<size_t>(i)][static_cast<size_t>(d)]];
+      int64_t& size = sizes[terms[U(i)][U(d)]];
       size = size == 0 || size == 1 ? c.shape(i)[d] : size;
     }
   }
@@ -91,7 +94,7 @@ Status Einsum(Call& c) {
     std::vector<int64_t> at(letters.size(), 0);
     auto offset = [&](const std::string& term, const Shape& of) {
       int64_t o = 0;
-      for (int d = 0; d < of.rank(); ++d) o = o * of[d] + (of[d] == 1 ? 0 : at[letters.find(term[static_cast<size_t>(d)])]);
+      for (int d = 0; d < of.rank(); ++d) o = o * of[d] + (of[d] == 1 ? 0 : at[letters.find(term[U(d)])]);
       return o;
     };
     if (std::count(extents.begin(), extents.end(), 0)) return c.Out(0, y);
@@ -114,10 +117,10 @@ Status Einsum(Call& c) {
 Status Det(Call& c) {
   const Reals x = c.In(0);
   const int64_t n = x.shape[x.shape.rank() - 1];
-  Reals y(Shape(x.shape.dims().first(static_cast<size_t>(x.shape.rank() - 2))));
+  Reals y(Shape(x.shape.dims().first(U(x.shape.rank() - 2))));
   for (int64_t m = 0; m < y.size(); ++m) {
     std::vector<double> a(x.data.begin() + m * n * n, x.data.begin() + (m + 1) * n * n);
-    auto cell = [&](int64_t i, int64_t j) -> double& { return a[static_cast<size_t>(i * n + j)]; };
+    auto cell = [&](int64_t i, int64_t j) -> double& { return a[U(i * n + j)]; };
     double det = 1;
     for (int64_t k = 0; k < n; ++k) {
       int64_t pivot = k;

@@ -13,11 +13,12 @@ Array<T> Product(Array<T> a, Array<T> b) {
   if (row) a.shape = Shape{1, a.shape[0]};
   if (column) b.shape = Shape{b.shape[0], 1};
   const int ra = a.shape.rank(), rb = b.shape.rank();
-  Shape batch = Broadcast(Shape(a.shape.dims().first(static_cast<size_t>(ra - 2))),
-                          Shape(b.shape.dims().first(static_cast<size_t>(rb - 2)))).value();
+  Shape batch = Broadcast(Shape(a.shape.dims().first(U(ra - 2))),
+                          Shape(b.shape.dims().first(U(rb - 2)))).value();
   const Shape batches = batch;
   const int64_t m = a.shape[ra - 2], k = a.shape[ra - 1], n = b.shape[rb - 1];
-  const Shape a_batch(a.shape.dims().first(static_cast<size_t>(ra - 2))), b_batch(b.shape.dims().first(static_cast<size_t>(rb - 2)));
+  const Shape a_batch(a.shape.dims().first(U(ra - 2))),
+      b_batch(b.shape.dims().first(U(rb - 2)));
   if (!row) batch.Append(m);
   if (!column) batch.Append(n);
   Array<T> y(batch);

@@ -12,8 +12,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
-
 /// The same elements in the same order under the shape Infer found (the rules for it are in the shape alone).
 Status Same(Call& c) {
   return c.Move(0, 0, c.out_shape(), [&](const Index& index) { return OffsetOf(c.out_shape(), index); });
@@ -55,7 +53,8 @@ Status Split(Call& c) {
   const int64_t n = c.shape(0)[axis], pieces = c.outputs();
   std::vector<int64_t> sizes = c.List(1, "split");
   // Equal pieces; the last one may be smaller.
-  for (int64_t left = n, piece = DivUp(n, pieces); sizes.size() < U(pieces); left -= piece) sizes.push_back(std::min(piece, left));
+  for (int64_t left = n, piece = DivUp(n, pieces); sizes.size() < U(pieces); left -= piece)
+    sizes.push_back(std::min(piece, left));
   int64_t begin = 0;
   for (int o = 0; o < c.outputs(); ++o) {
     LINNET_TRY(c.Move(0, o, WithDim(c.shape(0), axis, sizes[U(o)]), [&](Index index) {
@@ -204,7 +203,8 @@ Status ReverseSequence(Call& c) {
   const size_t time = U(c.Int("time_axis", 0)), batch = U(c.Int("batch_axis", 1));
   const Integers lengths = c.In<int64_t>(1);
   for (int64_t length : lengths.data) {
-    if (length < 0 || length > c.shape(0)[static_cast<int>(time)]) return InvalidArgument("sequence length ", length, " is outside the sequence");
+    if (length < 0 || length > c.shape(0)[static_cast<int>(time)])
+      return InvalidArgument("sequence length ", length, " is outside the sequence");
   }
   return c.Move(0, 0, c.shape(0), [&](Index index) {
     const int64_t length = lengths[static_cast<int64_t>(index[batch])];

@@ -9,8 +9,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
-
 struct Moments {
   double mean = 0, variance = 0, square = 0;   ///< square: the mean of squares
 };
@@ -41,7 +39,8 @@ Status BatchNormalization(Call& c) {
   Reals mean = c.In(3), variance = c.In(4);
   const double epsilon = c.Float("epsilon", 1e-5f), momentum = c.Float("momentum", 0.9f);
   bool training = c.Flag("training_mode");
-  for (int o = 1; c.version() < 14 && o < c.outputs(); ++o) training = training || (c.Wants(o) && !(c.version() < 7 && c.Flag("is_test")));
+  for (int o = 1; c.version() < 14 && o < c.outputs(); ++o)
+    training = training || (c.Wants(o) && !(c.version() < 7 && c.Flag("is_test")));
   const bool spatial = c.version() >= 9 || c.Flag("spatial", true);
   const int64_t entries = x.shape.Product(1, x.shape.rank());
   auto channel = [&](const Index& index, int64_t at) { return !spatial ? at % entries : x.shape.rank() > 1 ? index[1] : 0; };

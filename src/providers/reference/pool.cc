@@ -33,7 +33,7 @@ template <class T>
 int64_t Largest(const std::vector<T>& values) {
   int64_t best = -1;
   for (size_t i = 0; i < values.size(); ++i) {
-    const T b = best < 0 ? T{} : values[static_cast<size_t>(best)];
+    const T b = best < 0 ? T{} : values[U(best)];
     if (best < 0 || values[i] > b || (IsNaN(values[i]) && !IsNaN(b))) best = static_cast<int64_t>(i);
   }
   return best;
@@ -73,7 +73,7 @@ Status MaxPool(Call& c) {
     const Array<T> x = c.In<T>(0);
     LINNET_TRY(c.Out(0, Pool(x, window, [&](const std::vector<T>& values, const Index&) {
       const int64_t best = Largest(values);
-      return best < 0 ? Lowest<T>(c.dtype(0)) : values[static_cast<size_t>(best)];
+      return best < 0 ? Lowest<T>(c.dtype(0)) : values[U(best)];
     })));
     if (!c.Wants(1)) return Status();
     Integers places(window.Output(x.shape[0], x.shape[1]));
@@ -85,7 +85,7 @@ Status MaxPool(Call& c) {
       const std::vector<Window::Tap> taps = window.Taps(o);
       std::vector<T> values;
       for (const Window::Tap& tap : taps) values.push_back(x[plane * pixels + tap.in]);
-      const int64_t best = Largest(values), in = best < 0 ? 0 : taps[static_cast<size_t>(best)].in;
+      const int64_t best = Largest(values), in = best < 0 ? 0 : taps[U(best)].in;
       places[at] = best < 0 ? -1 : plane * pixels + (columns ? ColumnMajor(window.in(), in) : in);
     });
     return c.Out(1, places);
@@ -100,7 +100,8 @@ Status AveragePool(Call& c) {
     for (size_t d = 0; padding && d < window.axes.size(); ++d) {
       const WindowAxis& axis = window.axes[d];
       int64_t inside = 0;
-      for (int64_t t = 0; t < axis.kernel; ++t) inside += o[d] * axis.stride - axis.pad + t * axis.dilation < axis.in + axis.pad_end;
+      for (int64_t t = 0; t < axis.kernel; ++t)
+        inside += o[d] * axis.stride - axis.pad + t * axis.dilation < axis.in + axis.pad_end;
       count *= static_cast<double>(inside);
     }
     return MeanOf(values, count);
@@ -109,7 +110,8 @@ Status AveragePool(Call& c) {
 
 Status LpPool(Call& c) {
   const double p = PowerOf(c);
-  return c.Out(0, Pool(c.In(0), Window::Of(c, c.shape(0), nullptr), [=](const std::vector<double>& values, const Index&) { return Norm(values, p); }));
+  return c.Out(0, Pool(c.In(0), Window::Of(c, c.shape(0), nullptr),
+                       [=](const std::vector<double>& values, const Index&) { return Norm(values, p); }));
 }
 
 /// f(all elements of a channel) for each channel.
@@ -129,7 +131,7 @@ Status GlobalAveragePool(Call& c) {
 Status GlobalMaxPool(Call& c) {
   return Global<double>(c, [](const std::vector<double>& values) {
     const int64_t best = Largest(values);
-    return best < 0 ? -INFINITY : values[static_cast<size_t>(best)];
+    return best < 0 ? -INFINITY : values[U(best)];
   });
 }
 Status GlobalLpPool(Call& c) {
@@ -140,12 +142,14 @@ Status GlobalLpPool(Call& c) {
 /// Puts maxima back where they came from. Indices refer to the smallest tensor that the attributes imply; a larger
 /// output_shape keeps their rows and columns.
 Status MaxUnpool(Call& c) {
-  const std::vector<int64_t> kernel = c.Ints("kernel_shape"), strides = c.Ints("strides"), pads = c.Ints("pads"), wanted = c.List(2);
+  const std::vector<int64_t> kernel = c.Ints("kernel_shape"), strides = c.Ints("strides"), pads = c.Ints("pads"),
+                             wanted = c.List(2);
   const Shape& x = c.shape(0);
   Shape implied = x, y = x;
   const size_t n = kernel.size();
   for (size_t i = 0; i < n; ++i) {
-    implied[static_cast<int>(i) + 2] = (x[static_cast<int>(i) + 2] - 1) * (strides.empty() ? 1 : strides[i]) + kernel[i] - (pads.empty() ? 0 : pads[i] + pads[i + n]);
+    implied[static_cast<int>(i) + 2] = (x[static_cast<int>(i) + 2] - 1) * (strides.empty() ? 1 : strides[i]) + kernel[i] -
+                                       (pads.empty() ? 0 : pads[i] + pads[i + n]);
   }
   y = implied;
   for (size_t i = 0; i < wanted.size(); ++i) y[static_cast<int>(i)] = wanted[i];
@@ -155,10 +159,11 @@ Status MaxUnpool(Call& c) {
     Array<T> out(y);
     for (int64_t i = 0; i < values.size(); ++i) {
       int64_t place = indices[i];
-      if (place < 0 || place >= implied.elements()) return InvalidArgument("index ", place, " is outside ", implied.elements(), " elements");
+      if (place < 0 || place >= implied.elements())
+        return InvalidArgument("index ", place, " is outside ", implied.elements(), " elements");
       Index at{};
       for (int d = y.rank() - 1; d >= 0; --d) {
-        at[static_cast<size_t>(d)] = place % implied[d];
+        at[U(d)] = place % implied[d];
         place /= implied[d];
       }
       out[at] = values[i];

@@ -30,10 +30,10 @@ int64_t ScaleOffset(const Call& c, const Index& index) {
   const Shape &x = c.shape(0), &scale = c.shape(1);
   if (scale.elements() == 1) return 0;
   const int axis = c.Axis(1);
-  if (scale.rank() == 1 && x.rank() >= 1 && c.Int("block_size", 0) == 0) return index[static_cast<size_t>(axis)];
+  if (scale.rank() == 1 && x.rank() >= 1 && c.Int("block_size", 0) == 0) return index[U(axis)];
   const int64_t given = c.Int("block_size", 0), block = given > 0 ? given : DivUp(x[axis], scale[axis]);
   Index from = index;
-  from[static_cast<size_t>(axis)] /= block;
+  from[U(axis)] /= block;
   return OffsetOf(scale, from);
 }
 
@@ -82,7 +82,9 @@ Integers Centered(const Call& c, int i, int z, int axis) {
   Integers x = c.In<int64_t>(i);
   if (!c.Has(z)) return x;
   const Integers zero = c.In<int64_t>(z);
-  ForEachIndex(x.shape, [&](const Index& index, int64_t at) { x[at] -= zero[zero.size() == 1 ? 0 : index[static_cast<size_t>(axis)]]; });
+  ForEachIndex(x.shape, [&](const Index& index, int64_t at) {
+    x[at] -= zero[zero.size() == 1 ? 0 : index[U(axis)]];
+  });
   return x;
 }
 /// Zero points of A belong to rows, those of B to columns.
@@ -100,7 +102,8 @@ Status QLinearMatMul(Call& c) {
   const int rank = product.shape.rank();
   Reals y(product.shape);
   ForEachIndex(y.shape, [&](const Index& index, int64_t at) {
-    const int64_t row = rank > 1 ? index[static_cast<size_t>(rank - 2)] : 0, column = rank > 0 ? index[static_cast<size_t>(rank - 1)] : 0;
+    const int64_t row = rank > 1 ? index[U(rank - 2)] : 0,
+                  column = rank > 0 ? index[U(rank - 1)] : 0;
     const double scale = Each(a_scale, row) * Each(b_scale, column) / y_scale;
     y[at] = Saturated(c.out_dtype(), static_cast<double>(static_cast<int32_t>(product[at])) * scale, zero);
   });

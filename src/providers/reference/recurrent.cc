@@ -13,7 +13,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
 using Vector = std::vector<double>;
 
 struct FunctionRow {
@@ -71,8 +70,12 @@ struct Weights {
   int64_t hidden = 0, gates = 0, features = 0;
   const double *w = nullptr, *r = nullptr, *b = nullptr, *peephole = nullptr;   ///< [gates hidden][...]; b: W's, then R's
 
-  double InputPart(int64_t gate, int64_t j, const double* x) const { return Dot(w, features, gate * hidden + j, x) + (b ? b[gate * hidden + j] : 0); }
-  double HiddenPart(int64_t gate, int64_t j, const double* h) const { return Dot(r, hidden, gate * hidden + j, h) + HiddenBias(gate, j); }
+  double InputPart(int64_t gate, int64_t j, const double* x) const {
+    return Dot(w, features, gate * hidden + j, x) + (b ? b[gate * hidden + j] : 0);
+  }
+  double HiddenPart(int64_t gate, int64_t j, const double* h) const {
+    return Dot(r, hidden, gate * hidden + j, h) + HiddenBias(gate, j);
+  }
   double HiddenBias(int64_t gate, int64_t j) const { return b ? b[(gates + gate) * hidden + j] : 0; }
   double Peephole(int64_t gate, int64_t j) const { return peephole ? peephole[gate * hidden + j] : 0; }
 
@@ -116,10 +119,12 @@ Status Recur(Call& call, int64_t gates, std::vector<std::string> defaults, const
     weights.peephole = peepholes.data.data() + d * 3 * hidden;
     for (int64_t n = 0; n < batch; ++n) {
       const int64_t at = (batch_first ? n * directions + d : d * batch + n) * hidden;
-      State state{Vector(h0.data.begin() + at, h0.data.begin() + at + hidden), Vector(c0.data.begin() + at, c0.data.begin() + at + hidden)};
+      State state{Vector(h0.data.begin() + at, h0.data.begin() + at + hidden),
+                  Vector(c0.data.begin() + at, c0.data.begin() + at + hidden)};
       for (int64_t k = 0; k < lengths[n]; ++k) {
         const int64_t t = backward || d == 1 ? lengths[n] - 1 - k : k;
-        cell(weights, &functions[U(d) * defaults.size()], x.data.data() + (batch_first ? n * steps + t : t * batch + n) * features, &state);
+        cell(weights, &functions[U(d) * defaults.size()],
+             x.data.data() + (batch_first ? n * steps + t : t * batch + n) * features, &state);
         const int64_t to = batch_first ? (n * steps + t) * directions + d : (t * directions + d) * batch + n;
         std::copy(state.h.begin(), state.h.end(), y.data.begin() + to * hidden);
       }

@@ -49,15 +49,15 @@ Status Reduce(Call& c, F f) {
     const std::array<bool, kMaxRank> reduced = ReducedAxes(c);
     Shape kept = x.shape, y = Shape::OfRank(0);
     for (int d = 0; d < x.shape.rank(); ++d) {
-      if (reduced[static_cast<size_t>(d)]) kept[d] = 1;
-      if (!reduced[static_cast<size_t>(d)] || c.Flag("keepdims", true)) y.Append(kept[d]);
+      if (reduced[U(d)]) kept[d] = 1;
+      if (!reduced[U(d)] || c.Flag("keepdims", true)) y.Append(kept[d]);
     }
-    std::vector<std::vector<T>> lanes(static_cast<size_t>(kept.elements()));
+    std::vector<std::vector<T>> lanes(U(kept.elements()));
     ForEachIndex(x.shape, [&](const Index& index, int64_t at) {
       lanes[static_cast<size_t>(BroadcastOffsetOf(kept, index, x.shape.rank()))].push_back(x[at]);
     });
     Array<decltype(f(lanes[0]))> out(y);
-    for (int64_t i = 0; i < out.size(); ++i) out[i] = f(lanes[static_cast<size_t>(i)]);
+    for (int64_t i = 0; i < out.size(); ++i) out[i] = f(lanes[U(i)]);
     return c.Out(0, out);
   });
 }
@@ -66,10 +66,16 @@ Status ReduceSum(Call& c) { return Reduce(c, [](const auto& lane) { return SumOf
 Status ReduceProd(Call& c) {
   return Reduce(c, []<class T>(const std::vector<T>& lane) { return std::accumulate(lane.begin(), lane.end(), T{1}, Times<T>); });
 }
-Status ReduceSumSquare(Call& c) { return Reduce(c, []<class T>(const std::vector<T>& lane) { return SumOf(Each(lane, Square<T>)); }); }
-Status ReduceL1(Call& c) { return Reduce(c, []<class T>(const std::vector<T>& lane) { return SumOf(Each(lane, Magnitude<T>)); }); }
+Status ReduceSumSquare(Call& c) {
+  return Reduce(c, []<class T>(const std::vector<T>& lane) { return SumOf(Each(lane, Square<T>)); });
+}
+Status ReduceL1(Call& c) {
+  return Reduce(c, []<class T>(const std::vector<T>& lane) { return SumOf(Each(lane, Magnitude<T>)); });
+}
 Status ReduceL2(Call& c) { return Reduce(c, [](const auto& lane) { return sqrt(RealSum(Each(AsReal(lane), Square<double>))); }); }
-Status ReduceMean(Call& c) { return Reduce(c, [](const auto& lane) { return RealSum(lane) / static_cast<double>(lane.size()); }); }
+Status ReduceMean(Call& c) {
+  return Reduce(c, [](const auto& lane) { return RealSum(lane) / static_cast<double>(lane.size()); });
+}
 Status ReduceLogSum(Call& c) { return Reduce(c, [](const auto& lane) { return log(RealSum(lane)); }); }
 Status ReduceLogSumExp(Call& c) {
   return Reduce(c, [](const auto& lane) {
@@ -148,7 +154,7 @@ Status Lanes(Call& c, F f) {
     std::vector<double> values;
     for (int64_t i = 0; i < lane.n; ++i) values.push_back(y[lane[i]]);
     f(values);
-    for (int64_t i = 0; i < lane.n; ++i) y[lane[i]] = values[static_cast<size_t>(i)];
+    for (int64_t i = 0; i < lane.n; ++i) y[lane[i]] = values[U(i)];
   });
   y.shape = shape;
   return c.Out(0, y);

@@ -1,13 +1,14 @@
 // Which nodes the reference provider claims, and how one of them runs.
 //
 // Left to the ordinary operators, because there is nothing in them to check twice:
-//   * Constant, Shape, Size: facts of the model, which the planner knows before anything runs;
+//   * Constant, Shape, Size, Identity: facts of the model, which the planner knows before anything runs;
 //   * If, Loop, Scan, SequenceMap, FlexAttention: they run bodies, whose nodes come here in turn;
 //   * sequences, optionals and maps (and what makes or takes them: ZipMap, DictVectorizer, CastMap ...): containers are
 //     passed on, not computed;
 //   * operators on text, and LabelEncoder, CategoryMapper: no rounding, no layout;
 //   * random operators, and Dropout, which is one in training: their results follow from Linnet's own generator;
-//   * SVMs, optimizers and a few operators of com.microsoft and the preview domains that no model of the test set uses.
+//   * SVMs, one-hot and feature vectors of ai.onnx.ml, optimizers, and the operators of com.microsoft that ONNX spells as
+//     several (FusedMatMul, SkipLayerNormalization): they are tested by themselves.
 #include "providers/reference/reference.h"
 
 #include <map>

@@ -8,8 +8,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
-
 /// Mirrors x at low and high until it lies between them.
 double Reflect(double x, double low, double high) {
   if (high <= low) return low;
@@ -57,7 +55,8 @@ Status GridSample(Call& c) {
   Shape shape{x.shape[0], x.shape[1]};
   for (int d = 0; d < n; ++d) shape.Append(grid.shape[d + 1]);
   Reals y(shape);
-  if (x.size() == 0 && y.size() > 0) return InvalidArgument("the image of shape ", ToString(x.shape), " has no elements to sample");
+  if (x.size() == 0 && y.size() > 0)
+    return InvalidArgument("the image of shape ", ToString(x.shape), " has no elements to sample");
   const int64_t points = shape.Product(2, shape.rank()), pixels = x.shape.Product(2, x.shape.rank());
   for (int64_t point = 0; point < shape[0] * points && y.size() > 0; ++point) {
     std::vector<std::pair<int64_t, double>> terms = {{0, 1.0}};   // offset within a channel so far, weight so far
@@ -106,25 +105,29 @@ Status RoiAlign(Call& c) {
   const Reals x = c.In(0), rois = c.In(1);
   const Integers images = c.In<int64_t>(2);
   const int64_t height = c.Int("output_height", 1), width = c.Int("output_width", 1), ratio = c.Int("sampling_ratio", 0);
-  const bool shifted = c.Text("coordinate_transformation_mode", c.version() < 16 ? "output_half_pixel" : "half_pixel") == "half_pixel";
+  const bool shifted =
+      c.Text("coordinate_transformation_mode", c.version() < 16 ? "output_half_pixel" : "half_pixel") == "half_pixel";
   const bool most = c.Text("mode", "avg") == "max";
   const double scale = c.Float("spatial_scale", 1), h = static_cast<double>(x.shape[2]), w = static_cast<double>(x.shape[3]);
   Reals y(Shape{rois.shape[0], x.shape[1], height, width});
   for (int64_t i = 0; i < rois.shape[0]; ++i) {
-    if (images[i] < 0 || images[i] >= x.shape[0]) return InvalidArgument("batch_indices[", i, "] is ", images[i], "; the batch has ", x.shape[0], " images");
+    if (images[i] < 0 || images[i] >= x.shape[0])
+      return InvalidArgument("batch_indices[", i, "] is ", images[i], "; the batch has ", x.shape[0], " images");
     double edge[4];
     for (int k = 0; k < 4; ++k) edge[k] = rois[i * 4 + k] * scale - (shifted ? 0.5 : 0);
     double roi_w = edge[2] - edge[0], roi_h = edge[3] - edge[1];
     if (!shifted) roi_w = std::max(roi_w, 1.0), roi_h = std::max(roi_h, 1.0);
     const double bin_h = roi_h / static_cast<double>(height), bin_w = roi_w / static_cast<double>(width);
-    const double grid_h = ratio > 0 ? static_cast<double>(ratio) : std::max(0.0, ceil(bin_h)), grid_w = ratio > 0 ? static_cast<double>(ratio) : std::max(0.0, ceil(bin_w));
+    const double grid_h = ratio > 0 ? static_cast<double>(ratio) : std::max(0.0, ceil(bin_h)),
+                 grid_w = ratio > 0 ? static_cast<double>(ratio) : std::max(0.0, ceil(bin_w));
     if (!(grid_h * grid_w < 1e7)) return InvalidArgument("roi ", i, " is ", roi_w, " by ", roi_h, " pixels: too many samples");
     ForEachIndex(Shape{x.shape[1], height, width}, [&](const Index& o, int64_t) {
       double sum = 0, largest = 0;
       bool first = true;
       for (double sy = 0; sy < grid_h; ++sy) {
         for (double sx = 0; sx < grid_w; ++sx) {
-          double row = edge[1] + bin_h * (static_cast<double>(o[1]) + (sy + 0.5) / grid_h), column = edge[0] + bin_w * (static_cast<double>(o[2]) + (sx + 0.5) / grid_w);
+          double row = edge[1] + bin_h * (static_cast<double>(o[1]) + (sy + 0.5) / grid_h),
+                 column = edge[0] + bin_w * (static_cast<double>(o[2]) + (sx + 0.5) / grid_w);
           double corners[4] = {0, 0, 0, 0};
           // More than a pixel outside counts as 0.
           if (row >= -1 && row <= h && column >= -1 && column <= w && h > 0 && w > 0) {
@@ -132,7 +135,8 @@ Status RoiAlign(Call& c) {
             column = std::clamp(column, 0.0, w - 1);
             const double r0 = floor(row), c0 = floor(column), dr = row - r0, dc = column - c0;
             auto value = [&](double r, double k) {
-              return x[Index{images[i], o[0], static_cast<int64_t>(std::min(r, h - 1)), static_cast<int64_t>(std::min(k, w - 1))}];
+              return x[Index{images[i], o[0], static_cast<int64_t>(std::min(r, h - 1)),
+                             static_cast<int64_t>(std::min(k, w - 1))}];
             };
             corners[0] = (1 - dr) * (1 - dc) * value(r0, c0);
             corners[1] = (1 - dr) * dc * value(r0, c0 + 1);
@@ -167,7 +171,8 @@ Status MaxRoiPool(Call& c) {
     }
     auto bin = [&](int axis, int64_t i, int64_t* begin, int64_t* end) {   // axis 0: rows
       const double from = round(roi[axis ? 1 : 2] * scale), to = round(roi[axis ? 3 : 4] * scale);
-      const double step = std::max(to - from + 1, 1.0) / static_cast<double>(pooled[U(axis)]), n = static_cast<double>(x.shape[2 + axis]);
+      const double step = std::max(to - from + 1, 1.0) / static_cast<double>(pooled[U(axis)]),
+                   n = static_cast<double>(x.shape[2 + axis]);
       *begin = static_cast<int64_t>(std::clamp(from + floor(static_cast<double>(i) * step), 0.0, n));
       *end = static_cast<int64_t>(std::clamp(from + ceil(static_cast<double>(i + 1) * step), 0.0, n));
     };

@@ -12,8 +12,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
-
 /// What is asked of one axis.
 struct Axis {
   int64_t in = 1, out = 1;
@@ -83,7 +81,8 @@ class Resizer {
     if (coordinates_ == "tf_crop_and_resize") {
       return length == 1 ? half * (begin + end) * (in - 1) : begin * (in - 1) + x * (end - begin) * (in - 1) / (length - 1);
     }
-    if (coordinates_ == "half_pixel_symmetric") return in / 2 * (1 - static_cast<F>(axis.out) / length) + (x + half) / scale - half;
+    if (coordinates_ == "half_pixel_symmetric")
+      return in / 2 * (1 - static_cast<F>(axis.out) / length) + (x + half) / scale - half;
     return (x + half) / scale - half;
   }
 

@@ -7,8 +7,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
-
 std::vector<int64_t> Counted(int64_t n) {
   std::vector<int64_t> out(U(n));
   std::iota(out.begin(), out.end(), 0);
@@ -161,7 +159,8 @@ Status NonMaxSuppression(Call& c) {
       std::stable_sort(order.begin(), order.end(), [&](int64_t i, int64_t j) { return score(i) > score(j); });
       for (int64_t i : order) {
         if (static_cast<int64_t>(chosen.size()) >= limit) break;
-        const bool free = std::all_of(chosen.begin(), chosen.end(), [&](int64_t j) { return Overlap(box(batch, i), box(batch, j)) <= overlap_most; });
+        const bool free = std::all_of(chosen.begin(), chosen.end(),
+                                      [&](int64_t j) { return Overlap(box(batch, i), box(batch, j)) <= overlap_most; });
         if (free) chosen.push_back(i);
       }
       for (int64_t i : chosen) kept.insert(kept.end(), {batch, k, i});

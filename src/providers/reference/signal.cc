@@ -10,13 +10,13 @@ namespace linnet::reference {
 namespace {
 
 using Complex = std::complex<double>;
-size_t U(int64_t i) { return static_cast<size_t>(i); }
 
 /// out[k] = sum of x[n] exp(-+2 pi i k n / N), for N = x.size(); the inverse divided by N.
 std::vector<Complex> Transform(const std::vector<Complex>& x, bool inverse) {
   const int64_t n = static_cast<int64_t>(x.size());
   std::vector<Complex> turns(x.size()), out(x.size());
-  for (int64_t i = 0; i < n; ++i) turns[U(i)] = std::polar(1.0, (inverse ? 2 : -2) * M_PI * static_cast<double>(i) / static_cast<double>(n));
+  for (int64_t i = 0; i < n; ++i)
+    turns[U(i)] = std::polar(1.0, (inverse ? 2 : -2) * M_PI * static_cast<double>(i) / static_cast<double>(n));
   for (int64_t k = 0; k < n; ++k) {
     for (int64_t i = 0; i < n; ++i) out[U(k)] += x[U(i)] * turns[U(k * i % n)];
     if (inverse) out[U(k)] /= static_cast<double>(n);
@@ -104,7 +104,8 @@ Status MelWeightMatrix(Call& c) {
   const int64_t bins = c.First<int64_t>(0), length = c.First<int64_t>(1), rate = c.First<int64_t>(2);
   auto mel = [](double hertz) { return 2595 * log10(1 + hertz / 700); };
   const double low = mel(c.First(3)), step = (mel(c.First(4)) - low) / static_cast<double>(bins + 2);
-  if (rate < 1 || !isfinite(step)) return InvalidArgument("sample_rate is ", rate, ", the mel range ", c.First(3), " to ", c.First(4));
+  if (rate < 1 || !isfinite(step))
+    return InvalidArgument("sample_rate is ", rate, ", the mel range ", c.First(3), " to ", c.First(4));
   auto edge = [&](int64_t i) {
     const double hertz = 700 * (pow(10, (low + static_cast<double>(i) * step) / 2595) - 1);
     return std::clamp(floor(static_cast<double>(length + 1) * hertz / static_cast<double>(rate)), -1e15, 1e15);

@@ -13,8 +13,6 @@
 namespace linnet::reference {
 namespace {
 
-size_t U(int64_t i) { return static_cast<size_t>(i); }
-
 struct Branch {
   int64_t to = -1;
   bool leaf = false;
@@ -54,7 +52,8 @@ std::vector<double> Numbers(const Call& c, const std::string& name) {
   std::vector<double> out(floats.begin(), floats.end());
   for (const std::string& key : {name, name + "_as_tensor"}) {
     const Tensor tensor = c.TensorOf(key);
-    for (int64_t i = 0; tensor.has_data() && i < tensor.elements(); ++i) out.push_back(Load<double>(tensor.dtype(), tensor.data(), i));
+    for (int64_t i = 0; tensor.has_data() && i < tensor.elements(); ++i)
+      out.push_back(Load<double>(tensor.dtype(), tensor.data(), i));
   }
   return out;
 }
@@ -68,11 +67,13 @@ Status SameLength(std::initializer_list<size_t> lengths) {
 
 /// Nodes, leaves among them, and votes, named by (tree id, node id). A leaf's number is that of its node.
 Result<Forest> ForestById(const Call& c, const std::string& votes) {
-  const std::vector<int64_t> trees = c.Ints("nodes_treeids"), ids = c.Ints("nodes_nodeids"), features = c.Ints("nodes_featureids"),
-                             yes = c.Ints("nodes_truenodeids"), no = c.Ints("nodes_falsenodeids"), nan_true = c.Ints("nodes_missing_value_tracks_true");
+  const std::vector<int64_t> trees = c.Ints("nodes_treeids"), ids = c.Ints("nodes_nodeids"),
+                             features = c.Ints("nodes_featureids"), yes = c.Ints("nodes_truenodeids"),
+                             no = c.Ints("nodes_falsenodeids"), nan_true = c.Ints("nodes_missing_value_tracks_true");
   const std::vector<std::string> modes = c.Texts("nodes_modes");
   const std::vector<double> thresholds = Numbers(c, "nodes_values"), weights = Numbers(c, votes + "_weights");
-  const std::vector<int64_t> vote_trees = c.Ints(votes + "_treeids"), vote_nodes = c.Ints(votes + "_nodeids"), targets = c.Ints(votes + "_ids");
+  const std::vector<int64_t> vote_trees = c.Ints(votes + "_treeids"), vote_nodes = c.Ints(votes + "_nodeids"),
+                             targets = c.Ints(votes + "_ids");
   LINNET_TRY(SameLength({trees.size(), ids.size(), features.size(), yes.size(), no.size(), modes.size(), thresholds.size()}));
   LINNET_TRY(SameLength({vote_trees.size(), vote_nodes.size(), targets.size(), weights.size()}));
   if (!nan_true.empty()) LINNET_TRY(SameLength({nan_true.size(), ids.size()}));
@@ -93,27 +94,37 @@ Result<Forest> ForestById(const Call& c, const std::string& votes) {
     if (modes[i] != "LEAF") node.yes = find(trees[i], yes[i]), node.no = find(trees[i], no[i]);
     forest.nodes.push_back(node);
   }
-  for (size_t i = 0; i < weights.size(); ++i) forest.votes.push_back({find(vote_trees[i], vote_nodes[i]).to, targets[i], weights[i]});
+  for (size_t i = 0; i < weights.size(); ++i)
+    forest.votes.push_back({find(vote_trees[i], vote_nodes[i]).to, targets[i], weights[i]});
   LINNET_TRY(std::move(missing));
   return forest;
 }
 
 /// Interior nodes and leaves apart, linked by position (version 5).
 Result<Forest> ForestByPosition(const Call& c) {
-  constexpr const char* kModes[] = {"BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER"};
-  const std::vector<int64_t> features = c.Ints("nodes_featureids"), yes = c.Ints("nodes_truenodeids"), no = c.Ints("nodes_falsenodeids"),
-                             yes_leaf = c.Ints("nodes_trueleafs"), no_leaf = c.Ints("nodes_falseleafs"),
-                             nan_true = c.Ints("nodes_missing_value_tracks_true"), targets = c.Ints("leaf_targetids");
-  const std::vector<double> modes = Numbers(c, "nodes_modes"), thresholds = Numbers(c, "nodes_splits"), weights = Numbers(c, "leaf_weights"),
-                            members = Numbers(c, "membership_values");
-  LINNET_TRY(SameLength({features.size(), yes.size(), no.size(), yes_leaf.size(), no_leaf.size(), modes.size(), thresholds.size()}));
+  constexpr const char* kModes[] = {"BRANCH_LEQ", "BRANCH_LT",  "BRANCH_GTE",   "BRANCH_GT",
+                                    "BRANCH_EQ",  "BRANCH_NEQ", "BRANCH_MEMBER"};
+  const std::vector<int64_t> features = c.Ints("nodes_featureids"), yes = c.Ints("nodes_truenodeids"),
+                             no = c.Ints("nodes_falsenodeids"), yes_leaf = c.Ints("nodes_trueleafs"),
+                             no_leaf = c.Ints("nodes_falseleafs"), nan_true = c.Ints("nodes_missing_value_tracks_true"),
+                             targets = c.Ints("leaf_targetids");
+  const std::vector<double> modes = Numbers(c, "nodes_modes"), thresholds = Numbers(c, "nodes_splits"),
+                            weights = Numbers(c, "leaf_weights"), members = Numbers(c, "membership_values");
+  LINNET_TRY(
+      SameLength({features.size(), yes.size(), no.size(), yes_leaf.size(), no_leaf.size(), modes.size(), thresholds.size()}));
   LINNET_TRY(SameLength({targets.size(), weights.size()}));
   if (!nan_true.empty()) LINNET_TRY(SameLength({nan_true.size(), features.size()}));
   Forest forest;
   size_t member = 0;
   for (size_t i = 0; i < features.size(); ++i) {
     if (!(modes[i] >= 0 && modes[i] <= 6)) return InvalidModel("attribute 'nodes_modes' has ", modes[i]);
-    TreeNode node{kModes[static_cast<int>(modes[i])], features[i], thresholds[i], !nan_true.empty() && nan_true[i] != 0, {}, {yes[i], yes_leaf[i] != 0}, {no[i], no_leaf[i] != 0}};
+    TreeNode node{kModes[static_cast<int>(modes[i])],
+                  features[i],
+                  thresholds[i],
+                  !nan_true.empty() && nan_true[i] != 0,
+                  {},
+                  {yes[i], yes_leaf[i] != 0},
+                  {no[i], no_leaf[i] != 0}};
     if (modes[i] == 6) {   // sets come in the order of their nodes, each ended by NaN
       for (; member < members.size() && !isnan(members[member]); ++member) node.members.push_back(members[member]);
       ++member;
@@ -139,7 +150,8 @@ Result<Reals> Scores(const Forest& forest, const Reals& x, int64_t targets, cons
       for (size_t steps = 0; !at.leaf; ++steps) {
         if (at.to < 0 || U(at.to) >= forest.nodes.size() || steps > forest.nodes.size()) return InvalidModel("a tree has no end");
         const TreeNode& node = forest.nodes[U(at.to)];
-        if (node.feature < 0 || node.feature >= x.shape[1]) return InvalidArgument("input has ", x.shape[1], " features where feature ", node.feature, " is asked for");
+        if (node.feature < 0 || node.feature >= x.shape[1])
+          return InvalidArgument("input has ", x.shape[1], " features where feature ", node.feature, " is asked for");
         at = Answer(node, x[row * x.shape[1] + node.feature]) ? node.yes : node.no;
       }
       const auto [first, last] = votes.equal_range(at.to);
@@ -176,7 +188,8 @@ Status TreeEnsembleRegressor(Call& c) {
 }
 
 Status TreeEnsemble(Call& c) {
-  constexpr const char *kTransforms[] = {"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"}, *kAggregates[] = {"AVERAGE", "SUM", "MIN", "MAX"};
+  constexpr const char *kTransforms[] = {"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"},
+                       *kAggregates[] = {"AVERAGE", "SUM", "MIN", "MAX"};
   LINNET_ASSIGN(const Forest forest, ForestByPosition(c));
   LINNET_ASSIGN(Reals scores, Scores(forest, Features(c), c.out_shape()[1], kAggregates[c.Int("aggregate_function", 1)]));
   Transform(kTransforms[c.Int("post_transform", 0)], &scores);

@@ -11,7 +11,7 @@ Window Window::Of(const Call& c, const Shape& image, const Shape* kernel) {
   const std::string auto_pad = c.Text("auto_pad", "NOTSET");
   const bool same = auto_pad.starts_with("SAME"), given = auto_pad == "NOTSET" || auto_pad.empty();
   Window window;
-  const size_t n = static_cast<size_t>(image.rank() - 2);
+  const size_t n = U(image.rank() - 2);
   for (size_t i = 0; i < n; ++i) {
     WindowAxis axis;
     axis.in = image[static_cast<int>(i) + 2];
