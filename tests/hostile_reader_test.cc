@@ -146,6 +146,29 @@ TEST(HostileReader, PreparedFileCutAtEveryByte) {
               {".linnet", Cat(whole.size()), Cat(whole.size() - 64)});
 }
 
+TEST(HostileReader, APreparedFileLivesAsLongAsItsSession) {
+  // Every constant is packed, so that nothing but the packed weights points into the mapping.
+  const std::string onnx = OnnxOf(R"(graph (x: float[1,1,2,2]) -> (y) {
+    w = const float[1,1,2,2]{1, 2, 3, 4}
+    y = ConvTranspose-11(x, w) {strides=[2, 2]}
+  })");
+  fs::path folder = fs::temp_directory_path() / ("linnet_prepared_" + std::to_string(getpid()));
+  fs::create_directories(folder);
+  const std::string from = (folder / "m.onnx").string(), to = (folder / "m.linnet").string();
+  std::ofstream(from, std::ios::binary) << onnx;
+  SessionOptions options;
+  options.threads = 1;
+  Status converted = ConvertModel(from, to, options);
+  EXPECT_TRUE(converted.ok()) << converted.message();
+  auto session = Session::Open(to, options);
+  fs::remove_all(folder);
+  ASSERT_TRUE(session.ok()) << session.status().message();
+  std::vector<Datum> results;
+  Status status = RunSession(**session, {Of<float>(Shape{1, 1, 2, 2}, {1, 0, 0, 2})}, &results);
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(PrintTensor(results[0].tensor), "float[1,1,4,4]{1, 2, 0, 0, 3, 4, 0, 0, 0, 0, 2, 4, 0, 0, 6, 8}");
+}
+
 // Flipped bits ------------------------------------------------------------------------------------------------------
 
 /// Opens and runs `bytes` with a flipped bit here and there; everything but a crash or an internal error is right.

@@ -100,6 +100,16 @@ TEST(Reduce, EveryArrangementAndType) {
   }
 }
 
+TEST(Reduce, AllAxesGivenWhenItRuns) {
+  // Without kept dimensions the result is a scalar whatever the list says, and the list still says what is summed.
+  OpCall all("ReduceSum", 13);
+  all.Set("keepdims", int64_t{0}).In<float>({2, 3}, {1, 2, 3, 4, 5, 6}).In<int64_t>({2}, {1, -2});
+  EXPECT_EQ(Values<float>(all.RunFed(1)[0]), std::vector<float>{21});
+  OpCall twice("ReduceSum", 13);  // the same axis twice leaves the other one
+  twice.Set("keepdims", int64_t{0}).In<float>({2, 3}, {1, 2, 3, 4, 5, 6}).In<int64_t>({2}, {1, -1});
+  EXPECT_EQ(Values<float>(twice.RunFed(1)[0]), (std::vector<float>{6, 15}));
+}
+
 TEST(Reduce, Integers) {
   auto run = [](const char* op, std::vector<int32_t> x) {
     const Shape shape{static_cast<int64_t>(x.size())};

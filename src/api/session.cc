@@ -58,7 +58,9 @@ auto CatchBadAlloc(F&& body) -> decltype(body()) {
 /// Packed weights of a .linnet file, used where they lie.
 class FileWeights : public WeightStore {
  public:
-  explicit FileWeights(std::vector<PackedWeights> weights) : weights_(std::move(weights)) {
+  /// `owner` keeps the file's bytes: where every constant is packed, nothing else does.
+  FileWeights(std::vector<PackedWeights> weights, std::shared_ptr<const void> owner)
+      : weights_(std::move(weights)), owner_(std::move(owner)) {
     std::sort(weights_.begin(), weights_.end(), Before);
   }
   Result<const void*> Get(int64_t node, std::string_view tag, int64_t bytes, FunctionRef<Status(void*)>) override {
@@ -80,6 +82,7 @@ class FileWeights : public WeightStore {
     return a.node != b.node ? a.node < b.node : a.tag < b.tag;
   }
   std::vector<PackedWeights> weights_;
+  std::shared_ptr<const void> owner_;
 };
 
 /// A budget in the list of those whose session has ended. No lock: a forked child may find it held for ever.
@@ -195,7 +198,7 @@ Status Session::PrepareLinnet(std::string_view bytes, std::shared_ptr<const void
   symbols_ = file.graph.symbols().Copy();
   for (const PortType& port : file.inputs) inputs_.push_back({port.name, port.type, false});
   for (const PortType& port : file.outputs) outputs_.push_back({port.name, port.type, false});
-  file_weights_ = std::make_unique<FileWeights>(std::move(file.weights));
+  file_weights_ = std::make_unique<FileWeights>(std::move(file.weights), file.owner);
   LINNET_ASSIGN(model_, Compile(std::move(file.graph)));
   return Status();
 }

@@ -1,5 +1,6 @@
 // Reading .linnet files: the flatbuffer is verified as a whole, then everything it says is checked before it is used.
 #include "format/linnet_file.h"
+#include "graph/names.h"
 #include "graph/verify.h"
 #include "linnet_generated.h"
 
@@ -89,7 +90,8 @@ class Reader {
     if (!dims) return Shape::OfRank(0);
     LINNET_ASSIGN(Shape shape, MakeShape({dims->data(), dims->size()}));
     for (int64_t dim : shape) {
-      if (IsSymbolDim(dim) && SymbolIndex(dim) >= symbols_->size()) return InvalidModel("symbol ", dim, " does not exist");
+      // Compared as dimensions: the index of an absurd one does not fit an int.
+      if (IsSymbolDim(dim) && dim < SymbolDim(symbols_->size() - 1)) return InvalidModel("symbol ", dim, " does not exist");
     }
     LINNET_TRY(CheckShape(shape));
     return shape;
@@ -229,9 +231,9 @@ class Reader {
       made.domain = Text(node.domain());
       made.op = Text(node.op());
       made.version = node.version();
-      LINNET_TRY(CheckIds(node.inputs(), count, true).At(made.op));
-      LINNET_TRY(CheckIds(node.outputs(), count, true).At(made.op));
-      LINNET_TRY(CheckIds(node.captures(), count, false).At(made.op));
+      LINNET_TRY(CheckIds(node.inputs(), count, true).At(PlainOrQuoted(made.op)));
+      LINNET_TRY(CheckIds(node.outputs(), count, true).At(PlainOrQuoted(made.op)));
+      LINNET_TRY(CheckIds(node.captures(), count, false).At(PlainOrQuoted(made.op)));
       made.inputs = Ids(node.inputs());
       made.outputs = Ids(node.outputs());
       made.captures = Ids(node.captures());

@@ -3,6 +3,12 @@
 
 namespace linnet {
 
+std::string PlainOrQuoted(std::string_view op) {
+  bool plain = op.size() <= 100;
+  for (char c : op) plain = plain && c >= ' ' && c < 127;
+  return plain ? std::string(op) : Quote(op);
+}
+
 std::vector<bool> LiveValues(const Graph& graph) {
   std::vector<bool> live(static_cast<size_t>(graph.value_count()), false);
   for (ValueId id = 0; id < graph.value_count(); ++id) {

@@ -9,6 +9,9 @@
 
 namespace linnet {
 
+/// An operator's name as messages have it: plain words as they are, anything odd or long quoted. `op` may say its domain.
+std::string PlainOrQuoted(std::string_view op);
+
 /// True for values that belong into a file or text: inputs, captures, outputs, what nodes produce, constants in use.
 /// Others are left over from edits.
 std::vector<bool> LiveValues(const Graph& graph);

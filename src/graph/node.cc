@@ -1,5 +1,6 @@
 // Attribute access of a node.
 #include "graph/graph.h"
+#include "graph/names.h"
 
 namespace linnet {
 namespace {
@@ -68,8 +69,7 @@ void Node::Unset(std::string_view attribute_name) {
 }
 
 std::string Node::Label(const Graph& graph) const {
-  std::string label = domain.empty() ? Cat(op) : Cat(domain, ":", op);
-  if (label.size() > 100) label = Quote(label);
+  std::string label = PlainOrQuoted(domain.empty() ? op : Cat(domain, ":", op));
   if (!name.empty()) return Cat(label, " ", Quote(name));
   for (ValueId out : outputs) {
     if (out != kNoValue) return Cat(label, " producing ", Quote(graph.value(out).name));

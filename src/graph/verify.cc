@@ -1,6 +1,8 @@
 // Structural checks on graphs.
 #include "graph/verify.h"
 
+#include "graph/names.h"
+
 namespace linnet {
 namespace {
 
@@ -27,7 +29,7 @@ class Verifier {
   Status CheckIds() const {
     auto all = [&](const std::vector<ValueId>& ids, bool optional, std::string_view what) -> Status {
       for (ValueId id : ids) {
-        if (!(Exists(id) || (optional && id == kNoValue))) return InvalidModel(what, " has value id ", id, " of ", graph_.value_count());
+        if (!(Exists(id) || (optional && id == kNoValue))) return InvalidModel(PlainOrQuoted(what), " has value id ", id, " of ", graph_.value_count());
       }
       return Status();
     };

@@ -22,6 +22,8 @@ struct Axis {
     for (int64_t i = 0; i < first; ++i) taps += TapsOf(i);
     return taps;
   }
+  // The first output that the taps first, first + step, ... meet.
+  int64_t OutputOf(int64_t first) const { return ((first * dilation - pad) % stride + stride) % stride; }
   // The remainders that occur, named by their first output.
   int64_t remainders() const { return std::min(stride, out); }
 };
@@ -133,12 +135,12 @@ int64_t ConvTransposePanels(const ConvTransposeF32& conv) {
 int64_t ConvTransposeScratchBytes(const GemmF32Kernels& kernels, const ConvTransposeF32& conv) {
   const Axis v = Vertical(conv), h = Horizontal(conv);
   int64_t bytes = 0;
-  for (int64_t o = 0; o < v.remainders(); ++o) {
-    const Phase vertical(v, o);
-    for (int64_t p = 0; p < h.remainders(); ++p) {
-      const Phase horizontal(h, p);
-      if (vertical.taps == 0 || horizontal.taps == 0) continue;
-      bytes = std::max(bytes, ConvScratchBytes(kernels, PhaseConv(conv, vertical, horizontal)));
+  // By taps, not by remainders: a stride may be far larger than the kernel.
+  for (int64_t i = 0; i < v.phases(); ++i) {
+    for (int64_t j = 0; j < h.phases(); ++j) {
+      const int64_t o = v.OutputOf(i), p = h.OutputOf(j);
+      if (o >= v.out || p >= h.out) continue;
+      bytes = std::max(bytes, ConvScratchBytes(kernels, PhaseConv(conv, Phase(v, o), Phase(h, p))));
     }
   }
   return bytes;
@@ -157,6 +159,14 @@ void RunConvTransposeF32(const GemmF32Kernels& kernels, const ConvTransposeF32& 
                     last = end <= o ? 0 : DivUp(end - o, v.stride);
       if (first >= last) continue;
       const Phase vertical(v, o);
+      if (vertical.taps == 0) {
+        // Whole rows; with strides far above the kernel's size they are nearly all.
+        ConvF32 conv = PhaseConv(c, vertical, Phase(h, 0));
+        conv.out_w = c.out_w, conv.output_pixel_stride = c.output_pixel_stride;
+        conv.output = c.output + (image * c.out_h + o) * row_floats;
+        RunEmpty(kernels, conv, first, last, panel0, panel1);
+        continue;
+      }
       for (int64_t p = 0; p < h.remainders(); ++p) {
         const Phase horizontal(h, p);
         ConvF32 conv = PhaseConv(c, vertical, horizontal);

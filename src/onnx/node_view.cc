@@ -1,6 +1,8 @@
 // Decoding NodeProto and OperatorSetIdProto.
 #include "onnx/node_view.h"
 
+#include "graph/names.h"
+
 namespace linnet::onnx {
 
 Status NodeView::Read(std::string_view bytes, Context& context) {
@@ -37,14 +39,7 @@ Status NodeView::Read(std::string_view bytes, Context& context) {
 }
 
 std::string NodeView::Label() const {
-  std::string label = domain.empty() ? std::string(op.substr(0, 200)) : Cat(domain.substr(0, 200), ":", op.substr(0, 200));
-  // Operator names are plain words; anything else is escaped.
-  for (char c : label) {
-    if (c <= ' ' || c >= 127) {
-      label = Quote(label);
-      break;
-    }
-  }
+  std::string label = PlainOrQuoted(domain.empty() ? std::string(op) : Cat(domain, ":", op));
   if (!name.empty()) return Cat(label, " ", Quote(name));
   for (std::string_view output : outputs) {
     if (!output.empty()) return Cat(label, " producing ", Quote(output));

@@ -272,6 +272,7 @@ struct Attention {
     const HeadView<const T> now = View(c.in<T>(input), b.rank3, s.kv_heads, s.keys - b.past, size);
     const T* past = c.has_input(past_input) ? c.in<T>(past_input) : nullptr;
     if (c.has_output(output)) Join(past, b.past, now, s.batch, s.kv_heads, s.keys, size, c.out<T>(output));
+    if (s.batch * s.heads * s.queries == 0) return {};  // nobody asks, and there is no scratch memory
     if constexpr (std::is_same_v<T, W>) {
       if (b.past == 0) return now;
       if (c.has_output(output)) return View(static_cast<const W*>(c.out<T>(output)), false, s.kv_heads, s.keys, size);

@@ -202,7 +202,8 @@ struct Reduce {
     if (!known) {
       if (keepdims) return c.SetOutput(0, c.dtype(0), Shape::OfRank(x.rank()));
       const Shape& list = c.shape(1);
-      const bool counted = list.rank() == 1 && IsKnownDim(list[0]) && list[0] <= x.rank();
+      // A rank of 0 would be a complete shape, and the axes would never be looked at.
+      const bool counted = list.rank() == 1 && IsKnownDim(list[0]) && list[0] < x.rank();
       return c.SetOutput(0, c.dtype(0), counted ? Shape::OfRank(x.rank() - static_cast<int>(list[0])) : Shape());
     }
     Shape out = Shape::OfRank(0);

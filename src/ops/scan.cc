@@ -262,6 +262,10 @@ struct Scan {
       copy.Add(out[d], from[source], to[d]);
     }
     copy.Finish(all.dtype(), cpu);
+    const Type& planned = c.output_type(states + i);
+    if (planned.is_tensor() && planned.shape.is_static() && !(planned == Type::Tensor(all.dtype(), out))) {
+      return InvalidModel("output ", states + i, " is ", DTypeName(all.dtype()), ToString(out), " where ", ToString(planned), " was inferred");
+    }
     LINNET_ASSIGN(void* memory, c.AllocateOutput(states + i, all.dtype(), out));
     return RunCopy(c, copy, all.data(), memory);
   }

@@ -44,6 +44,11 @@ Status RunContext::SetOutput(int i, Datum value) const {
     *heap_[place.offset] = std::move(value);
     return Status();
   }
+  // What a body computes may differ from what was inferred for it.
+  const Type& planned = facts_[id].type;
+  if (value.tensor.dtype() != planned.dtype || !(value.tensor.shape() == planned.shape)) {
+    return InvalidModel("output ", i, " is ", ToString(value.tensor.type()), " where ", ToString(planned), " was inferred");
+  }
   LINNET_ASSIGN(void* data, AllocateOutput(i, value.tensor.dtype(), value.tensor.shape()));
   CopyElements(value.type, value.tensor.data(), data);
   return Status();
