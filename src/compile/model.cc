@@ -46,6 +46,15 @@ class Lock {
   pthread_mutex_t* mutex_;
 };
 
+/// Whether a value declared so may be given so. What is optional may also come as what it would hold.
+bool Accepts(const Type& declared, const Type& given) {
+  if (declared.kind == Kind::kUnknown) return true;
+  bool held = (declared.kind == Kind::kOptional && given.kind == Kind::kTensor) ||
+              (declared.kind == Kind::kOptionalSequence && given.kind == Kind::kSequence);
+  if (declared.kind != given.kind && !held) return false;
+  return declared.dtype == DType::kUndefined || declared.dtype == given.dtype;
+}
+
 uint64_t Hash(uint64_t parent, const Type* const* key, size_t size) {
   uint64_t hash = parent * 0x9E3779B97F4A7C15ull + size;
   auto mix = [&hash](uint64_t value) { hash = (hash ^ value) * 0xFF51AFD7ED558CCDull + (hash >> 29); };
@@ -285,8 +294,7 @@ Result<PlanRef> Model::Lookup(uint64_t parent, const Plan* done, const Type* con
       size_t v = static_cast<size_t>(inputs[i]);
       // Kernels were chosen by the declared types.
       const Type &declared = base_facts_[v].type, &given = start[i].type;
-      if (declared.kind != Kind::kUnknown &&
-          (declared.kind != given.kind || (declared.dtype != DType::kUndefined && declared.dtype != given.dtype))) {
+      if (!Accepts(declared, given)) {
         return InvalidArgument("value ", Quote(graph_->value(inputs[i]).name), " is declared ",
                                ToString(declared, &graph_->symbols()), " and gets ", ToString(given));
       }
