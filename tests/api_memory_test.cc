@@ -1,5 +1,4 @@
 // The C API when memory runs out: the n-th allocation of a call fails, for every n.
-#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -7,34 +6,16 @@
 #include <vector>
 
 #include "api_test_util.h"
-
-// malloc as this binary's own can be told to fail; sanitizers bring theirs.
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define LINNET_FAILING_MALLOC 1
-extern "C" void* __libc_malloc(size_t bytes);
-extern "C" void* __libc_memalign(size_t alignment, size_t bytes);
-
-namespace {
-/// Allocations of this thread until one fails; negative: none does.
-thread_local int64_t allocations_left = -1;
-bool Fails() { return allocations_left >= 0 && allocations_left-- == 0; }
-}  // namespace
-
-extern "C" void* malloc(size_t bytes) {
-  if (!Fails()) return __libc_malloc(bytes);
-  errno = ENOMEM;
-  return nullptr;
-}
-extern "C" int posix_memalign(void** memory, size_t alignment, size_t bytes) {
-  *memory = Fails() ? nullptr : __libc_memalign(alignment, bytes);
-  return *memory ? 0 : ENOMEM;
-}
-#endif
+#include "failing_malloc.h"
 
 namespace linnet_test {
 namespace {
 
-#if defined(LINNET_FAILING_MALLOC)
+class ApiMemory : public testing::Test {
+  void SetUp() override {
+    if (!linnet::CanFailAllocations()) GTEST_SKIP() << "this build's malloc cannot be told to fail";
+  }
+};
 
 /// The call whose n-th allocation fails.
 class Failing {
@@ -42,10 +23,9 @@ class Failing {
   explicit Failing(int64_t n) : n_(n) {}
   template <class Call>
   LinnetCode operator()(Call&& call) {
-    allocations_left = n_;
+    linnet::FailAllocation(n_);
     LinnetCode code = call();
-    reached_ = allocations_left < 0;
-    allocations_left = -1;
+    reached_ = linnet::StopFailingAllocations();
     return code;
   }
   bool reached() const { return reached_; }
@@ -73,7 +53,7 @@ int64_t FailEach(Body&& body) {
   return 0;
 }
 
-TEST(ApiMemory, EveryAllocationOfOpeningMayFail) {
+TEST_F(ApiMemory, EveryAllocationOfOpeningMayFail) {
   LinnetOptions* options = nullptr;
   ASSERT_OK(LinnetOptionsCreate(&options));
   ASSERT_OK(LinnetOptionsSetThreads(options, 1));
@@ -89,7 +69,7 @@ TEST(ApiMemory, EveryAllocationOfOpeningMayFail) {
   EXPECT_OK(LinnetOptionsClose(options));
 }
 
-TEST(ApiMemory, EveryAllocationOfARunMayFailAndTheSessionStaysUsable) {
+TEST_F(ApiMemory, EveryAllocationOfARunMayFailAndTheSessionStaysUsable) {
   LinnetOptions* options = nullptr;
   ASSERT_OK(LinnetOptionsCreate(&options));
   ASSERT_OK(LinnetOptionsSetThreads(options, 1));
@@ -121,7 +101,7 @@ TEST(ApiMemory, EveryAllocationOfARunMayFailAndTheSessionStaysUsable) {
   EXPECT_OK(LinnetOptionsClose(options));
 }
 
-TEST(ApiMemory, ARepeatedBindingAllocatesNothing) {
+TEST_F(ApiMemory, ARepeatedBindingAllocatesNothing) {
   LinnetOptions* options = nullptr;
   ASSERT_OK(LinnetOptionsCreate(&options));
   ASSERT_OK(LinnetOptionsSetThreads(options, 1));
@@ -144,7 +124,7 @@ TEST(ApiMemory, ARepeatedBindingAllocatesNothing) {
   EXPECT_OK(LinnetOptionsClose(options));
 }
 
-TEST(ApiMemory, EveryAllocationOfALoopMayFail) {
+TEST_F(ApiMemory, EveryAllocationOfALoopMayFail) {
   LinnetSession* session = OpenText(
       "graph (n: int64[]) -> (all: float[T,2]) {\n go = const bool[]{true}\n start = const float[2]{1, 2}\n"
       " last, all = Loop-16(n, go, start) {body=graph b (i: int64[], c: bool[], v: float[2]) -> (c2, v2, v2) {\n"
@@ -163,8 +143,6 @@ TEST(ApiMemory, EveryAllocationOfALoopMayFail) {
   });
   EXPECT_OK(LinnetSessionClose(session));
 }
-
-#endif
 
 }  // namespace
 }  // namespace linnet_test

@@ -1,6 +1,9 @@
 // Tree ensembles: where missing values go.
 #include <math.h>
 
+#include <optional>
+
+#include "base/denormals.h"
 #include "ops_test_util.h"
 
 namespace linnet {
@@ -21,6 +24,20 @@ TEST(Trees, MissingValuesGoWhereTheModelSays) {
       call.In<float>({3, 1}, {NAN, NAN, NAN});
       EXPECT_EQ(Values<float>(call.RunFed(1)[0]), std::vector<float>(3, tracks_true == 1 ? 1.0f : 2.0f)) << mode << " " << tracks_true;
     }
+  }
+}
+
+TEST(Trees, ZeroIsNotBelowZeroInAnyFloatingPointMode) {
+  for (bool flushed : {false, true}) {
+    std::optional<FlushDenormals> mode;
+    if (flushed) mode.emplace();   // a model may be prepared in the mode that runs use
+    OpCall call("TreeEnsembleRegressor", 3, "ai.onnx.ml");
+    call.Set("nodes_treeids", List{0, 0, 0}).Set("nodes_nodeids", List{0, 1, 2}).Set("nodes_featureids", List{0, 0, 0});
+    call.Set("nodes_truenodeids", List{1, 0, 0}).Set("nodes_falsenodeids", List{2, 0, 0}).Set("nodes_values", std::vector<float>{0, 0, 0});
+    call.Set("nodes_modes", std::vector<std::string>{"BRANCH_LT", "LEAF", "LEAF"}).Set("n_targets", int64_t{1});
+    call.Set("target_treeids", List{0, 0}).Set("target_nodeids", List{1, 2}).Set("target_ids", List{0, 0}).Set("target_weights", std::vector<float>{1, 2});
+    call.In<float>({4, 1}, {-1e-30f, -0.0f, 0.0f, 1e-30f});
+    EXPECT_EQ(Values<float>(call.RunFed(1)[0]), (std::vector<float>{1, 2, 2, 2})) << flushed;
   }
 }
 

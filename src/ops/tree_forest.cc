@@ -14,8 +14,8 @@ namespace {
 template <class V>
 V Before(V t) {
   if (t == -INFINITY) return std::numeric_limits<V>::quiet_NaN();   // nothing is below
-  const V smallest = std::numeric_limits<V>::min(), before = std::nextafter(t, V(-INFINITY));
-  if (before >= smallest || before <= -smallest || before == 0) return before;
+  const V smallest = std::numeric_limits<V>::min();
+  if (t > smallest || t <= -smallest) return std::nextafter(t, V(-INFINITY));
   return t > 0 ? V(0) : -smallest;
 }
 
