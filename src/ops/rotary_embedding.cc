@@ -51,8 +51,9 @@ struct RotaryEmbedding {
     }
     const int64_t half = rotary > 0 ? rotary / 2 : DimDiv(size, 2);
     auto same = [&](int i, int axis, int64_t wanted) {
+      if (!c.has_input(i)) return Status();
       const Shape& shape = c.shape(i);
-      if (!c.has_input(i) || !shape.has_rank() || !IsKnownDim(shape[axis]) || !IsKnownDim(wanted) || shape[axis] == wanted) return Status();
+      if (!shape.has_rank() || !IsKnownDim(shape[axis]) || !IsKnownDim(wanted) || shape[axis] == wanted) return Status();
       return InvalidModel("input ", i, " has shape ", ToString(shape), " where dimension ", axis, " should be ", wanted);
     };
     for (int i : {1, 2}) {
