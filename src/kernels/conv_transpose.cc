@@ -73,7 +73,8 @@ ConvF32 PhaseConv(const ConvTransposeF32& c, const Phase& v, const Phase& h) {
   conv.output_pixel_stride = c.stride_w * c.output_pixel_stride;
   conv.output_row_stride = c.stride_h * c.out_w * c.output_pixel_stride;
   conv.epilogue = c.epilogue;
-  conv.packed = c.packed + TapFloats(c) * (Vertical(c).TapsBefore(v.first) * c.kernel_w +
+  // Only sizes are wanted where there are no weights yet.
+  if (c.packed) conv.packed = c.packed + TapFloats(c) * (Vertical(c).TapsBefore(v.first) * c.kernel_w +
                                            v.taps * Horizontal(c).TapsBefore(h.first));
   return conv;
 }
