@@ -143,7 +143,7 @@ TEST(HostileLoop, ALongStepIsStoppedToo) {
     Stopwatch watch;
     Status status = RunSession(**session, {a, a});
     EXPECT_EQ(status.code(), Code::kLimitReached) << status.message();
-    EXPECT_LT(watch.seconds(), 0.4 * kSlower);
+    EXPECT_LT(watch.seconds(), 3.0 * kSlower);  // of ten and more; a busy machine may let a thread wait
     std::vector<Datum> results;
     Tensor small = Filled<float>(Shape{2, 2}, 1);
     status = RunSession(**session, {small, small}, &results);

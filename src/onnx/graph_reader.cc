@@ -178,6 +178,7 @@ Status GraphReader::DoubledName(std::string_view name, const NodeView& node, con
 
 Status GraphReader::DeclareOutputs(const std::vector<std::string_view>& nodes, Scope& scope) {
   NodeView node;
+  scope.names.reserve(scope.names.size() + nodes.size());
   for (size_t i = 0; i < nodes.size(); ++i) {
     LINNET_TRY(node.Read(nodes[i], context_));
     if (++nodes_ > context_.limits.nodes) {

@@ -51,6 +51,7 @@ void NameUnknownDims(Graph& graph, ValueId id, const std::string& scope, Type* t
 Status Infer(Graph& graph, const PassContext& context, InferVisitor* visitor, const std::string& scope) {
   LINNET_ASSIGN(std::vector<NodeId> order, graph.Order());
   std::vector<Fact> facts;
+  facts.reserve(static_cast<size_t>(graph.value_count()));
   // Called again after a visitor's call, which may have added constants.
   auto grow = [&] {
     for (ValueId id = static_cast<ValueId>(facts.size()); id < graph.value_count(); ++id) {

@@ -14,6 +14,18 @@ uint64_t EditsOf(const Graph& graph) {
   return edits;
 }
 
+/// True when a node has been removed, here or in a subgraph.
+bool HasTombstones(const Graph& graph) {
+  for (NodeId id = 0; id < graph.node_count(); ++id) {
+    const Node& node = graph.node(id);
+    if (!node.alive) return true;
+    for (const Graph* inner : Graph::Subgraphs(node)) {
+      if (HasTombstones(*inner)) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 const std::vector<Pass>& BuiltInPasses() {
@@ -84,7 +96,9 @@ Status RunPipeline(Graph& graph, const PassContext& context, const PipelineOptio
     LINNET_TRY(run(pass));
     if (options.stop_after == pass.name) break;
   }
-  LINNET_ASSIGN(graph, graph.Compacted());
+  if (HasTombstones(graph)) {
+    LINNET_ASSIGN(graph, graph.Compacted());
+  }
   return Status();
 }
 

@@ -211,6 +211,9 @@ class ShapeReader : public InferVisitor {
 
 Status FollowShapes(Graph& graph, const PassContext& context) {
   return ForEachGraph(graph, [&](Graph& g) -> Status {
+    bool asks = false;
+    for (NodeId id = 0; id < g.node_count() && !asks; ++id) asks = g.node(id).Is("Shape");
+    if (!asks) return Status();
     ShapeReader reader(g);
     return InferTypes(g, context, &reader);
   });
