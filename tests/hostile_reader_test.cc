@@ -1,10 +1,9 @@
 // Damaged and hostile files of both formats: each is one sentence in bounded time, whatever byte is wrong.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
-#include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
 #include <functional>
