@@ -285,8 +285,11 @@ Result<PlanRef> Model::Lookup(uint64_t parent, const Plan* done, const Type* con
       size_t v = static_cast<size_t>(inputs[i]);
       // Kernels were chosen by the declared types.
       const Type &declared = base_facts_[v].type, &given = start[i].type;
-      if (declared.kind != Kind::kUnknown &&
-          (declared.kind != given.kind || (declared.dtype != DType::kUndefined && declared.dtype != given.dtype))) {
+      // What may be left out may be there as it is.
+      const bool kinds_agree = declared.kind == given.kind || declared.kind == Kind::kUnknown ||
+                               (declared.kind == Kind::kOptional && given.kind == Kind::kTensor) ||
+                               (declared.kind == Kind::kOptionalSequence && given.kind == Kind::kSequence);
+      if (!kinds_agree || (declared.kind != Kind::kUnknown && (declared.dtype != DType::kUndefined && declared.dtype != given.dtype))) {
         return InvalidArgument("value ", Quote(graph_->value(inputs[i]).name), " is declared ",
                                ToString(declared, &graph_->symbols()), " and gets ", ToString(given));
       }
