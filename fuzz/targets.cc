@@ -167,7 +167,8 @@ uint64_t Digest(const Datum& datum) {
     if (tensor->dtype() == DType::kString) {
       for (int64_t i = 0; i < tensor->elements(); ++i) sum += tensor->as<std::string>()[i].size();
     } else {
-      for (int64_t i = 0; i < tensor->bytes(); ++i) sum = sum * 31 + tensor->as<uint8_t>()[i];
+      const int64_t bytes = tensor->bytes();
+      for (int64_t i = 0; i < bytes; ++i) sum = sum * 31 + tensor->as<uint8_t>()[i];
     }
   }
   for (const Datum& item : datum.items) sum = sum * 31 + Digest(item);

@@ -69,18 +69,23 @@ Status RunContext::ParallelFor(int64_t n, int64_t grain, double ns_per_item,
   double total_ns = static_cast<double>(n) * ns_per_item;
   int threads = env_.threads;
   if (total_ns < kWorthwhileNs * threads) threads = std::max(1, static_cast<int>(total_ns / kWorthwhileNs));
+  const int64_t stretch =
+      total_ns < kStretchNs ? n : std::max(grain, RoundUp(static_cast<int64_t>(kStretchNs / ns_per_item) + 1, grain));
   if (threads > 1 && n > grain && env_.pool) {
     StopSource* stop = env_.stop;
+    // The pool's chunks are parts of the whole, which may take minutes.
     env_.pool->ParallelFor(n, grain, threads, [&](int64_t begin, int64_t end, int worker) {
-      if (!stop || !stop->Asked()) body(begin, end, worker);
+      for (int64_t at = begin; at < end; at += std::min(stretch, end - at)) {
+        if (stop && stop->Asked()) return;
+        body(at, at + std::min(stretch, end - at), worker);
+      }
     });
     return CheckStop();
   }
-  if (total_ns < kStretchNs) {
+  if (stretch == n) {
     body(0, n, 0);
     return Status();
   }
-  int64_t stretch = std::max(grain, RoundUp(static_cast<int64_t>(kStretchNs / ns_per_item) + 1, grain));
   for (int64_t begin = 0; begin < n; begin += stretch) {
     LINNET_TRY(CheckStop());
     body(begin, std::min(n, begin + stretch), 0);
