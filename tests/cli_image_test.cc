@@ -120,6 +120,18 @@ TEST(Image, ResizesAsPillowDoes) {
   EXPECT_EQ(small[0], 42);
   EXPECT_EQ(small[3], 188);
   EXPECT_EQ(ResizeImage(row, 8, 1)->rgb, row.rgb);
+  // The same of a grey picture of 7x5, (37 x + 91 y + 13 x y) mod 256, in both directions.
+  Image picture{7, 5, {}};
+  for (int y = 0; y < 5; ++y) {
+    for (int x = 0; x < 7; ++x) picture.rgb.insert(picture.rgb.end(), 3, static_cast<uint8_t>(x * 37 + y * 91 + x * y * 13));
+  }
+  auto expect_near = [&](int width, int height, const std::vector<int>& expected) {
+    std::vector<uint8_t> resized = ResizeImage(picture, width, height)->rgb;
+    ASSERT_EQ(resized.size(), expected.size() * 3);
+    for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(resized[3 * i], expected[i], 1) << width << "x" << height << " " << i;
+  };
+  expect_near(4, 3, {61, 128, 127, 163, 151, 142, 148, 140, 106, 125, 142, 131});
+  expect_near(9, 2, {79, 113, 125, 132, 171, 120, 133, 152, 147, 87, 137, 135, 116, 175, 144, 132, 135, 147});
   EXPECT_FALSE(ResizeImage(row, 0, 1).ok());
   EXPECT_FALSE(ResizeImage(Image(), 1, 1).ok());
   EXPECT_FALSE(ResizeImage(row, 1 << 20, 1 << 20).ok());

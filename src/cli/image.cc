@@ -1,10 +1,17 @@
-// Resizing, cropping and normalising. Resampling follows Pillow: rows first, then columns, 8 bits in between.
+// Resizing (stb_image_resize, weighed at the borders as Pillow does), cropping and normalising.
 #include "cli/image.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "base/file.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#define STB_IMAGE_RESIZE_IMPLEMENTATION
+#define STB_IMAGE_RESIZE_STATIC
+#include <stb/stb_image_resize.h>
+#pragma GCC diagnostic pop
 
 namespace linnet {
 namespace {
@@ -15,50 +22,13 @@ int RoundHalf(int twice) {
   return (twice & 1) && (half & 1) ? half + 1 : half;
 }
 
-/// Where one output pixel comes from along one axis: input pixels [begin, begin + count) and their weights.
-struct Taps {
-  int begin, count;
-  size_t weights;
-};
-
-/// The triangle filter over `from` pixels for each of `to`. When shrinking it is as wide as the step; beyond the border
-/// there is nothing, and the weights that remain sum to 1.
-std::vector<Taps> TriangleTaps(int from, int to, std::vector<float>* weights) {
-  double step = static_cast<double>(from) / to, support = std::max(step, 1.0);
-  std::vector<Taps> taps;
-  for (int i = 0; i < to; ++i) {
-    double centre = (i + 0.5) * step;
-    int begin = std::max(0, static_cast<int>(centre - support + 0.5));
-    int end = std::min(from, static_cast<int>(centre + support + 0.5));
-    taps.push_back({begin, end - begin, weights->size()});
-    double sum = 0;
-    for (int x = begin; x < end; ++x) sum += std::max(0.0, 1 - std::abs(x + 0.5 - centre) / support);
-    for (int x = begin; x < end; ++x) {
-      weights->push_back(static_cast<float>(std::max(0.0, 1 - std::abs(x + 0.5 - centre) / support) / sum));
-    }
-  }
-  return taps;
-}
-
-/// Resamples along one axis: `lines` independent lines of `from` pixels, three channels each.
-std::vector<uint8_t> ResampleAxis(const std::vector<uint8_t>& in, int from, int to, int64_t lines, int64_t line_step_in,
-                                  int64_t line_step_out, int64_t pixel_step) {
-  std::vector<float> weights;
-  std::vector<Taps> taps = TriangleTaps(from, to, &weights);
-  std::vector<uint8_t> out(in.size() / static_cast<size_t>(from) * static_cast<size_t>(to));
-  for (int64_t line = 0; line < lines; ++line) {
-    for (int i = 0; i < to; ++i) {
-      const uint8_t* source = &in[static_cast<size_t>(line * line_step_in + taps[static_cast<size_t>(i)].begin * pixel_step)];
-      const float* weight = &weights[taps[static_cast<size_t>(i)].weights];
-      float sums[3] = {0.5f, 0.5f, 0.5f};
-      for (int t = 0; t < taps[static_cast<size_t>(i)].count; ++t) {
-        for (int c = 0; c < 3; ++c) sums[c] += weight[t] * static_cast<float>(source[t * pixel_step + c]);
-      }
-      uint8_t* target = &out[static_cast<size_t>(line * line_step_out + i * pixel_step)];
-      for (int c = 0; c < 3; ++c) target[c] = static_cast<uint8_t>(std::min(sums[c], 255.0f));
-    }
-  }
-  return out;
+/// The library's filter takes what lies beyond the border for black. The part of each output pixel's weights that lies
+/// inside, which is separable, undoes that: the weights that remain sum to 1.
+bool Inside(int from, int to, std::vector<float>* part) {
+  std::vector<float> ones(static_cast<size_t>(from), 1.0f);
+  part->resize(static_cast<size_t>(to));
+  return stbir_resize_float_generic(ones.data(), from, 1, 0, part->data(), to, 1, 0, 1, STBIR_ALPHA_CHANNEL_NONE, 0,
+                                    STBIR_EDGE_ZERO, STBIR_FILTER_TRIANGLE, STBIR_COLORSPACE_LINEAR, nullptr);
 }
 
 }  // namespace
@@ -72,12 +42,22 @@ Result<Image> ResizeImage(const Image& image, int width, int height) {
   if (!fits(width, height) || !fits(width, image.height)) {
     return LimitReached("an image of ", image.width, "x", image.height, " cannot be resized to ", width, "x", height);
   }
-  Image out{width, height, image.rgb};
-  if (width != image.width) {
-    out.rgb = ResampleAxis(out.rgb, image.width, width, image.height, int64_t{3} * image.width, int64_t{3} * width, 3);
-  }
-  if (height != image.height) {
-    out.rgb = ResampleAxis(out.rgb, image.height, height, width, 3, 3, int64_t{3} * width);
+  if (width == image.width && height == image.height) return image;
+  // 16 bits hold what rounding to 8 would lose before the borders are weighed.
+  constexpr int kScale = 257;
+  std::vector<uint16_t> wide(image.rgb.begin(), image.rgb.end()), resized(static_cast<size_t>(width) * static_cast<size_t>(height) * 3);
+  for (uint16_t& level : wide) level = static_cast<uint16_t>(level * kScale);
+  std::vector<float> columns, rows;
+  bool done = Inside(image.width, width, &columns) && Inside(image.height, height, &rows) &&
+              stbir_resize_uint16_generic(wide.data(), image.width, image.height, 0, resized.data(), width, height, 0, 3,
+                                          STBIR_ALPHA_CHANNEL_NONE, 0, STBIR_EDGE_ZERO, STBIR_FILTER_TRIANGLE,
+                                          STBIR_COLORSPACE_LINEAR, nullptr);
+  if (!done) return OutOfMemory("no memory to resize an image of ", image.width, "x", image.height);
+  Image out{width, height, std::vector<uint8_t>(resized.size())};
+  for (size_t i = 0; i < resized.size(); ++i) {
+    size_t pixel = i / 3, x = pixel % static_cast<size_t>(width), y = pixel / static_cast<size_t>(width);
+    float level = static_cast<float>(resized[i]) / (columns[x] * rows[y] * kScale) + 0.5f;
+    out.rgb[i] = static_cast<uint8_t>(std::min(level, 255.0f));
   }
   return out;
 }

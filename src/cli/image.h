@@ -30,7 +30,7 @@ struct ImageLimits {
 Result<Image> DecodeImage(std::string_view file, const ImageLimits& limits = {});
 Result<Image> LoadImage(const std::string& path, const ImageLimits& limits = {});
 
-/// Bilinear with the filter widened when shrinking, as Pillow and torchvision (antialias) do; sizes >= 1.
+/// Bilinear with the filter widened when shrinking, as Pillow and torchvision (antialias) do, to one level; sizes >= 1.
 Result<Image> ResizeImage(const Image& image, int width, int height);
 
 struct Size {
