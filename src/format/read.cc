@@ -88,7 +88,10 @@ class Reader {
 
   Result<Shape> ReadShape(const flatbuffers::Vector<int64_t>* dims) const {
     if (!dims) return Shape::OfRank(0);
-    LINNET_ASSIGN(Shape shape, MakeShape({dims->data(), dims->size()}));
+    if (dims->size() > static_cast<uint32_t>(kMaxRank)) return Unsupported("rank ", dims->size(), " is above the limit of ", kMaxRank);
+    // One by one: the verifier lets 8-byte numbers lie at multiples of 4.
+    Shape shape = Shape::OfRank(static_cast<int>(dims->size()));
+    for (int i = 0; i < shape.rank(); ++i) shape[i] = dims->Get(static_cast<uint32_t>(i));
     for (int64_t dim : shape) {
       // Compared as dimensions: the index of an absurd one does not fit an int.
       if (IsSymbolDim(dim) && dim < SymbolDim(symbols_->size() - 1)) return InvalidModel("symbol ", dim, " does not exist");
