@@ -28,7 +28,9 @@ Status NodeView::Read(std::string_view bytes, Context& context) {
   while (!inputs.empty() && inputs.back().empty()) inputs.pop_back();
   for (std::string_view text : {name, op, domain, overload}) LINNET_TRY(context.CheckName(text));
   for (const auto* list : {&inputs, &outputs}) {
-    for (std::string_view text : *list) LINNET_TRY(context.CheckName(text).At(Label()));
+    for (std::string_view text : *list) {
+      if (Status status = context.CheckName(text); !status.ok()) return std::move(status).At(Label());
+    }
   }
   if (static_cast<int64_t>(attributes.size()) > context.limits.attributes_per_node) {
     return LimitReached(Label(), " has ", attributes.size(), " attributes; the limit is ",

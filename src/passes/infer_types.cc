@@ -64,7 +64,7 @@ Status Infer(Graph& graph, const PassContext& context, InferVisitor* visitor, co
   grow();
   for (NodeId id : order) {
     if (visitor) {
-      LINNET_TRY(visitor->Before(id, facts).At(graph.node(id).Label(graph)));
+      if (Status status = visitor->Before(id, facts); !status.ok()) return std::move(status).At(graph.node(id).Label(graph));
       grow();
     }
     const Node& node = graph.node(id);

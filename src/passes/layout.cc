@@ -33,7 +33,8 @@ class Layout {
     for (NodeId id : order) NameTranspose(id);
     // Sinking makes new nodes behind the old ones, so one walk in order moves each transpose all the way down.
     for (NodeId id : order) {
-      if (graph_.node(id).alive) LINNET_TRY(Visit(id).At(graph_.node(id).Label(graph_)));
+      if (!graph_.node(id).alive) continue;
+      if (Status status = Visit(id); !status.ok()) return std::move(status).At(graph_.node(id).Label(graph_));
     }
     return Status();
   }

@@ -93,7 +93,8 @@ Status Simplify(Graph& graph, const PassContext& context) {
   return ForEachGraph(graph, [](Graph& g) -> Status {
     LINNET_ASSIGN(std::vector<NodeId> order, g.Order());
     for (NodeId id : order) {
-      if (g.node(id).alive) LINNET_TRY(SimplifyNode(g, id).At(g.node(id).Label(g)));
+      if (!g.node(id).alive) continue;
+      if (Status status = SimplifyNode(g, id); !status.ok()) return std::move(status).At(g.node(id).Label(g));
     }
     return Status();
   });
