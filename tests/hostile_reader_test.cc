@@ -348,7 +348,7 @@ TEST(HostileReader, LongChainsAndManyPartsTakeLinearTime) {
     std::string bytes = chain(200000).bytes();
     WorkWatch watch;
     auto session = OpenBytes(bytes);
-    EXPECT_LT(watch.seconds(), 2.0 * kSlower);
+    EXPECT_LT(watch.seconds(), 3.0 * kSlower);  // 1.3 s on an idle core of 2017, more where a neighbour shares it
     ASSERT_TRUE(session.ok()) << session.status().message();
   }
   {
