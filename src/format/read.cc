@@ -1,5 +1,8 @@
 // Reading .linnet files: the flatbuffer is verified as a whole, then everything it says is checked before it is used.
 #include "format/linnet_file.h"
+
+#include <string.h>
+
 #include "graph/names.h"
 #include "graph/verify.h"
 #include "linnet_generated.h"
@@ -8,6 +11,13 @@ namespace linnet {
 namespace {
 
 constexpr uint32_t kFormatMax = 1;
+
+/// The verifier lets the 8-byte numbers of a vector lie at multiples of 4.
+int64_t IntAt(const flatbuffers::Vector<int64_t>& numbers, uint32_t i) {
+  int64_t number;
+  memcpy(&number, numbers.Data() + i * sizeof number, sizeof number);
+  return flatbuffers::EndianScalar(number);
+}
 
 std::string Text(const flatbuffers::String* text) { return text ? std::string(text->c_str(), text->size()) : std::string(); }
 
@@ -89,9 +99,8 @@ class Reader {
   Result<Shape> ReadShape(const flatbuffers::Vector<int64_t>* dims) const {
     if (!dims) return Shape::OfRank(0);
     if (dims->size() > static_cast<uint32_t>(kMaxRank)) return Unsupported("rank ", dims->size(), " is above the limit of ", kMaxRank);
-    // One by one: the verifier lets 8-byte numbers lie at multiples of 4.
     Shape shape = Shape::OfRank(static_cast<int>(dims->size()));
-    for (int i = 0; i < shape.rank(); ++i) shape[i] = dims->Get(static_cast<uint32_t>(i));
+    for (int i = 0; i < shape.rank(); ++i) shape[i] = IntAt(*dims, static_cast<uint32_t>(i));
     for (int64_t dim : shape) {
       // Compared as dimensions: the index of an absurd one does not fit an int.
       if (IsSymbolDim(dim) && dim < SymbolDim(symbols_->size() - 1)) return InvalidModel("symbol ", dim, " does not exist");
@@ -165,7 +174,12 @@ class Reader {
         attribute.payload = std::move(graphs[0]);
         break;
       case 6: attribute.payload = list(from.floats(), std::vector<float>()); break;
-      case 7: attribute.payload = list(from.ints(), std::vector<int64_t>()); break;
+      case 7: {
+        std::vector<int64_t> ints;
+        for (uint32_t i = 0; from.ints() && i < from.ints()->size(); ++i) ints.push_back(IntAt(*from.ints(), i));
+        attribute.payload = std::move(ints);
+        break;
+      }
       case 8: {
         std::vector<std::string> strings;
         for (uint32_t i = 0; from.strings() && i < from.strings()->size(); ++i) strings.push_back(Text(from.strings()->Get(i)));
