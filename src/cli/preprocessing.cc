@@ -113,7 +113,8 @@ Result<Preprocessing> ChoosePreprocessing(const PortInfo& port, const ModelInfo&
     const ImageRecipe image_net;
     std::copy_n(image_net.mean, 3, recipe.mean);
     std::copy_n(image_net.std, 3, recipe.std);
-    recipe.resize_shorter = std::max(recipe.width, recipe.height) * image_net.resize_shorter / image_net.width;
+    int64_t side = int64_t{std::max(recipe.width, recipe.height)} * image_net.resize_shorter / image_net.width;
+    recipe.resize_shorter = static_cast<int>(std::min<int64_t>(side, INT32_MAX));
   }
   if (!mean.text.empty()) LINNET_TRY(ParseNumbers(mean, true, recipe.mean));
   if (!std.text.empty()) LINNET_TRY(ParseNumbers(std, false, recipe.std));
