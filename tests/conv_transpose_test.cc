@@ -47,8 +47,8 @@ void Check(CpuLevel level, const Case& t) {
   Guarded<double> scratch((ConvTransposeScratchBytes(kernels, c) + 7) / 8, NAN);
   const int64_t rows = t.batch * c.out_h, panels = ConvTransposePanels(c);
   for (int64_t row = 0; row < rows; row += 3) {
-    RunConvTransposeF32(kernels, c, row, std::min(rows, row + 3), 0, panels / 2, scratch.data());
-    RunConvTransposeF32(kernels, c, row, std::min(rows, row + 3), panels / 2, panels, scratch.data());
+    RunConvTransposeF32(kernels, c, row, std::min(rows, row + 3), 0, panels / 2, scratch.data(), [] { return false; });
+    RunConvTransposeF32(kernels, c, row, std::min(rows, row + 3), panels / 2, panels, scratch.data(), [] { return false; });
   }
   std::vector<double> expected(output.size());
   for (size_t i = 0; i < expected.size(); ++i) expected[i] = bias[static_cast<int64_t>(i) % t.out_c];

@@ -96,6 +96,47 @@ TEST(HostileEnvironment, ForkedChildrenRunFreeAndExit) {
   EXPECT_EQ(Answer(*session), expected);
 }
 
+/// The child runs and frees the very session that other threads were planning and running.
+TEST(HostileEnvironment, ForkedChildrenRunSessionsInUse) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "threads cannot be started after fork under this sanitizer";
+#endif
+  auto opened = OpenText(R"(graph (x: float[N,4]) -> (y) {
+    a = Neg-13(x)
+    b = Concat-13(a, x) {axis=0}
+    y = Softmax-13(b) {axis=1}
+  })");
+  ASSERT_TRUE(opened.ok()) << opened.status().message();
+  std::unique_ptr<Session> session = std::move(*opened);
+  auto answers = [&](int64_t rows) {
+    std::vector<Datum> results;
+    Status status = RunSession(*session, {Filled<float>(Shape{rows, 4}, 1)}, &results);
+    return status.ok() && results[0].tensor.shape() == Shape{2 * rows, 4} && results[0].tensor.as<float>()[0] == 0.25f;
+  };
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> busy;
+  for (int i = 0; i < 2; ++i) {
+    // More shapes than the session keeps plans: every run makes one.
+    busy.emplace_back([&, i] {
+      for (int64_t rows = 1; !stop; rows = rows % 200 + 1) EXPECT_TRUE(answers(rows + i));
+    });
+  }
+  for (int round = 0; round < 100; ++round) {
+    pid_t child = fork();
+    if (child == 0) {
+      alarm(20);
+      bool same = true;
+      for (int64_t rows = 1; rows < 4; ++rows) same = same && answers(rows) && answers(rows + 100);
+      session.reset();
+      _exit(same ? 0 : 1);
+    }
+    EXPECT_EQ(ExitCodeOf(child), 0);
+  }
+  stop = true;
+  for (std::thread& thread : busy) thread.join();
+  EXPECT_TRUE(answers(7));
+}
+
 // Row 46 ------------------------------------------------------------------------------------------------------------
 
 TEST(HostileEnvironment, SmallStacks) {

@@ -152,6 +152,46 @@ TEST(HostileLoop, ALongStepIsStoppedToo) {
   }
 }
 
+/// Steps whose one task is long: tables while planning, one transform, one row of output.
+TEST(HostileLoop, AStepOfOneLongTaskIsStopped) {
+  struct Case {
+    const char* text;
+    std::vector<Tensor> inputs;
+    int wait_ms;
+  };
+  const char* const transform = "graph (x: float[1,N,1]) -> (y) {\n y = DFT-17(x)\n}";
+  const char* const transposed = R"(graph (x: float[1,1,N], w: float[1,1,2]) -> (y) {
+    y = ConvTranspose-11(x, w) {strides=[20000]}
+  })";
+  const Tensor prime = Filled<float>(Shape{1, 1000003, 1}, 1);
+  const Case cases[] = {
+      {transform, {prime}, 30},    // its tables
+      {transform, {prime}, 300},   // its transform
+      {transposed, {Filled<float>(Shape{1, 1, 4000}, 1), Filled<float>(Shape{1, 1, 2}, 1)}, 60},
+  };
+  for (const Case& one : cases) {
+    SessionOptions options;
+    options.threads = 1;
+    auto session = OpenText(one.text, options);
+    ASSERT_TRUE(session.ok()) << session.status().message();
+    StopSource stop;
+    RunOptions run;
+    run.stop = &stop;
+    int64_t cancelled_ns = 0;
+    std::thread other([&] {
+      usleep(static_cast<useconds_t>(one.wait_ms * 1000));
+      cancelled_ns = MonotonicNs();
+      stop.cancelled = true;
+    });
+    Status status = RunSession(**session, one.inputs, nullptr, run);
+    int64_t ended_ns = MonotonicNs();
+    other.join();
+    // A fast machine may have finished.
+    EXPECT_TRUE(status.ok() || status.code() == Code::kCancelled) << status.message();
+    EXPECT_LT(static_cast<double>(ended_ns - cancelled_ns) / 1e9, 0.05 * kSlower) << one.text << one.wait_ms;
+  }
+}
+
 TEST(HostileLoop, BranchesThatDiffer) {
   auto session = OpenText(R"(graph (c: bool[], x: float[2]) -> (y) {
     y = If-16(c) {then_branch=graph () captures (x: float[2] = x) -> (u) {

@@ -16,12 +16,12 @@ Status SetText(const char* text, std::string& to) {
   return Status();
 }
 
-/// Runs `edit` on the settings of open options, under their lock.
+/// Runs `edit` on the settings of open options, under their lock; it locks nothing else.
 template <class Edit>
 LinnetCode EditOptions(LinnetOptions* handle, Edit&& edit) noexcept {
   return Guard([&]() -> Status {
     LINNET_USE(OptionsObject, options, handle);
-    std::lock_guard lock(options->mutex);
+    Lock lock(options->mutex);
     return edit(options->settings);
   });
 }
@@ -118,13 +118,16 @@ LinnetCode LinnetOptionsSetThreads(LinnetOptions* options, int32_t threads) LINN
 }
 
 LinnetCode LinnetOptionsSetThreadPool(LinnetOptions* options, LinnetThreadPool* pool) LINNET_NOEXCEPT {
-  return EditOptions(options, [&](SessionSettings& settings) -> Status {
-    if (!pool) {
-      settings.pool = nullptr;
-      return Status();
+  return Guard([&]() -> Status {
+    // Pools are used and let go of outside the lock of the options, under which nothing else is locked.
+    std::shared_ptr<PoolObject::Pool> chosen;
+    if (pool) {
+      LINNET_USE(PoolObject, object, pool);
+      chosen = object->pool;
     }
-    LINNET_USE(PoolObject, object, pool);
-    settings.pool = object->pool;
+    LINNET_USE(OptionsObject, object, options);
+    Lock lock(object->mutex);
+    object->settings.pool.swap(chosen);
     return Status();
   });
 }

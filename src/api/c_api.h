@@ -4,7 +4,6 @@
 #include <stdint.h>
 
 #include <memory>
-#include <mutex>
 #include <new>
 #include <string>
 #include <string_view>
@@ -15,6 +14,7 @@
 #include "api/log_routing.h"
 #include "api/session.h"
 #include "api/trace.h"
+#include "base/mutex.h"
 #include "linnet/linnet.h"
 #include "linnet/linnet_extend.h"
 
@@ -158,7 +158,7 @@ struct SessionSettings {
 struct OptionsObject : Object {
   static constexpr HandleKind kKind = HandleKind::kOptions;
   static constexpr const char* kName = "options";
-  std::mutex mutex;
+  Mutex mutex;
   SessionSettings settings;
 };
 

@@ -43,7 +43,7 @@ LinnetCode LinnetOptionsAddPass(LinnetOptions* options, const LinnetPass* pass) 
     auto custom = std::make_shared<CustomPassCallback>();
     *custom = {given.name, given.user, given.run};
     LINNET_USE(OptionsObject, object, options);
-    std::lock_guard lock(object->mutex);
+    Lock lock(object->mutex);
     object->settings.passes.push_back(std::move(custom));
     return Status();
 #endif

@@ -138,7 +138,7 @@ LinnetCode LinnetOptionsAddOperator(LinnetOptions* options, const LinnetOperator
     custom->domain = callbacks.domain ? callbacks.domain : "";
     if (custom->domain == "ai.onnx") custom->domain.clear();
     LINNET_USE(OptionsObject, object, options);
-    std::lock_guard lock(object->mutex);
+    Lock lock(object->mutex);
     object->settings.operators.push_back(std::move(custom));
     return Status();
   });

@@ -32,7 +32,7 @@ std::vector<std::string> SymbolsOf(const PortInfo& port, const SymbolTable& tabl
 Status CopySettings(const LinnetOptions* handle, SessionSettings& to) {
   if (!handle) return Status();
   LINNET_USE(OptionsObject, options, handle);
-  std::lock_guard lock(options->mutex);
+  Lock lock(options->mutex);
   SessionSettings copy(options->settings);
   to.core = std::move(copy.core);
   to.pool = std::move(copy.pool);

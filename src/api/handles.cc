@@ -1,11 +1,10 @@
 // The slots that handles name: chunks of doubling size that never move, and a list of free ones.
 #include "api/handles.h"
 
-#include <pthread.h>
-
 #include <atomic>
-#include <mutex>
 #include <new>
+
+#include "base/mutex.h"
 
 namespace linnet::api {
 namespace {
@@ -29,19 +28,14 @@ uint32_t GenerationOf(uint64_t word) { return static_cast<uint32_t>(word >> 32);
 
 /// Never destroyed: handles may be closed while the process exits.
 struct Table {
-  std::mutex mutex;
+  Mutex mutex;
   std::atomic<Slot*> chunks[kChunks] = {};
   int chunk_count = 0;
   Slot* free = nullptr;
 };
 Table& TheTable() {
   alignas(Table) static unsigned char memory[sizeof(Table)];
-  static Table* table = [] {
-    Table* made = new (memory) Table();
-    // A forked child finds the list whole and the mutex free.
-    pthread_atfork([] { TheTable().mutex.lock(); }, [] { TheTable().mutex.unlock(); }, [] { TheTable().mutex.unlock(); });
-    return made;
-  }();
+  static Table* table = new (memory) Table();
   return *table;
 }
 
@@ -84,7 +78,7 @@ void GiveSlotUse(Slot* slot) {
   uint32_t generation = (GenerationOf(before) + 1) & kGenerationMask;
   slot->word.store(uint64_t{generation} << 32 | kClosed, std::memory_order_release);
   Table& table = TheTable();
-  std::lock_guard lock(table.mutex);
+  Lock lock(table.mutex);
   slot->next_free = table.free;
   table.free = slot;
 }
@@ -95,7 +89,7 @@ void* NewHandle(HandleKind kind, std::unique_ptr<Object> object) {
   Table& table = TheTable();
   Slot* slot;
   {
-    std::lock_guard lock(table.mutex);
+    Lock lock(table.mutex);
     if (!table.free) AddChunk(table);
     slot = table.free;
     if (!slot) return nullptr;

@@ -2,18 +2,23 @@
 #include "api/log_routing.h"
 
 #include <atomic>
-#include <mutex>
 
 #include "base/knobs.h"
+#include "base/mutex.h"
 
 namespace linnet::api {
 namespace {
 
 thread_local const LogTarget* session_log = nullptr;
 
-std::mutex process_mutex;
 LogTarget process_log;
 std::atomic<bool> has_process_log{false};
+
+/// Never destroyed: there may be messages while the process exits.
+Mutex& ProcessMutex() {
+  static Mutex* mutex = new Mutex();
+  return *mutex;
+}
 
 void Send(const LogTarget& target, LogLevel level, std::string_view message) {
   if (level > target.level) return;
@@ -33,7 +38,7 @@ void Route(LogLevel level, std::string_view message) {
   }
   LogTarget target;
   {
-    std::lock_guard lock(process_mutex);
+    Lock lock(ProcessMutex());
     target = process_log;
   }
   Send(target, level, message);
@@ -49,7 +54,7 @@ void WantLogLevel(LogLevel level) {
 
 void SetProcessLog(const LogTarget& target) {
   {
-    std::lock_guard lock(process_mutex);
+    Lock lock(ProcessMutex());
     process_log = target;
   }
   has_process_log.store(true);

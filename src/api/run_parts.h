@@ -16,7 +16,7 @@ struct CancelObject : Object {
   static constexpr const char* kName = "cancel";
 
   void Add(Running& run) {
-    std::lock_guard lock(mutex);
+    Lock lock(mutex);
     run.stop.cancelled.store(cancelled);
     run.previous = nullptr;
     run.next = runs;
@@ -24,21 +24,21 @@ struct CancelObject : Object {
     runs = &run;
   }
   void Remove(Running& run) {
-    std::lock_guard lock(mutex);
+    Lock lock(mutex);
     if (run.next) run.next->previous = run.previous;
     (run.previous ? run.previous->next : runs) = run.next;
   }
   void Cancel() {
-    std::lock_guard lock(mutex);
+    Lock lock(mutex);
     cancelled = true;
     for (Running* run = runs; run; run = run->next) run->stop.cancelled.store(true);
   }
   void Reset() {
-    std::lock_guard lock(mutex);
+    Lock lock(mutex);
     cancelled = false;
   }
 
-  std::mutex mutex;
+  Mutex mutex;
   bool cancelled = false;
   Running* runs = nullptr;
 };

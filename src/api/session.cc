@@ -18,15 +18,6 @@
 namespace linnet {
 namespace {
 
-class Lock {
- public:
-  explicit Lock(pthread_mutex_t* mutex) : mutex_(mutex) { pthread_mutex_lock(mutex_); }
-  ~Lock() { pthread_mutex_unlock(mutex_); }
-
- private:
-  pthread_mutex_t* mutex_;
-};
-
 #if defined(__cpp_exceptions)
 /// "out of memory", for which a few bytes must be had: others may be giving some back right now.
 Status NoMemoryLeft() {
@@ -117,7 +108,13 @@ void RetireBudget::operator()(MemoryBudget* budget) const {
 }
 
 Session::Session() : budget_(new SessionBudget()) {}
-Session::~Session() { pthread_mutex_destroy(&mutex_); }
+Session::~Session() = default;
+
+void Session::Abandon() {
+  // Without destroying them: they may be half changed.
+  new (&idle_) decltype(idle_)();
+  new (&variants_) decltype(variants_)();
+}
 
 Result<std::unique_ptr<Session>> Session::Open(const std::string& path, const SessionOptions& options) {
   return CatchBadAlloc([&] { return OpenFile(path, options); });
@@ -267,7 +264,7 @@ Result<std::unique_ptr<Model>> Session::Compile(Graph graph) {
   for (ValueId id : model->inputs) facts.push_back({model->graph().value(id).type, nullptr});
   bool fixed = true;
   for (const Fact& fact : facts) fixed = fixed && fact.type.is_tensor() && fact.type.shape.is_static();
-  if (fixed) LINNET_TRY(model->Start(facts.data(), static_cast<int>(facts.size())).TakeStatus());
+  if (fixed) LINNET_TRY(model->Start(facts.data(), static_cast<int>(facts.size()), nullptr).TakeStatus());
   return model;
 }
 
@@ -324,7 +321,7 @@ Result<Model*> Session::ModelFor(const Fact* inputs) {
     plain = plain && (fed[i] != 0) == !inputs_[i].has_default;
   }
   if (plain) return model_.get();
-  Lock lock(&mutex_);
+  Lock lock(mutex_);
   for (const Variant& variant : variants_) {
     if (variant.fed == fed) return variant.model.get();
   }
@@ -334,7 +331,7 @@ Result<Model*> Session::ModelFor(const Fact* inputs) {
 }
 
 std::unique_ptr<RunState> Session::TakeState(const Model* model) {
-  Lock lock(&mutex_);
+  Lock lock(mutex_);
   for (size_t i = idle_.size(); i-- > 0;) {
     if (idle_[i].first != model) continue;
     std::unique_ptr<RunState> state = std::move(idle_[i].second);
@@ -345,7 +342,7 @@ std::unique_ptr<RunState> Session::TakeState(const Model* model) {
 }
 
 void Session::GiveState(const Model* model, std::unique_ptr<RunState> state) {
-  Lock lock(&mutex_);
+  Lock lock(mutex_);
   idle_.emplace_back(model, std::move(state));
 }
 
@@ -412,7 +409,7 @@ Result<int64_t> Session::PlanBytes(const std::vector<Type>& types, bool* partial
   for (size_t i = 0; i < inputs_.size(); ++i) {
     if (!inputs_[i].has_default) facts.push_back({types[i], nullptr});
   }
-  LINNET_ASSIGN(PlanRef plan, model_->Start(facts.data(), static_cast<int>(facts.size())));
+  LINNET_ASSIGN(PlanRef plan, model_->Start(facts.data(), static_cast<int>(facts.size()), nullptr));
   if (partial) {
     *partial = plan->boundary;
     for (const Step& step : plan->steps) *partial = *partial || step.late;
@@ -425,7 +422,7 @@ Result<int64_t> Session::PlanBytes(const std::vector<Type>& types, bool* partial
 }
 
 int64_t Session::arena_bytes() {
-  Lock lock(&mutex_);
+  Lock lock(mutex_);
   int64_t total = 0;
   for (const auto& [model, state] : idle_) total += state->arena_bytes();
   return total;

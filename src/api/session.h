@@ -1,8 +1,6 @@
 // Session: a model ready to run. The C API and the command are thin layers over it.
 #pragma once
 
-#include <pthread.h>
-
 #include <memory>
 #include <string>
 #include <string_view>
@@ -112,7 +110,9 @@ class Session {
   std::unique_ptr<Graph> original_;              ///< before any pass; kept only when some input has a default
   std::vector<Variant> variants_;
 
-  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  /// A forked child lets go of what another thread was changing.
+  void Abandon();
+  Mutex mutex_{[](void* self) { static_cast<Session*>(self)->Abandon(); }, this};
   std::vector<std::pair<const Model*, std::unique_ptr<RunState>>> idle_;
 };
 

@@ -43,7 +43,7 @@ void AppendMicroseconds(std::string& out, int64_t ns) {
 
 void TraceLog::Add(const Profiler& profiler, int64_t begin_ns, int64_t end_ns) {
   int thread = ThreadNumber();
-  std::lock_guard lock(mutex_);
+  Lock lock(mutex_);
   if (events_.size() + profiler.spans.size() + 1 > kSpansMax) {
     dropped_ += profiler.spans.size() + 1;
     return;
@@ -53,7 +53,7 @@ void TraceLog::Add(const Profiler& profiler, int64_t begin_ns, int64_t end_ns) {
 }
 
 std::string TraceLog::Json() const {
-  std::lock_guard lock(mutex_);
+  Lock lock(mutex_);
   int64_t first = INT64_MAX;
   for (const Event& event : events_) first = std::min(first, event.span.begin_ns);
   std::string out = "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"spans_dropped\":" + Cat(dropped_) + "},\"traceEvents\":[";

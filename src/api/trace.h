@@ -1,10 +1,10 @@
 // What profiling recorded of a session's runs, and its form as a Chrome trace.
 #pragma once
 
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "run/state.h"
 
 namespace linnet::api {
@@ -24,7 +24,7 @@ class TraceLog {
     Profiler::Span span;   ///< io is null for a whole run
     int thread;
   };
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   std::vector<Event> events_;
   size_t dropped_ = 0;
 };

@@ -37,15 +37,6 @@ class HeapWeights : public WeightStore {
   std::vector<Block> blocks_;
 };
 
-class Lock {
- public:
-  explicit Lock(pthread_mutex_t* mutex) : mutex_(mutex) { pthread_mutex_lock(mutex_); }
-  ~Lock() { pthread_mutex_unlock(mutex_); }
-
- private:
-  pthread_mutex_t* mutex_;
-};
-
 /// Whether a value declared so may be given so. What is optional may also come as what it would hold.
 bool Accepts(const Type& declared, const Type& given) {
   if (declared.kind == Kind::kUnknown) return true;
@@ -91,7 +82,13 @@ class Model::Prepare : public PrepareContext {
   Model& model_;
 };
 
-Model::~Model() { pthread_mutex_destroy(&mutex_); }
+Model::~Model() = default;
+
+void Model::Abandon() {
+  // Without destroying them: they may be half changed.
+  new (&cache_) decltype(cache_)();
+  new (&planner_) decltype(planner_)();
+}
 
 Result<std::unique_ptr<Model>> Model::Make(std::shared_ptr<Graph> graph, const CompileOptions& options) {
   std::unique_ptr<Model> model(new Model());
@@ -240,7 +237,7 @@ Status Model::PrepareNode(NodeId id) {
 }
 
 Result<PlanRef> Model::Lookup(uint64_t parent, const Plan* done, const Type* const* key, size_t key_size,
-                              const Fact* start) {
+                              const Fact* start, StopSource* stop) {
   uint64_t hash = Hash(parent, key, key_size);
   ++clock_;
   CacheEntry* victim = nullptr;
@@ -302,7 +299,7 @@ Result<PlanRef> Model::Lookup(uint64_t parent, const Plan* done, const Type* con
     }
   }
   if (!planner_) planner_ = std::make_unique<Planner>(*this);
-  LINNET_TRY(done ? planner_->MakeNext(plan, first) : planner_->MakeFirst(victim->plan, start));
+  LINNET_TRY(done ? planner_->MakeNext(plan, first, stop) : planner_->MakeFirst(victim->plan, start, stop));
   planning_ns_ += MonotonicNs() - begin;
   victim->hash = hash;
   victim->parent = parent;
@@ -311,7 +308,7 @@ Result<PlanRef> Model::Lookup(uint64_t parent, const Plan* done, const Type* con
   return victim->plan;
 }
 
-Result<PlanRef> Model::Start(const Fact* facts, int count) {
+Result<PlanRef> Model::Start(const Fact* facts, int count, StopSource* stop) {
   if (count != static_cast<int>(inputs.size())) return Internal("a run got ", count, " inputs of ", inputs.size());
   constexpr int kFew = 32;
   const Type* few[kFew];
@@ -322,8 +319,8 @@ Result<PlanRef> Model::Start(const Fact* facts, int count) {
     key = many.data();
   }
   for (int i = 0; i < count; ++i) key[i] = &facts[i].type;
-  Lock lock(&mutex_);
-  return Lookup(0, nullptr, key, static_cast<size_t>(count), facts);
+  Lock lock(mutex_);
+  return Lookup(0, nullptr, key, static_cast<size_t>(count), facts, stop);
 }
 
 Result<PlanRef> Model::Continue(const Plan& done, const RunState& state) {
@@ -331,8 +328,8 @@ Result<PlanRef> Model::Continue(const Plan& done, const RunState& state) {
   for (ValueId id : nodes_[done.next_node - 1].io.outputs) {
     if (id != kNoValue) key.push_back(&state.heap(done.places[static_cast<size_t>(id)].offset).type);
   }
-  Lock lock(&mutex_);
-  return Lookup(done.serial, &done, key.data(), key.size(), nullptr);
+  Lock lock(mutex_);
+  return Lookup(done.serial, &done, key.data(), key.size(), nullptr, state.env().stop);
 }
 
 Status Model::RunLate(const Step& step, const Plan& plan, RunState& state) {
@@ -387,7 +384,7 @@ Status Model::RunLate(const Step& step, const Plan& plan, RunState& state) {
   }
   Bump& memory = state.late_memory();
   memory.Clear();
-  BindContext bind(infer, &memory, options_.threads);
+  BindContext bind(infer, &memory, options_.threads, state.env().stop);
   if (!node.kernel && node.op.def().bind && all_static) LINNET_TRY(node.op.def().bind(node.op.state(), bind));
   if (bind.out_of_memory()) return OutOfMemory("no memory for the step's parameters");
   const Bound& bound = bind.bound();

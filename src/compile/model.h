@@ -4,11 +4,10 @@
 // and writes. Nothing here depends on input shapes. Subgraphs are Models of their own, owned by this one.
 #pragma once
 
-#include <pthread.h>
-
 #include <memory>
 #include <vector>
 
+#include "base/mutex.h"
 #include "graph/graph.h"
 #include "ops/registry.h"
 #include "run/plan.h"
@@ -41,7 +40,7 @@ class Model : public PlanSource {
   static Result<std::unique_ptr<Model>> Make(std::shared_ptr<Graph> graph, const CompileOptions& options);
   ~Model() override;
 
-  Result<PlanRef> Start(const Fact* inputs, int count) override;
+  Result<PlanRef> Start(const Fact* inputs, int count, StopSource* stop) override;
   Result<PlanRef> Continue(const Plan& done, const RunState& state) override;
   Status RunLate(const Step& step, const Plan& plan, RunState& state) override;
 
@@ -70,7 +69,8 @@ class Model : public PlanSource {
   Status Build();
   Status PrepareNode(NodeId id);
   Status StandIn(std::vector<std::pair<void*, size_t>>* zeros);
-  Result<PlanRef> Lookup(uint64_t parent, const Plan* done, const Type* const* key, size_t key_size, const Fact* inputs);
+  Result<PlanRef> Lookup(uint64_t parent, const Plan* done, const Type* const* key, size_t key_size, const Fact* inputs,
+                         StopSource* stop);
 
   std::shared_ptr<Graph> graph_;
   CompileOptions options_;
@@ -82,7 +82,9 @@ class Model : public PlanSource {
   int64_t number_ = 0;                     ///< among the models of one Make: 0 is the root
   std::vector<std::unique_ptr<Model>> bodies_;
 
-  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  /// A forked child lets go of what another thread was changing.
+  void Abandon();
+  Mutex mutex_{[](void* self) { static_cast<Model*>(self)->Abandon(); }, this};
   std::vector<CacheEntry> cache_;
   std::unique_ptr<class Planner> planner_;
   uint64_t clock_ = 0;

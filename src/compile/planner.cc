@@ -40,7 +40,8 @@ int64_t Planner::BytesOf(ValueId id) const {
   return ByteSize(type.dtype, type.shape.elements()).value();
 }
 
-Status Planner::MakeFirst(const PlanRef& ref, const Fact* inputs) {
+Status Planner::MakeFirst(const PlanRef& ref, const Fact* inputs, StopSource* stop) {
+  stop_ = stop;
   Plan& plan = *ref.get();
   basis_ = template_.get();
   recording_ = !basis_;
@@ -64,6 +65,11 @@ Status Planner::MakeFirst(const PlanRef& ref, const Fact* inputs) {
   basis_ = nullptr;
   recording_ = false;
   return status;
+}
+
+Status Planner::MakeNext(Plan& plan, size_t first, StopSource* stop) {
+  stop_ = stop;
+  return Make(plan, first);
 }
 
 bool Planner::SameAsTemplate(const PreparedNode& node, size_t index) const {
@@ -196,7 +202,7 @@ Status Planner::PlanNode(size_t index) {
     return Status();
   }
 
-  BindContext bind(infer, &plan.memory, model_.options().threads);
+  BindContext bind(infer, &plan.memory, model_.options().threads, stop_);
   if (!node.kernel && node.op.def().bind) LINNET_TRY(node.op.def().bind(node.op.state(), bind));
   if (bind.out_of_memory()) return OutOfMemory("no memory for the plan");
   step.params = bind.bound().params;
@@ -219,7 +225,7 @@ Status Planner::Fold(const PreparedNode& node, InferContext& infer, bool* done) 
     if (!type.is_tensor() || !type.shape.is_static() || type.dtype == DType::kString) return Status();
     bytes += BytesOf(id);
   }
-  BindContext bind(infer, &plan.memory, 1);
+  BindContext bind(infer, &plan.memory, 1, stop_);
   if (node.op.def().bind) LINNET_TRY(node.op.def().bind(node.op.state(), bind));
   size_t wanted = 0;
   for (ValueId id : node.io.outputs) wanted += id != kNoValue;
@@ -254,6 +260,7 @@ Status Planner::Fold(const PreparedNode& node, InferContext& infer, bool* done) 
     step.scratch_offset = 0;
     step.scratch_bytes = bound.scratch_bytes;
     RunEnv env;
+    env.stop = stop_;
     RunContext context(step, facts, plan.places.data(), fold_slots_.data(), nullptr, static_cast<std::byte*>(scratch),
                        env, nullptr);
     LINNET_TRY(node.op.def().run(node.op.state(), context));

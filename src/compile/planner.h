@@ -22,9 +22,9 @@ class Planner {
  public:
   explicit Planner(const Model& model) : model_(model) {}
   /// Fills `plan` for these inputs; its places are those of constants and inputs.
-  Status MakeFirst(const PlanRef& plan, const Fact* inputs);
+  Status MakeFirst(const PlanRef& plan, const Fact* inputs, StopSource* stop);
   /// Fills the plan behind a boundary, whose facts and places are those it starts from, from node `first` on.
-  Status MakeNext(Plan& plan, size_t first) { return Make(plan, first); }
+  Status MakeNext(Plan& plan, size_t first, StopSource* stop);
 
  private:
   /// How a node of the template came to what it is.
@@ -50,6 +50,7 @@ class Planner {
 
   const Model& model_;
   Plan* plan_ = nullptr;
+  StopSource* stop_ = nullptr;    ///< of the run that waits for the plan in the making
   ArenaLayout arena_;
   std::vector<int32_t> needed_until_;   ///< per storage root: last node that reads it or a view of it
   std::vector<int64_t> storage_bytes_;  ///< per storage root in this plan's arena: bytes taken; 0 when not owned

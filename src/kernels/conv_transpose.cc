@@ -9,6 +9,9 @@
 namespace linnet {
 namespace {
 
+/// Pixels between two looks at whether to stop.
+constexpr int64_t kStretch = 1 << 13;
+
 // One dimension. Taps i, i + step, ... meet the same outputs, so there are min(step, kernel) phases with
 // taps, each named by its first tap; outputs of the other remainders see no tap at all.
 struct Axis {
@@ -79,9 +82,9 @@ ConvF32 PhaseConv(const ConvTransposeF32& c, const Phase& v, const Phase& h) {
   return conv;
 }
 
-// Outputs that no tap meets.
-void RunEmpty(const GemmF32Kernels& kernels, const ConvF32& conv, int64_t row0, int64_t row1, int64_t panel0,
-              int64_t panel1) {
+// Outputs that no tap meets; false when it was asked to stop.
+bool RunEmpty(const GemmF32Kernels& kernels, const ConvF32& conv, int64_t row0, int64_t row1, int64_t panel0,
+              int64_t panel1, FunctionRef<bool()> asked) {
   GemmF32 g;
   const int64_t group_out = conv.out_c / conv.groups, panels = PanelCount(group_out);
   g.m = conv.out_w, g.n = group_out, g.c_row_stride = conv.output_pixel_stride;
@@ -91,9 +94,13 @@ void RunEmpty(const GemmF32Kernels& kernels, const ConvF32& conv, int64_t row0, 
     if (conv.epilogue.bias) g.epilogue.bias += column;
     for (int64_t row = row0; row < row1; ++row) {
       g.c = conv.output + row * conv.output_row_stride + column;
-      kernels.run(g, 0, g.m, panel % panels, panel % panels + 1);
+      for (int64_t pixel = 0; pixel < g.m; pixel += kStretch) {
+        if (asked()) return false;
+        kernels.run(g, pixel, std::min(g.m, pixel + kStretch), panel % panels, panel % panels + 1);
+      }
     }
   }
+  return true;
 }
 
 }  // namespace
@@ -148,7 +155,7 @@ int64_t ConvTransposeScratchBytes(const GemmF32Kernels& kernels, const ConvTrans
 }
 
 void RunConvTransposeF32(const GemmF32Kernels& kernels, const ConvTransposeF32& c, int64_t row0, int64_t row1,
-                         int64_t panel0, int64_t panel1, void* scratch) {
+                         int64_t panel0, int64_t panel1, void* scratch, FunctionRef<bool()> asked) {
   const Axis v = Vertical(c), h = Horizontal(c);
   const int64_t row_floats = c.out_w * c.output_pixel_stride;
   for (int64_t image = row0 / c.out_h; image * c.out_h < row1; ++image) {
@@ -165,7 +172,7 @@ void RunConvTransposeF32(const GemmF32Kernels& kernels, const ConvTransposeF32& 
         ConvF32 conv = PhaseConv(c, vertical, Phase(h, 0));
         conv.out_w = c.out_w, conv.output_pixel_stride = c.output_pixel_stride;
         conv.output = c.output + (image * c.out_h + o) * row_floats;
-        RunEmpty(kernels, conv, first, last, panel0, panel1);
+        if (!RunEmpty(kernels, conv, first, last, panel0, panel1, asked)) return;
         continue;
       }
       for (int64_t p = 0; p < h.remainders(); ++p) {
@@ -174,9 +181,12 @@ void RunConvTransposeF32(const GemmF32Kernels& kernels, const ConvTransposeF32& 
         conv.input = c.input + image * c.input_batch_stride;
         conv.output = c.output + (image * c.out_h + o) * row_floats + p * c.output_pixel_stride;
         if (vertical.taps == 0 || horizontal.taps == 0) {
-          RunEmpty(kernels, conv, first, last, panel0, panel1);
+          if (!RunEmpty(kernels, conv, first, last, panel0, panel1, asked)) return;
         } else {
-          RunConvF32(kernels, conv, first * conv.out_w, last * conv.out_w, panel0, panel1, scratch);
+          for (int64_t pixel = first * conv.out_w; pixel < last * conv.out_w; pixel += kStretch) {
+            if (asked()) return;
+            RunConvF32(kernels, conv, pixel, std::min(last * conv.out_w, pixel + kStretch), panel0, panel1, scratch);
+          }
         }
       }
     }

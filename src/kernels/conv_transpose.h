@@ -11,6 +11,7 @@
 
 #include <stdint.h>
 
+#include "base/function_ref.h"
 #include "kernels/conv.h"
 
 namespace linnet {
@@ -48,9 +49,9 @@ int64_t ConvTransposePanels(const ConvTransposeF32& conv);
 int64_t ConvTransposeScratchBytes(const GemmF32Kernels& kernels, const ConvTransposeF32& conv);
 
 /// Computes output rows [row0, row1) of [0, batch * out_h) in panels [panel0, panel1). Any split gives the
-/// same bits.
+/// same bits. A row may be millions of pixels: `asked` is looked at between stretches of them, and ends the work when true.
 void RunConvTransposeF32(const GemmF32Kernels& kernels, const ConvTransposeF32& conv, int64_t row0,
-                         int64_t row1, int64_t panel0, int64_t panel1, void* scratch);
+                         int64_t row1, int64_t panel0, int64_t panel1, void* scratch, FunctionRef<bool()> asked);
 
 /// A good unit of parallel work: output rows by panels.
 GemmGrain ConvTransposeGrainF32(const GemmF32Kernels& kernels, const ConvTransposeF32& conv);

@@ -288,7 +288,8 @@ struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast, 4> {
       for (int64_t task = begin; task < end; ++task) {
         int64_t row = task / panel_blocks * b.grain.rows, panel = task % panel_blocks * b.grain.panels;
         RunConvTransposeF32(*kernels, conv, row, std::min(rows, row + b.grain.rows), panel,
-                            std::min(panels, panel + b.grain.panels), scratch + worker * b.worker_bytes);
+                            std::min(panels, panel + b.grain.panels), scratch + worker * b.worker_bytes,
+                            [&c] { return c.StopAsked(); });
       }
     }));
     if (!residual) return Status();

@@ -20,7 +20,9 @@ struct Lines {
     fourier = Fourier::OfLength(length);
     Complex* memory = c.Table<Complex>(fourier.table_count());
     if (!memory) return OutOfMemory("no memory for the tables of a transform of ", length);
-    fourier.Fill(memory);
+    StopSource* stop = c.stop();
+    fourier.Fill(memory, [stop] { return stop && stop->Asked(); });
+    if (stop) LINNET_TRY(stop->Check());
     table = memory;
     worker_bytes = RoundUp((2 * length + fourier.scratch_count()) * static_cast<int64_t>(sizeof(Complex)), kAlignment);
     c.Scratch(worker_bytes * c.threads());
@@ -134,24 +136,26 @@ struct Dft {
       double line_ns = 60.0 * static_cast<double>(b.lines.fourier.length());
       return c.ParallelFor(b.outer * b.inner, 1, line_ns, [&](int64_t begin, int64_t end, int worker) {
         Complex* x = reinterpret_cast<Complex*>(c.scratch() + worker * b.lines.worker_bytes);
-        for (int64_t i = begin; i < end; ++i) Line(c.in<T>(0), c.out<T>(0), b, i / b.inner, i % b.inner, x);
+        auto asked = [&c] { return c.StopAsked(); };
+        for (int64_t i = begin; i < end; ++i) Line(c.in<T>(0), c.out<T>(0), b, i / b.inner, i % b.inner, x, asked);
       });
     });
   }
 
   template <class T>
-  void Line(const T* from, T* to, const Bound& b, int64_t outer, int64_t inner, Complex* x) const {
+  void Line(const T* from, T* to, const Bound& b, int64_t outer, int64_t inner, Complex* x, StopAsked asked) const {
     const int64_t n = b.lines.fourier.length();
     Complex* y = x + n;
     // A one-sided spectrum holds the bins up to n / 2; the rest are their conjugates.
     const int64_t given = std::min(b.in, inverse && onesided ? n / 2 + 1 : n);
-    for (int64_t k = 0; k < n; ++k) {
+    const bool all = ForEachUnlessAsked(n, asked, [&](int64_t k) {
       x[k] = Complex();
-      if (k >= given) continue;
+      if (k >= given) return;
       const T* at = from + ((outer * b.in + k) * b.inner + inner) * b.in_parts;
       x[k].re = static_cast<double>(Widen(at[0]));
       if (b.in_parts == 2) x[k].im = static_cast<double>(Widen(at[1]));
-    }
+    });
+    if (!all) return;
     if (inverse && onesided) {
       x[0].im = 0;
       if (n % 2 == 0) x[n / 2].im = 0;
@@ -160,13 +164,13 @@ struct Dft {
     if (inverse) {
       for (int64_t k = 0; k < n; ++k) x[k] = Conjugate(x[k]);
     }
-    b.lines.fourier.Run(b.lines.table, x, y, y + n);
+    b.lines.fourier.Run(b.lines.table, x, y, y + n, asked);
     const double scale = inverse ? 1 / static_cast<double>(n) : 1;
-    for (int64_t k = 0; k < b.out; ++k) {
+    ForEachUnlessAsked(b.out, asked, [&](int64_t k) {
       T* at = to + ((outer * b.out + k) * b.inner + inner) * b.out_parts;
       at[0] = Narrow<T>(y[k].re * scale);
       if (b.out_parts == 2) at[1] = Narrow<T>((inverse ? -y[k].im : y[k].im) * scale);
-    }
+    });
   }
 };
 
@@ -242,22 +246,24 @@ struct Stft {
         Complex* x = reinterpret_cast<Complex*>(c.scratch() + worker * b.lines.worker_bytes);
         Complex* y = x + n;
         const T* window = c.has_input(kWindow) ? c.in<T>(kWindow) : nullptr;
+        auto asked = [&c] { return c.StopAsked(); };
         for (int64_t i = begin; i < end; ++i) {
           const int64_t first = i % b.frames * b.step;
           const T* signal = c.in<T>(0) + (i / b.frames * b.samples + first) * b.parts;
-          for (int64_t k = 0; k < n; ++k) {
+          const bool all = ForEachUnlessAsked(n, asked, [&](int64_t k) {
             x[k] = Complex();
-            if (k >= b.window) continue;
+            if (k >= b.window) return;
             const double w = window ? static_cast<double>(Widen(window[k])) : 1;
             x[k].re = w * static_cast<double>(Widen(signal[k * b.parts]));
             if (b.parts == 2) x[k].im = w * static_cast<double>(Widen(signal[k * 2 + 1]));
-          }
-          b.lines.fourier.Run(b.lines.table, x, y, y + n);
+          });
+          if (!all) return;
+          b.lines.fourier.Run(b.lines.table, x, y, y + n, asked);
           T* out = c.out<T>(0) + i * b.bins * 2;
-          for (int64_t k = 0; k < b.bins; ++k) {
+          ForEachUnlessAsked(b.bins, asked, [&](int64_t k) {
             out[2 * k] = Narrow<T>(y[k].re);
             out[2 * k + 1] = Narrow<T>(y[k].im);
-          }
+          });
         }
       });
     });

@@ -85,7 +85,7 @@ Result<std::vector<Datum>> Evaluate(const OpTable& table, const Node& node, std:
   }
 
   Bump memory;
-  BindContext bind(infer, &memory, 1);
+  BindContext bind(infer, &memory, 1, nullptr);
   if (def->bind && static_outputs) LINNET_TRY(def->bind(op.state(), bind));
   if (bind.out_of_memory()) return OutOfMemory("no memory to bind ", node.op);
   LINNET_ASSIGN(Block scratch, Block::Allocate(bind.bound().scratch_bytes, budget));

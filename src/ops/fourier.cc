@@ -44,43 +44,46 @@ Fourier Fourier::OfLength(int64_t n) {
 int64_t Fourier::table_count() const { return radix_ == n_ ? n_ : radix_ + n_ + 2 * radix_; }
 int64_t Fourier::scratch_count() const { return radix_ == n_ ? 0 : 2 * radix_; }
 
-void Fourier::Fill(Complex* table) const {
-  for (int64_t k = 0; k < radix_; ++k) table[k] = Root(k, radix_);
-  if (radix_ == n_) return;
+void Fourier::Fill(Complex* table, StopAsked asked) const {
+  if (!ForEachUnlessAsked(radix_, asked, [&](int64_t k) { table[k] = Root(k, radix_); }) || radix_ == n_) return;
   Complex *chirp = table + radix_, *spectrum = chirp + n_, *wrapped = spectrum + radix_;
-  for (int64_t k = 0; k < n_; ++k) chirp[k] = Chirp(k, n_);
-  for (int64_t k = 0; k < radix_; ++k) {
-    wrapped[k] = k < n_ ? Conjugate(chirp[k]) : k > radix_ - n_ ? Conjugate(chirp[radix_ - k]) : Complex();
+  if (!ForEachUnlessAsked(n_, asked, [&](int64_t k) { chirp[k] = Chirp(k, n_); })) return;
+  if (!ForEachUnlessAsked(radix_, asked, [&](int64_t k) {
+        wrapped[k] = k < n_ ? Conjugate(chirp[k]) : k > radix_ - n_ ? Conjugate(chirp[radix_ - k]) : Complex();
+      })) {
+    return;
   }
-  Split(table, radix_, 0, wrapped, 1, spectrum);
+  Split(table, radix_, 0, wrapped, 1, spectrum, asked);
 }
 
-void Fourier::Run(const Complex* table, const Complex* x, Complex* out, Complex* scratch) const {
-  if (radix_ == n_) return Split(table, n_, 0, x, 1, out);
+void Fourier::Run(const Complex* table, const Complex* x, Complex* out, Complex* scratch, StopAsked asked) const {
+  if (radix_ == n_) return Split(table, n_, 0, x, 1, out, asked);
   const Complex *chirp = table + radix_, *spectrum = chirp + n_;
   Complex *a = scratch, *b = scratch + radix_;
-  for (int64_t k = 0; k < radix_; ++k) a[k] = k < n_ ? x[k] * chirp[k] : Complex();
-  Split(table, radix_, 0, a, 1, b);
+  if (!ForEachUnlessAsked(radix_, asked, [&](int64_t k) { a[k] = k < n_ ? x[k] * chirp[k] : Complex(); })) return;
+  Split(table, radix_, 0, a, 1, b, asked);
   // The inverse transform of a product is the conjugate of the transform of its conjugate, by the length.
-  for (int64_t k = 0; k < radix_; ++k) b[k] = Conjugate(b[k] * spectrum[k]);
-  Split(table, radix_, 0, b, 1, a);
+  if (!ForEachUnlessAsked(radix_, asked, [&](int64_t k) { b[k] = Conjugate(b[k] * spectrum[k]); })) return;
+  Split(table, radix_, 0, b, 1, a, asked);
   const double scale = 1 / static_cast<double>(radix_);
-  for (int64_t k = 0; k < n_; ++k) {
+  ForEachUnlessAsked(n_, asked, [&](int64_t k) {
     const Complex y = Conjugate(a[k]) * chirp[k];
     out[k] = {y.re * scale, y.im * scale};
-  }
+  });
 }
 
 /// Transforms the n elements x[0], x[stride], ... into out.
-void Fourier::Split(const Complex* roots, int64_t n, int factor, const Complex* x, int64_t stride, Complex* out) const {
+void Fourier::Split(const Complex* roots, int64_t n, int factor, const Complex* x, int64_t stride, Complex* out,
+                    StopAsked asked) const {
   if (n == 1) {
     out[0] = x[0];
     return;
   }
+  if (n > kStretch && asked()) return;
   const int p = factors_[factor];
   const int64_t m = n / p, step = radix_ / n, turn = radix_ / p;
-  for (int r = 0; r < p; ++r) Split(roots, m, factor + 1, x + r * stride, stride * p, out + r * m);
-  for (int64_t k = 0; k < m; ++k) {
+  for (int r = 0; r < p; ++r) Split(roots, m, factor + 1, x + r * stride, stride * p, out + r * m, asked);
+  ForEachUnlessAsked(m, asked, [&](int64_t k) {
     Complex t[kPrimeMax];
     t[0] = out[k];
     for (int r = 1; r < p; ++r) t[r] = out[k + r * m] * roots[r * k * step];
@@ -101,7 +104,7 @@ void Fourier::Split(const Complex* roots, int64_t n, int factor, const Complex* 
         out[k + q * m] = sum;
       }
     }
-  }
+  });
 }
 
 }  // namespace linnet

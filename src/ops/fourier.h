@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/function_ref.h"
+
 namespace linnet {
 
 struct Complex {
@@ -22,6 +24,22 @@ inline Complex Conjugate(Complex a) { return {a.re, -a.im}; }
 /// Longest transform offered: tables take 16 to 80 bytes an element.
 inline constexpr int64_t kFourierMax = int64_t{1} << 24;
 
+/// Looked at every millisecond or so of long work; when true the work ends early and its results mean nothing.
+using StopAsked = FunctionRef<bool()>;
+
+/// Elements between two looks.
+inline constexpr int64_t kStretch = 1 << 14;
+
+/// body(k) for k in [0, n); false when it was asked to stop.
+template <class F>
+bool ForEachUnlessAsked(int64_t n, StopAsked asked, F&& body) {
+  for (int64_t k = 0; k < n;) {
+    if (n > kStretch && asked()) return false;
+    for (const int64_t end = n - k > kStretch ? k + kStretch : n; k < end; ++k) body(k);
+  }
+  return true;
+}
+
 class Fourier {
  public:
   /// Sizes for a transform of 1 <= n <= kFourierMax.
@@ -30,13 +48,14 @@ class Fourier {
   int64_t table_count() const;
   /// Elements of scratch a Run needs.
   int64_t scratch_count() const;
-  void Fill(Complex* table) const;
+  void Fill(Complex* table, StopAsked asked) const;
   /// out[k] = sum over j of x[j] exp(-2 pi i j k / n); x and out have n elements and do not overlap.
-  void Run(const Complex* table, const Complex* x, Complex* out, Complex* scratch) const;
+  void Run(const Complex* table, const Complex* x, Complex* out, Complex* scratch, StopAsked asked) const;
   int64_t length() const { return n_; }
 
  private:
-  void Split(const Complex* roots, int64_t n, int factor, const Complex* x, int64_t stride, Complex* out) const;
+  void Split(const Complex* roots, int64_t n, int factor, const Complex* x, int64_t stride, Complex* out,
+             StopAsked asked) const;
 
   static constexpr int kFactorsMax = 32;
   int64_t n_ = 1;       ///< the length asked for

@@ -146,8 +146,8 @@ class BindContext : public InferContext {
  public:
   using View = Bound::View;
   static constexpr int kAliasesMax = Bound::kAliasesMax;
-  BindContext(const InferContext& base, Bump* memory, int threads)
-      : InferContext(base), memory_(memory), threads_(threads) {}
+  BindContext(const InferContext& base, Bump* memory, int threads, StopSource* stop)
+      : InferContext(base), memory_(memory), threads_(threads), stop_(stop) {}
 
   /// Plain data for Run, zero-initialised; lives as long as the plan. Null only when memory ran out.
   template <class P>
@@ -173,6 +173,8 @@ class BindContext : public InferContext {
   void InPlace(int out, int in);
 
   int threads() const { return threads_; }
+  /// For long work: what ends the run that waits for this plan; may be null.
+  StopSource* stop() const { return stop_; }
 
   // For the planner.
   const Bound& bound() const { return bound_; }
@@ -183,6 +185,7 @@ class BindContext : public InferContext {
 
   Bump* memory_;
   int threads_;
+  StopSource* stop_;
   Bound bound_;
   bool out_of_memory_ = false;
 };

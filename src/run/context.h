@@ -67,6 +67,7 @@ class RunContext {
   int threads() const { return env_.threads; }
   MemoryBudget* budget() const { return env_.budget; }
   /// For long serial loops and between turns of a Loop: failure when cancelled or out of time.
+  bool StopAsked() const { return env_.stop && env_.stop->Asked(); }
   Status CheckStop() const { return env_.stop ? env_.stop->Check() : Status(); }
   const RunEnv& env() const { return env_; }
 

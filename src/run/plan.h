@@ -134,13 +134,15 @@ inline PlanRef::~PlanRef() {
 }
 
 class RunState;
+struct StopSource;
 
 /// Where plans come from. compile/ implements it for a model and for each subgraph of it. Thread-safe.
 class PlanSource {
  public:
   virtual ~PlanSource() = default;
-  /// The plan for these inputs (captures follow the declared inputs). Input facts of tensors must be static.
-  virtual Result<PlanRef> Start(const Fact* inputs, int count) = 0;
+  /// The plan for these inputs (captures follow the declared inputs). Input facts of tensors must be static. `stop` (may
+  /// be null) ends the planning.
+  virtual Result<PlanRef> Start(const Fact* inputs, int count, StopSource* stop) = 0;
   /// The plan after `done`, whose boundary outputs lie in `state`'s heap.
   virtual Result<PlanRef> Continue(const Plan& done, const RunState& state) = 0;
   /// Infers, binds and runs a late step with the contents its inputs have now.

@@ -40,7 +40,7 @@ Status RunState::Run(PlanSource& source, const RunEnv& env, const Fact* inputs, 
   env_ = env;
   inputs_ = inputs;
   input_count_ = input_count;
-  LINNET_ASSIGN(PlanRef plan, source.Start(inputs, input_count));
+  LINNET_ASSIGN(PlanRef plan, source.Start(inputs, input_count, env.stop));
   chain_.clear();
   chain_.push_back(std::move(plan));
   Status status = RunPlans(source, outputs, output_count);
