@@ -110,22 +110,26 @@ class WorkWatch {
   clock_t start_ = clock();
 };
 
+/// What this build was instrumented with.
+#if defined(__has_feature)
+#define LINNET_HAS_SANITIZER(name) __has_feature(name)
+#else
+#define LINNET_HAS_SANITIZER(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || LINNET_HAS_SANITIZER(address_sanitizer)
+inline constexpr bool kAddressSanitizer = true;
+#else
+inline constexpr bool kAddressSanitizer = false;
+#endif
+#if defined(__SANITIZE_THREAD__) || LINNET_HAS_SANITIZER(thread_sanitizer)
+inline constexpr bool kThreadSanitizer = true;
+#else
+inline constexpr bool kThreadSanitizer = false;
+#endif
+
 /// Sanitizers slow everything down and need larger frames.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr double kSlower = 20;
-inline constexpr size_t kStackFactor = 8;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-inline constexpr double kSlower = 20;
-inline constexpr size_t kStackFactor = 8;
-#else
-inline constexpr double kSlower = 1;
-inline constexpr size_t kStackFactor = 1;
-#endif
-#else
-inline constexpr double kSlower = 1;
-inline constexpr size_t kStackFactor = 1;
-#endif
+inline constexpr double kSlower = kAddressSanitizer || kThreadSanitizer ? 20 : 1;
+inline constexpr size_t kStackFactor = kAddressSanitizer || kThreadSanitizer ? 8 : 1;
 
 /// Runs `body` in a thread whose stack has `kilobytes`.
 template <class F>

@@ -163,14 +163,14 @@ class RandomModel {
       case DType::kDouble: tensor.mutable_as<double>()[i] = value; break;
       case DType::kFloat16: tensor.mutable_as<Float16>()[i] = ToFloat16(static_cast<float>(value)); break;
       case DType::kBfloat16: tensor.mutable_as<Bfloat16>()[i] = ToBfloat16(static_cast<float>(value)); break;
-      case DType::kInt8: tensor.mutable_as<int8_t>()[i] = static_cast<int8_t>(value); break;
-      case DType::kUint8: tensor.mutable_as<uint8_t>()[i] = static_cast<uint8_t>(value); break;
-      case DType::kInt16: tensor.mutable_as<int16_t>()[i] = static_cast<int16_t>(value); break;
-      case DType::kUint16: tensor.mutable_as<uint16_t>()[i] = static_cast<uint16_t>(value); break;
-      case DType::kInt32: tensor.mutable_as<int32_t>()[i] = static_cast<int32_t>(value); break;
-      case DType::kUint32: tensor.mutable_as<uint32_t>()[i] = static_cast<uint32_t>(value); break;
+      case DType::kInt8: tensor.mutable_as<int8_t>()[i] = static_cast<int8_t>(static_cast<int64_t>(value)); break;
+      case DType::kUint8: tensor.mutable_as<uint8_t>()[i] = static_cast<uint8_t>(static_cast<int64_t>(value)); break;
+      case DType::kInt16: tensor.mutable_as<int16_t>()[i] = static_cast<int16_t>(static_cast<int64_t>(value)); break;
+      case DType::kUint16: tensor.mutable_as<uint16_t>()[i] = static_cast<uint16_t>(static_cast<int64_t>(value)); break;
+      case DType::kInt32: tensor.mutable_as<int32_t>()[i] = static_cast<int32_t>(static_cast<int64_t>(value)); break;
+      case DType::kUint32: tensor.mutable_as<uint32_t>()[i] = static_cast<uint32_t>(static_cast<int64_t>(value)); break;
       case DType::kInt64: tensor.mutable_as<int64_t>()[i] = static_cast<int64_t>(value); break;
-      case DType::kUint64: tensor.mutable_as<uint64_t>()[i] = static_cast<uint64_t>(value); break;
+      case DType::kUint64: tensor.mutable_as<uint64_t>()[i] = static_cast<uint64_t>(static_cast<int64_t>(value)); break;
       case DType::kBool: tensor.mutable_as<bool>()[i] = value >= 0; break;
       default: FAIL() << DTypeName(tensor.dtype());
     }
