@@ -66,7 +66,7 @@ TEST(RecognizeNormalization, FindsTheFormulas) {
   norm = Optimized(kNoBias, "recognize_normalization");
   EXPECT_NE(norm.find("LayerNormalization-17(x, scale) {axis=1, epsilon=0.001}"), std::string::npos) << norm;
   norm = Optimized(kRmsNorm, "recognize_normalization");
-  EXPECT_NE(norm.find("RMSNormalization-23(x, scale) {axis=2, epsilon=0.000001}"), std::string::npos) << norm;
+  EXPECT_NE(norm.find("RMSNormalization-23(x, scale) {axis=2, epsilon=1e-06}"), std::string::npos) << norm;
 }
 
 TEST(RecognizeNormalization, KeepsTheNumbers) {
