@@ -214,6 +214,52 @@ TEST(ApiSession, OptionsReachTheSession) {
   EXPECT_OK(LinnetSessionClose(two));
 }
 
+TEST(ApiSession, CachesWhatItPrepares) {
+  namespace fs = std::filesystem;
+  const std::string folder = TemporaryPath("cache"), nowhere = TemporaryPath("missing") + "/a/b";
+  std::vector<float> image = LastFloats(DigitsInputPath(), 28 * 28), expected = LastFloats(DigitsOutputPath(), 10);
+  auto files = [&] {
+    std::vector<fs::path> found;
+    if (fs::exists(folder)) {
+      for (const fs::directory_entry& entry : fs::directory_iterator(folder)) found.push_back(entry.path());
+    }
+    return found;
+  };
+  auto check = [&](const std::string& cache, int level) {
+    LinnetOptions* options = nullptr;
+    ASSERT_OK(LinnetOptionsCreate(&options));
+    ASSERT_OK(LinnetOptionsSetCacheFolder(options, cache.c_str()));
+    ASSERT_OK(LinnetOptionsSetOptimization(options, level));
+    LinnetSession* session = nullptr;
+    ASSERT_OK(LinnetSessionOpen(DigitsPath().c_str(), options, &session));
+    float probabilities[10];
+    int64_t shape[] = {1, 1, 28, 28};
+    LinnetInput input = FloatInput("image", image.data(), shape, 4);
+    LinnetOutput output = Into("probabilities", probabilities, sizeof probabilities);
+    ASSERT_OK(LinnetRun(session, &input, 1, &output, 1, nullptr));
+    for (int i = 0; i < 10; ++i) EXPECT_NEAR(probabilities[i], expected[static_cast<size_t>(i)], 1e-5);
+    EXPECT_OK(LinnetSessionClose(session));
+    EXPECT_OK(LinnetOptionsClose(options));
+  };
+  check(folder, 2);
+  ASSERT_EQ(files().size(), 1u);
+  const fs::path kept = files()[0];
+  EXPECT_EQ(kept.extension(), ".linnet");
+  const auto made = fs::last_write_time(kept);
+  const auto size = fs::file_size(kept);
+  check(folder, 2);
+  EXPECT_EQ(fs::last_write_time(kept), made);   // used as it is
+  check(folder, 1);
+  EXPECT_EQ(files().size(), 2u);                // other passes, another file
+  fs::resize_file(kept, size / 2);              // damaged: made again
+  check(folder, 2);
+  EXPECT_EQ(fs::file_size(kept), size);
+  fs::remove_all(folder);                       // deleted: made again
+  check(folder, 2);
+  EXPECT_EQ(files().size(), 1u);
+  check(nowhere, 2);                            // cannot be written: opened as without it
+}
+
 TEST(ApiSession, ConvertsAndRunsWhatItWrote) {
   std::string prepared = TemporaryPath("digits.linnet"), optimized = TemporaryPath("digits.onnx");
   ASSERT_OK(LinnetConvert(DigitsPath().c_str(), prepared.c_str(), nullptr));
@@ -244,8 +290,8 @@ TEST(ApiSession, ConvertsAndRunsWhatItWrote) {
   }
 }
 
-TEST(ApiSession, ExternalDataOfAModelFromMemoryNeedsAFolder) {
-  // y = x + w, with w's contents in a file "w.bin": data_location EXTERNAL and its location, by the fields of onnx.proto.
+/// y = x + w, with w's contents in a file "w.bin": data_location EXTERNAL and its location, by the fields of onnx.proto.
+std::string ModelWithExternalData() {
   auto field = [](int number, const std::string& text) {
     return std::string(1, static_cast<char>(number << 3 | 2)) + static_cast<char>(text.size()) + text;
   };
@@ -258,7 +304,33 @@ TEST(ApiSession, ExternalDataOfAModelFromMemoryNeedsAFolder) {
   std::string tensor = varint(1, 2) + varint(2, 1) + field(8, "w") + field(13, entry) + varint(14, 1);
   std::string node = field(1, "x") + field(1, "w") + field(2, "y") + field(4, "Add");
   std::string graph = field(1, node) + field(2, "g") + field(5, tensor) + field(11, value("x")) + field(12, value("y"));
-  std::string model = varint(1, 8) + field(7, graph) + field(8, varint(2, 17));
+  return varint(1, 8) + field(7, graph) + field(8, varint(2, 17));
+}
+
+TEST(ApiSession, DoesNotCacheWhatFollowsFromMore) {
+  namespace fs = std::filesystem;
+  const std::string models = TemporaryPath("models"), folder = TemporaryPath("cache");
+  fs::create_directory(models);
+  float w[] = {10, 20};
+  std::ofstream(models + "/w.bin", std::ios::binary).write(reinterpret_cast<const char*>(w), sizeof w);
+  std::ofstream(models + "/external.onnx", std::ios::binary) << ModelWithExternalData();
+  // An input with a default may be fed.
+  std::ofstream(models + "/default.onnx", std::ios::binary) << ModelBytes(
+      "graph (x: float[2], w: float[2] = float[2]{10, 20}) -> (y: float[2]) { y: float[2] = Add-14(x, w) }");
+  LinnetOptions* options = nullptr;
+  ASSERT_OK(LinnetOptionsCreate(&options));
+  ASSERT_OK(LinnetOptionsSetCacheFolder(options, folder.c_str()));
+  for (const char* name : {"/external.onnx", "/default.onnx"}) {
+    LinnetSession* session = nullptr;
+    ASSERT_OK(LinnetSessionOpen((models + name).c_str(), options, &session));
+    EXPECT_OK(LinnetSessionClose(session));
+    EXPECT_FALSE(fs::exists(folder)) << name;
+  }
+  EXPECT_OK(LinnetOptionsClose(options));
+}
+
+TEST(ApiSession, ExternalDataOfAModelFromMemoryNeedsAFolder) {
+  const std::string model = ModelWithExternalData();
   std::string path = TemporaryPath("w.bin");
   float w[] = {10, 20};
   std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(w), sizeof w);

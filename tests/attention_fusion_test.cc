@@ -1,84 +1,8 @@
 // fuse_attention and shape_arithmetic: the graphs they make, and the same numbers with and without them.
-#include <gtest/gtest.h>
-
-#include <cmath>
-#include <random>
-
-#include "base/thread_pool.h"
-#include "compile/model.h"
-#include "graph/text.h"
-#include "passes/passes.h"
-#include "run/state.h"
+#include "passes_test_util.h"
 
 namespace linnet {
 namespace {
-
-Graph Parsed(std::string_view text) {
-  Result<Graph> graph = ParseGraph(text);
-  EXPECT_TRUE(graph.ok()) << graph.status().message();
-  return std::move(*graph);
-}
-
-std::string Optimized(std::string_view text, std::string_view stop_after) {
-  Graph graph = Parsed(text);
-  PassContext context;
-  context.table = &OpTable::BuiltIn();
-  PipelineOptions options;
-  options.stop_after = stop_after;
-  Status status = RunPipeline(graph, context, options);
-  EXPECT_TRUE(status.ok()) << status.message();
-  return PrintGraph(graph);
-}
-
-/// The first output for inputs of these shapes filled with seeded numbers.
-std::vector<float> Outputs(std::string_view text, const std::vector<Shape>& shapes, const PipelineOptions& options, int threads) {
-  Graph graph = Parsed(text);
-  PassContext context;
-  context.table = &OpTable::BuiltIn();
-  auto run = [&]() -> Result<std::vector<float>> {
-    LINNET_TRY(RunPipeline(graph, context, options));
-    CompileOptions compile;
-    compile.table = &OpTable::BuiltIn();
-    compile.cpu = DetectedCpuLevel();
-    compile.threads = threads;
-    LINNET_ASSIGN(std::unique_ptr<Model> model, Model::Make(std::make_shared<Graph>(std::move(graph)), compile));
-    std::mt19937 random(7);
-    std::normal_distribution<float> normal;
-    std::vector<Tensor> data;
-    std::vector<Fact> facts;
-    for (const Shape& shape : shapes) {
-      LINNET_ASSIGN(Tensor tensor, Tensor::Allocate(DType::kFloat, shape));
-      for (int64_t i = 0; i < tensor.elements(); ++i) tensor.mutable_as<float>()[i] = normal(random);
-      facts.push_back({tensor.type(), tensor.data()});
-      data.push_back(std::move(tensor));
-    }
-    ThreadPool pool(threads);
-    RunEnv env;
-    env.pool = &pool;
-    env.threads = threads;
-    RunState state;
-    std::vector<RunOutput> outputs(model->outputs.size());
-    LINNET_TRY(state.Run(*model, env, facts.data(), static_cast<int>(facts.size()), outputs.data(), static_cast<int>(outputs.size())));
-    const Tensor& out = outputs[0].datum.tensor;
-    return std::vector<float>(out.as<float>(), out.as<float>() + out.elements());
-  };
-  Result<std::vector<float>> result = run();
-  EXPECT_TRUE(result.ok()) << result.status().message();
-  return result.ok() ? *result : std::vector<float>();
-}
-
-/// Numbers must agree with those of the graph without the pass, and be the same for any number of threads.
-void ExpectSameNumbers(std::string_view text, const std::vector<Shape>& shapes) {
-  PipelineOptions without, with;
-  without.level = kOptimizeNothing;
-  std::vector<float> expected = Outputs(text, shapes, without, 1), one = Outputs(text, shapes, with, 1);
-  ASSERT_EQ(expected.size(), one.size());
-  ASSERT_FALSE(expected.empty());
-  EXPECT_EQ(one, Outputs(text, shapes, with, 3));
-  float largest = 0;
-  for (float value : expected) largest = std::max(largest, std::abs(value));
-  for (size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(one[i], expected[i], 2e-6 * largest) << i;
-}
 
 /// As PyTorch exports an encoder layer's attention.
 constexpr char kEncoder[] = R"(
@@ -135,6 +59,16 @@ TEST(FuseAttention, KeepsTheNumbers) {
       ExpectSameNumbers(kDecoder, {{1, 2, 1, 16}, {1, 2, keys, 16}, {1, 2, keys, 16}, {4, keys}});
     }
   }
+}
+
+TEST(FuseAttention, StaysOutOfGraphsForOnnxFiles) {
+  Graph graph = Parsed(kEncoder);
+  PassContext context;
+  context.table = &OpTable::BuiltIn();
+  PipelineOptions options;
+  options.plain_onnx = true;
+  ASSERT_TRUE(RunPipeline(graph, context, options).ok());
+  EXPECT_EQ(PrintGraph(graph).find("linnet:"), std::string::npos) << PrintGraph(graph);
 }
 
 TEST(FuseAttention, LeavesWhatItMustNotTouch) {

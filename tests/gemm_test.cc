@@ -259,7 +259,7 @@ TEST(Gemm, GrainCoversTheProblem) {
   for (CpuLevel level : FloatLevels()) {
     for (int64_t m : {1, 4, 49, 3136}) {
       for (int64_t n : {1, 16, 1000}) {
-        GemmGrain grain = GemmGrainF32(PickGemmF32(level), m, n, 256);
+        GemmGrain grain = GemmGrainF32(PickGemmF32(level), m, n, 256, 2);
         EXPECT_GE(grain.rows, 1);
         EXPECT_LE(grain.rows, m);
         EXPECT_GE(grain.panels, 1);

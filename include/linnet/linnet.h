@@ -187,6 +187,12 @@ LINNET_API LinnetCode LinnetOptionsSetUntrusted(LinnetOptions* options, int32_t 
 /* The folder beneath which a model from memory finds its external data. NULL or "" (default): none is read. Models from
  * a file have their own folder. */
 LINNET_API LinnetCode LinnetOptionsSetExternalDataFolder(LinnetOptions* options, const char* folder) LINNET_NOEXCEPT;
+/* A folder that keeps the prepared form of .onnx files: the first time a file is opened it is prepared and written there,
+ * afterwards that is mapped, which takes a fraction of the time and shares the weights among processes. Named by content:
+ * a changed model, other passes or another version of the library make another file. Many processes may use the folder, and
+ * its files may be deleted. Models with external data, inputs with a default, custom operators or passes are opened as
+ * without it. Keep it as private as the program. NULL or "" (default): none. */
+LINNET_API LinnetCode LinnetOptionsSetCacheFolder(LinnetOptions* options, const char* folder) LINNET_NOEXCEPT;
 
 /* ---- Sessions ----------------------------------------------------------------------------------------------------- */
 

@@ -204,3 +204,7 @@ LinnetCode LinnetOptionsSetUntrusted(LinnetOptions* options, int32_t on) LINNET_
 LinnetCode LinnetOptionsSetExternalDataFolder(LinnetOptions* options, const char* folder) LINNET_NOEXCEPT {
   return EditOptions(options, [&](SessionSettings& settings) { return SetText(folder, settings.core.external_data_folder); });
 }
+
+LinnetCode LinnetOptionsSetCacheFolder(LinnetOptions* options, const char* folder) LINNET_NOEXCEPT {
+  return EditOptions(options, [&](SessionSettings& settings) { return SetText(folder, settings.core.cache_folder); });
+}

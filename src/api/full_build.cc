@@ -16,7 +16,7 @@ namespace {
 Status Absent(const char* what) { return Fail(Code::kNotInBuild, what, " is not in this build; it runs .linnet files"); }
 }  // namespace
 
-Result<OnnxModel> ImportOnnx(const std::string&, const SessionOptions&, MemoryBudget*) {
+Result<OnnxModel> ImportOnnx(const std::string&, const SessionOptions&, MemoryBudget*, bool*) {
   return Absent("reading .onnx files");
 }
 Result<OnnxModel> ImportOnnx(std::span<const std::byte>, std::shared_ptr<const void>, const SessionOptions&, MemoryBudget*) {
@@ -58,8 +58,10 @@ class RecordingWeights : public WeightStore {
 
 }  // namespace
 
-Result<OnnxModel> ImportOnnx(const std::string& path, const SessionOptions& options, MemoryBudget* budget) {
-  return ReadOnnxFile(path, ReadOptionsOf(options, budget));
+Result<OnnxModel> ImportOnnx(const std::string& path, const SessionOptions& options, MemoryBudget* budget, bool* external_data) {
+  ReadOptions read = ReadOptionsOf(options, budget);
+  read.external_data = external_data;
+  return ReadOnnxFile(path, read);
 }
 
 Result<OnnxModel> ImportOnnx(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
@@ -98,8 +100,6 @@ Status WriteOptimizedOnnx(const std::string& input, const std::string& output, c
   context.table = options.table ? options.table : &OpTable::BuiltIn();
   PipelineOptions pipeline = options.pipeline;
   pipeline.plain_onnx = true;
-  // Layouts and epilogues are expressed in operators of our own.
-  for (const char* pass : {"layout", "fuse_epilogues", "recognize_activations"}) pipeline.disabled.push_back(pass);
   LINNET_TRY(Optimize(model.graph, context, pipeline));
   return WriteFileAtomically(output, [&](Sink& sink) { return WriteOnnx(model, sink); });
 }

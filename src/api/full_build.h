@@ -10,7 +10,9 @@
 namespace linnet {
 
 /// `budget` (null, or outlives the model) counts contents that are not used where they lie.
-Result<OnnxModel> ImportOnnx(const std::string& path, const SessionOptions& options, MemoryBudget* budget = nullptr);
+/// `external_data` (may be null) is set to whether some lie in other files.
+Result<OnnxModel> ImportOnnx(const std::string& path, const SessionOptions& options, MemoryBudget* budget = nullptr,
+                             bool* external_data = nullptr);
 Result<OnnxModel> ImportOnnx(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
                              const SessionOptions& options, MemoryBudget* budget = nullptr);
 

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "api/full_build.h"
+#include "api/model_cache.h"
 
 #include "base/denormals.h"
 #include "base/file.h"
@@ -142,6 +143,8 @@ Result<std::unique_ptr<Session>> Session::OpenFile(const std::string& path, cons
       LINNET_TRY(session->PrepareLinnet(file->bytes(), file).At(Quote(path)));
       return session;
     }
+    LINNET_ASSIGN(std::unique_ptr<Session> cached, OpenThroughCache(path, file->bytes(), options));
+    if (cached) return cached;
   }
   LINNET_ASSIGN(OnnxModel onnx, ImportOnnx(path, options, session->budget_.get()));
   LINNET_TRY(session->PrepareOnnx(std::move(onnx)));
@@ -404,12 +407,16 @@ Result<int64_t> Session::PlanArenaBytes(const std::vector<Type>& types, bool* pa
   return CatchBadAlloc([&] { return PlanBytes(types, partial); });
 }
 
-Result<int64_t> Session::PlanBytes(const std::vector<Type>& types, bool* partial) {
+Result<PlanRef> Session::PlanFor(const std::vector<Type>& types) {
   std::vector<Fact> facts;
   for (size_t i = 0; i < inputs_.size(); ++i) {
     if (!inputs_[i].has_default) facts.push_back({types[i], nullptr});
   }
-  LINNET_ASSIGN(PlanRef plan, model_->Start(facts.data(), static_cast<int>(facts.size()), nullptr));
+  return model_->Start(facts.data(), static_cast<int>(facts.size()), nullptr);
+}
+
+Result<int64_t> Session::PlanBytes(const std::vector<Type>& types, bool* partial) {
+  LINNET_ASSIGN(PlanRef plan, PlanFor(types));
   if (partial) {
     *partial = plan->boundary;
     for (const Step& step : plan->steps) *partial = *partial || step.late;

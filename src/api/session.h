@@ -22,6 +22,7 @@ struct SessionOptions {
   std::string cpu;                          ///< a CPU level's name; empty: LINNET_CPU or the best here
   std::string provider;                     ///< "" or "cpu", or "reference"
   std::string external_data_folder;         ///< for models from memory; empty: none allowed
+  std::string cache_folder;                 ///< keeps prepared forms of .onnx files (api/model_cache.h); empty: none
   bool untrusted = false;                   ///< read instead of map; strict limits
   PipelineOptions pipeline;
   const OpTable* table = nullptr;           ///< with custom operators; null: the built-in table
@@ -67,6 +68,9 @@ class Session {
   /// Bytes of activations for these input types (plans are made, nothing runs). Data-dependent parts are not counted;
   /// `partial`, when not null, says whether there are such: bodies of control flow and what follows from contents.
   Result<int64_t> PlanArenaBytes(const std::vector<Type>& inputs, bool* partial = nullptr);
+
+  /// The plan for these input types, as a run with them makes or finds it.
+  Result<PlanRef> PlanFor(const std::vector<Type>& inputs);
 
   MemoryBudget& budget() { return *budget_; }
   const Model& model() const { return *model_; }

@@ -10,6 +10,8 @@
 
 namespace linnet {
 namespace {
+/// Weights are streamed through: with large pages there are fewer faults while they are packed, and fewer walks afterwards.
+constexpr size_t kHugePage = size_t{2} << 20;
 std::atomic<int64_t> block_allocations{0};
 }  // namespace
 
@@ -41,10 +43,15 @@ Result<Block> Block::Allocate(int64_t bytes, MemoryBudget* budget) {
   if (budget) LINNET_TRY(budget->Take(bytes));
   void* data = nullptr;
   size_t total = static_cast<size_t>(RoundUp(bytes, static_cast<int64_t>(kAlignment))) + kPadding;
-  if (posix_memalign(&data, kAlignment, total) != 0) {
+  const bool large = total >= kHugePage;
+  if (posix_memalign(&data, large ? kHugePage : kAlignment, total) != 0) {
     if (budget) budget->Give(bytes);
     return OutOfMemory("the system has no ", bytes, " bytes left");
   }
+#if defined(MADV_HUGEPAGE)
+  // Only pages that the block fills: nothing more is resident than was asked for.
+  if (large) madvise(data, total / kHugePage * kHugePage, MADV_HUGEPAGE);
+#endif
   memset(static_cast<std::byte*>(data) + bytes, 0, total - static_cast<size_t>(bytes));
   block_allocations.fetch_add(1, std::memory_order_relaxed);
   Block block;

@@ -11,6 +11,7 @@
 #include "cli/compare.h"
 #include "cli/growth.h"
 #include "cli/json.h"
+#include "cli/machine.h"
 #include "cli/model_inputs.h"
 #include "cli/peer.h"
 #include "cli/terminal.h"
@@ -127,7 +128,31 @@ Result<Difference> CompareWithPeer(const Session& session, const std::vector<Run
 struct OpTime {
   double ns = 0;
   int64_t count = 0;
+  double floor_ns = 0;
+  bool floor_known = true;   ///< of every step
 };
+
+/// The floor of every step of the plan for these types; steps behind a boundary have none.
+std::map<const NodeIo*, double> FloorsOf(Session& session, const std::vector<Type>& types, const MachinePeaks& peaks) {
+  std::map<const NodeIo*, double> floors;
+  Result<PlanRef> plan = session.PlanFor(types);
+  if (!plan.ok() || peaks.flops_per_ns <= 0) return floors;
+  const Plan& made = *plan->get();
+  for (const Step& step : made.steps) {
+    if (step.late) continue;
+    auto values = [&](const std::vector<ValueId>& ids) {
+      std::vector<StepValue> list;
+      for (ValueId id : ids) {
+        const size_t at = static_cast<size_t>(id);
+        list.push_back(id == kNoValue ? StepValue() : StepValue{&made.facts[at].type, made.places[at].kind == Place::kKnown});
+      }
+      return list;
+    };
+    const StepCost cost = CostOf(step.io->op, values(step.io->inputs), values(step.io->outputs));
+    floors[step.io] = peaks.FloorNs(cost, static_cast<double>(session.model().weight_bytes()), session.threads());
+  }
+  return floors;
+}
 
 /// --grow: instead of one shape, a dimension that grows by one a run.
 int BenchGrowth(const BenchOptions& options) {
@@ -282,6 +307,9 @@ int Bench(const BenchOptions& options) {
 
   std::map<std::string, OpTime> by_op;
   constexpr int kProfiledRuns = 5;
+  const MachinePeaks peaks = MeasurePeaks(session->model().options().cpu);
+  const std::map<const NodeIo*, double> floors = FloorsOf(*session, *types, peaks);
+  double floor_total = 0;
   double total = 0;
   for (int run = 0; run < kProfiledRuns; ++run) {
     Profiler profiler;
@@ -293,20 +321,30 @@ int Bench(const BenchOptions& options) {
       if (span.depth > 0) continue;
       OpTime& time = by_op[span.io->op];
       time.ns += static_cast<double>(span.end_ns - span.begin_ns) / kProfiledRuns;
-      if (run == 0) ++time.count;
+      if (run == 0) {
+        ++time.count;
+        const auto floor = floors.find(span.io);
+        if (floor == floors.end()) time.floor_known = false;
+        if (floor != floors.end()) time.floor_ns += floor->second, floor_total += floor->second;
+      }
       total += static_cast<double>(span.end_ns - span.begin_ns) / kProfiledRuns;
     }
   }
   std::vector<std::pair<std::string, OpTime>> rows(by_op.begin(), by_op.end());
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.second.ns > b.second.ns; });
   Table table({{"operator", Table::Align::kLeft}, {"steps", Table::Align::kRight}, {"time", Table::Align::kRight},
-               {"share", Table::Align::kRight}});
+               {"share", Table::Align::kRight}, {"floor", Table::Align::kRight}, {"of floor", Table::Align::kRight}});
   for (size_t i = 0; i < rows.size() && i < static_cast<size_t>(options.top); ++i) {
     const OpTime& time = rows[i].second;
     table.Row({rows[i].first, fmt::format("{}", time.count), FormatDurationNs(time.ns),
-               fmt::format("{:.1f} %", total > 0 ? 100 * time.ns / total : 0)});
+               fmt::format("{:.1f} %", total > 0 ? 100 * time.ns / total : 0),
+               time.floor_known ? FormatDurationNs(time.floor_ns) : "",
+               time.floor_known && time.floor_ns > 0 ? fmt::format("{:.1f} x", time.ns / time.floor_ns) : ""});
   }
   fmt::print("\n{}", table.ToString(terminal));
+  fmt::print("all steps {}, floor {} ({:.0f} GFLOP/s a thread; reading {:.0f}, {:.0f}, {:.0f} GB/s from near, middle, far)\n",
+             FormatDurationNs(total), FormatDurationNs(floor_total), peaks.flops_per_ns, peaks.near_bytes_per_ns,
+             peaks.middle_bytes_per_ns, peaks.far_bytes_per_ns);
   return kSuccess;
 }
 

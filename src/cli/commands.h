@@ -24,9 +24,10 @@ struct CommonOptions {
   int64_t step_limit = 0;
   int level = kOptimizeAll;
   std::vector<std::string> disabled_passes;
+  std::string cache;
   bool untrusted = false;
 
-  /// Adds --threads --cpu --provider --memory-limit --time-limit --step-limit --optimize --disable-pass --untrusted.
+  /// Adds --threads --cpu --provider --memory-limit --time-limit --step-limit --optimize --disable-pass --cache --untrusted.
   void AddTo(CLI::App& app);
   Result<SessionOptions> ToSession() const;
 };
@@ -39,6 +40,7 @@ void AddTestCommand(CLI::App& app, int* exit_code);
 void AddBenchCommand(CLI::App& app, int* exit_code);
 void AddConvertCommand(CLI::App& app, int* exit_code);
 void AddInspectCommand(CLI::App& app, int* exit_code);
+void AddKernelsCommand(CLI::App& app, int* exit_code);
 void AddKnobsCommand(CLI::App& app, int* exit_code);
 void AddVersionCommand(CLI::App& app, int* exit_code);
 

@@ -16,6 +16,7 @@ void CommonOptions::AddTo(CLI::App& app) {
   app.add_option("--step-limit", step_limit, "Most node executions of a run")->check(CLI::PositiveNumber);
   app.add_option("--optimize", level, "0: lowering only, 1: basic rewrites, 2: everything")->check(CLI::Range(0, 2));
   app.add_option("--disable-pass", disabled_passes, "Switch a pass off by name (repeatable)");
+  app.add_option("--cache", cache, "A folder that keeps prepared models, so that they open faster the next time");
   app.add_flag("--untrusted", untrusted, "Read instead of map the model and apply strict limits");
 }
 
@@ -25,6 +26,7 @@ Result<SessionOptions> CommonOptions::ToSession() const {
   options.cpu = cpu;
   options.provider = provider;
   options.untrusted = untrusted;
+  options.cache_folder = cache;
   options.pipeline.level = level;
   options.pipeline.disabled = disabled_passes;
   if (!memory_limit.empty()) {

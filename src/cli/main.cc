@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
   linnet::cli::AddInspectCommand(app, &exit_code);
   linnet::cli::AddTestCommand(app, &exit_code);
   linnet::cli::AddBenchCommand(app, &exit_code);
+  linnet::cli::AddKernelsCommand(app, &exit_code);
   linnet::cli::AddKnobsCommand(app, &exit_code);
   linnet::cli::AddVersionCommand(app, &exit_code);
   try {

@@ -65,29 +65,36 @@ double Elements(const Shape& shape) {
   return product;
 }
 
+/// A tensor's complete shape, or one without rank.
+Shape ShapeOf(std::span<const StepValue> types, int i) {
+  const Type* type = static_cast<size_t>(i) < types.size() ? types[static_cast<size_t>(i)].type : nullptr;
+  return type && type->is_tensor() && type->shape.is_static() ? type->shape : Shape();
+}
+
 /// -1 when a shape it depends on is not known.
-double MacsOf(const Graph& graph, const Node& node, const Rule& rule) {
-  auto shape_of = [&](const std::vector<ValueId>& ids, int i) -> Shape {
-    size_t at = static_cast<size_t>(i);
-    if (at >= ids.size() || ids[at] == kNoValue) return Shape();
-    const Type& type = graph.value(ids[at]).type;
-    return type.is_tensor() && type.shape.is_static() ? type.shape : Shape();
-  };
-  Shape x = shape_of(node.inputs, rule.left), w = shape_of(node.inputs, rule.right);
+double MacsOf(const Rule& rule, std::span<const StepValue> inputs, std::span<const StepValue> outputs) {
+  const Shape x = ShapeOf(inputs, rule.left), w = ShapeOf(inputs, rule.right);
   if (x.rank() < 1 || w.rank() < 1) return -1;
   if (rule.work == Work::kRecurrent) {
     // X [steps, batch, in] (layout 0) or [batch, steps, in]; R [directions, gates, hidden].
-    Shape r = shape_of(node.inputs, 2);
+    const Shape r = ShapeOf(inputs, 2);
     if (x.rank() != 3 || r.rank() != 3) return -1;
     return static_cast<double>(x[0]) * static_cast<double>(x[1]) * (Elements(w) + Elements(r));
   }
   if (rule.work == Work::kTranspose) return w[0] > 0 ? Elements(x) * Elements(w) / static_cast<double>(w[0]) : 0;
-  Shape y = shape_of(node.outputs, 0);
-  if (y.rank() < 0) return -1;
+  const Shape y = ShapeOf(outputs, 0);
+  if (!y.has_rank()) return -1;
   if (rule.work == Work::kConv) return w[0] > 0 ? Elements(y) * Elements(w) / static_cast<double>(w[0]) : 0;
-  Result<int64_t> transposed = node.Int("transA", 0);
-  bool first = rule.work == Work::kGemm && transposed.ok() && *transposed != 0 && x.rank() == 2;
-  return Elements(y) * static_cast<double>(x[first ? 0 : x.rank() - 1]);
+  if (rule.work == Work::kMatMul || y.rank() != 2) return Elements(y) * static_cast<double>(x[x.rank() - 1]);
+  // Either side may be transposed.
+  return y[1] > 0 ? static_cast<double>(y[0]) * Elements(w) : 0;
+}
+
+const Rule* RuleOf(std::string_view op) {
+  for (const Rule& rule : kRules) {
+    if (op == rule.op) return &rule;
+  }
+  return nullptr;
 }
 
 void CountMacsInto(const Graph& graph, bool body, MacCounts& counts) {
@@ -95,17 +102,18 @@ void CountMacsInto(const Graph& graph, bool body, MacCounts& counts) {
     const Node& node = graph.node(id);
     if (!node.alive) continue;
     for (const Graph* inner : Graph::Subgraphs(node)) CountMacsInto(*inner, true, counts);
-    for (const Rule& rule : kRules) {
-      if (node.op != rule.op || node.domain == "ai.onnx.ml") continue;
-      double macs = MacsOf(graph, node, rule);
-      if (macs < 0) {
-        ++counts.unknown;
-      } else {
-        counts.total += macs;
-        counts.by_op[node.op] += macs;
-        counts.in_body = counts.in_body || body;
-      }
-      break;
+    const Rule* rule = node.domain == "ai.onnx.ml" ? nullptr : RuleOf(node.op);
+    if (!rule) continue;
+    std::vector<StepValue> inputs, outputs;
+    for (ValueId id_in : node.inputs) inputs.push_back({id_in == kNoValue ? nullptr : &graph.value(id_in).type});
+    for (ValueId id_out : node.outputs) outputs.push_back({id_out == kNoValue ? nullptr : &graph.value(id_out).type});
+    const double macs = MacsOf(*rule, inputs, outputs);
+    if (macs < 0) {
+      ++counts.unknown;
+    } else {
+      counts.total += macs;
+      counts.by_op[node.op] += macs;
+      counts.in_body = counts.in_body || body;
     }
   }
 }
@@ -117,6 +125,30 @@ GraphCounts Count(const Graph& graph) {
   std::set<std::pair<const void*, int64_t>> seen;
   CountInto(graph, seen, counts);
   return counts;
+}
+
+StepCost CostOf(std::string_view op, std::span<const StepValue> inputs, std::span<const StepValue> outputs) {
+  StepCost cost;
+  if (const size_t colon = op.find(':'); colon != std::string_view::npos) op.remove_prefix(colon + 1);
+  if (const Rule* rule = RuleOf(op)) cost.macs = std::max(0.0, MacsOf(*rule, inputs, outputs));
+  auto bytes_of = [](std::span<const StepValue> values, bool constants) {
+    double bytes = 0;
+    for (size_t i = 0; i < values.size(); ++i) {
+      const Shape shape = ShapeOf(values, static_cast<int>(i));
+      if (!shape.has_rank() || values[i].constant != constants) continue;
+      if (Result<int64_t> size = ByteSize(values[i].type->dtype, shape.elements()); size.ok()) bytes += static_cast<double>(*size);
+    }
+    return bytes;
+  };
+  const double written = bytes_of(outputs, false), moving = bytes_of(inputs, false), constant = bytes_of(inputs, true);
+  if (op.starts_with("Gather") || op == "Slice" || op == "Split" || op == "Compress") {
+    cost.weight_bytes = std::min(written, constant);
+    cost.bytes = written + std::min(written, moving + constant);
+  } else {
+    cost.weight_bytes = constant;
+    cost.bytes = written + moving + constant;
+  }
+  return cost;
 }
 
 MacCounts CountMacs(const Graph& graph) {

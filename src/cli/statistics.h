@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 
 #include "graph/graph.h"
@@ -25,5 +26,18 @@ struct MacCounts {
 /// Multiply-accumulates of convolutions, matrix products and recurrent operators of a graph with inferred types. Bias
 /// and elementwise work are not counted, nor is padding subtracted.
 MacCounts CountMacs(const Graph& graph);
+
+/// The least that one step must do.
+struct StepCost {
+  double macs = 0;
+  double bytes = 0;                           ///< its inputs read and its outputs written, once each
+  double weight_bytes = 0;                    ///< of those, constants
+};
+struct StepValue {
+  const Type* type = nullptr;                 ///< null: missing
+  bool constant = false;
+};
+/// From the shapes a step runs on. Operators that pick from their input are charged for what they pick.
+StepCost CostOf(std::string_view op, std::span<const StepValue> inputs, std::span<const StepValue> outputs);
 
 }  // namespace linnet::cli

@@ -271,10 +271,10 @@ void RunConvF32(const GemmF32Kernels& kernels, const ConvF32& conv, int64_t pixe
   }
 }
 
-GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv) {
+GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv, int threads) {
   const Shape shape(kernels, conv);
   const int64_t pixels = conv.batch * conv.out_h * conv.out_w;
-  GemmGrain grain = GemmGrainF32(kernels, pixels, shape.group_out, shape.k);
+  GemmGrain grain = GemmGrainF32(kernels, pixels, shape.group_out, shape.k, threads, shape.way != Way::kPointwise);
   if (conv.groups > 1) grain.panels = shape.group_panels;
   if (shape.way == Way::kRows) {
     // Whole output rows, and enough of them that filling the ring's first rows again does not matter.

@@ -68,6 +68,6 @@ void RunConvF32(const GemmF32Kernels& kernels, const ConvF32& conv, int64_t pixe
                 int64_t panel0, int64_t panel1, void* scratch);
 
 /// A good unit of parallel work: output pixels (`rows`) by panels.
-GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv);
+GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv, int threads);
 
 }  // namespace linnet

@@ -193,11 +193,11 @@ void RunConvTransposeF32(const GemmF32Kernels& kernels, const ConvTransposeF32& 
   }
 }
 
-GemmGrain ConvTransposeGrainF32(const GemmF32Kernels& kernels, const ConvTransposeF32& conv) {
+GemmGrain ConvTransposeGrainF32(const GemmF32Kernels& kernels, const ConvTransposeF32& conv, int threads) {
   const int64_t rows = conv.batch * conv.out_h;
   const int64_t k = conv.in_c / conv.groups *
                     std::max<int64_t>(1, conv.kernel_h * conv.kernel_w / (conv.stride_h * conv.stride_w));
-  GemmGrain grain = GemmGrainF32(kernels, rows * conv.out_w, conv.out_c / conv.groups, k);
+  GemmGrain grain = GemmGrainF32(kernels, rows * conv.out_w, conv.out_c / conv.groups, k, threads, true);
   // Rows of every phase together, and some of each.
   const int64_t unit = std::min(rows, 4 * conv.stride_h);
   grain.rows = std::min(rows, (grain.rows / std::max<int64_t>(1, conv.out_w) + unit) / unit * unit);

@@ -54,6 +54,6 @@ void RunConvTransposeF32(const GemmF32Kernels& kernels, const ConvTransposeF32& 
                          int64_t row1, int64_t panel0, int64_t panel1, void* scratch, FunctionRef<bool()> asked);
 
 /// A good unit of parallel work: output rows by panels.
-GemmGrain ConvTransposeGrainF32(const GemmF32Kernels& kernels, const ConvTransposeF32& conv);
+GemmGrain ConvTransposeGrainF32(const GemmF32Kernels& kernels, const ConvTransposeF32& conv, int threads);
 
 }  // namespace linnet

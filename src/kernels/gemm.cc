@@ -14,6 +14,8 @@
 
 #include <algorithm>
 
+#include "base/memory.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm.cc"
 #include "hwy/foreach_target.h"
@@ -28,6 +30,9 @@ namespace linnet {
 namespace HWY_NAMESPACE {
 
 constexpr int64_t kLanes = HWY_LANES(float);
+
+// Bytes between the row of B in use and the one asked for: the memory's latency, at a row of B every 4 to 14 cycles.
+constexpr int kAhead = 4096;
 
 #if HWY_TARGET == HWY_AVX3
 constexpr char kTargetName[] = "avx512";
@@ -154,7 +159,9 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
         LINNET_UNROLL
         for (int v = 0; v < kVectors; ++v) {
           constexpr int64_t kPanel = kPanelColumns;
-          bv[v] = hn::LoadU(d, b + v * kLanes / kPanel * g.b_panel_stride + v * kLanes % kPanel);
+          const float* from = b + v * kLanes / kPanel * g.b_panel_stride + v * kLanes % kPanel;
+          bv[v] = hn::LoadU(d, from);
+          if (v * kLanes % kPanel == 0) __builtin_prefetch(reinterpret_cast<const char*>(from) + kAhead);
         }
         LINNET_UNROLL
         for (int r = 0; r < kRows; ++r) {
@@ -220,15 +227,13 @@ void GemmRun(const GemmF32& g, int64_t m0, int64_t m1, int64_t panel0, int64_t p
                        Clamp(g.epilogue)};
   const int64_t begin = panel0 * kPanelColumns, end = std::min(panel1 * kPanelColumns, g.n);
   if (begin >= end) return;
-  // All columns for each few rows, as long as B stays in the second-level cache. Otherwise in groups of
-  // columns that do; narrow ones when A does too, so that each weight is fetched once and is in the first
-  // level for all but the first rows.
+  // All columns for each few rows, as long as B stays in the second-level cache. Otherwise in groups of columns that do.
   constexpr int64_t kCache = 512 << 10;
   const int64_t panel_bytes = std::max<int64_t>(1, g.k) * kPanelColumns * 4;
   const int64_t widest = MaxVectors(TileRows(m1 - m0)) * kLanes;
   int64_t group = end - begin;
   if (group / kPanelColumns * panel_bytes > kCache && m1 - m0 > kMaxRows) {
-    const int64_t fit = (m1 - m0) * g.k * 4 <= kCache ? 1 : kCache / panel_bytes;
+    const int64_t fit = kCache / 2 / panel_bytes;
     group = std::max(fit * kPanelColumns / widest, int64_t{1}) * std::max(widest, kPanelColumns);
   }
   for (int64_t column = begin; column < end; column += group) {
@@ -318,23 +323,36 @@ const GemmF32Kernels& PickGemmF32(CpuLevel level) {
   return *LINNET_PICK(level, kGemmF32);
 }
 
-GemmGrain GemmGrainF32(const GemmF32Kernels& kernels, int64_t m, int64_t n, int64_t k) {
-  // Between a handful and some dozens of tasks, each at least about 256 thousand multiply-adds.
-  constexpr int64_t kWork = 256 << 10;
-  const int64_t panels = PanelCount(n);
-  const int64_t row_work = std::max<int64_t>(1, k * panels * kPanelColumns);
-  GemmGrain grain = {std::max<int64_t>(m, 1), std::max<int64_t>(panels, 1)};
-  const int64_t tile = kernels.rows;
-  if (m > 4 * tile) {
-    const int64_t rows = std::max(kWork / row_work, (m + 63) / 64);
-    grain.rows = std::min(m, (rows + tile - 1) / tile * tile);
+GemmGrain GemmGrainF32(const GemmF32Kernels& kernels, int64_t m, int64_t n, int64_t k, int threads, bool whole_rows) {
+  // Tasks of some 256 thousand multiply-adds are worth handing out, a few for each thread; none is longer than some
+  // milliseconds, so that a run can be stopped.
+  constexpr int64_t kWork = 256 << 10, kWorkMax = 128 << 20;
+  constexpr int64_t kCache = 512 << 10;       // of B, while rows pass by: a second-level cache
+  constexpr int64_t kRowsCache = 2 << 20;     // of A, while panels pass by: a part of the third level
+  m = std::max<int64_t>(m, 1);
+  const int64_t panels = std::max<int64_t>(PanelCount(n), 1), depth = std::max<int64_t>(k, 1);
+  const int64_t tile = kernels.rows, panel_work = depth * kPanelColumns, panel_bytes = panel_work * 4;
+  const double work = static_cast<double>(m) * static_cast<double>(panels) * static_cast<double>(panel_work);
+  const double tasks =
+      std::max(threads > 1 ? std::min(work / kWork, 4.0 * threads) : 1.0, std::max(1.0, work / kWorkMax));
+  GemmGrain grain = {m, panels};
+  auto split = [](int64_t size, double parts, int64_t unit) {
+    const double part = static_cast<double>(size) / std::max(parts, 1.0);
+    return std::min(size, RoundUp(std::max<int64_t>(1, static_cast<int64_t>(part)), unit));
+  };
+  const bool many_rows = m > 4 * tile;
+  if (many_rows && (whole_rows || panels * panel_bytes <= kCache)) {
+    grain.rows = split(m, tasks, tile);
+    return grain;
   }
-  if (grain.rows >= m && panels > 1) {
-    const int64_t panel_work = std::max<int64_t>(1, m * k * kPanelColumns);
-    const int64_t width = std::max<int64_t>(m <= 4 ? 4 : 2, kernels.columns / kPanelColumns);
-    const int64_t wanted = std::max(kWork / panel_work, (panels + 63) / 64);
-    grain.panels = std::min(panels, (wanted + width - 1) / width * width);
+  // Groups of columns, each of B fetched once for all rows (or for those that a cache holds).
+  const int64_t width = std::max<int64_t>(m <= 4 ? 4 : 2, kernels.columns / kPanelColumns);
+  if (many_rows && m * depth * 4 > kRowsCache) {
+    const int64_t fit = std::max(kRowsCache / (4 * depth), 8 * tile);
+    grain.rows = split(m, static_cast<double>(DivUp(m, fit)), tile);
   }
+  const double groups = tasks * static_cast<double>(grain.rows) / static_cast<double>(m);
+  grain.panels = split(panels, groups, width);
   return grain;
 }
 

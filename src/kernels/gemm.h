@@ -96,10 +96,12 @@ struct GemmF32Kernels {
 
 const GemmF32Kernels& PickGemmF32(CpuLevel level);
 
-/// A good unit of parallel work: so many rows by so many panels.
+/// A good unit of work for so many threads: so many rows by so many panels. Where B is larger than a cache, tasks are
+/// groups of columns; `whole_rows` keeps to rows, for callers to whom a row of A is expensive.
 struct GemmGrain {
   int64_t rows, panels;
 };
-GemmGrain GemmGrainF32(const GemmF32Kernels& kernels, int64_t m, int64_t n, int64_t k);
+GemmGrain GemmGrainF32(const GemmF32Kernels& kernels, int64_t m, int64_t n, int64_t k, int threads,
+                       bool whole_rows = false);
 
 }  // namespace linnet

@@ -99,7 +99,9 @@ Result<OnnxModel> Read(Source source, std::string folder, const ReadOptions& opt
   context.access = options.untrusted ? FileAccess::kRead : FileAccess::kMap;
   context.external_folder = std::move(folder);
   context.callers_budget = options.budget;
-  return CatchWireErrors(context.cursor, [&] { return ReadModel(context); });
+  Result<OnnxModel> model = CatchWireErrors(context.cursor, [&] { return ReadModel(context); });
+  if (options.external_data) *options.external_data = !context.external_files.empty();
+  return model;
 }
 
 }  // namespace

@@ -17,6 +17,8 @@ struct ReadOptions {
   bool untrusted = false;
   /// Counts contents that are copied or expanded, and files that are read; null, or outlives the model.
   MemoryBudget* budget = nullptr;
+  /// Set to whether contents came from other files; may be null.
+  bool* external_data = nullptr;
 };
 
 /// The model in a file. Every opset import of ai.onnx from 1 to 28, all operator domains; nodes are not checked against

@@ -199,7 +199,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     if (weights.depthwise) return;
     b->pixels = conv.batch * conv.out_h * conv.out_w;
     b->matrix_floats = weights.matrix_floats;
-    b->grain = ConvGrainF32(*kernels, conv);
+    b->grain = ConvGrainF32(*kernels, conv, c.threads());
     b->pixel_blocks = DivUp(b->pixels, b->grain.rows);
     b->panel_blocks = DivUp(ConvPanels(conv), b->grain.panels);
     b->task_ns = static_cast<double>(b->grain.rows) * static_cast<double>(b->grain.panels) * kPanelColumns *

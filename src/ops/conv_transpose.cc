@@ -232,7 +232,7 @@ struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast, 4> {
     if (b.outputs == 0) return Status();
     b.f32 = IsF32(c.dtype(0), w);
     if (b.f32) {
-      BindF32(x, w, &b);
+      BindF32(c, x, w, &b);
       c.Scratch(b.packed_bytes + b.worker_bytes * c.threads());
       return Status();
     }
@@ -243,7 +243,7 @@ struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast, 4> {
     return Status();
   }
 
-  void BindF32(const Shape& x, const Shape& w, Bound* b) const {
+  void BindF32(const BindContext& c, const Shape& x, const Shape& w, Bound* b) const {
     ConvTransposeF32& conv = b->conv;
     conv = Problem(w);
     const Window& fitted = b->window;
@@ -262,7 +262,7 @@ struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast, 4> {
     conv.output_pixel_stride = conv.out_c;
     if (!packed) b->packed_bytes = RoundUp(PackedBytes(conv), kAlignment);
     b->worker_bytes = RoundUp(ConvTransposeScratchBytes(*kernels, conv), kAlignment);
-    b->grain = ConvTransposeGrainF32(*kernels, conv);
+    b->grain = ConvTransposeGrainF32(*kernels, conv, c.threads());
   }
 
   Status RunF32(RunContext& c, const Bound& b) const {

@@ -171,7 +171,7 @@ Result<int64_t> Dense::Plan(DType dtype, const Shape& x, const Shape& w, const S
   }
 
   Sections sections{scratch_at};
-  p.grain = GemmGrainF32(*kernels_, p.m, p.n, p.k);
+  p.grain = GemmGrainF32(*kernels_, p.m, p.n, p.k, threads);
   if (p.half) {
     LINNET_ASSIGN(p.wide_x_at, sections.Floats(p.x_matrices, p.m * p.k));
     if (!packed_) {

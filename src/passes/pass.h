@@ -21,6 +21,7 @@ struct Pass {
   const char* sentence;     ///< what it does
   Status (*run)(Graph& graph, const PassContext& context);
   int level;                ///< runs from this optimisation level on; 0 cannot be switched off
+  bool plain = true;        ///< keeps to ONNX's operators and to versions the model may use; others end in a graph of our own
 };
 
 /// A pass that a user of the library brings; the graph is verified after it.
@@ -40,7 +41,7 @@ struct PipelineOptions {
   int level = kOptimizeAll;
   std::vector<std::string> disabled;                 ///< pass names
   std::string stop_after;                            ///< a pass name: the passes behind it are left out
-  bool plain_onnx = false;                           ///< no lowering: the graph stays in ONNX's operators
+  bool plain_onnx = false;                           ///< only passes that are `plain`: the graph can be written as ONNX
   std::vector<CustomPass> custom;                    ///< run after the built-in simplifications, before fusion
 };
 

@@ -12,6 +12,7 @@ Status Simplify(Graph& graph, const PassContext& context);
 Status MergeCommonSubexpressions(Graph& graph, const PassContext& context);
 Status FoldBatchNorm(Graph& graph, const PassContext& context);
 Status RecognizeActivations(Graph& graph, const PassContext& context);
+Status RecognizeNormalization(Graph& graph, const PassContext& context);
 Status FuseAttention(Graph& graph, const PassContext& context);
 Status Resolve(Graph& graph, const PassContext& context);
 Status MoveLayouts(Graph& graph, const PassContext& context);

@@ -36,11 +36,12 @@ const std::vector<Pass>& BuiltInPasses() {
       {"simplify", "removes nodes that change nothing and merges neighbours that move data twice", Simplify, kOptimizeBasic},
       {"common_subexpressions", "makes nodes that compute the same thing one", MergeCommonSubexpressions, kOptimizeBasic},
       {"fold_batch_norm", "folds BatchNormalization and per-channel Mul and Add into convolutions", FoldBatchNorm, kOptimizeAll},
-      {"recognize_activations", "finds Swish, HardSwish, Gelu and Mish in their formulas", RecognizeActivations, kOptimizeAll},
-      {"fuse_attention", "makes one node of attention's products, scale, mask and Softmax", FuseAttention, kOptimizeAll},
-      {"resolve", "lowers ONNX's image operators to channels-last operators", Resolve, kOptimizeNothing},
-      {"layout", "moves and cancels the transposes around channels-last operators", MoveLayouts, kOptimizeAll},
-      {"fuse_epilogues", "fuses bias, residual and activation into convolutions and matrix products", FuseEpilogues, kOptimizeAll},
+      {"recognize_activations", "finds Swish, HardSwish, Gelu and Mish in their formulas", RecognizeActivations, kOptimizeAll, false},
+      {"recognize_normalization", "finds LayerNormalization and RMSNormalization in their formulas", RecognizeNormalization, kOptimizeAll, false},
+      {"fuse_attention", "makes one node of attention's products, scale, mask and Softmax", FuseAttention, kOptimizeAll, false},
+      {"resolve", "lowers ONNX's image operators to channels-last operators", Resolve, kOptimizeNothing, false},
+      {"layout", "moves and cancels the transposes around channels-last operators", MoveLayouts, kOptimizeAll, false},
+      {"fuse_epilogues", "fuses bias, residual and activation into convolutions and matrix products", FuseEpilogues, kOptimizeAll, false},
       {"final_dead_code", "removes what the passes before left unread", RemoveDeadCode, kOptimizeBasic},
   };
   return passes;
@@ -69,7 +70,7 @@ Status RunPipeline(Graph& graph, const PassContext& context, const PipelineOptio
   };
   auto run = [&](const Pass& pass) -> Status {
     if (pass.level > options.level) return Status();
-    if (options.plain_onnx && pass.run == Resolve) return Status();
+    if (options.plain_onnx && !pass.plain) return Status();
     if (pass.level > kOptimizeNothing && disabled(pass.name)) return Status();
     const uint64_t edits = EditsOf(graph);
     Status status = pass.run(graph, context);

@@ -1,0 +1,84 @@
+// What tests of passes share: a graph written as text, what passes make of it, and its numbers with and without them.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "base/thread_pool.h"
+#include "compile/model.h"
+#include "graph/text.h"
+#include "passes/passes.h"
+#include "run/state.h"
+
+namespace linnet {
+
+inline Graph Parsed(std::string_view text) {
+  Result<Graph> graph = ParseGraph(text);
+  EXPECT_TRUE(graph.ok()) << graph.status().message();
+  return std::move(*graph);
+}
+
+inline std::string Optimized(std::string_view text, std::string_view stop_after) {
+  Graph graph = Parsed(text);
+  PassContext context;
+  context.table = &OpTable::BuiltIn();
+  PipelineOptions options;
+  options.stop_after = stop_after;
+  Status status = RunPipeline(graph, context, options);
+  EXPECT_TRUE(status.ok()) << status.message();
+  return PrintGraph(graph);
+}
+
+/// The first output for inputs of these shapes filled with seeded numbers.
+inline std::vector<float> Outputs(std::string_view text, const std::vector<Shape>& shapes, const PipelineOptions& options, int threads) {
+  Graph graph = Parsed(text);
+  PassContext context;
+  context.table = &OpTable::BuiltIn();
+  auto run = [&]() -> Result<std::vector<float>> {
+    LINNET_TRY(RunPipeline(graph, context, options));
+    CompileOptions compile;
+    compile.table = &OpTable::BuiltIn();
+    compile.cpu = DetectedCpuLevel();
+    compile.threads = threads;
+    LINNET_ASSIGN(std::unique_ptr<Model> model, Model::Make(std::make_shared<Graph>(std::move(graph)), compile));
+    std::mt19937 random(7);
+    std::normal_distribution<float> normal;
+    std::vector<Tensor> data;
+    std::vector<Fact> facts;
+    for (const Shape& shape : shapes) {
+      LINNET_ASSIGN(Tensor tensor, Tensor::Allocate(DType::kFloat, shape));
+      for (int64_t i = 0; i < tensor.elements(); ++i) tensor.mutable_as<float>()[i] = normal(random);
+      facts.push_back({tensor.type(), tensor.data()});
+      data.push_back(std::move(tensor));
+    }
+    ThreadPool pool(threads);
+    RunEnv env;
+    env.pool = &pool;
+    env.threads = threads;
+    RunState state;
+    std::vector<RunOutput> outputs(model->outputs.size());
+    LINNET_TRY(state.Run(*model, env, facts.data(), static_cast<int>(facts.size()), outputs.data(), static_cast<int>(outputs.size())));
+    const Tensor& out = outputs[0].datum.tensor;
+    return std::vector<float>(out.as<float>(), out.as<float>() + out.elements());
+  };
+  Result<std::vector<float>> result = run();
+  EXPECT_TRUE(result.ok()) << result.status().message();
+  return result.ok() ? *result : std::vector<float>();
+}
+
+/// Numbers must agree with those of the graph without the pass, and be the same for any number of threads.
+inline void ExpectSameNumbers(std::string_view text, const std::vector<Shape>& shapes) {
+  PipelineOptions without, with;
+  without.level = kOptimizeNothing;
+  std::vector<float> expected = Outputs(text, shapes, without, 1), one = Outputs(text, shapes, with, 1);
+  ASSERT_EQ(expected.size(), one.size());
+  ASSERT_FALSE(expected.empty());
+  EXPECT_EQ(one, Outputs(text, shapes, with, 3));
+  float largest = 0;
+  for (float value : expected) largest = std::max(largest, std::abs(value));
+  for (size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(one[i], expected[i], 2e-6 * largest) << i;
+}
+
+}  // namespace linnet
