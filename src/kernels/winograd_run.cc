@@ -37,7 +37,7 @@ struct Layout {
     v_position = strip * v_row + kPanelColumns;
     m_position = strip * m_row + kPanelColumns;
   }
-  static constexpr int64_t kStripMin = 24, kStripMax = 96, kBlockBytes = 192 << 10;
+  static constexpr int64_t kStripMin = 24, kStripMax = 96, kBlockBytes = 256 << 10;
 
   int64_t zero_floats() const { return v_row; }
   int64_t bytes() const { return kHeader + (zero_floats() + positions * (v_position + m_position)) * 4; }

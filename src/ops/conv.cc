@@ -294,16 +294,18 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     const int64_t blocks = b.pixel_blocks * b.panel_blocks;
     return c.ParallelFor(b.slices * blocks, 1, b.task_ns, [&](int64_t begin, int64_t end, int worker) {
       std::byte* mine = scratch + worker * b.worker_bytes;
-      for (int64_t task = begin; task < end; ++task) {
-        int64_t block = task % blocks;
-        int64_t pixel = block / b.panel_blocks * b.grain.rows, panel = block % b.panel_blocks * b.grain.panels;
+      for (int64_t task = begin; task < end;) {
+        // Neighbouring blocks of panels in one call: it gathers their pixels once.
+        const int64_t block = task % blocks, first = block % b.panel_blocks, count = std::min(b.panel_blocks - first, end - task);
+        const int64_t pixel = block / b.panel_blocks * b.grain.rows, panel = first * b.grain.panels;
         Tile tile{pixel, std::min(b.pixels, pixel + b.grain.rows), panel,
-                  std::min(ConvPanels(conv), panel + b.grain.panels)};
+                  std::min(ConvPanels(conv), panel + count * b.grain.panels)};
         if (b.outer_rank == 0) {
           RunConvF32(*kernels, conv, tile.pixel0, tile.pixel1, tile.panel0, tile.panel1, mine);
         } else {
           RunSlice(b, conv, task / blocks, tile, mine);
         }
+        task += count;
       }
     });
   }
