@@ -198,7 +198,7 @@ TEST(Winograd, AnySplitGivesTheSameBits) {
       Problem p({2, 23, 19, 37, 75, 1, 1, 1, 1, 0, true, true, Activation::kSilu});
       Guarded<float> whole(p.OutputSize());
       Compute(level, p, tile, 1 << 20, 1 << 20, &whole, false);
-      const GemmGrain grain = WinogradGrainF32(PickGemmF32(level), p.c, tile);
+      const GemmGrain grain = WinogradGrainF32(PickGemmF32(level), p.c, tile, 4);
       for (auto [tiles, panels] : {std::pair<int64_t, int64_t>{1, 1}, {7, 3}, {grain.rows, grain.panels}, {11, 100}}) {
         for (bool start_often : {false, true}) {
           Guarded<float> parts(p.OutputSize());

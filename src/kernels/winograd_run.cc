@@ -9,7 +9,6 @@ namespace linnet {
 namespace {
 
 constexpr int kPositionsMax = 36;
-constexpr int64_t kUnits = 16;  // of parallel work, at least, where the sizes allow
 
 int64_t UpTo(int64_t n, int64_t unit) {
   return (n + unit - 1) / unit * unit;
@@ -23,11 +22,11 @@ struct Layout {
     tiles_w = (c.out_w + tile - 1) / tile;
     tiles = c.batch * tiles_h * tiles_w;
     // A strip reads all weights once, from beyond the second-level cache when there are many channels: the more
-    // channels, the more tiles. The parts are even.
+    // channels, the more tiles.
     const int64_t balance = c.in_c * c.out_c / (c.in_c + c.out_c);
     const int64_t most = std::clamp<int64_t>(balance, kStripMin, kStripMax);
     const int64_t parts = std::max<int64_t>(1, (tiles + most - 1) / most);
-    strip = std::min(tiles, UpTo((tiles + parts - 1) / parts, gemm.rows));
+    strip = parts == 1 ? tiles : std::max<int64_t>(1, tiles / parts / gemm.rows) * gemm.rows;
     v_row = UpTo(c.in_c, kPanelColumns);
     const int64_t panel_bytes = positions * strip * kPanelColumns * 4;
     const int64_t pair = std::max<int64_t>(1, gemm.columns / kPanelColumns);
@@ -166,14 +165,19 @@ void RunWinogradF32(const WinogradF32Kernels& kernels, const GemmF32Kernels& gem
   }
 }
 
-GemmGrain WinogradGrainF32(const GemmF32Kernels& gemm, const ConvF32& conv, int tile) {
+GemmGrain WinogradGrainF32(const GemmF32Kernels& gemm, const ConvF32& conv, int tile, int threads) {
   const Layout layout(gemm, conv, tile);
   GemmGrain grain = {layout.strip, layout.panels};
-  // Few strips are cut by panels too.
-  const int64_t strips = (layout.tiles + layout.strip - 1) / layout.strip, wanted = (kUnits + strips - 1) / strips;
-  if (wanted > 1) {
+  const int64_t strips = (layout.tiles + layout.strip - 1) / layout.strip;
+  // Few strips are cut by panels too, though threads that share a strip transform its input each; and long ones, so that
+  // a run can be stopped.
+  constexpr double kLong = 1 << 26;
+  int64_t parts = threads > 1 && strips < 3 * threads ? (4 * threads + strips - 1) / strips : 1;
+  const double work = static_cast<double>(layout.positions * layout.strip) * static_cast<double>(conv.in_c * conv.out_c);
+  parts = std::max(parts, static_cast<int64_t>(std::min(work / kLong, static_cast<double>(layout.panels))));
+  if (parts > 1) {
     const int64_t pair = std::max<int64_t>(2, gemm.columns / kPanelColumns);
-    grain.panels = std::clamp<int64_t>(UpTo(layout.panels / wanted, pair), 1, layout.panels);
+    grain.panels = std::min(layout.panels, UpTo((layout.panels + parts - 1) / parts, pair));
   }
   return grain;
 }

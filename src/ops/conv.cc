@@ -258,7 +258,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     b->path = Bound::kWinograd;
     b->workers = threads;
     b->pixels = WinogradTiles(b->conv, tile);
-    b->grain = WinogradGrainF32(*kernels, b->conv, tile);
+    b->grain = WinogradGrainF32(*kernels, b->conv, tile, threads);
     b->pixel_blocks = DivUp(b->pixels, b->grain.rows);
     b->panel_blocks = DivUp(ConvPanels(b->conv), b->grain.panels);
     b->task_ns = static_cast<double>(b->grain.rows) * static_cast<double>(b->grain.panels) * kPanelColumns *
