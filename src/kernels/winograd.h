@@ -48,7 +48,7 @@ int WinogradTile(int64_t in_c, int64_t out_c, int64_t out_h, int64_t out_w);
 /// Floats of the packed weights: (m + 2)^2 packed matrices of in_c x out_c.
 int64_t PackedWinogradSizeF32(int64_t out_c, int64_t in_c, int tile);
 
-/// Transforms and packs weights of ONNX's order [out_c][in_c][3][3]: the same bits on every machine.
+/// Transforms and packs weights of ONNX's order [out_c][in_c][3][3], in double precision: the same bits at every CPU level.
 void PackWinogradF32(const float* weights, int64_t out_c, int64_t in_c, int tile, float* out);
 
 /// Tiles of all pictures: the first dimension of work. The second is ConvPanels.

@@ -11,7 +11,7 @@ namespace linnet {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Doubles, two at a time, and no fused multiply-add: each weight is rounded once, to the same bits everywhere.
+// Doubles, two at a time: each weight is rounded once.
 using D2 = hn::FixedTag<double, 2>;
 using V2 = hn::Vec<D2>;
 
