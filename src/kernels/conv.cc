@@ -276,6 +276,13 @@ GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv, int t
   const int64_t pixels = conv.batch * conv.out_h * conv.out_w;
   GemmGrain grain = GemmGrainF32(kernels, pixels, shape.group_out, shape.k, threads, shape.way != Way::kPointwise);
   if (conv.groups > 1) grain.panels = shape.group_panels;
+  if (shape.way == Way::kGather) {
+    // What is gathered meets all weights, which are read once for it; few pixels are gathered again by each part.
+    constexpr int64_t kParts = 4;
+    grain.rows = shape.gather_rows;
+    grain.panels = shape.group_panels;
+    if (shape.gather_rows == pixels) grain.panels = (shape.group_panels + kParts - 1) / kParts;
+  }
   if (shape.way == Way::kRows) {
     // Whole output rows, and enough of them that filling the ring's first rows again does not matter.
     const int64_t rows = std::max((grain.rows + conv.out_w - 1) / conv.out_w, 2 * conv.kernel_h);

@@ -6,15 +6,18 @@
 //
 //     y = activation(conv(x, w) + b + residual)       inputs x, w, b?, residual?; attributes activation, alpha, beta
 //
-// Float32 runs on packed panels (kernels/conv.h), or channel by channel where every channel is a group of its own
-// (kernels/depthwise.h). One spatial dimension is a picture of height 1. With more than two, the leading spatial
+// Float32 runs on packed panels (kernels/conv.h), on transformed ones where constant weights of 3x3 make it cheaper
+// (kernels/winograd.h), or channel by channel where every channel is a group of its own (kernels/depthwise.h). One spatial dimension is a picture of height 1. With more than two, the leading spatial
 // dimensions are walked here: every tap of theirs is a 2-D convolution that adds to the output of the taps before it.
 // Other types run by the definition.
 #include "kernels/conv.h"
 
 #include <string.h>
 
+#include <algorithm>
+
 #include "kernels/depthwise.h"
+#include "kernels/winograd.h"
 #include "ops/conv_helpers.h"
 
 namespace linnet {
@@ -76,6 +79,24 @@ struct Weights {
   }
 };
 
+/// Whether a convolution can be computed by Winograd tiles of this size; 0 stands for direct sums.
+bool MayTile(const Weights& weights, const WindowAttributes& window, int tile) {
+  auto all_one = [](const std::vector<int64_t>& list) {
+    return std::all_of(list.begin(), list.end(), [](int64_t x) { return x == 1; });
+  };
+  return tile == 0 || (weights.rank == 2 && weights.kernel_h == 3 && weights.kernel_w == 3 && weights.groups == 1 &&
+                       all_one(window.strides) && all_one(window.dilations));
+}
+
+/// The tile of a Winograd convolution that suits constant weights, 0 where none does: follows from the types and attributes
+/// alone, so that it is the same on every machine.
+int ChooseTile(const PrepareContext& c, const Weights& weights, const WindowAttributes& window) {
+  if (!MayTile(weights, window, 2)) return 0;
+  const Shape y = c.has_output(0) ? c.output_shape(0) : Shape();
+  const bool ranked = y.rank() == 4;
+  return WinogradTile(weights.group_in, weights.out_c, ranked ? y[1] : kUnknownDim, ranked ? y[2] : kUnknownDim);
+}
+
 bool HasZero(const Shape& shape) {
   for (int64_t dim : shape) {
     if (dim == 0) return true;
@@ -87,19 +108,22 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
   FusedActivation activation;
   const GemmF32Kernels* kernels = nullptr;
   DepthwiseF32Fn* depthwise = nullptr;
+  const WinogradF32Kernels* winograd = nullptr;
   const void* packed = nullptr;   ///< null when the weights are computed
+  int tile = 0;                   ///< of a Winograd convolution; 0: direct
 
   struct Bound {
     Window window;
     int64_t in_c = 0, out_c = 0, outputs = 0;
     int64_t packed_bytes = 0;          ///< of scratch before the workers' share: 0 when packed ahead
     int64_t slice_bytes = 0, worker_bytes = 0;
-    enum Path : uint8_t { kAny, kPanels, kDepthwise } path = kAny;
-    // Panels: a task is a slice (all of it up to 2-D) by a block of pixels by a block of panels.
+    enum Path : uint8_t { kAny, kPanels, kWinograd, kDepthwise } path = kAny;
+    // Panels: a task is a slice (all of it up to 2-D) by a block of pixels by a block of panels. Winograd: its pixels are
+    // tiles.
     ConvF32 conv;
     GemmGrain grain;
     int64_t slices = 1, outer_out = 1, pixels = 0, pixel_blocks = 1, panel_blocks = 1, matrix_floats = 0;
-    int outer_rank = 0;
+    int outer_rank = 0, workers = 1;
     double task_ns = 0;
   };
 
@@ -113,15 +137,19 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
   Status Prepare(PrepareContext& c) {
     kernels = &PickGemmF32(c.cpu());
     depthwise = PickDepthwiseF32(c.cpu());
+    winograd = &PickWinogradF32(c.cpu());
     if (!c.is_constant(1) || !c.shape(1).is_static()) return Status();
     const Shape& shape = c.shape(1);
     if (IsF32(c.dtype(1), shape)) {
-      Weights weights(shape, attributes.groups);
-      LINNET_ASSIGN(packed, c.Weights("weights", weights.packed_bytes(), [&](void* out) -> Status {
-        LINNET_ASSIGN(Block slice, Block::Allocate(weights.slice_bytes()));
-        weights.Pack(c.data<float>(1), static_cast<float*>(out), reinterpret_cast<float*>(slice.data()));
-        return Status();
-      }));
+      const Weights weights(shape, attributes.groups);
+      const int wanted = ChooseTile(c, weights, attributes.window);
+      Status status = Pack(c, weights, wanted);
+      // A prepared file holds one form: what was chosen when it was made, from what was known then.
+      for (int other : {0, 2, 4}) {
+        if (status.code() != Code::kInvalidModel) break;
+        if (other != wanted && MayTile(weights, attributes.window, other) && Pack(c, weights, other).ok()) status = Status();
+      }
+      LINNET_TRY(std::move(status));
     } else {
       LINNET_TRY(ForType<kAnyFloat>(c.dtype(1), [&]<class T>() -> Status {
         int64_t taps = shape.Product(2, shape.rank());
@@ -134,6 +162,24 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
       }));
     }
     c.Drop(1);
+    return Status();
+  }
+
+  Status Pack(PrepareContext& c, const Weights& weights, int form) {
+    tile = form;
+    if (tile == 0) {
+      LINNET_ASSIGN(packed, c.Weights("weights", weights.packed_bytes(), [&](void* out) -> Status {
+        LINNET_ASSIGN(Block slice, Block::Allocate(weights.slice_bytes()));
+        weights.Pack(c.data<float>(1), static_cast<float*>(out), reinterpret_cast<float*>(slice.data()));
+        return Status();
+      }));
+      return Status();
+    }
+    const int64_t bytes = PackedWinogradSizeF32(weights.out_c, weights.group_in, tile) * 4;
+    LINNET_ASSIGN(packed, c.Weights(tile == 2 ? "winograd2" : "winograd4", bytes, [&](void* out) -> Status {
+      PackWinogradF32(c.data<float>(1), weights.out_c, weights.group_in, tile, static_cast<float*>(out));
+      return Status();
+    }));
     return Status();
   }
 
@@ -197,6 +243,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     }
     b->path = weights.depthwise ? Bound::kDepthwise : Bound::kPanels;
     if (weights.depthwise) return;
+    if (tile != 0) return BindWinograd(c.threads(), b);
     b->pixels = conv.batch * conv.out_h * conv.out_w;
     b->matrix_floats = weights.matrix_floats;
     b->grain = ConvGrainF32(*kernels, conv, c.threads());
@@ -205,6 +252,18 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     b->task_ns = static_cast<double>(b->grain.rows) * static_cast<double>(b->grain.panels) * kPanelColumns *
                  static_cast<double>(weights.group_in * weights.kernel_h * weights.kernel_w * weights.outer_taps) / 30;
     b->worker_bytes = RoundUp(ConvScratchBytes(*kernels, conv), kAlignment);
+  }
+
+  void BindWinograd(int threads, Bound* b) const {
+    b->path = Bound::kWinograd;
+    b->workers = threads;
+    b->pixels = WinogradTiles(b->conv, tile);
+    b->grain = WinogradGrainF32(*kernels, b->conv, tile, threads);
+    b->pixel_blocks = DivUp(b->pixels, b->grain.rows);
+    b->panel_blocks = DivUp(ConvPanels(b->conv), b->grain.panels);
+    b->task_ns = static_cast<double>(b->grain.rows) * static_cast<double>(b->grain.panels) * kPanelColumns *
+                 static_cast<double>((tile + 2) * (tile + 2) * b->in_c) / 20;
+    b->worker_bytes = RoundUp(WinogradScratchBytes(*kernels, b->conv, tile), kAlignment);
   }
 
   Status Run(RunContext& c) const {
@@ -231,19 +290,36 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     conv.epilogue.residual_row_stride = b.out_c;
     activation.Set(&conv.epilogue);
     if (b.path == Bound::kDepthwise) return RunDepthwise(c, conv);
+    if (b.path == Bound::kWinograd) return RunWinograd(c, b, conv, scratch);
     const int64_t blocks = b.pixel_blocks * b.panel_blocks;
     return c.ParallelFor(b.slices * blocks, 1, b.task_ns, [&](int64_t begin, int64_t end, int worker) {
       std::byte* mine = scratch + worker * b.worker_bytes;
-      for (int64_t task = begin; task < end; ++task) {
-        int64_t block = task % blocks;
-        int64_t pixel = block / b.panel_blocks * b.grain.rows, panel = block % b.panel_blocks * b.grain.panels;
+      for (int64_t task = begin; task < end;) {
+        // Neighbouring blocks of panels in one call: it gathers their pixels once.
+        const int64_t block = task % blocks, first = block % b.panel_blocks, count = std::min(b.panel_blocks - first, end - task);
+        const int64_t pixel = block / b.panel_blocks * b.grain.rows, panel = first * b.grain.panels;
         Tile tile{pixel, std::min(b.pixels, pixel + b.grain.rows), panel,
-                  std::min(ConvPanels(conv), panel + b.grain.panels)};
+                  std::min(ConvPanels(conv), panel + count * b.grain.panels)};
         if (b.outer_rank == 0) {
           RunConvF32(*kernels, conv, tile.pixel0, tile.pixel1, tile.panel0, tile.panel1, mine);
         } else {
           RunSlice(b, conv, task / blocks, tile, mine);
         }
+        task += count;
+      }
+    });
+  }
+
+  Status RunWinograd(RunContext& c, const Bound& b, const ConvF32& conv, std::byte* scratch) const {
+    for (int i = 0; i < b.workers; ++i) StartWinogradF32(scratch + i * b.worker_bytes);
+    return c.ParallelFor(b.pixel_blocks * b.panel_blocks, 1, b.task_ns, [&](int64_t begin, int64_t end, int worker) {
+      for (int64_t task = begin; task < end;) {
+        // Neighbouring blocks of panels in one call.
+        const int64_t first = task % b.panel_blocks, count = std::min(b.panel_blocks - first, end - task);
+        const int64_t row = task / b.panel_blocks * b.grain.rows, panel = first * b.grain.panels;
+        RunWinogradF32(*winograd, *kernels, conv, tile, row, std::min(b.pixels, row + b.grain.rows), panel,
+                       std::min(ConvPanels(conv), panel + count * b.grain.panels), scratch + worker * b.worker_bytes);
+        task += count;
       }
     });
   }

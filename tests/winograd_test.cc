@@ -1,0 +1,331 @@
+// Winograd convolutions at every instruction set against direct sums in double precision, and when they are chosen.
+#include "kernels/winograd.h"
+
+#include <gtest/gtest.h>
+#include <string.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "guarded.h"
+#include "ops_test_util.h"
+
+namespace linnet {
+namespace {
+
+struct Case {
+  int64_t batch, in_h, in_w, in_c, out_c;
+  int64_t pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+  int64_t slice = 0;  // channels before and after, in input and output
+  bool bias = true, residual = false;
+  Activation activation = Activation::kRelu;
+  int64_t gap = 0;    // floats between output rows
+};
+
+/// A convolution, its buffers, and the answer in double precision.
+struct Problem {
+  explicit Problem(const Case& t, bool normal = false) : t(t) {
+    c.batch = t.batch, c.in_h = t.in_h, c.in_w = t.in_w, c.in_c = t.in_c, c.out_c = t.out_c;
+    c.kernel_h = c.kernel_w = 3;
+    c.pad_top = t.pad_top, c.pad_left = t.pad_left;
+    c.out_h = t.in_h + t.pad_top + t.pad_bottom - 2;
+    c.out_w = t.in_w + t.pad_left + t.pad_right - 2;
+    c.input_pixel_stride = t.in_c + t.slice;
+    c.input_row_stride = t.in_w * c.input_pixel_stride;
+    c.input_batch_stride = t.in_h * c.input_row_stride;
+    c.output_pixel_stride = t.out_c + t.slice;
+    row_stride = c.out_w * c.output_pixel_stride + t.gap;
+    if (t.gap) c.output_row_stride = row_stride;
+    pixels = t.batch * c.out_h * c.out_w;
+    Numbers numbers;
+    auto fill = [&](Guarded<float>& array) {
+      for (int64_t i = 0; i < array.size(); ++i) {
+        // A sum of twelve uniform numbers is close to normal; its variance is 12 / 3.
+        float sum = numbers.Next();
+        for (int j = 0; normal && j < 11; ++j) sum += numbers.Next();
+        array[i] = normal ? sum / 2 : sum;
+      }
+    };
+    fill(input), fill(weights), fill(bias), fill(residual);
+    c.input = input.data();
+    if (t.bias) c.epilogue.bias = bias.data();
+    if (t.residual) c.epilogue.residual = residual.data(), c.epilogue.residual_row_stride = t.out_c;
+    c.epilogue.activation = t.activation;
+    if (t.activation == Activation::kClip) c.epilogue.alpha = -0.5f, c.epilogue.beta = 0.75f;
+    if (t.activation == Activation::kSilu) c.epilogue.alpha = 1;
+  }
+
+  double Expected(int64_t pixel, int64_t o, double* size) const {
+    const int64_t n = pixel / c.out_w / c.out_h, h = pixel / c.out_w % c.out_h, w = pixel % c.out_w;
+    double sum = t.bias ? bias[o] : 0;
+    *size = 1;
+    for (int64_t i = 0; i < 3; ++i) {
+      for (int64_t j = 0; j < 3; ++j) {
+        const int64_t y = h + i - t.pad_top, x = w + j - t.pad_left;
+        if (y < 0 || y >= t.in_h || x < 0 || x >= t.in_w) continue;
+        const float* from = &input[n * c.input_batch_stride + y * c.input_row_stride + x * c.input_pixel_stride];
+        for (int64_t k = 0; k < t.in_c; ++k) {
+          const double product = static_cast<double>(from[k]) * weights[((o * t.in_c + k) * 3 + i) * 3 + j];
+          sum += product, *size += std::fabs(product);
+        }
+      }
+    }
+    if (t.residual) sum += residual[pixel * t.out_c + o];
+    switch (t.activation) {
+      case Activation::kRelu: return std::max(sum, 0.0);
+      case Activation::kClip: return std::min(std::max(sum, -0.5), 0.75);
+      case Activation::kSilu: return sum / (1 + std::exp(-sum));
+      default: return sum;
+    }
+  }
+
+  int64_t OutputSize() const { return (t.batch * c.out_h - 1) * row_stride + c.out_w * c.output_pixel_stride - t.slice; }
+  const float& Out(const Guarded<float>& output, int64_t pixel, int64_t o) const {
+    return output[pixel / c.out_w * row_stride + pixel % c.out_w * c.output_pixel_stride + o];
+  }
+
+  const Case t;
+  ConvF32 c;
+  int64_t row_stride, pixels;
+  Guarded<float> input{t.batch * t.in_h * t.in_w * (t.in_c + t.slice) - t.slice}, weights{t.out_c * t.in_c * 9},
+      bias{t.out_c}, residual{t.batch * (t.in_h + t.pad_top + t.pad_bottom - 2) * (t.in_w + t.pad_left + t.pad_right - 2) *
+                              t.out_c};
+};
+
+/// Computes units of `tiles` by `panels`, each thread's turn on the same scratch.
+void Compute(CpuLevel level, Problem& p, int tile, int64_t tiles, int64_t panels, Guarded<float>* output, bool start_often) {
+  const GemmF32Kernels& gemm = PickGemmF32(level);
+  Guarded<float> packed(PackedWinogradSizeF32(p.t.out_c, p.t.in_c, tile));
+  PackWinogradF32(p.weights.data(), p.t.out_c, p.t.in_c, tile, packed.data());
+  ConvF32 c = p.c;
+  c.packed = packed.data();
+  c.output = output->data();
+  const int64_t bytes = WinogradScratchBytes(gemm, c, tile);
+  // Aligned as the contract wants it; an element beyond the bytes asked for lies in the unreadable page.
+  Guarded<double> scratch((bytes + 63) / 64 * 8, NAN);
+  ASSERT_TRUE(scratch.Intact());
+  StartWinogradF32(scratch.data());
+  const int64_t all = WinogradTiles(c, tile);
+  for (int64_t at = 0; at < all; at += tiles) {
+    for (int64_t panel = 0; panel < ConvPanels(c); panel += panels) {
+      if (start_often) StartWinogradF32(scratch.data());
+      RunWinogradF32(PickWinogradF32(level), gemm, c, tile, at, std::min(all, at + tiles), panel,
+                     std::min(ConvPanels(c), panel + panels), scratch.data());
+    }
+  }
+  ASSERT_TRUE(scratch.Intact() && packed.Intact() && output->Intact() && p.input.Intact());
+}
+
+void Check(CpuLevel level, int tile, const Case& t) {
+  SCOPED_TRACE(testing::Message() << CpuLevelName(level) << " tile " << tile << " input " << t.batch << "x" << t.in_h << "x"
+                                  << t.in_w << "x" << t.in_c << " out_c " << t.out_c << " pads " << t.pad_top << " "
+                                  << t.pad_left << " " << t.pad_bottom << " " << t.pad_right << " slice " << t.slice);
+  Problem p(t);
+  Guarded<float> output(p.OutputSize(), 77.0f);
+  Compute(level, p, tile, 5, 2, &output, false);
+  for (int64_t pixel = 0; pixel < p.pixels; ++pixel) {
+    for (int64_t o = 0; o < t.out_c; ++o) {
+      double size;
+      const double expected = p.Expected(pixel, o, &size);
+      ASSERT_NEAR(p.Out(output, pixel, o), expected, size * 4e-6) << "pixel " << pixel << " channel " << o;
+    }
+    for (int64_t o = t.out_c; o < t.out_c + t.slice && pixel + 1 < p.pixels; ++o) {
+      ASSERT_EQ(p.Out(output, pixel, o), 77.0f) << "wrote beside its channels";
+    }
+  }
+  for (int64_t row = 0; row + 1 < t.batch * p.c.out_h; ++row) {
+    for (int64_t i = 0; i < t.gap; ++i) {
+      ASSERT_EQ(output[(row + 1) * p.row_stride - 1 - i], 77.0f) << "wrote beside its rows";
+    }
+  }
+}
+
+void CheckAll(const Case& t) {
+  for (CpuLevel level : FloatLevels()) {
+    for (int tile : {2, 4}) Check(level, tile, t);
+  }
+}
+
+TEST(Winograd, SizesAndPaddings) {
+  CheckAll({1, 8, 8, 16, 16, 1, 1, 1, 1});
+  CheckAll({2, 7, 9, 5, 19, 1, 1, 1, 1});
+  CheckAll({3, 3, 3, 4, 4});
+  CheckAll({1, 3, 4, 1, 1});
+  CheckAll({1, 1, 1, 7, 3, 1, 1, 1, 1});
+  CheckAll({1, 1, 13, 33, 17, 1, 1, 1, 1});
+  CheckAll({2, 6, 5, 3, 40, 0, 2, 2, 0});
+  CheckAll({1, 4, 4, 2, 3, 5, 6, 7, 5});     // tiles of nothing but padding
+  CheckAll({1, 12, 11, 6, 8, -2, -1, 0, 1});  // the borders are cut off
+}
+
+TEST(Winograd, Channels) {
+  for (int64_t channels = 1; channels <= 70; channels += channels < 20 ? 1 : 7) {
+    CheckAll({1, 5, 7, channels, 71 - channels, 1, 1, 1, 1});
+  }
+  CheckAll({1, 6, 6, 130, 100, 1, 1, 1, 1});
+}
+
+TEST(Winograd, Epilogues) {
+  for (Activation activation : {Activation::kNone, Activation::kRelu, Activation::kClip, Activation::kSilu}) {
+    for (bool residual : {false, true}) {
+      for (bool bias : {false, true}) {
+        CheckAll({2, 6, 7, 9, 21, 1, 1, 1, 1, 3, bias, residual, activation, 5});
+        CheckAll({1, 9, 5, 8, 32, 1, 1, 1, 1, 0, bias, residual, activation});
+      }
+    }
+  }
+}
+
+TEST(Winograd, ResidualInPlace) {
+  for (CpuLevel level : FloatLevels()) {
+    for (int tile : {2, 4}) {
+      Problem p({1, 10, 10, 8, 24, 1, 1, 1, 1, 0, true, true});
+      Guarded<float> apart(p.OutputSize()), within(p.OutputSize());
+      Compute(level, p, tile, 4, 1, &apart, false);
+      memcpy(within.data(), p.residual.data(), static_cast<size_t>(p.residual.size()) * 4);
+      p.c.epilogue.residual = within.data();
+      Compute(level, p, tile, 4, 1, &within, false);
+      EXPECT_EQ(memcmp(apart.data(), within.data(), static_cast<size_t>(apart.size()) * 4), 0) << CpuLevelName(level);
+    }
+  }
+}
+
+TEST(Winograd, AnySplitGivesTheSameBits) {
+  for (CpuLevel level : FloatLevels()) {
+    for (int tile : {2, 4}) {
+      Problem p({2, 23, 19, 37, 75, 1, 1, 1, 1, 0, true, true, Activation::kSilu});
+      Guarded<float> whole(p.OutputSize());
+      Compute(level, p, tile, 1 << 20, 1 << 20, &whole, false);
+      const GemmGrain grain = WinogradGrainF32(PickGemmF32(level), p.c, tile, 4);
+      for (auto [tiles, panels] : {std::pair<int64_t, int64_t>{1, 1}, {7, 3}, {grain.rows, grain.panels}, {11, 100}}) {
+        for (bool start_often : {false, true}) {
+          Guarded<float> parts(p.OutputSize());
+          Compute(level, p, tile, tiles, panels, &parts, start_often);
+          ASSERT_EQ(memcmp(whole.data(), parts.data(), static_cast<size_t>(whole.size()) * 4), 0)
+              << CpuLevelName(level) << " tile " << tile << " in units of " << tiles << " x " << panels;
+        }
+      }
+    }
+  }
+}
+
+/// The largest difference from exact sums, as a part of the largest magnitude.
+double Error(CpuLevel level, int tile, int64_t channels) {
+  Problem p({1, 17, 17, channels, 16, 1, 1, 1, 1, 0, false, false, Activation::kNone}, true);
+  Guarded<float> output(p.OutputSize());
+  Compute(level, p, tile, 1 << 20, 1, &output, false);
+  double most = 0, largest = 0, size;
+  for (int64_t pixel = 0; pixel < p.pixels; ++pixel) {
+    for (int64_t o = 0; o < 16; ++o) {
+      const double expected = p.Expected(pixel, o, &size);
+      most = std::max(most, std::fabs(p.Out(output, pixel, o) - expected));
+      largest = std::max(largest, std::fabs(expected));
+    }
+  }
+  return most / largest;
+}
+
+TEST(Winograd, ErrorsOfNormalData) {
+  for (CpuLevel level : FloatLevels()) {
+    const double two = Error(level, 2, 512), four = Error(level, 4, 512);
+    EXPECT_LT(two, 2e-6) << CpuLevelName(level);
+    EXPECT_LT(four, 1e-5) << CpuLevelName(level);
+    RecordProperty(std::string(CpuLevelName(level)) + "_2", testing::PrintToString(two));
+    RecordProperty(std::string(CpuLevelName(level)) + "_4", testing::PrintToString(four));
+  }
+}
+
+TEST(Winograd, ChosenByCost) {
+  EXPECT_EQ(WinogradTile(64, 64, 56, 56), 4);
+  EXPECT_EQ(WinogradTile(256, 256, 14, 14), 2);   // the weights of 4 x 4 tiles would cost more than they save
+  EXPECT_EQ(WinogradTile(512, 512, 7, 7), 2);
+  EXPECT_EQ(WinogradTile(512, 512, 1, 1), 0);     // nearly all of a tile would be thrown away
+  EXPECT_EQ(WinogradTile(3, 32, 224, 224), 0);    // transforms dominate
+  EXPECT_EQ(WinogradTile(1, 1, 100, 100), 0);
+  EXPECT_NE(WinogradTile(64, 64, 0, 0), 0);       // sizes not known
+  EXPECT_NE(WinogradTile(64, 64, kUnknownDim, SymbolDim(0)), 0);
+}
+
+/// A store that holds the forms named, as a prepared file does, and notes what was asked for.
+class OneForm : public WeightStore {
+ public:
+  explicit OneForm(std::string form) : form_(std::move(form)) {}
+  Result<const void*> Get(int64_t, std::string_view tag, int64_t bytes, FunctionRef<Status(void*)> fill) override {
+    if (!form_.empty() && tag != form_) return InvalidModel("no ", tag);
+    got = tag;
+    memory_.assign(static_cast<size_t>(bytes) / 8 + 1, NAN);
+    LINNET_TRY(fill(memory_.data()));
+    return static_cast<const void*>(memory_.data());
+  }
+  std::string got;
+
+ private:
+  std::string form_;
+  std::vector<double> memory_;
+};
+
+/// linnet:Conv of a picture with constant weights, declared without sizes, on weights in one form; "" lets it choose.
+std::vector<float> RunOperator(const std::string& form, int threads, int64_t side, std::string* got) {
+  Numbers numbers;
+  Tensor x = *Tensor::Allocate(DType::kFloat, {2, side, side + 3, 40}), w = *Tensor::Allocate(DType::kFloat, {70, 40, 3, 3});
+  Tensor other = *Tensor::Allocate(DType::kFloat, x.shape());
+  for (Tensor* tensor : {&x, &w, &other}) {
+    for (int64_t i = 0; i < tensor->elements(); ++i) tensor->mutable_as<float>()[i] = numbers.Next();
+  }
+  auto graph = std::make_shared<Graph>();
+  Node node;
+  node.op = "Conv";
+  node.domain = "linnet";
+  node.version = 1;
+  node.Set("pads", std::vector<int64_t>{1, 1, 1, 1});
+  Type open = x.type();
+  open.shape = Shape{kUnknownDim, kUnknownDim, kUnknownDim, 40};
+  const ValueId out = graph->AddValue("y");
+  node.inputs = {graph->AddInput("x", open), graph->AddConstant("w", w)};
+  node.outputs = {out};
+  graph->AddOutput(out);
+  EXPECT_TRUE(graph->AddNode(std::move(node)).ok());
+  OneForm weights(form);
+  CompileOptions options;
+  options.table = &OpTable::BuiltIn();
+  options.cpu = DetectedCpuLevel();
+  options.threads = threads;
+  options.weights = &weights;
+  Result<std::unique_ptr<Model>> model = Model::Make(graph, options);
+  EXPECT_TRUE(model.ok()) << model.status().message();
+  if (!model.ok()) return {};
+  ThreadPool pool(threads);
+  RunEnv env;
+  env.pool = &pool;
+  env.threads = threads;
+  RunState state;
+  RunOutput result;
+  // A run on another picture first: nothing of it may be left.
+  for (const Tensor* picture : {&other, &x}) {
+    const Fact feed{picture->type(), picture->data()};
+    Status status = state.Run(**model, env, &feed, 1, &result, 1);
+    EXPECT_TRUE(status.ok()) << status.message();
+  }
+  *got = weights.got;
+  return Values<float>(result.datum.tensor);
+}
+
+TEST(Winograd, OperatorTakesTheFormItFinds) {
+  for (int64_t side : {1, 6, 20}) {
+    std::string got;
+    const std::vector<float> direct = RunOperator("weights", 1, side, &got);
+    EXPECT_EQ(got, "weights");
+    for (const char* form : {"winograd2", "winograd4", ""}) {
+      const std::vector<float> one = RunOperator(form, 1, side, &got), three = RunOperator(form, 3, side, &got);
+      EXPECT_TRUE(got == form || (*form == 0 && got.starts_with("winograd"))) << got;
+      EXPECT_EQ(one, three) << form;
+      ASSERT_EQ(one.size(), direct.size());
+      for (size_t i = 0; i < one.size(); ++i) ASSERT_NEAR(one[i], direct[i], 2e-4) << form << " element " << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace linnet
