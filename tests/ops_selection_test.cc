@@ -106,7 +106,8 @@ TEST(Pad, StringsAndNibbles) {
 
 TEST(Pad, InferenceWithSymbols) {
   Tensor pads = List({0, 1, 0, 1});
-  auto types = InferTypes(*new OpCall("Pad", 13), {TensorFact(DType::kFloat, {-2, 5}), KnownFact(pads)});
+  OpCall pad("Pad", 13);
+  auto types = InferTypes(pad, {TensorFact(DType::kFloat, {-2, 5}), KnownFact(pads)});
   ASSERT_TRUE(types.ok());
   EXPECT_EQ((*types)[0].shape, Shape({-2, 7}));
 }
