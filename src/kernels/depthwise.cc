@@ -29,6 +29,7 @@ struct Taps {
   const float* input;    // of the first tap, for the first output pixel
   const float* weights;  // of that tap
   int64_t rows, columns;
+  int64_t until_wrap;          // row steps after which the ring begins again; beyond `rows` when it does not
   int64_t begin = 0, end = 0;  // at the edge: the inputs of a row that lie inside, counted from `input`
 };
 
@@ -37,6 +38,7 @@ struct Job {
   Clamp clamp;
   int64_t channel0, channel1;
   int64_t weight_stride;  // floats from tap to tap
+  int64_t ring_floats;    // of the whole ring of input rows
 };
 
 // How a vector of channels is read. kTaps and kStride, where not 0, are the kernel's width and horizontal
@@ -67,6 +69,7 @@ HWY_INLINE void PixelVectors(const Job& job, const Taps& taps, int64_t pixel, in
   const float* row = taps.input + channel;
   const float* weights = taps.weights + channel;
   for (int64_t i = 0; i < taps.rows; ++i, row += row_step, weights += weight_row_step) {
+    if (i == taps.until_wrap) row -= job.ring_floats;
     const float* w = weights;
     const float* in = row;
     if constexpr (kMode.taps != 0) {
@@ -174,6 +177,12 @@ class Row {
     top_ = row % c_.out_h * c_.stride_h - c_.pad_top;
     Clip(top_, c_.dilation_h, c_.kernel_h, c_.in_h, &i0_, &i1_);
     image_ = c_.input + row / c_.out_h * c_.input_batch_stride;
+    first_ = top_ + i0_ * c_.dilation_h;
+    until_wrap_ = c_.kernel_h;
+    if (c_.input_ring_rows > 0 && i0_ < i1_) {
+      first_ %= c_.input_ring_rows;
+      until_wrap_ = (c_.input_ring_rows - first_ + c_.dilation_h - 1) / c_.dilation_h;
+    }
   }
 
   void Run(const Variant& variant) {
@@ -214,10 +223,10 @@ class Row {
 
  private:
   Taps At(int64_t x, int64_t j0, int64_t j1) const {
-    if (i0_ == i1_ || j0 == j1) return {c_.input, c_.packed, 0, 0};
-    const int64_t left = x * c_.stride_w - c_.pad_left + j0 * c_.dilation_w, y = top_ + i0_ * c_.dilation_h;
-    return {image_ + y * c_.input_row_stride + left * c_.input_pixel_stride,
-            c_.packed + (i0_ * c_.kernel_w + j0) * job_.weight_stride, i1_ - i0_, j1 - j0};
+    if (i0_ == i1_ || j0 == j1) return {c_.input, c_.packed, 0, 0, 1};
+    const int64_t left = x * c_.stride_w - c_.pad_left + j0 * c_.dilation_w;
+    return {image_ + first_ * c_.input_row_stride + left * c_.input_pixel_stride,
+            c_.packed + (i0_ * c_.kernel_w + j0) * job_.weight_stride, i1_ - i0_, j1 - j0, until_wrap_};
   }
   Taps Clipped(int64_t x) const {
     int64_t j0, j1;
@@ -228,11 +237,14 @@ class Row {
   const Job& job_;
   const DepthwiseF32& c_;
   int64_t row_, top_, i0_ = 0, i1_ = 0;
+  int64_t first_, until_wrap_;  // the place of the first input row read, and row steps from there to the ring's end
   const float* image_;
 };
 
 void DepthwiseRows(const DepthwiseF32& c, int64_t row0, int64_t row1, int64_t channel0, int64_t channel1) {
-  const Job job = {c, Clamp(c.epilogue), channel0, channel1, PanelCount(c.channels) * kPanelColumns};
+  const Job job = {c,        Clamp(c.epilogue),
+                   channel0, channel1,
+                   PanelCount(c.channels) * kPanelColumns, c.input_ring_rows * c.input_row_stride};
   const Variant& variant = PickVariant(c);
   for (int64_t row = row0; row < row1; ++row) Row(job, row).Run(variant);
 }
