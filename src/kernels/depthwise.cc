@@ -1,8 +1,7 @@
 // Float32 depthwise convolution: some output pixels of a row at a time, 16 or fewer channels at a time.
 //
 // For one vector of channels, kPixels sums are held in registers; each tap loads its weights once and one
-// input vector for each sum. Output pixels with taps outside of the image are done singly, over the taps that
-// are inside.
+// input vector for each sum. Taps outside of the image read zeros.
 #include "kernels/depthwise.h"
 
 #include <algorithm>
@@ -41,9 +40,10 @@ struct Job {
   int64_t ring_floats;    // of the whole ring of input rows
 };
 
-// How a vector of channels is read. kTaps and kStride, where not 0, are the kernel's width and horizontal
-// stride, with horizontal dilation 1; then kEdge says that some inputs may lie outside. kPartial: only the
-// first lanes exist.
+constexpr float kZeros[kLanes] = {};
+
+// How a vector of channels is read. `taps` and `stride`, where not 0, are the kernel's width and horizontal
+// stride, with horizontal dilation 1. `edge`: some inputs may lie outside. `partial`: only the first lanes exist.
 struct Mode {
   int taps = 0, stride = 0;
   bool edge = false, partial = false;
@@ -89,8 +89,17 @@ HWY_INLINE void PixelVectors(const Job& job, const Taps& taps, int64_t pixel, in
       for (int64_t j = 0; j < taps.columns; ++j, w += job.weight_stride, in += tap_step) {
         const VF32 weight = hn::LoadU(d, w);
         const float* p = in;
-        LINNET_UNROLL
-        for (int t = 0; t < kPixels; ++t, p += step) sum[t] = hn::MulAdd(weight, load(p), sum[t]);
+        if constexpr (kMode.edge) {
+          int64_t q = j * c.dilation_w;
+          LINNET_UNROLL
+          for (int t = 0; t < kPixels; ++t, p += step, q += c.stride_w) {
+            const float* inside = q < taps.begin || q >= taps.end ? kZeros : p;
+            sum[t] = hn::MulAdd(weight, hn::LoadU(d, inside), sum[t]);
+          }
+        } else {
+          LINNET_UNROLL
+          for (int t = 0; t < kPixels; ++t, p += step) sum[t] = hn::MulAdd(weight, load(p), sum[t]);
+        }
       }
     }
   }
@@ -150,7 +159,7 @@ constexpr int64_t kPixelsOf[kSizes] = {7, 4, 1};
 struct Variant {
   int taps, stride;  // 0: any
   PixelsFn* inside[kSizes];
-  PixelsFn* edge[kSizes];  // null: edges pixel by pixel, over the taps that are inside
+  PixelsFn* edge[kSizes];
 };
 template <int kTaps, int kStride>
 constexpr Variant kVariant = {
@@ -159,7 +168,10 @@ constexpr Variant kVariant = {
     {Pixels<7, Mode{kTaps, kStride}>, Pixels<4, Mode{kTaps, kStride}>, Pixels<1, Mode{kTaps, kStride}>},
     {Pixels<7, Mode{kTaps, kStride, true}>, Pixels<4, Mode{kTaps, kStride, true}>,
      Pixels<1, Mode{kTaps, kStride, true}>}};
-constexpr Variant kAny = {0, 0, {Pixels<7, Mode{}>, Pixels<4, Mode{}>, Pixels<1, Mode{}>}, {}};
+constexpr Variant kAny = {0,
+                          0,
+                          {Pixels<7, Mode{}>, Pixels<4, Mode{}>, Pixels<1, Mode{}>},
+                          {Pixels<7, Mode{.edge = true}>, Pixels<4, Mode{.edge = true}>, Pixels<1, Mode{.edge = true}>}};
 constexpr PixelsFn* kTail[kSizes] = {Tail<7>, Tail<4>, Tail<1>};
 constexpr const Variant* kVariants[] = {&kVariant<3, 1>, &kVariant<3, 2>, &kVariant<5, 1>, &kVariant<5, 2>};
 
@@ -185,40 +197,30 @@ class Row {
     }
   }
 
-  void Run(const Variant& variant) {
-    const int64_t extent = (c_.kernel_w - 1) * c_.dilation_w;
-    for (int64_t x = 0, pixels; x < c_.out_w; x += pixels) {
-      int size = 0;
-      while (kPixelsOf[size] > c_.out_w - x) ++size;
-      const int64_t left = x * c_.stride_w - c_.pad_left;
-      auto inside = [&] {
-        return left >= 0 && left + (kPixelsOf[size] - 1) * c_.stride_w + extent < c_.in_w;
-      };
-      if (!inside() && !variant.edge[0]) size = kSizes - 1;
-      pixels = kPixelsOf[size];
-      const int64_t pixel = row_ * c_.out_w + x;
-      const bool whole = inside();
-      // Partial vectors and unusual kernels read no input that is outside: pixels at the edge have their taps
-      // clipped.
-      if (whole || variant.edge[0]) {
-        Taps taps = At(x, 0, c_.kernel_w);
-        taps.begin = -left, taps.end = c_.in_w - left;
-        (whole ? variant.inside : variant.edge)[size](job_, taps, pixel);
+  // The output pixels from x on that are done together; returns how many.
+  int64_t Tile(const Variant& variant, int64_t x) {
+    int size = 0;
+    while (kPixelsOf[size] > c_.out_w - x) ++size;
+    const int64_t pixels = kPixelsOf[size], pixel = row_ * c_.out_w + x;
+    const int64_t left = x * c_.stride_w - c_.pad_left;
+    const int64_t reach = (pixels - 1) * c_.stride_w + (c_.kernel_w - 1) * c_.dilation_w;
+    const bool inside = left >= 0 && left + reach < c_.in_w;
+    Taps taps = At(x, 0, c_.kernel_w);
+    taps.begin = -left, taps.end = c_.in_w - left;
+    (inside ? variant.inside : variant.edge)[size](job_, taps, pixel);
+    if (job_.channel1 % kLanes != 0) {
+      if (inside) {
+        kTail[size](job_, taps, pixel);
       } else {
-        variant.inside[size](job_, Clipped(x), pixel);
-      }
-      if (job_.channel1 % kLanes != 0) {
-        if (whole) {
-          kTail[size](job_, At(x, 0, c_.kernel_w), pixel);
-        } else {
-          for (int64_t i = 0; i < pixels; ++i) kTail[kSizes - 1](job_, Clipped(x + i), pixel + i);
-        }
-      }
-      if (job_.clamp.after) {
-        ActivateRows(c_.epilogue, c_.output + pixel * c_.output_pixel_stride + job_.channel0,
-                     c_.output_pixel_stride, pixels, job_.channel1 - job_.channel0);
+        // Pixels at the edge have their taps clipped.
+        for (int64_t i = 0; i < pixels; ++i) kTail[kSizes - 1](job_, Clipped(x + i), pixel + i);
       }
     }
+    if (job_.clamp.after) {
+      ActivateRows(c_.epilogue, c_.output + pixel * c_.output_pixel_stride + job_.channel0, c_.output_pixel_stride,
+                   pixels, job_.channel1 - job_.channel0);
+    }
+    return pixels;
   }
 
  private:
@@ -246,7 +248,14 @@ void DepthwiseRows(const DepthwiseF32& c, int64_t row0, int64_t row1, int64_t ch
                    channel0, channel1,
                    PanelCount(c.channels) * kPanelColumns, c.input_ring_rows * c.input_row_stride};
   const Variant& variant = PickVariant(c);
-  for (int64_t row = row0; row < row1; ++row) Row(job, row).Run(variant);
+  // Two rows side by side: most of what the second reads, the first has just read.
+  for (int64_t row = row0; row < row1; row += 2) {
+    Row first(job, row), second(job, std::min(row + 1, row1 - 1));
+    for (int64_t x = 0, pixels; x < c.out_w; x += pixels) {
+      pixels = first.Tile(variant, x);
+      if (row + 1 < row1) second.Tile(variant, x);
+    }
+  }
 }
 
 }  // namespace HWY_NAMESPACE

@@ -26,6 +26,7 @@
 #endif
 
 #include "hwy/highway.h"
+#include "kernels/unroll.h"
 #include "kernels/vec-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -183,12 +184,51 @@ HWY_INLINE hn::Vec<D> Log1pUnit(D d, hn::Vec<D> x) {
   return LogOfParts(d, f, hn::IfThenElseZero(halve, hn::Set(d, 1.0f)));
 }
 
-/// 1 / (1 + e^-x), through e^-|x| so that neither side cancels.
+/// over[i] / (1 + e^-x[i]) in place of over[i]. Several vectors at once, step by step, hide each other's latency: the
+/// sums are one long chain.
+template <int kCount, class D>
+HWY_INLINE void DivideByOnePlusExp(D d, const hn::Vec<D> (&x)[kCount], hn::Vec<D> (&over)[kCount]) {
+  using V = hn::Vec<D>;
+  const V rounder = hn::Set(d, kRounder), one = hn::Set(d, 1.0f);
+  V r[kCount], rounded[kCount], q[kCount];
+  // At the upper bound the power is infinity, at the lower one 2^-126: neither changes a result of 2^-126 or more.
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i)
+    r[i] = AtMost(hn::Set(d, 89.0f), AtLeast(hn::Set(d, -87.33654f), hn::Neg(x[i])));
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) rounded[i] = hn::MulAdd(r[i], hn::Set(d, kLog2E), rounder);
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) q[i] = hn::Sub(rounded[i], rounder);
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) r[i] = hn::NegMulAdd(q[i], hn::Set(d, kLn2High), r[i]);
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) r[i] = hn::NegMulAdd(q[i], hn::Set(d, kLn2Low), r[i]);
+  constexpr float kRest[] = {0.008366610602269441f, 0.04166628139742322f, 0.16666542793863443f, 0.5000000062086477f,
+                             1.0f, 1.0f};
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) q[i] = hn::Set(d, 0.0013946497161755982f);
+  LINNET_UNROLL
+  for (int k = 0; k < 6; ++k) {
+    LINNET_UNROLL
+    for (int i = 0; i < kCount; ++i) q[i] = hn::MulAdd(q[i], r[i], hn::Set(d, kRest[k]));
+  }
+  const hn::RebindToSigned<D> di;
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) {
+    const auto bits = hn::ShiftLeft<23>(hn::BitCast(di, rounded[i]));
+    q[i] = hn::MulAdd(q[i], hn::BitCast(d, hn::Add(bits, hn::Set(di, 127 << 23))), one);
+  }
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) over[i] = hn::Div(over[i], q[i]);
+}
+
+/// 1 / (1 + e^-x).
 template <class D>
 HWY_INLINE hn::Vec<D> Sigmoid(D d, hn::Vec<D> x) {
-  const auto one = hn::Set(d, 1.0f);
-  const auto e = ExpFlush(d, hn::Neg(hn::Abs(x)));
-  return hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(one, e));
+  const hn::Vec<D> at[1] = {x};
+  hn::Vec<D> over[1] = {hn::Set(d, 1.0f)};
+  DivideByOnePlusExp<1>(d, at, over);
+  return over[0];
 }
 
 /// tanh|x| = -m / (m + 2) with m = exp(-2|x|) - 1.
