@@ -59,17 +59,25 @@ HWY_INLINE void ForFours(float* c, int64_t row_stride, int64_t rows, int64_t col
   }
 }
 
-/// x = 1 / (1 + e^-x), or x / (1 + e^(-alpha x)).
-template <bool kTimesX, int kCount>
-HWY_INLINE void Sigmoids(VF32 (&x)[kCount], VF32 alpha) {
+template <int kCount>
+HWY_INLINE void Sigmoids(VF32 (&x)[kCount]) {
+  const F32 d;
+  VF32 over[kCount];
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) over[i] = hn::Set(d, 1.0f);
+  DivideByOnePlusExp<false>(d, x, over);
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) x[i] = over[i];
+}
+
+/// kPlain: alpha is 1.
+template <bool kPlain, int kCount>
+HWY_INLINE void Swishes(VF32 (&x)[kCount], VF32 alpha) {
   const F32 d;
   VF32 at[kCount];
   LINNET_UNROLL
-  for (int i = 0; i < kCount; ++i) {
-    at[i] = kTimesX ? hn::Mul(alpha, x[i]) : x[i];
-    if (!kTimesX) x[i] = hn::Set(d, 1.0f);
-  }
-  DivideByOnePlusExp<kCount>(d, at, x);
+  for (int i = 0; i < kCount; ++i) at[i] = kPlain ? x[i] : hn::Mul(alpha, x[i]);
+  DivideByOnePlusExp<true>(d, at, x);
 }
 
 void ActivateRows(const Epilogue& e, float* c, int64_t row_stride, int64_t rows, int64_t columns) {
@@ -99,11 +107,12 @@ void ActivateRows(const Epilogue& e, float* c, int64_t row_stride, int64_t rows,
       LINNET_FOR(hn::Mul(
           beta, hn::IfThenElse(hn::Lt(x, zero), hn::Mul(alpha, Expm1NonPos(d, hn::Min(x, zero))), x)));
     case Activation::kSigmoid:
-      return ForFours(c, row_stride, rows, columns, [&](auto& x) HWY_ATTR { Sigmoids<false>(x, alpha); });
+      return ForFours(c, row_stride, rows, columns, [&](auto& x) HWY_ATTR { Sigmoids(x); });
     case Activation::kTanh:
       LINNET_FOR(Tanh(d, x));
     case Activation::kSilu:
-      return ForFours(c, row_stride, rows, columns, [&](auto& x) HWY_ATTR { Sigmoids<true>(x, alpha); });
+      if (e.alpha == 1.0f) return ForFours(c, row_stride, rows, columns, [&](auto& x) HWY_ATTR { Swishes<true>(x, alpha); });
+      return ForFours(c, row_stride, rows, columns, [&](auto& x) HWY_ATTR { Swishes<false>(x, alpha); });
     case Activation::kGelu:
       LINNET_FOR(Gelu(d, x));
     case Activation::kGeluTanh:

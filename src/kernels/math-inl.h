@@ -184,42 +184,45 @@ HWY_INLINE hn::Vec<D> Log1pUnit(D d, hn::Vec<D> x) {
   return LogOfParts(d, f, hn::IfThenElseZero(halve, hn::Set(d, 1.0f)));
 }
 
-/// over[i] / (1 + e^-x[i]) in place of over[i]. Several vectors at once, step by step, hide each other's latency: the
-/// sums are one long chain.
-template <int kCount, class D>
+/// over[i] / (1 + e^-x[i]) in place of over[i], several vectors at once, step by step, to hide each other's latency.
+/// kRough: e^-x with a relative error of 1e-7 where |x| < 20, for quotients that need an absolute error only.
+template <bool kRough, int kCount, class D>
 HWY_INLINE void DivideByOnePlusExp(D d, const hn::Vec<D> (&x)[kCount], hn::Vec<D> (&over)[kCount]) {
   using V = hn::Vec<D>;
-  const V rounder = hn::Set(d, kRounder), one = hn::Set(d, 1.0f);
-  V r[kCount], rounded[kCount], q[kCount];
-  // At the upper bound the power is infinity, at the lower one 2^-126: neither changes a result of 2^-126 or more.
-  LINNET_UNROLL
-  for (int i = 0; i < kCount; ++i)
-    r[i] = AtMost(hn::Set(d, 89.0f), AtLeast(hn::Set(d, -87.33654f), hn::Neg(x[i])));
-  LINNET_UNROLL
-  for (int i = 0; i < kCount; ++i) rounded[i] = hn::MulAdd(r[i], hn::Set(d, kLog2E), rounder);
-  LINNET_UNROLL
-  for (int i = 0; i < kCount; ++i) q[i] = hn::Sub(rounded[i], rounder);
-  LINNET_UNROLL
-  for (int i = 0; i < kCount; ++i) r[i] = hn::NegMulAdd(q[i], hn::Set(d, kLn2High), r[i]);
-  LINNET_UNROLL
-  for (int i = 0; i < kCount; ++i) r[i] = hn::NegMulAdd(q[i], hn::Set(d, kLn2Low), r[i]);
-  constexpr float kRest[] = {0.008366610602269441f, 0.04166628139742322f, 0.16666542793863443f, 0.5000000062086477f,
-                             1.0f, 1.0f};
-  LINNET_UNROLL
-  for (int i = 0; i < kCount; ++i) q[i] = hn::Set(d, 0.0013946497161755982f);
-  LINNET_UNROLL
-  for (int k = 0; k < 6; ++k) {
-    LINNET_UNROLL
-    for (int i = 0; i < kCount; ++i) q[i] = hn::MulAdd(q[i], r[i], hn::Set(d, kRest[k]));
-  }
   const hn::RebindToSigned<D> di;
+  // e^-x = 2^n e^-s with s = x + n ln 2. The rounder brings along the exponent's bias.
+  const V rounder = hn::Set(d, kRounder + 127), one = hn::Set(d, 1.0f);
+  V s[kCount], rounded[kCount], p[kCount];
+  // At one bound the power is infinity, at the other 2^-126: neither changes a result of 2^-126 or more.
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) s[i] = AtMost(hn::Set(d, 87.33654f), AtLeast(hn::Set(d, -89.0f), x[i]));
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) rounded[i] = hn::NegMulAdd(s[i], hn::Set(d, kLog2E), rounder);
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) p[i] = hn::Sub(rounded[i], rounder);
   LINNET_UNROLL
   for (int i = 0; i < kCount; ++i) {
-    const auto bits = hn::ShiftLeft<23>(hn::BitCast(di, rounded[i]));
-    q[i] = hn::MulAdd(q[i], hn::BitCast(d, hn::Add(bits, hn::Set(di, 127 << 23))), one);
+    s[i] = hn::MulAdd(p[i], hn::Set(d, kRough ? kLn2High + kLn2Low : kLn2High), s[i]);
+    if constexpr (!kRough) s[i] = hn::MulAdd(p[i], hn::Set(d, kLn2Low), s[i]);
+  }
+  constexpr int kFirst = kRough ? 1 : 0, kLast = 6;
+  constexpr float kSums[2][kLast + 1] = {
+      {0.00138436444f, -0.00837416295f, 0.0416680016f, -0.166664317f, 0.49999994f, -1.0f, 1.0f},
+      {0.0f, -0.00829030666f, 0.041897975f, -0.166676372f, 0.499991506f, -0.999999702f, 1.0f}};
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) p[i] = hn::Set(d, kSums[kRough][kFirst]);
+  LINNET_UNROLL
+  for (int k = kFirst + 1; k <= kLast; ++k) {
+    LINNET_UNROLL
+    for (int i = 0; i < kCount; ++i) p[i] = hn::MulAdd(p[i], s[i], hn::Set(d, kSums[kRough][k]));
   }
   LINNET_UNROLL
-  for (int i = 0; i < kCount; ++i) over[i] = hn::Div(over[i], q[i]);
+  for (int i = 0; i < kCount; ++i) {
+    const V power = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, rounded[i])));
+    p[i] = hn::MulAdd(p[i], power, one);
+  }
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) over[i] = hn::Div(over[i], p[i]);
 }
 
 /// 1 / (1 + e^-x).
@@ -227,7 +230,7 @@ template <class D>
 HWY_INLINE hn::Vec<D> Sigmoid(D d, hn::Vec<D> x) {
   const hn::Vec<D> at[1] = {x};
   hn::Vec<D> over[1] = {hn::Set(d, 1.0f)};
-  DivideByOnePlusExp<1>(d, at, over);
+  DivideByOnePlusExp<false>(d, at, over);
   return over[0];
 }
 
@@ -255,7 +258,10 @@ HWY_INLINE hn::Vec<D> Erf(D d, hn::Vec<D> x) {
 /// x sigmoid(alpha x): SiLU for alpha 1, Swish.
 template <class D>
 HWY_INLINE hn::Vec<D> Swish(D d, hn::Vec<D> x, hn::Vec<D> alpha) {
-  return hn::Mul(x, Sigmoid(d, hn::Mul(alpha, x)));
+  const hn::Vec<D> at[1] = {hn::Mul(alpha, x)};
+  hn::Vec<D> over[1] = {x};
+  DivideByOnePlusExp<true>(d, at, over);
+  return over[0];
 }
 
 /// x/2 (1 + erf(x / sqrt 2)).
