@@ -30,6 +30,7 @@ struct Taps {
   int64_t rows, columns;
   int64_t until_wrap;          // row steps after which the ring begins again; beyond `rows` when it does not
   int64_t begin = 0, end = 0;  // at the edge: the inputs of a row that lie inside, counted from `input`
+  uint32_t inside = 0;         // the same as bits, for the first 31
 };
 
 struct Job {
@@ -77,7 +78,7 @@ HWY_INLINE void PixelVectors(const Job& job, const Taps& taps, int64_t pixel, in
       VF32 x[kInputs];
       LINNET_UNROLL
       for (int q = 0; q < kInputs; ++q, in += c.input_pixel_stride) {
-        x[q] = kMode.edge && (q < taps.begin || q >= taps.end) ? hn::Zero(d) : hn::LoadU(d, in);
+        x[q] = kMode.edge && (taps.inside >> q & 1) == 0 ? hn::Zero(d) : hn::LoadU(d, in);
       }
       LINNET_UNROLL
       for (int j = 0; j < kMode.taps; ++j, w += job.weight_stride) {
@@ -197,16 +198,26 @@ class Row {
     }
   }
 
-  // The output pixels from x on that are done together; returns how many.
+  // Output pixels from x on that are done together; returns how many of them had not been done.
   int64_t Tile(const Variant& variant, int64_t x) {
     int size = 0;
     while (kPixelsOf[size] > c_.out_w - x) ++size;
+    int64_t done = kPixelsOf[size];
+    const int64_t rest = c_.out_w - x;
+    if (size != 0 && done != rest && c_.out_w >= kPixelsOf[0] && !c_.epilogue.residual) {
+      // One whole tile that does some pixels again costs less than several small ones.
+      size = 0, done = rest, x = c_.out_w - kPixelsOf[0];
+    }
     const int64_t pixels = kPixelsOf[size], pixel = row_ * c_.out_w + x;
     const int64_t left = x * c_.stride_w - c_.pad_left;
     const int64_t reach = (pixels - 1) * c_.stride_w + (c_.kernel_w - 1) * c_.dilation_w;
     const bool inside = left >= 0 && left + reach < c_.in_w;
     Taps taps = At(x, 0, c_.kernel_w);
-    taps.begin = -left, taps.end = c_.in_w - left;
+    if (!inside) {
+      taps.begin = -left, taps.end = c_.in_w - left;
+      const int64_t begin = std::clamp<int64_t>(taps.begin, 0, 31), end = std::clamp<int64_t>(taps.end, begin, 31);
+      taps.inside = (uint32_t{1} << end) - (uint32_t{1} << begin);
+    }
     (inside ? variant.inside : variant.edge)[size](job_, taps, pixel);
     if (job_.channel1 % kLanes != 0) {
       if (inside) {
@@ -220,7 +231,7 @@ class Row {
       ActivateRows(c_.epilogue, c_.output + pixel * c_.output_pixel_stride + job_.channel0, c_.output_pixel_stride,
                    pixels, job_.channel1 - job_.channel0);
     }
-    return pixels;
+    return done;
   }
 
  private:
