@@ -37,6 +37,7 @@ enum class Work : uint8_t {
   kMatMul,      ///< every output: the inner dimension
   kGemm,        ///< the same, where the left side may be transposed
   kRecurrent,   ///< every step: all weights
+  kBlock,       ///< three convolutions in a row
 };
 struct Rule {
   const char* op;
@@ -46,6 +47,7 @@ struct Rule {
 constexpr Rule kRules[] = {
     {"Conv", Work::kConv, 0, 1},
     {"FusedConv", Work::kConv, 0, 1},
+    {"ConvBlock", Work::kBlock, 0, 3},
     {"ConvInteger", Work::kConv, 0, 1},
     {"QLinearConv", Work::kConv, 0, 3},
     {"ConvTranspose", Work::kTranspose, 0, 1},
@@ -84,6 +86,19 @@ double MacsOf(const Graph& graph, const Node& node, const Rule& rule) {
   if (rule.work == Work::kTranspose) return w[0] > 0 ? Elements(x) * Elements(w) / static_cast<double>(w[0]) : 0;
   Shape y = shape_of(node.outputs, 0);
   if (y.rank() < 0) return -1;
+  if (rule.work == Work::kBlock) {
+    // The part before the depthwise one makes an image of the input's size over its strides.
+    const Shape expand = shape_of(node.inputs, 1), project = shape_of(node.inputs, 5);
+    double macs = Elements(y) / static_cast<double>(y[y.rank() - 1]) * (Elements(w) + (project.rank() > 0 ? Elements(project) : 0));
+    if (expand.rank() > 0) {
+      double pixels = Elements(x) / static_cast<double>(x[x.rank() - 1]);
+      if (Result<std::vector<int64_t>> strides = node.Ints("expand_strides"); strides.ok()) {
+        for (int64_t stride : *strides) pixels /= static_cast<double>(stride);
+      }
+      macs += pixels * Elements(expand);
+    }
+    return macs;
+  }
   if (rule.work == Work::kConv) return w[0] > 0 ? Elements(y) * Elements(w) / static_cast<double>(w[0]) : 0;
   Result<int64_t> transposed = node.Int("transA", 0);
   bool first = rule.work == Work::kGemm && transposed.ok() && *transposed != 0 && x.rank() == 2;

@@ -90,8 +90,8 @@ HWY_INLINE void PixelVectors(const Job& job, const Taps& taps, int64_t pixel, in
       for (int64_t j = 0; j < taps.columns; ++j, w += job.weight_stride, in += tap_step) {
         const VF32 weight = hn::LoadU(d, w);
         const float* p = in;
-        if constexpr (kMode.edge) {
-          int64_t q = j * c.dilation_w;
+        int64_t q = j * c.dilation_w;
+        if (kMode.edge && (q < taps.begin || q + (kPixels - 1) * c.stride_w >= taps.end)) {
           LINNET_UNROLL
           for (int t = 0; t < kPixels; ++t, p += step, q += c.stride_w) {
             const float* inside = q < taps.begin || q >= taps.end ? kZeros : p;
@@ -260,11 +260,14 @@ void DepthwiseRows(const DepthwiseF32& c, int64_t row0, int64_t row1, int64_t ch
                    PanelCount(c.channels) * kPanelColumns, c.input_ring_rows * c.input_row_stride};
   const Variant& variant = PickVariant(c);
   // Two rows side by side: most of what the second reads, the first has just read.
-  for (int64_t row = row0; row < row1; row += 2) {
-    Row first(job, row), second(job, std::min(row + 1, row1 - 1));
-    for (int64_t x = 0, pixels; x < c.out_w; x += pixels) {
-      pixels = first.Tile(variant, x);
-      if (row + 1 < row1) second.Tile(variant, x);
+  const int64_t step = c.dilation_h == 1 ? 2 : 1;
+  for (int64_t row = row0; row < row1; row += step) {
+    const int64_t last = std::min(row + step, row1) - 1;
+    Row first(job, row), second(job, last);
+    for (int64_t x = 0; x < c.out_w;) {
+      const int64_t done = first.Tile(variant, x);
+      if (last > row) second.Tile(variant, x);
+      x += done;
     }
   }
 }
