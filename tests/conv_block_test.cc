@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <cmath>
+#include <optional>
 
 #include "base/thread_pool.h"
 #include "compile/model.h"
@@ -293,6 +294,58 @@ TEST(FuseConvBlocks, KeepsTheBitsForAnyNumberOfThreads) {
       ASSERT_FALSE(expected.empty());
       for (int threads : {1, 2, 4}) EXPECT_EQ(Outputs(chain, level, threads, true), expected) << CpuLevelName(level) << " " << threads;
     }
+  }
+}
+
+TEST(ConvBlock, RefusesWhatIsNoBlock) {
+  // As a prepared file could say; inputs: image, expand, its bias, depthwise, its bias, project, its bias, residual.
+  struct Bad {
+    std::vector<std::optional<Shape>> inputs;
+    std::vector<Attribute> attributes;
+    const char* why;
+  };
+  const std::optional<Shape> none;
+  const Shape x{1, 8, 8, 4}, w{6, 4, 1, 1}, d{6, 1, 3, 3}, p{5, 6, 1, 1};
+  const Attribute groups{"depthwise_group", int64_t{6}};
+  const std::vector<Bad> bad = {
+      {{x, none, none, d}, {groups}, "one part"},
+      {{x, w, none, none, none, p}, {groups}, "without depthwise weights"},
+      {{x, w, none, d, none, none, none, x}, {groups}, "without a projection"},
+      {{x, w, none, d}, {}, "depthwise weights have shape"},
+      {{x, w, none, Shape{6, 1, 3}}, {groups}, "weights have shape"},
+      {{x, w, none, d, none, Shape{5, 7, 1, 1}}, {groups}, "channels"},
+      {{x, w, none, d, none, Shape{5, 6, 3, 3}}, {groups}, "no 1x1 convolution"},
+      {{x, w, none, d, none, p}, {groups, {"project_strides", std::vector<int64_t>{2, 2}}}, "no 1x1 convolution"},
+      {{x, w, none, d, none, p, Shape{4}}, {groups}, "bias"},
+      {{x, w, none, d, none, p, none, Shape{1, 8, 8, 5}}, {groups}, "residual has shape"},
+      {{x, Shape{6, 3, 1, 1}, none, d}, {groups}, "channels"},
+      {{Shape{1, 8, 4}, w, none, d}, {groups}, "spatial dimensions"},
+      {{x, w, none, d}, {groups, {"depthwise_activation", std::string("Sine")}}, "Sine"},
+  };
+  for (const Bad& t : bad) {
+    Choices choices(3);
+    RandomModel numbers(choices, 17);
+    Graph graph;
+    Node node;
+    node.op = "ConvBlock", node.domain = "linnet", node.version = 1, node.attributes = t.attributes;
+    for (size_t i = 0; i < t.inputs.size(); ++i) {
+      if (!t.inputs[i]) {
+        node.inputs.push_back(kNoValue);
+      } else if (i == 0 || i == 7) {
+        node.inputs.push_back(graph.AddInput("x" + std::to_string(i), Type::Tensor(DType::kFloat, *t.inputs[i])));
+      } else {
+        node.inputs.push_back(graph.AddConstant("c" + std::to_string(i), numbers.Floats(*t.inputs[i])));
+      }
+    }
+    const ValueId y = graph.AddValue("y");
+    node.outputs = {y};
+    ASSERT_TRUE(graph.AddNode(std::move(node)).ok());
+    graph.AddOutput(y);
+    PassContext context;
+    context.table = &OpTable::BuiltIn();
+    const Status status = RunPipeline(graph, context, {});
+    ASSERT_FALSE(status.ok()) << t.why;
+    EXPECT_NE(status.message().find(t.why), std::string_view::npos) << status.message();
   }
 }
 
