@@ -281,10 +281,13 @@ struct ConvBlock {
     block.project.residual_row_stride = block.out_c;
     std::byte* workers = c.scratch() + b.expanded_bytes + b.between_bytes;
     if (!b.strips) return RunWhole(c, b, block, workers);
-    // Of the rows a chunk makes, at most about an eighth is made by its neighbour too.
+    // Chunks are as many for every thread, and so long, where that leaves some for every thread, that of the rows a chunk
+    // makes at most about an eighth is made by its neighbour too.
     const DepthwiseF32& d = block.depthwise;
     const int64_t shared = has_expand ? std::max<int64_t>(0, (d.kernel_h - 1) * d.dilation_h + 1 - d.stride_h) : 0;
-    const int64_t grain = std::max<int64_t>(1, DivUp(8 * shared, block.strip_rows * d.stride_h));
+    const int64_t eighth = std::max<int64_t>(1, DivUp(8 * shared, block.strip_rows * d.stride_h));
+    const int64_t share = DivUp(ConvBlockStrips(block), c.threads());
+    const int64_t grain = DivUp(share, DivUp(share, eighth));
     return c.ParallelFor(ConvBlockStrips(block), grain, b.strip_ns, [&](int64_t begin, int64_t end, int worker) {
       RunConvBlockF32(*kernels, run_depthwise, block, begin, end, workers + worker * b.worker_bytes);
     });
