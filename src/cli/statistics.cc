@@ -37,6 +37,7 @@ enum class Work : uint8_t {
   kMatMul,      ///< every output: the inner dimension
   kGemm,        ///< the same, where the left side may be transposed
   kRecurrent,   ///< every step: all weights
+  kBlock,       ///< three convolutions in a row
 };
 struct Rule {
   const char* op;
@@ -46,6 +47,7 @@ struct Rule {
 constexpr Rule kRules[] = {
     {"Conv", Work::kConv, 0, 1},
     {"FusedConv", Work::kConv, 0, 1},
+    {"ConvBlock", Work::kBlock, 0, 3},
     {"ConvInteger", Work::kConv, 0, 1},
     {"QLinearConv", Work::kConv, 0, 3},
     {"ConvTranspose", Work::kTranspose, 0, 1},
@@ -71,8 +73,8 @@ Shape ShapeOf(std::span<const StepValue> types, int i) {
   return type && type->is_tensor() && type->shape.is_static() ? type->shape : Shape();
 }
 
-/// -1 when a shape it depends on is not known.
-double MacsOf(const Rule& rule, std::span<const StepValue> inputs, std::span<const StepValue> outputs) {
+/// -1 when a shape it depends on is not known. `node` may be null.
+double MacsOf(const Rule& rule, const Node* node, std::span<const StepValue> inputs, std::span<const StepValue> outputs) {
   const Shape x = ShapeOf(inputs, rule.left), w = ShapeOf(inputs, rule.right);
   if (x.rank() < 1 || w.rank() < 1) return -1;
   if (rule.work == Work::kRecurrent) {
@@ -84,6 +86,22 @@ double MacsOf(const Rule& rule, std::span<const StepValue> inputs, std::span<con
   if (rule.work == Work::kTranspose) return w[0] > 0 ? Elements(x) * Elements(w) / static_cast<double>(w[0]) : 0;
   const Shape y = ShapeOf(outputs, 0);
   if (!y.has_rank()) return -1;
+  if (rule.work == Work::kBlock) {
+    // The part before the depthwise one makes an image of the input's size over its strides; where they are not at hand,
+    // a wider kernel is taken to halve both sides, as first layers do.
+    const Shape expand = ShapeOf(inputs, 1), project = ShapeOf(inputs, 5);
+    double macs = Elements(y) / static_cast<double>(y[y.rank() - 1]) * (Elements(w) + (project.rank() > 0 ? Elements(project) : 0));
+    if (expand.rank() > 0) {
+      double pixels = Elements(x) / static_cast<double>(x[x.rank() - 1]);
+      if (!node) {
+        pixels /= expand[expand.rank() - 1] > 1 ? 4 : 1;
+      } else if (Result<std::vector<int64_t>> strides = node->Ints("expand_strides"); strides.ok()) {
+        for (int64_t stride : *strides) pixels /= static_cast<double>(stride);
+      }
+      macs += pixels * Elements(expand);
+    }
+    return macs;
+  }
   if (rule.work == Work::kConv) return w[0] > 0 ? Elements(y) * Elements(w) / static_cast<double>(w[0]) : 0;
   if (rule.work == Work::kMatMul || y.rank() != 2) return Elements(y) * static_cast<double>(x[x.rank() - 1]);
   // Either side may be transposed.
@@ -107,7 +125,7 @@ void CountMacsInto(const Graph& graph, bool body, MacCounts& counts) {
     std::vector<StepValue> inputs, outputs;
     for (ValueId id_in : node.inputs) inputs.push_back({id_in == kNoValue ? nullptr : &graph.value(id_in).type});
     for (ValueId id_out : node.outputs) outputs.push_back({id_out == kNoValue ? nullptr : &graph.value(id_out).type});
-    const double macs = MacsOf(*rule, inputs, outputs);
+    const double macs = MacsOf(*rule, &node, inputs, outputs);
     if (macs < 0) {
       ++counts.unknown;
     } else {
@@ -130,7 +148,7 @@ GraphCounts Count(const Graph& graph) {
 StepCost CostOf(std::string_view op, std::span<const StepValue> inputs, std::span<const StepValue> outputs) {
   StepCost cost;
   if (const size_t colon = op.find(':'); colon != std::string_view::npos) op.remove_prefix(colon + 1);
-  if (const Rule* rule = RuleOf(op)) cost.macs = std::max(0.0, MacsOf(*rule, inputs, outputs));
+  if (const Rule* rule = RuleOf(op)) cost.macs = std::max(0.0, MacsOf(*rule, nullptr, inputs, outputs));
   auto bytes_of = [](std::span<const StepValue> values, bool constants) {
     double bytes = 0;
     for (size_t i = 0; i < values.size(); ++i) {

@@ -9,8 +9,11 @@
 namespace linnet {
 namespace {
 
-/// Pixels between two looks at whether to stop.
-constexpr int64_t kStretch = 1 << 13;
+/// Pixels between two looks at whether to stop: some thousands, fewer where they lie far apart and each may be the first
+/// touch of a page of memory.
+int64_t StretchOf(int64_t pixel_stride) {
+  return std::clamp<int64_t>((4 << 20) / std::max<int64_t>(1, pixel_stride), 16, 1 << 13);
+}
 
 // One dimension. Taps i, i + step, ... meet the same outputs, so there are min(step, kernel) phases with
 // taps, each named by its first tap; outputs of the other remainders see no tap at all.
@@ -94,9 +97,10 @@ bool RunEmpty(const GemmF32Kernels& kernels, const ConvF32& conv, int64_t row0, 
     if (conv.epilogue.bias) g.epilogue.bias += column;
     for (int64_t row = row0; row < row1; ++row) {
       g.c = conv.output + row * conv.output_row_stride + column;
-      for (int64_t pixel = 0; pixel < g.m; pixel += kStretch) {
+      const int64_t stretch = StretchOf(g.c_row_stride);
+      for (int64_t pixel = 0; pixel < g.m; pixel += stretch) {
         if (asked()) return false;
-        kernels.run(g, pixel, std::min(g.m, pixel + kStretch), panel % panels, panel % panels + 1);
+        kernels.run(g, pixel, std::min(g.m, pixel + stretch), panel % panels, panel % panels + 1);
       }
     }
   }
@@ -183,9 +187,10 @@ void RunConvTransposeF32(const GemmF32Kernels& kernels, const ConvTransposeF32& 
         if (vertical.taps == 0 || horizontal.taps == 0) {
           if (!RunEmpty(kernels, conv, first, last, panel0, panel1, asked)) return;
         } else {
-          for (int64_t pixel = first * conv.out_w; pixel < last * conv.out_w; pixel += kStretch) {
+          const int64_t stretch = StretchOf(conv.output_pixel_stride);
+          for (int64_t pixel = first * conv.out_w; pixel < last * conv.out_w; pixel += stretch) {
             if (asked()) return;
-            RunConvF32(kernels, conv, pixel, std::min(last * conv.out_w, pixel + kStretch), panel0, panel1, scratch);
+            RunConvF32(kernels, conv, pixel, std::min(last * conv.out_w, pixel + stretch), panel0, panel1, scratch);
           }
         }
       }

@@ -1,8 +1,7 @@
 // Float32 depthwise convolution: some output pixels of a row at a time, 16 or fewer channels at a time.
 //
 // For one vector of channels, kPixels sums are held in registers; each tap loads its weights once and one
-// input vector for each sum. Output pixels with taps outside of the image are done singly, over the taps that
-// are inside.
+// input vector for each sum. Taps outside of the image read zeros.
 #include "kernels/depthwise.h"
 
 #include <algorithm>
@@ -29,7 +28,9 @@ struct Taps {
   const float* input;    // of the first tap, for the first output pixel
   const float* weights;  // of that tap
   int64_t rows, columns;
+  int64_t until_wrap;          // row steps after which the ring begins again; beyond `rows` when it does not
   int64_t begin = 0, end = 0;  // at the edge: the inputs of a row that lie inside, counted from `input`
+  uint32_t inside = 0;         // the same as bits, for the first 31
 };
 
 struct Job {
@@ -37,11 +38,13 @@ struct Job {
   Clamp clamp;
   int64_t channel0, channel1;
   int64_t weight_stride;  // floats from tap to tap
+  int64_t ring_floats;    // of the whole ring of input rows
 };
 
-// How a vector of channels is read. kTaps and kStride, where not 0, are the kernel's width and horizontal
-// stride, with horizontal dilation 1; then kEdge says that some inputs may lie outside. kPartial: only the
-// first lanes exist.
+constexpr float kZeros[kLanes] = {};
+
+// How a vector of channels is read. `taps` and `stride`, where not 0, are the kernel's width and horizontal
+// stride, with horizontal dilation 1. `edge`: some inputs may lie outside. `partial`: only the first lanes exist.
 struct Mode {
   int taps = 0, stride = 0;
   bool edge = false, partial = false;
@@ -67,6 +70,7 @@ HWY_INLINE void PixelVectors(const Job& job, const Taps& taps, int64_t pixel, in
   const float* row = taps.input + channel;
   const float* weights = taps.weights + channel;
   for (int64_t i = 0; i < taps.rows; ++i, row += row_step, weights += weight_row_step) {
+    if (i == taps.until_wrap) row -= job.ring_floats;
     const float* w = weights;
     const float* in = row;
     if constexpr (kMode.taps != 0) {
@@ -74,7 +78,7 @@ HWY_INLINE void PixelVectors(const Job& job, const Taps& taps, int64_t pixel, in
       VF32 x[kInputs];
       LINNET_UNROLL
       for (int q = 0; q < kInputs; ++q, in += c.input_pixel_stride) {
-        x[q] = kMode.edge && (q < taps.begin || q >= taps.end) ? hn::Zero(d) : hn::LoadU(d, in);
+        x[q] = kMode.edge && (taps.inside >> q & 1) == 0 ? hn::Zero(d) : hn::LoadU(d, in);
       }
       LINNET_UNROLL
       for (int j = 0; j < kMode.taps; ++j, w += job.weight_stride) {
@@ -86,8 +90,17 @@ HWY_INLINE void PixelVectors(const Job& job, const Taps& taps, int64_t pixel, in
       for (int64_t j = 0; j < taps.columns; ++j, w += job.weight_stride, in += tap_step) {
         const VF32 weight = hn::LoadU(d, w);
         const float* p = in;
-        LINNET_UNROLL
-        for (int t = 0; t < kPixels; ++t, p += step) sum[t] = hn::MulAdd(weight, load(p), sum[t]);
+        int64_t q = j * c.dilation_w;
+        if (kMode.edge && (q < taps.begin || q + (kPixels - 1) * c.stride_w >= taps.end)) {
+          LINNET_UNROLL
+          for (int t = 0; t < kPixels; ++t, p += step, q += c.stride_w) {
+            const float* inside = q < taps.begin || q >= taps.end ? kZeros : p;
+            sum[t] = hn::MulAdd(weight, hn::LoadU(d, inside), sum[t]);
+          }
+        } else {
+          LINNET_UNROLL
+          for (int t = 0; t < kPixels; ++t, p += step) sum[t] = hn::MulAdd(weight, load(p), sum[t]);
+        }
       }
     }
   }
@@ -147,7 +160,7 @@ constexpr int64_t kPixelsOf[kSizes] = {7, 4, 1};
 struct Variant {
   int taps, stride;  // 0: any
   PixelsFn* inside[kSizes];
-  PixelsFn* edge[kSizes];  // null: edges pixel by pixel, over the taps that are inside
+  PixelsFn* edge[kSizes];
 };
 template <int kTaps, int kStride>
 constexpr Variant kVariant = {
@@ -156,7 +169,10 @@ constexpr Variant kVariant = {
     {Pixels<7, Mode{kTaps, kStride}>, Pixels<4, Mode{kTaps, kStride}>, Pixels<1, Mode{kTaps, kStride}>},
     {Pixels<7, Mode{kTaps, kStride, true}>, Pixels<4, Mode{kTaps, kStride, true}>,
      Pixels<1, Mode{kTaps, kStride, true}>}};
-constexpr Variant kAny = {0, 0, {Pixels<7, Mode{}>, Pixels<4, Mode{}>, Pixels<1, Mode{}>}, {}};
+constexpr Variant kAny = {0,
+                          0,
+                          {Pixels<7, Mode{}>, Pixels<4, Mode{}>, Pixels<1, Mode{}>},
+                          {Pixels<7, Mode{.edge = true}>, Pixels<4, Mode{.edge = true}>, Pixels<1, Mode{.edge = true}>}};
 constexpr PixelsFn* kTail[kSizes] = {Tail<7>, Tail<4>, Tail<1>};
 constexpr const Variant* kVariants[] = {&kVariant<3, 1>, &kVariant<3, 2>, &kVariant<5, 1>, &kVariant<5, 2>};
 
@@ -174,50 +190,56 @@ class Row {
     top_ = row % c_.out_h * c_.stride_h - c_.pad_top;
     Clip(top_, c_.dilation_h, c_.kernel_h, c_.in_h, &i0_, &i1_);
     image_ = c_.input + row / c_.out_h * c_.input_batch_stride;
+    first_ = top_ + i0_ * c_.dilation_h;
+    until_wrap_ = c_.kernel_h;
+    if (c_.input_ring_rows > 0 && i0_ < i1_) {
+      first_ %= c_.input_ring_rows;
+      until_wrap_ = (c_.input_ring_rows - first_ + c_.dilation_h - 1) / c_.dilation_h;
+    }
   }
 
-  void Run(const Variant& variant) {
-    const int64_t extent = (c_.kernel_w - 1) * c_.dilation_w;
-    for (int64_t x = 0, pixels; x < c_.out_w; x += pixels) {
-      int size = 0;
-      while (kPixelsOf[size] > c_.out_w - x) ++size;
-      const int64_t left = x * c_.stride_w - c_.pad_left;
-      auto inside = [&] {
-        return left >= 0 && left + (kPixelsOf[size] - 1) * c_.stride_w + extent < c_.in_w;
-      };
-      if (!inside() && !variant.edge[0]) size = kSizes - 1;
-      pixels = kPixelsOf[size];
-      const int64_t pixel = row_ * c_.out_w + x;
-      const bool whole = inside();
-      // Partial vectors and unusual kernels read no input that is outside: pixels at the edge have their taps
-      // clipped.
-      if (whole || variant.edge[0]) {
-        Taps taps = At(x, 0, c_.kernel_w);
-        taps.begin = -left, taps.end = c_.in_w - left;
-        (whole ? variant.inside : variant.edge)[size](job_, taps, pixel);
+  // Output pixels from x on that are done together; returns how many of them had not been done.
+  int64_t Tile(const Variant& variant, int64_t x) {
+    int size = 0;
+    while (kPixelsOf[size] > c_.out_w - x) ++size;
+    int64_t done = kPixelsOf[size];
+    const int64_t rest = c_.out_w - x;
+    if (size != 0 && done != rest && c_.out_w >= kPixelsOf[0] && !c_.epilogue.residual) {
+      // One whole tile that does some pixels again costs less than several small ones.
+      size = 0, done = rest, x = c_.out_w - kPixelsOf[0];
+    }
+    const int64_t pixels = kPixelsOf[size], pixel = row_ * c_.out_w + x;
+    const int64_t left = x * c_.stride_w - c_.pad_left;
+    const int64_t reach = (pixels - 1) * c_.stride_w + (c_.kernel_w - 1) * c_.dilation_w;
+    const bool inside = left >= 0 && left + reach < c_.in_w;
+    Taps taps = At(x, 0, c_.kernel_w);
+    if (!inside) {
+      taps.begin = -left, taps.end = c_.in_w - left;
+      const int64_t begin = std::clamp<int64_t>(taps.begin, 0, 31), end = std::clamp<int64_t>(taps.end, begin, 31);
+      taps.inside = (uint32_t{1} << end) - (uint32_t{1} << begin);
+    }
+    (inside ? variant.inside : variant.edge)[size](job_, taps, pixel);
+    if (job_.channel1 % kLanes != 0) {
+      if (inside) {
+        kTail[size](job_, taps, pixel);
       } else {
-        variant.inside[size](job_, Clipped(x), pixel);
-      }
-      if (job_.channel1 % kLanes != 0) {
-        if (whole) {
-          kTail[size](job_, At(x, 0, c_.kernel_w), pixel);
-        } else {
-          for (int64_t i = 0; i < pixels; ++i) kTail[kSizes - 1](job_, Clipped(x + i), pixel + i);
-        }
-      }
-      if (job_.clamp.after) {
-        ActivateRows(c_.epilogue, c_.output + pixel * c_.output_pixel_stride + job_.channel0,
-                     c_.output_pixel_stride, pixels, job_.channel1 - job_.channel0);
+        // Pixels at the edge have their taps clipped.
+        for (int64_t i = 0; i < pixels; ++i) kTail[kSizes - 1](job_, Clipped(x + i), pixel + i);
       }
     }
+    if (job_.clamp.after) {
+      ActivateRows(c_.epilogue, c_.output + pixel * c_.output_pixel_stride + job_.channel0, c_.output_pixel_stride,
+                   pixels, job_.channel1 - job_.channel0);
+    }
+    return done;
   }
 
  private:
   Taps At(int64_t x, int64_t j0, int64_t j1) const {
-    if (i0_ == i1_ || j0 == j1) return {c_.input, c_.packed, 0, 0};
-    const int64_t left = x * c_.stride_w - c_.pad_left + j0 * c_.dilation_w, y = top_ + i0_ * c_.dilation_h;
-    return {image_ + y * c_.input_row_stride + left * c_.input_pixel_stride,
-            c_.packed + (i0_ * c_.kernel_w + j0) * job_.weight_stride, i1_ - i0_, j1 - j0};
+    if (i0_ == i1_ || j0 == j1) return {c_.input, c_.packed, 0, 0, 1};
+    const int64_t left = x * c_.stride_w - c_.pad_left + j0 * c_.dilation_w;
+    return {image_ + first_ * c_.input_row_stride + left * c_.input_pixel_stride,
+            c_.packed + (i0_ * c_.kernel_w + j0) * job_.weight_stride, i1_ - i0_, j1 - j0, until_wrap_};
   }
   Taps Clipped(int64_t x) const {
     int64_t j0, j1;
@@ -228,13 +250,26 @@ class Row {
   const Job& job_;
   const DepthwiseF32& c_;
   int64_t row_, top_, i0_ = 0, i1_ = 0;
+  int64_t first_, until_wrap_;  // the place of the first input row read, and row steps from there to the ring's end
   const float* image_;
 };
 
 void DepthwiseRows(const DepthwiseF32& c, int64_t row0, int64_t row1, int64_t channel0, int64_t channel1) {
-  const Job job = {c, Clamp(c.epilogue), channel0, channel1, PanelCount(c.channels) * kPanelColumns};
+  const Job job = {c,        Clamp(c.epilogue),
+                   channel0, channel1,
+                   PanelCount(c.channels) * kPanelColumns, c.input_ring_rows * c.input_row_stride};
   const Variant& variant = PickVariant(c);
-  for (int64_t row = row0; row < row1; ++row) Row(job, row).Run(variant);
+  // Two rows side by side: most of what the second reads, the first has just read.
+  const int64_t step = c.dilation_h == 1 ? 2 : 1;
+  for (int64_t row = row0; row < row1; row += step) {
+    const int64_t last = std::min(row + step, row1) - 1;
+    Row first(job, row), second(job, last);
+    for (int64_t x = 0; x < c.out_w;) {
+      const int64_t done = first.Tile(variant, x);
+      if (last > row) second.Tile(variant, x);
+      x += done;
+    }
+  }
 }
 
 }  // namespace HWY_NAMESPACE

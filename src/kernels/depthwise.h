@@ -14,11 +14,14 @@ namespace linnet {
 /// One depthwise convolution. Sizes, kernel, strides and dilations are >= 1 and below 2^30; pads are below it
 /// and may be negative. Whatever lies outside of the input reads as zero. Input pixel (n, h, w) is at input +
 /// n * input_batch_stride + h * input_row_stride + w * input_pixel_stride, output pixel p = (n * out_h + h) *
-/// out_w + w at output + p * output_pixel_stride; the channels of both are contiguous. Only the elements
-/// themselves are read and written. Output must not overlap input.
+/// out_w + w at output + p * output_pixel_stride; the channels of both are contiguous. With input_ring_rows > 0
+/// the input is a ring: row h is where row h % input_ring_rows would be, and an output row may be computed
+/// while the rows it reads are there. Only the elements themselves are read and written. Output must not
+/// overlap input.
 struct DepthwiseF32 {
   const float* input = nullptr;
   int64_t input_batch_stride = 0, input_row_stride = 0, input_pixel_stride = 0;
+  int64_t input_ring_rows = 0;
   int64_t batch = 1, in_h = 1, in_w = 1, out_h = 1, out_w = 1, channels = 1;
   int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
   int64_t pad_top = 0, pad_left = 0;

@@ -7,6 +7,7 @@
 #include "hwy/highway.h"
 #include "kernels/epilogue-inl.h"
 #include "kernels/math-inl.h"
+#include "kernels/unroll.h"
 #include "kernels/vec-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -23,6 +24,60 @@ HWY_INLINE void ForRows(float* c, int64_t row_stride, int64_t rows, int64_t colu
     const size_t rest = static_cast<size_t>(columns - i);
     if (rest != 0) StoreTail(function(LoadTail(d, c + i, rest)), d, c + i, rest);
   }
+}
+
+/// The same for a function that takes four vectors at once, wherever in the rows they lie; `function` gives their results
+/// in place.
+template <class Function>
+HWY_INLINE void ForFours(float* c, int64_t row_stride, int64_t rows, int64_t columns, Function function) {
+  const F32 d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  float* at[4];
+  int waiting = 0;
+  for (int64_t r = 0; r < rows; ++r, c += row_stride) {
+    int64_t i = 0;
+    for (; i + lanes <= columns; i += lanes) {
+      at[waiting++] = c + i;
+      if (waiting < 4) continue;
+      waiting = 0;
+      VF32 x[4] = {hn::LoadU(d, at[0]), hn::LoadU(d, at[1]), hn::LoadU(d, at[2]), hn::LoadU(d, at[3])};
+      function(x);
+      LINNET_UNROLL
+      for (int k = 0; k < 4; ++k) hn::StoreU(x[k], d, at[k]);
+    }
+    if (i < columns) {
+      const size_t rest = static_cast<size_t>(columns - i);
+      VF32 x[1] = {LoadTail(d, c + i, rest)};
+      function(x);
+      StoreTail(x[0], d, c + i, rest);
+    }
+  }
+  for (int k = 0; k < waiting; ++k) {
+    VF32 x[1] = {hn::LoadU(d, at[k])};
+    function(x);
+    hn::StoreU(x[0], d, at[k]);
+  }
+}
+
+template <int kCount>
+HWY_INLINE void Sigmoids(VF32 (&x)[kCount]) {
+  const F32 d;
+  VF32 over[kCount];
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) over[i] = hn::Set(d, 1.0f);
+  DivideByOnePlusExp<false>(d, x, over);
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) x[i] = over[i];
+}
+
+/// kPlain: alpha is 1.
+template <bool kPlain, int kCount>
+HWY_INLINE void Swishes(VF32 (&x)[kCount], VF32 alpha) {
+  const F32 d;
+  VF32 at[kCount];
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) at[i] = kPlain ? x[i] : hn::Mul(alpha, x[i]);
+  DivideByOnePlusExp<true>(d, at, x);
 }
 
 void ActivateRows(const Epilogue& e, float* c, int64_t row_stride, int64_t rows, int64_t columns) {
@@ -52,11 +107,12 @@ void ActivateRows(const Epilogue& e, float* c, int64_t row_stride, int64_t rows,
       LINNET_FOR(hn::Mul(
           beta, hn::IfThenElse(hn::Lt(x, zero), hn::Mul(alpha, Expm1NonPos(d, hn::Min(x, zero))), x)));
     case Activation::kSigmoid:
-      LINNET_FOR(Sigmoid(d, x));
+      return ForFours(c, row_stride, rows, columns, [&](auto& x) HWY_ATTR { Sigmoids(x); });
     case Activation::kTanh:
       LINNET_FOR(Tanh(d, x));
     case Activation::kSilu:
-      LINNET_FOR(Swish(d, x, alpha));
+      if (e.alpha == 1.0f) return ForFours(c, row_stride, rows, columns, [&](auto& x) HWY_ATTR { Swishes<true>(x, alpha); });
+      return ForFours(c, row_stride, rows, columns, [&](auto& x) HWY_ATTR { Swishes<false>(x, alpha); });
     case Activation::kGelu:
       LINNET_FOR(Gelu(d, x));
     case Activation::kGeluTanh:

@@ -26,6 +26,7 @@
 #endif
 
 #include "hwy/highway.h"
+#include "kernels/unroll.h"
 #include "kernels/vec-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -183,12 +184,54 @@ HWY_INLINE hn::Vec<D> Log1pUnit(D d, hn::Vec<D> x) {
   return LogOfParts(d, f, hn::IfThenElseZero(halve, hn::Set(d, 1.0f)));
 }
 
-/// 1 / (1 + e^-x), through e^-|x| so that neither side cancels.
+/// over[i] / (1 + e^-x[i]) in place of over[i], several vectors at once, step by step, to hide each other's latency.
+/// kRough: e^-x with a relative error of 1e-7 where |x| < 20, for quotients that need an absolute error only.
+template <bool kRough, int kCount, class D>
+HWY_INLINE void DivideByOnePlusExp(D d, const hn::Vec<D> (&x)[kCount], hn::Vec<D> (&over)[kCount]) {
+  using V = hn::Vec<D>;
+  const hn::RebindToSigned<D> di;
+  // e^-x = 2^n e^-s with s = x + n ln 2. The rounder brings along the exponent's bias.
+  const V rounder = hn::Set(d, kRounder + 127), one = hn::Set(d, 1.0f);
+  V s[kCount], rounded[kCount], p[kCount];
+  // At one bound the power is infinity, at the other 2^-126: neither changes a result of 2^-126 or more.
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) s[i] = AtMost(hn::Set(d, 87.33654f), AtLeast(hn::Set(d, -89.0f), x[i]));
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) rounded[i] = hn::NegMulAdd(s[i], hn::Set(d, kLog2E), rounder);
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) p[i] = hn::Sub(rounded[i], rounder);
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) {
+    s[i] = hn::MulAdd(p[i], hn::Set(d, kRough ? kLn2High + kLn2Low : kLn2High), s[i]);
+    if constexpr (!kRough) s[i] = hn::MulAdd(p[i], hn::Set(d, kLn2Low), s[i]);
+  }
+  constexpr int kFirst = kRough ? 1 : 0, kLast = 6;
+  constexpr float kSums[2][kLast + 1] = {
+      {0.00138436444f, -0.00837416295f, 0.0416680016f, -0.166664317f, 0.49999994f, -1.0f, 1.0f},
+      {0.0f, -0.00829030666f, 0.041897975f, -0.166676372f, 0.499991506f, -0.999999702f, 1.0f}};
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) p[i] = hn::Set(d, kSums[kRough][kFirst]);
+  LINNET_UNROLL
+  for (int k = kFirst + 1; k <= kLast; ++k) {
+    LINNET_UNROLL
+    for (int i = 0; i < kCount; ++i) p[i] = hn::MulAdd(p[i], s[i], hn::Set(d, kSums[kRough][k]));
+  }
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) {
+    const V power = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, rounded[i])));
+    p[i] = hn::MulAdd(p[i], power, one);
+  }
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) over[i] = hn::Div(over[i], p[i]);
+}
+
+/// 1 / (1 + e^-x).
 template <class D>
 HWY_INLINE hn::Vec<D> Sigmoid(D d, hn::Vec<D> x) {
-  const auto one = hn::Set(d, 1.0f);
-  const auto e = ExpFlush(d, hn::Neg(hn::Abs(x)));
-  return hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(one, e));
+  const hn::Vec<D> at[1] = {x};
+  hn::Vec<D> over[1] = {hn::Set(d, 1.0f)};
+  DivideByOnePlusExp<false>(d, at, over);
+  return over[0];
 }
 
 /// tanh|x| = -m / (m + 2) with m = exp(-2|x|) - 1.
@@ -215,7 +258,10 @@ HWY_INLINE hn::Vec<D> Erf(D d, hn::Vec<D> x) {
 /// x sigmoid(alpha x): SiLU for alpha 1, Swish.
 template <class D>
 HWY_INLINE hn::Vec<D> Swish(D d, hn::Vec<D> x, hn::Vec<D> alpha) {
-  return hn::Mul(x, Sigmoid(d, hn::Mul(alpha, x)));
+  const hn::Vec<D> at[1] = {hn::Mul(alpha, x)};
+  hn::Vec<D> over[1] = {x};
+  DivideByOnePlusExp<true>(d, at, over);
+  return over[0];
 }
 
 /// x/2 (1 + erf(x / sqrt 2)).

@@ -292,6 +292,7 @@ struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast, 4> {
                             [&c] { return c.StopAsked(); });
       }
     }));
+    LINNET_TRY(c.CheckStop());   // a task may have ended early
     if (!residual) return Status();
     return c.ParallelFor(b.outputs, 1024, 1, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) conv.output[i] = Activate(activation, conv.output[i] + c.in<float>(3)[i]);

@@ -134,11 +134,12 @@ struct Dft {
     if (c.output_shape(0).elements() == 0) return Status();
     return ForType<kAnyFloat>(c.input_dtype(0), [&]<class T>() -> Status {
       double line_ns = 60.0 * static_cast<double>(b.lines.fourier.length());
-      return c.ParallelFor(b.outer * b.inner, 1, line_ns, [&](int64_t begin, int64_t end, int worker) {
+      LINNET_TRY(c.ParallelFor(b.outer * b.inner, 1, line_ns, [&](int64_t begin, int64_t end, int worker) {
         Complex* x = reinterpret_cast<Complex*>(c.scratch() + worker * b.lines.worker_bytes);
         auto asked = [&c] { return c.StopAsked(); };
         for (int64_t i = begin; i < end; ++i) Line(c.in<T>(0), c.out<T>(0), b, i / b.inner, i % b.inner, x, asked);
-      });
+      }));
+      return c.CheckStop();   // a line may have ended early
     });
   }
 
@@ -242,7 +243,7 @@ struct Stft {
     if (c.output_shape(0).elements() == 0) return Status();
     return ForType<kAnyFloat>(c.input_dtype(0), [&]<class T>() -> Status {
       const int64_t n = b.lines.fourier.length();
-      return c.ParallelFor(b.batch * b.frames, 1, 60.0 * static_cast<double>(n), [&](int64_t begin, int64_t end, int worker) {
+      LINNET_TRY(c.ParallelFor(b.batch * b.frames, 1, 60.0 * static_cast<double>(n), [&](int64_t begin, int64_t end, int worker) {
         Complex* x = reinterpret_cast<Complex*>(c.scratch() + worker * b.lines.worker_bytes);
         Complex* y = x + n;
         const T* window = c.has_input(kWindow) ? c.in<T>(kWindow) : nullptr;
@@ -265,7 +266,8 @@ struct Stft {
             out[2 * k + 1] = Narrow<T>(y[k].im);
           });
         }
-      });
+      }));
+      return c.CheckStop();   // a frame may have ended early
     });
   }
 };

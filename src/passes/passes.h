@@ -17,5 +17,6 @@ Status FuseAttention(Graph& graph, const PassContext& context);
 Status Resolve(Graph& graph, const PassContext& context);
 Status MoveLayouts(Graph& graph, const PassContext& context);
 Status FuseEpilogues(Graph& graph, const PassContext& context);
+Status FuseConvBlocks(Graph& graph, const PassContext& context);
 
 }  // namespace linnet

@@ -42,6 +42,7 @@ const std::vector<Pass>& BuiltInPasses() {
       {"resolve", "lowers ONNX's image operators to channels-last operators", Resolve, kOptimizeNothing, false},
       {"layout", "moves and cancels the transposes around channels-last operators", MoveLayouts, kOptimizeAll, false},
       {"fuse_epilogues", "fuses bias, residual and activation into convolutions and matrix products", FuseEpilogues, kOptimizeAll, false},
+      {"fuse_conv_blocks", "makes one node of expand, depthwise and project convolutions where their images are big", FuseConvBlocks, kOptimizeAll, false},
       {"final_dead_code", "removes what the passes before left unread", RemoveDeadCode, kOptimizeBasic},
   };
   return passes;
