@@ -39,11 +39,10 @@ double CpuSeconds(int threads, int runs) {
 }
 
 TEST(SessionIdle, FourThreadsCostHardlyMoreThanOne) {
-  // Medians of short turns, because other work on the machine moves single ones.
-  std::vector<double> ratios;
-  for (int turn = 0; turn < 3; ++turn) ratios.push_back(CpuSeconds(4, 16) / CpuSeconds(1, 16));
-  std::sort(ratios.begin(), ratios.end());
-  EXPECT_LE(ratios[1], 1.3);
+  // The best of short turns: other work on the machine moves single ones, threads that do not sleep move all.
+  double ratio = 1e9;
+  for (int turn = 0; turn < 4; ++turn) ratio = std::min(ratio, CpuSeconds(4, 12) / CpuSeconds(1, 12));
+  EXPECT_LE(ratio, 1.3);
 }
 
 }  // namespace
