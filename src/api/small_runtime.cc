@@ -63,6 +63,12 @@ void __throw_system_error(int) { abort(); }
 
 extern "C" {
 
+#if defined(__aarch64__)
+/// What g++'s out-of-line atomics ask; libgcc would look into the processor when the library is loaded. Exclusive loads and
+/// stores work everywhere.
+__attribute__((visibility("hidden"))) bool __aarch64_have_lse_atomics = false;
+#endif
+
 void __cxa_pure_virtual() { abort(); }
 void __cxa_deleted_virtual() { abort(); }
 
