@@ -55,7 +55,7 @@ def lines_of(map_path):
 
 
 def read_map(map_path):
-    """{output section: (size, {part: bytes})}"""
+    """{output section: [size, {part: bytes}, {part: bytes of strings and constants before equal ones are merged}]}"""
     sections = {}
     current = None
     for line in lines_of(map_path):
@@ -64,7 +64,7 @@ def read_map(map_path):
             current = top.group(1)
             # Address 0: debug information and comments, which are stripped.
             size = int(top.group(3), 16) if int(top.group(2), 16) else 0
-            sections[current] = [size, defaultdict(int)]
+            sections[current] = [size, defaultdict(int), defaultdict(int)]
             continue
         inside = INPUT.match(line)
         if inside and current and sections[current][0]:
@@ -73,7 +73,8 @@ def read_map(map_path):
             elif int(inside.group(2), 16):
                 linked = current in (".text", ".rodata", ".data", ".data.rel.ro")
                 part = part_of(inside.group(4)) if linked else ("format", current)
-                sections[current][1][part] += int(inside.group(3), 16)
+                merged = linked and re.search(r"\.(str|cst)\d", inside.group(1)) is not None
+                sections[current][2 if merged else 1][part] += int(inside.group(3), 16)
         fill = re.match(r"^ \*fill\*\s+0x[0-9a-f]+\s+0x([0-9a-f]+)", line)
         if fill and not inside and current and sections[current][0]:
             sections[current][1][("format", "padding")] += int(fill.group(1), 16)
@@ -86,12 +87,15 @@ def ledger(folder):
     parts = defaultdict(int)
     by_section = {}
     total = unexplained = 0
-    for name, (size, inside) in read_map(os.path.join(folder, "liblinnet.map")).items():
+    for name, (size, inside, merged) in read_map(os.path.join(folder, "liblinnet.map")).items():
         if size == 0 or name in NOT_IN_FILE:
             continue
         by_section[name] = size
         given = 0
-        # Strings that are merged and tables that the linker writes have no object of their own, or more than there is.
+        # Of what was merged each gets its share.
+        before, left = sum(merged.values()), max(0, size - sum(inside.values()))
+        for part, n in merged.items():
+            inside[part] += n * left // before if before > left else n
         claimed = sum(inside.values())
         unexplained += abs(size - claimed) if claimed else 0
         for part, n in inside.items():
