@@ -34,7 +34,7 @@ LinnetCode LinnetOptionsAddPass(LinnetOptions* options, const LinnetPass* pass) 
     LINNET_TRY(ReadStruct(pass, &given));
     if (!given.name || !given.name[0]) return InvalidArgument("the pass has no name");
     if (!given.run) return InvalidArgument("pass ", Quote(given.name), " lacks its run callback");
-#if defined(LINNET_REDUCED)
+#if defined(LINNET_NO_ONNX)
     return Fail(Code::kNotInBuild, "rewriting graphs is not in this build; it runs .linnet files");
 #else
     for (const Pass& built_in : BuiltInPasses()) {

@@ -3,14 +3,16 @@
 
 #include "base/file.h"
 #include "format/linnet_file.h"
-#if !defined(LINNET_REDUCED)
+#if !defined(LINNET_NO_ONNX)
 #include "onnx/writer.h"
+#endif
+#if !defined(LINNET_NO_REFERENCE)
 #include "providers/reference/reference.h"
 #endif
 
 namespace linnet {
 
-#if defined(LINNET_REDUCED)
+#if defined(LINNET_NO_ONNX)
 
 namespace {
 Status Absent(const char* what) { return Fail(Code::kNotInBuild, what, " is not in this build; it runs .linnet files"); }
@@ -23,9 +25,9 @@ Result<OnnxModel> ImportOnnx(std::span<const std::byte>, std::shared_ptr<const v
   return Absent("reading .onnx files");
 }
 Status Optimize(Graph&, const PassContext&, const PipelineOptions&) { return Absent("rewriting graphs"); }
-Result<std::unique_ptr<Provider>> MakeProvider(const std::string&) { return Absent("choosing providers"); }
 Status ConvertModel(const std::string&, const std::string&, const SessionOptions&) { return Absent("writing models"); }
 Status WriteOptimizedOnnx(const std::string&, const std::string&, const SessionOptions&) { return Absent("writing models"); }
+Status CollectRequirements(const std::string&, const SessionOptions&, bool, Requirements*) { return Absent("listing operators"); }
 
 #else
 
@@ -73,11 +75,6 @@ Status Optimize(Graph& graph, const PassContext& context, const PipelineOptions&
   return RunPipeline(graph, context, options);
 }
 
-Result<std::unique_ptr<Provider>> MakeProvider(const std::string& name) {
-  if (name == "reference") return MakeReferenceProvider();
-  return InvalidArgument("there is no provider ", Quote(name), "; known: cpu, reference");
-}
-
 Status ConvertModel(const std::string& input, const std::string& output, const SessionOptions& options) {
   RecordingWeights recorded;
   SessionOptions preparing = options;
@@ -94,6 +91,36 @@ Status ConvertModel(const std::string& input, const std::string& output, const S
   return WriteFileAtomically(output, [&](Sink& sink) { return WriteLinnet(file, sink); });
 }
 
+Status CollectRequirements(const std::string& path, const SessionOptions& options, bool onnx, Requirements* requirements) {
+  GraphLimits limits = options.untrusted ? GraphLimits::Hostile() : GraphLimits();
+  FileOptions access;
+  access.access = options.untrusted ? FileAccess::kRead : FileAccess::kMap;
+  access.bytes_max = limits.file_bytes;
+  {
+    LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(path, access));
+    if (IsLinnetFile(file->bytes())) {
+      if (onnx) return InvalidArgument(Quote(path), " is a .linnet file; what its .onnx file needs is not in it");
+      LINNET_ASSIGN(PreparedFile prepared, ReadLinnet(file->bytes(), file, limits));
+      requirements->Add(prepared.graph);
+      return Status();
+    }
+  }
+  SessionOptions watching = options;
+  if (onnx) {
+    watching.pipeline.watch = [](void* user, const Graph& graph) { static_cast<Requirements*>(user)->Add(graph); };
+    watching.pipeline.watch_user = requirements;
+  }
+  LINNET_ASSIGN(std::unique_ptr<Session> session, Session::Open(path, watching));
+  requirements->Add(session->model().graph());
+  return Status();
+}
+
+std::vector<KnownOperator> KnownOperators() {
+  std::vector<KnownOperator> known;
+  for (const OpDef& def : OpTable::BuiltIn().rows()) known.push_back({def.name.domain, def.name.name, def.name.since});
+  return known;
+}
+
 Status WriteOptimizedOnnx(const std::string& input, const std::string& output, const SessionOptions& options) {
   LINNET_ASSIGN(OnnxModel model, ImportOnnx(input, options));
   PassContext context;
@@ -105,5 +132,14 @@ Status WriteOptimizedOnnx(const std::string& input, const std::string& output, c
 }
 
 #endif
+
+Result<std::unique_ptr<Provider>> MakeProvider(const std::string& name) {
+#if defined(LINNET_NO_REFERENCE)
+  return Fail(Code::kNotInBuild, "provider ", Quote(name), " is not in this build; known: cpu");
+#else
+  if (name == "reference") return MakeReferenceProvider();
+  return InvalidArgument("there is no provider ", Quote(name), "; known: cpu, reference");
+#endif
+}
 
 }  // namespace linnet

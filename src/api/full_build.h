@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "api/session.h"
+#include "format/requirements.h"
 #include "onnx/reader.h"
 
 namespace linnet {
@@ -25,6 +26,14 @@ Result<std::unique_ptr<Provider>> MakeProvider(const std::string& name);
 /// Prepares the model at `input` and writes it to `output` (.linnet), replacing the file only when all went well.
 /// Inputs with a default become constants.
 Status ConvertModel(const std::string& input, const std::string& output, const SessionOptions& options);
+
+/// Adds to `requirements` what a build needs that is to run the model at `path` (.linnet, or .onnx after it was prepared
+/// as ConvertModel does). With `onnx` the build is to read the .onnx file itself: what the graph has before and after
+/// every pass counts as well.
+Status CollectRequirements(const std::string& path, const SessionOptions& options, bool onnx, Requirements* requirements);
+
+/// The operators of this build, for Requirements::Parse.
+std::vector<KnownOperator> KnownOperators();
 
 /// Writes the graph after the passes that stay within ONNX's operators as a .onnx file.
 Status WriteOptimizedOnnx(const std::string& input, const std::string& output, const SessionOptions& options);

@@ -1,7 +1,7 @@
 // Names of cached models (a hash of all that a prepared file follows from), finding them and putting them there.
 #include "api/model_cache.h"
 
-#if defined(LINNET_REDUCED)
+#if defined(LINNET_NO_ONNX)
 
 namespace linnet {
 

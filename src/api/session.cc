@@ -203,6 +203,13 @@ Status Session::PrepareLinnet(std::string_view bytes, std::shared_ptr<const void
   return Status();
 }
 
+#if defined(LINNET_NO_ONNX)
+
+Status Session::PrepareOnnx(OnnxModel) { return Internal("this build reads no .onnx"); }
+Result<std::unique_ptr<Model>> Session::Build(Graph, const std::vector<char>&) { return Internal("this build runs no passes"); }
+
+#else
+
 Status Session::PrepareOnnx(OnnxModel onnx) {
   Graph& graph = onnx.graph;
   info_ = std::move(onnx.info);
@@ -252,6 +259,8 @@ Result<std::unique_ptr<Model>> Session::Build(Graph graph, const std::vector<cha
   LINNET_TRY(Optimize(graph, passes, pipeline));
   return Compile(std::move(graph));
 }
+
+#endif
 
 Result<std::unique_ptr<Model>> Session::Compile(Graph graph) {
   CompileOptions compile;

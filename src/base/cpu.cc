@@ -9,6 +9,8 @@
 #endif
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 namespace linnet {
@@ -63,10 +65,23 @@ CpuLevel Detect() {
   constexpr unsigned long kAsimdDotprod = 1ul << 20, kI8mm = 1ul << 13;
   if (!(getauxval(AT_HWCAP) & kAsimdDotprod)) return CpuLevel::kNeon;
   return (getauxval(AT_HWCAP2) & kI8mm) ? CpuLevel::kI8mm : CpuLevel::kDotprod;
+#elif defined(__APPLE__)
+  // Not run by Linnet's own tests.
+  auto has = [](const char* feature) {
+    int value = 0;
+    size_t bytes = sizeof value;
+    return sysctlbyname(feature, &value, &bytes, nullptr, 0) == 0 && value != 0;
+  };
+  if (!has("hw.optional.arm.FEAT_DotProd")) return CpuLevel::kNeon;
+  return has("hw.optional.arm.FEAT_I8MM") ? CpuLevel::kI8mm : CpuLevel::kDotprod;
 #else
-  return CpuLevel::kDotprod;
+  return CpuLevel::kNeon;
 #endif
 }
+
+#elif defined(__arm__)
+
+CpuLevel Detect() { return CpuLevel::kNeon; }
 
 #else
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "api/session.h"
+#include "format/requirements.h"
 
 namespace linnet::cli {
 
@@ -39,10 +40,14 @@ void AddClassifyCommand(CLI::App& app, int* exit_code);
 void AddTestCommand(CLI::App& app, int* exit_code);
 void AddBenchCommand(CLI::App& app, int* exit_code);
 void AddConvertCommand(CLI::App& app, int* exit_code);
+void AddRequirementsCommand(CLI::App& app, int* exit_code);
 void AddInspectCommand(CLI::App& app, int* exit_code);
 void AddKernelsCommand(CLI::App& app, int* exit_code);
 void AddKnobsCommand(CLI::App& app, int* exit_code);
 void AddVersionCommand(CLI::App& app, int* exit_code);
+
+/// Adds what the configuration of a reduced build at `path` says. Fails naming the file and the line.
+Status AddConfiguration(const std::string& path, Requirements* requirements);
 
 /// Prints "linnet: error: <sentence>" to stderr and returns the exit code for it.
 int Report(const Status& status);

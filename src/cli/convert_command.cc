@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "api/full_build.h"
+#include "base/file.h"
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "cli/units.h"
@@ -14,7 +15,7 @@ namespace linnet::cli {
 namespace {
 
 struct ConvertOptions {
-  std::string model, output;
+  std::string model, output, requirements;
   CommonOptions common;
   bool json = false;
 };
@@ -32,10 +33,21 @@ int Convert(const ConvertOptions& options) {
   if (!to_onnx && !options.output.ends_with(".linnet")) {
     return Report(InvalidArgument("output ", Quote(options.output), " must end in .linnet or .onnx"));
   }
+  Requirements requirements;
+  std::error_code error;
+  if (!options.requirements.empty() && std::filesystem::exists(options.requirements, error)) {
+    if (Status read = AddConfiguration(options.requirements, &requirements); !read.ok()) return Report(read);
+  }
   int64_t begin = MonotonicNs();
   Status status = to_onnx ? WriteOptimizedOnnx(options.model, options.output, *session)
                           : ConvertModel(options.model, options.output, *session);
   if (!status.ok()) return Report(status);
+  if (!options.requirements.empty()) {
+    Status added = CollectRequirements(options.output, *session, to_onnx, &requirements);
+    std::string text = requirements.Write();
+    if (added.ok()) added = WriteFileAtomically(options.requirements, [&](Sink& sink) { return sink.Append(text); });
+    if (!added.ok()) return Report(added);
+  }
   double ns = static_cast<double>(MonotonicNs() - begin);
   int64_t before = FileBytes(options.model), after = FileBytes(options.output);
   if (options.json) {
@@ -61,6 +73,8 @@ void AddConvertCommand(CLI::App& app, int* exit_code) {
       "convert", "Prepare a model ahead as .linnet, which is mapped and ready, or write the optimised graph as .onnx");
   convert->add_option("model", options->model, "Model file (.onnx)")->required();
   convert->add_option("output", options->output, "File to write; its ending, .linnet or .onnx, says which format")->required();
+  convert->add_option("--requirements", options->requirements,
+                      "Also add the operators that the output needs to this configuration of a reduced build, which may exist");
   convert->add_flag("--json", options->json, "Print one JSON object");
   options->common.AddTo(*convert);
   convert->callback([options, exit_code] { *exit_code = Convert(*options); });

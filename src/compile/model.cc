@@ -164,7 +164,9 @@ Status Model::Build() {
   nodes_.reserve(kept.size());
   for (NodeId id : kept) {
     Status status = PrepareNode(id);
-    if (!status.ok()) return std::move(status).At(graph.node(id).Label(graph));
+    if (status.ok()) continue;
+    status = std::move(status).At(graph.node(id).Label(graph));
+    return number_ == 0 ? ListMissing(std::move(status), graph, *options_.table) : std::move(status);
   }
   for (ValueId id : outputs) output_types.push_back(base_facts_[static_cast<size_t>(id)].type);
   for (size_t v = 0; v < values; ++v) {

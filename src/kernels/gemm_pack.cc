@@ -15,7 +15,7 @@ using V4 = hn::Vec<D4>;
 void PackColumns(const float* b, int64_t k, int64_t col_stride, float alpha, float* out) {
   const D4 d;
   const V4 scale = hn::Set(d, alpha);
-  const hn::Repartition<double, D4> dd;
+  const hn::Repartition<uint64_t, D4> dd;  // pairs of floats; 32-bit Arm has no vectors of double
   int64_t i = 0;
   for (; i + 4 <= k; i += 4) {
     for (int j = 0; j < 16; j += 4) {

@@ -53,17 +53,18 @@ Result<const OpDef*> OpTable::Find(std::string_view domain, std::string_view nam
   for (; last != rows_.end() && Order(last->name.name, name) == 0 && Order(last->name.domain, domain) == 0; ++last) {
     if (last->name.since <= version) best = &*last;
   }
-  if (best) return best;
+  // A version that was left out is not replaced by an older one, which may mean something else.
+  const OpName* wanted = nullptr;
+  for (const OpName* left = VersionsLeftOut(); first != last && left->name; ++left) {
+    bool fits = name == left->name && domain == left->domain && left->since <= version;
+    if (fits && left->since > (wanted ? wanted->since : best ? best->name.since : 0)) wanted = left;
+  }
+  if (best && !wanted) return best;
   std::string versions;
   for (auto it = first; it != last; ++it) versions += Cat(versions.empty() ? "" : ", ", it->name.since);
   std::string full = domain.empty() ? Quote(name) : Quote(Cat(domain, ":", name));
-  const OpName* wanted = nullptr;
-  for (const OpName* left = OperatorsLeftOut(); left->name; ++left) {
-    bool fits = name == left->name && domain == left->domain && left->since <= version;
-    if (fits && (!wanted || left->since > wanted->since)) wanted = left;
-  }
-  if (wanted) {
-    return Fail(Code::kNotInBuild, "operator ", full, " is not in this build; rebuild with ", wanted->name, "-", wanted->since);
+  if (wanted || (first == last && IsReducedBuild())) {
+    return Fail(Code::kNotInBuild, "operator ", full, " is not in this build; rebuild with version ", version, " of it");
   }
   if (!versions.empty()) {
     return Unsupported("unsupported operator: version ", version, " of ", full, "; known from versions: ", versions);

@@ -11,8 +11,10 @@ namespace linnet {
 
 /// The factories of the built-in operators, null-terminated: generated from the LINNET_OP lines.
 OpDef (*const* OperatorFactories())();
-/// Operators that a reduced build left out, terminated by a null name.
-const OpName* OperatorsLeftOut();
+/// True when only the operators of a configuration are built in. Others may exist: this build cannot tell.
+bool IsReducedBuild();
+/// Of operators that are built in, the versions that a reduced build left out; terminated by a null name.
+const OpName* VersionsLeftOut();
 
 /// Operators by domain, name and version. Starts with the built-in ones; custom operators are added to a session's copy.
 class OpTable {
@@ -29,6 +31,10 @@ class OpTable {
  private:
   std::vector<OpDef> rows_;   ///< sorted by domain, name, since
 };
+
+/// `failure` as it was, or, when it says that an operator is not there, a failure that names all the operators which
+/// `graph` and its subgraphs have and `table` lacks, and the lines to add to the configuration of a reduced build.
+Status ListMissing(Status failure, const Graph& graph, const OpTable& table);
 
 /// One operator instance: its definition and its parsed state.
 class OpInstance {

@@ -43,6 +43,8 @@ struct PipelineOptions {
   std::string stop_after;                            ///< a pass name: the passes behind it are left out
   bool plain_onnx = false;                           ///< only passes that are `plain`: the graph can be written as ONNX
   std::vector<CustomPass> custom;                    ///< run after the built-in simplifications, before fusion
+  void (*watch)(void* user, const Graph& graph) = nullptr;  ///< sees the graph with types, at first and after each pass
+  void* watch_user = nullptr;
 };
 
 /// The built-in passes in the order they run.

@@ -75,7 +75,8 @@ Status RunPipeline(Graph& graph, const PassContext& context, const PipelineOptio
     if (pass.level > kOptimizeNothing && disabled(pass.name)) return Status();
     const uint64_t edits = EditsOf(graph);
     Status status = pass.run(graph, context);
-    if (status.ok() && EditsOf(graph) != edits) status = InferTypes(graph, context);
+    if (status.ok() && EditsOf(graph) != edits) status = ListMissing(InferTypes(graph, context), graph, *context.table);
+    if (status.ok() && options.watch) options.watch(options.watch_user, graph);
     return std::move(status).At(Cat("pass ", pass.name));
   };
   auto run_custom = [&](const CustomPass& pass) -> Status {
@@ -86,7 +87,8 @@ Status RunPipeline(Graph& graph, const PassContext& context, const PipelineOptio
     return std::move(status).At(Cat("pass ", Quote(pass.name)));
   };
 
-  LINNET_TRY(InferTypes(graph, context));
+  LINNET_TRY(ListMissing(InferTypes(graph, context), graph, *context.table));
+  if (options.watch) options.watch(options.watch_user, graph);
   for (const Pass& pass : BuiltInPasses()) {
     // Behind the last simplification the graph is as small as it gets and still in ONNX's operators.
     if (pass.run == FoldBatchNorm) {

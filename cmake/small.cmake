@@ -1,0 +1,29 @@
+# A build for size: what phones get.
+#
+# linnet_make_small(objects shared) is called with the static and the shared library. Kernels are compiled for speed,
+# everything else for size; nothing throws; what no exported function reaches is dropped; operator new and the functions by
+# which the standard library reports errors are Linnet's own (api/small_runtime.cc), which keeps the unwinder, the demangler
+# and their tables out of the library.
+option(LINNET_LTO "Optimise a small build at link time" OFF)
+set(LINNET_PAGE_BYTES 4096 CACHE STRING "Page size that a small library is laid out for: 4096, or 16384 as Android 15 wants")
+
+function(linnet_make_small objects shared)
+  target_compile_options(${objects} PRIVATE -fno-exceptions -fno-rtti -fno-unwind-tables -fno-asynchronous-unwind-tables
+    -ffunction-sections -fdata-sections -fmerge-all-constants)
+  get_target_property(sources ${objects} SOURCES)
+  foreach(file IN LISTS sources)
+    if(file MATCHES "\\.cc$" AND NOT file MATCHES "/kernels/")
+      set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS -Os)
+    endif()
+  endforeach()
+  set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/api/small_runtime.cc PROPERTIES COMPILE_DEFINITIONS LINNET_SMALL=1)
+  if(LINNET_LTO)
+    target_compile_options(${objects} PRIVATE -flto)
+    target_link_options(${shared} PRIVATE -flto -Os)
+  endif()
+  target_link_options(${shared} PRIVATE -nodefaultlibs -Wl,--gc-sections -Wl,-s -Wl,--exclude-libs,ALL -Wl,--as-needed
+    -Wl,-z,max-page-size=${LINNET_PAGE_BYTES} -Wl,-z,noseparate-code -Wl,--hash-style=gnu -Wl,--build-id=none -Wl,-O1
+    -Wl,-Map=${CMAKE_BINARY_DIR}/liblinnet.map)
+  # Whatever of the C++ library is used is inside; the C library and libm are the system's.
+  target_link_libraries(${shared} PRIVATE -Wl,-Bstatic -lstdc++ -Wl,-Bdynamic -lm -lc -lgcc)
+endfunction()
