@@ -1,11 +1,12 @@
 # make demo | test | release: each installs what is missing, builds, and runs. Everything lands in build/.
+# make mobile-demo: converts, shrinks, cross-builds for arm64, runs under qemu and compares.
 # make test-fast: unit tests only. make check-asan | check-tsan | fuzz [FUZZ_SECONDS=60]: with sanitizers (clang).
 SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 BUILD := build/release
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test test-fast release deps check-asan check-tsan fuzz sanitizers clean
+.PHONY: demo mobile-demo test test-fast release deps check-asan check-tsan fuzz sanitizers clean
 .DEFAULT_GOAL := release
 
 deps:
@@ -20,6 +21,9 @@ release: deps $(BUILD)/build.ninja
 
 demo: release
 	@$(BUILD)/linnet classify models/digits/digits.onnx models/digits/images/*.png
+
+mobile-demo: release
+	@tools/mobile-demo
 
 test: deps $(BUILD)/build.ninja
 	@ninja -C $(BUILD) -j$(JOBS) --quiet

@@ -117,7 +117,10 @@ std::string BuildId() { return ""; }
 
 /// Where the prepared form of a model is kept; empty when it follows from more than the model and the options.
 std::string CachedModelPath(std::string_view model, const SessionOptions& options) {
-  if (options.cache_folder.empty() || options.untrusted || options.weights || !options.pipeline.custom.empty()) return "";
+  if (options.cache_folder.empty() || options.untrusted || options.weights || options.pipeline.watch ||
+      !options.pipeline.custom.empty()) {
+    return "";
+  }
   if (options.table && options.table != &OpTable::BuiltIn()) return "";
   if (!options.provider.empty() && options.provider != "cpu") return "";
   static const std::string build = BuildId();
