@@ -84,7 +84,9 @@ TEST(HostileLoop, TimeEndsIt) {
     EXPECT_EQ(status.code(), Code::kLimitReached) << endless.name;
     ExpectParts(Why(status), {"time limit"});
     EXPECT_GE(watch.seconds(), 0.05);
-    EXPECT_LT(watch.seconds(), 0.10 * kSlower) << endless.name;
+    // What was collected until then, some 100 MB in small pieces, is let go afterwards.
+    const bool collects = std::string_view(endless.name) == "collecting";
+    EXPECT_LT(watch.seconds(), (collects ? 0.3 : 0.1) * kSlower) << endless.name;
     StillRuns(**session);
   }
 }
