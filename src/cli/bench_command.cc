@@ -58,8 +58,7 @@ class Race {
     constexpr double kBlockNs = 30e6;
     constexpr int kRoundsMin = 3;
     for (int round = 0; round < kRoundsMin || MonotonicNs() < deadline_; ++round) {
-      // The peer's workers spin for a while after a run; ours must not be timed against them.
-      if (with_peer && peer_spins) Pause(10'000'000);
+      if (with_peer && peer_spins) WaitUntilIdle();
       LINNET_TRY(Block(ours, our_times, kBlockNs));
       if (with_peer) LINNET_TRY(Block(theirs, their_times, kBlockNs));
     }
@@ -67,9 +66,21 @@ class Race {
   }
 
  private:
-  static void Pause(long ns) {
-    timespec wait{0, ns};
-    nanosleep(&wait, nullptr);
+  /// The peer's workers spin for a while after a run; ours must not be timed against them. Waits until the whole process
+  /// computes no more, a second at most.
+  static void WaitUntilIdle() {
+    constexpr long kStepNs = 5'000'000;
+    auto computed_ns = [] {
+      timespec now;
+      clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+      return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+    };
+    for (int step = 0; step < 200; ++step) {
+      const int64_t before = computed_ns();
+      timespec wait{0, kStepNs};
+      nanosleep(&wait, nullptr);
+      if (computed_ns() - before < kStepNs / 10) return;
+    }
   }
 
   static Status Block(FunctionRef<Status()> work, Times* times, double block_ns) {
