@@ -7,13 +7,10 @@
 #include <cmath>
 #include <optional>
 
-#include "base/thread_pool.h"
-#include "compile/model.h"
 #include "kernels/conv_block.h"
 #include "ops/conv_block_sizes.h"
-#include "passes/passes.h"
+#include "passes_test_util.h"
 #include "reference_test_util.h"
-#include "run/state.h"
 
 namespace linnet {
 namespace {
@@ -211,35 +208,12 @@ std::string Optimized(const Chain& chain, const PipelineOptions& options) {
 }
 
 std::vector<float> Outputs(const Chain& chain, CpuLevel level, int threads, bool fuse) {
-  auto run = [&]() -> Result<std::vector<float>> {
-    Graph graph = MakeChain(chain);
-    PassContext context;
-    context.table = &OpTable::BuiltIn();
-    PipelineOptions options;
-    if (!fuse) options.disabled = {"fuse_conv_blocks"};
-    LINNET_TRY(RunPipeline(graph, context, options));
-    CompileOptions compile;
-    compile.table = &OpTable::BuiltIn();
-    compile.cpu = level;
-    compile.threads = threads;
-    LINNET_ASSIGN(std::unique_ptr<Model> model, Model::Make(std::make_shared<Graph>(std::move(graph)), compile));
-    Choices choices(9);
-    RandomModel numbers(choices, 17);
-    const Tensor x = numbers.Floats(Shape{chain.batch, chain.expand ? chain.in_c : chain.channels, chain.size, chain.size});
-    Fact fact{x.type(), x.data()};
-    ThreadPool pool(threads);
-    RunEnv env;
-    env.pool = &pool;
-    env.threads = threads;
-    RunState state;
-    std::vector<RunOutput> outputs(model->outputs.size());
-    LINNET_TRY(state.Run(*model, env, &fact, 1, outputs.data(), static_cast<int>(outputs.size())));
-    const Tensor& out = outputs[0].datum.tensor;
-    return std::vector<float>(out.as<float>(), out.as<float>() + out.elements());
-  };
-  Result<std::vector<float>> result = run();
-  EXPECT_TRUE(result.ok()) << result.status().message();
-  return result.ok() ? *result : std::vector<float>();
+  PipelineOptions options;
+  if (!fuse) options.disabled = {"fuse_conv_blocks"};
+  Choices choices(9);
+  RandomModel numbers(choices, 17);
+  const Shape shape{chain.batch, chain.expand ? chain.in_c : chain.channels, chain.size, chain.size};
+  return Outputs(MakeChain(chain), {numbers.Floats(shape)}, options, level, threads);
 }
 
 TEST(FuseConvBlocks, MakesOneNodeWhereItPays) {

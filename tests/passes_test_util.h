@@ -31,28 +31,20 @@ inline std::string Optimized(std::string_view text, std::string_view stop_after)
   return PrintGraph(graph);
 }
 
-/// The first output for inputs of these shapes filled with seeded numbers.
-inline std::vector<float> Outputs(std::string_view text, const std::vector<Shape>& shapes, const PipelineOptions& options, int threads) {
-  Graph graph = Parsed(text);
-  PassContext context;
-  context.table = &OpTable::BuiltIn();
+/// The first output of the graph after the passes, for these inputs.
+inline std::vector<float> Outputs(Graph graph, const std::vector<Tensor>& inputs, const PipelineOptions& options, CpuLevel level,
+                                  int threads) {
   auto run = [&]() -> Result<std::vector<float>> {
+    PassContext context;
+    context.table = &OpTable::BuiltIn();
     LINNET_TRY(RunPipeline(graph, context, options));
     CompileOptions compile;
     compile.table = &OpTable::BuiltIn();
-    compile.cpu = DetectedCpuLevel();
+    compile.cpu = level;
     compile.threads = threads;
     LINNET_ASSIGN(std::unique_ptr<Model> model, Model::Make(std::make_shared<Graph>(std::move(graph)), compile));
-    std::mt19937 random(7);
-    std::normal_distribution<float> normal;
-    std::vector<Tensor> data;
     std::vector<Fact> facts;
-    for (const Shape& shape : shapes) {
-      LINNET_ASSIGN(Tensor tensor, Tensor::Allocate(DType::kFloat, shape));
-      for (int64_t i = 0; i < tensor.elements(); ++i) tensor.mutable_as<float>()[i] = normal(random);
-      facts.push_back({tensor.type(), tensor.data()});
-      data.push_back(std::move(tensor));
-    }
+    for (const Tensor& tensor : inputs) facts.push_back({tensor.type(), tensor.data()});
     ThreadPool pool(threads);
     RunEnv env;
     env.pool = &pool;
@@ -66,6 +58,21 @@ inline std::vector<float> Outputs(std::string_view text, const std::vector<Shape
   Result<std::vector<float>> result = run();
   EXPECT_TRUE(result.ok()) << result.status().message();
   return result.ok() ? *result : std::vector<float>();
+}
+
+/// The same for inputs of these shapes filled with seeded numbers.
+inline std::vector<float> Outputs(std::string_view text, const std::vector<Shape>& shapes, const PipelineOptions& options, int threads) {
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal;
+  std::vector<Tensor> data;
+  for (const Shape& shape : shapes) {
+    Result<Tensor> tensor = Tensor::Allocate(DType::kFloat, shape);
+    EXPECT_TRUE(tensor.ok()) << tensor.status().message();
+    if (!tensor.ok()) return {};
+    for (int64_t i = 0; i < tensor->elements(); ++i) tensor->mutable_as<float>()[i] = normal(random);
+    data.push_back(std::move(*tensor));
+  }
+  return Outputs(Parsed(text), data, options, DetectedCpuLevel(), threads);
 }
 
 /// Numbers must agree with those of the graph without the pass, and be the same for any number of threads.

@@ -41,12 +41,6 @@ class AttentionFuser {
     return type.is_tensor() && type.dtype == DType::kFloat && type.shape.rank() == 4;
   }
 
-  /// The node that makes `id` for one reader only, when it is `op`; null otherwise.
-  const Node* Sole(ValueId id, std::string_view op) const {
-    const Node* node = Producer(graph_, id);
-    return node && node->Is(op) && ReadOnce(graph_, id) ? node : nullptr;
-  }
-
   bool Permutes(const Node& node, const Permutation& wanted) const {
     Result<Permutation> perm = node.Ints("perm");
     return perm.ok() && *perm == wanted;
@@ -55,10 +49,10 @@ class AttentionFuser {
   /// Takes products and quotients by a constant off `id`, multiplying `scale`.
   ValueId Unscaled(ValueId id, double* scale) const {
     for (;;) {
-      const Node* node = Sole(id, "Mul");
+      const Node* node = SoleProducer(graph_, id, "Mul");
       bool divides = false;
       if (!node) {
-        node = Sole(id, "Div");
+        node = SoleProducer(graph_, id, "Div");
         divides = true;
       }
       if (!node || node->inputs.size() != 2) return id;
@@ -95,14 +89,14 @@ class AttentionFuser {
   Status Fuse(NodeId id) {
     const Node& product = graph_.node(id);
     if (product.inputs.size() != 2 || !IsFloat4(product.outputs[0]) || !IsFloat4(product.inputs[1])) return Status();
-    const Node* softmax = Sole(product.inputs[0], "Softmax");
+    const Node* softmax = SoleProducer(graph_, product.inputs[0], "Softmax");
     if (!softmax || !IsFloat4(softmax->inputs[0])) return Status();
     LINNET_ASSIGN(int64_t axis, softmax->Int("axis", softmax->version < 13 ? 1 : -1));
     // Before version 13 the axes behind `axis` were normalised together, which is the same for the last one.
     if (axis != -1 && axis != 3) return Status();
     double scale = 1;
     ValueId scores = softmax->inputs[0], bias = kNoValue;
-    if (const Node* add = Sole(scores, "Add"); add && add->inputs.size() == 2) {
+    if (const Node* add = SoleProducer(graph_, scores, "Add"); add && add->inputs.size() == 2) {
       // The scores are the side that a product of two four-dimensional values makes.
       for (int side = 0; side < 2 && bias == kNoValue; ++side) {
         double ignored = 1;
@@ -110,13 +104,13 @@ class AttentionFuser {
         ValueId other = add->inputs[static_cast<size_t>(1 - side)];
         const Type& type = graph_.value(other).type;
         bool fits = type.is_tensor() && type.dtype == DType::kFloat && type.shape.has_rank() && type.shape.rank() <= 4;
-        if (!fits || !Sole(below, "MatMul") || other == add->inputs[static_cast<size_t>(side)]) continue;
+        if (!fits || !SoleProducer(graph_, below, "MatMul") || other == add->inputs[static_cast<size_t>(side)]) continue;
         scores = add->inputs[static_cast<size_t>(side)];
         bias = other;
       }
       if (bias == kNoValue) return Status();
     }
-    const Node* inner = Sole(Unscaled(scores, &scale), "MatMul");
+    const Node* inner = SoleProducer(graph_, Unscaled(scores, &scale), "MatMul");
     if (!inner || inner->inputs.size() != 2 || !IsFloat4(inner->inputs[0]) || !IsFloat4(inner->inputs[1])) return Status();
     Operand q = Heads(Unscaled(inner->inputs[0], &scale)), k = Keys(inner->inputs[1], &scale), v = Heads(product.inputs[1]);
     q.value = q.axis == 1 ? Unscaled(q.value, &scale) : q.value;

@@ -20,6 +20,12 @@ inline bool ReadOnce(const Graph& graph, ValueId id) {
   return graph.value(id).uses.size() == 1 && graph.value(id).uses[0].node != kNoNode;
 }
 
+/// The node that makes `id` for one reader alone, when it is an `op` of ONNX; null otherwise.
+inline const Node* SoleProducer(const Graph& graph, ValueId id, std::string_view op) {
+  const Node* node = Producer(graph, id);
+  return node && node->Is(op) && ReadOnce(graph, id) ? node : nullptr;
+}
+
 /// The contents of a constant that no caller can replace, or null.
 inline const Tensor* ConstantOf(const Graph& graph, ValueId id) {
   if (!graph.is_constant(id) || graph.is_input(id)) return nullptr;

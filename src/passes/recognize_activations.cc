@@ -32,12 +32,6 @@ class Recognizer {
   }
 
  private:
-  /// The only-read node behind `id` when it is an `op`.
-  const Node* Inner(ValueId id, std::string_view op) const {
-    const Node* node = Producer(graph_, id);
-    return node && node->Is(op) && ReadOnce(graph_, id) ? node : nullptr;
-  }
-
   /// The operand of a two-input node whose other operand is a constant near `want`.
   ValueId BesideConstant(const Node& node, double want) const {
     for (size_t i = 0; i < node.inputs.size() && node.inputs.size() == 2; ++i) {
@@ -48,7 +42,7 @@ class Recognizer {
 
   /// The x of HardSigmoid(x; 1/6, 1/2) spelled as an operator or as Clip(x + 3, 0, 6) scaled by `scale`.
   bool ClipOfPlusThree(ValueId id, ValueId x) const {
-    const Node* clip = Inner(id, "Clip");
+    const Node* clip = SoleProducer(graph_, id, "Clip");
     if (!clip) return false;
     std::optional<float> low, high;
     if (clip->version < 11) {
@@ -60,7 +54,7 @@ class Recognizer {
       high = ScalarOf(graph_, clip->inputs[2]);
     }
     if (!low || *low != 0 || !high || *high != 6) return false;
-    const Node* add = Inner(clip->inputs[0], "Add");
+    const Node* add = SoleProducer(graph_, clip->inputs[0], "Add");
     return add && BesideConstant(*add, 3) == x;
   }
 
@@ -77,7 +71,7 @@ class Recognizer {
   }
 
   bool IsHardSigmoidOf(ValueId id, ValueId x) const {
-    if (const Node* op = Inner(id, "HardSigmoid")) {
+    if (const Node* op = SoleProducer(graph_, id, "HardSigmoid")) {
       Result<float> alpha = op->Float("alpha", 0.2f), beta = op->Float("beta", 0.5f);
       return op->inputs[0] == x && alpha.ok() && Near(*alpha, 1.0 / 6) && beta.ok() && Near(*beta, 0.5);
     }
@@ -88,10 +82,10 @@ class Recognizer {
 
   /// True for 1 + Erf(x / sqrt 2).
   bool IsErfPlusOne(ValueId id, ValueId x) const {
-    const Node* add = Inner(id, "Add");
+    const Node* add = SoleProducer(graph_, id, "Add");
     if (!add) return false;
     ValueId inner = BesideConstant(*add, 1);
-    const Node* erf = inner == kNoValue ? nullptr : Inner(inner, "Erf");
+    const Node* erf = inner == kNoValue ? nullptr : SoleProducer(graph_, inner, "Erf");
     if (!erf) return false;
     const Node* scaled = Producer(graph_, erf->inputs[0]);
     if (!scaled || !ReadOnce(graph_, erf->inputs[0])) return false;
@@ -114,7 +108,7 @@ class Recognizer {
     ValueId product = kNoValue;
     // (x * Clip(x + 3, 0, 6)) / 6
     if (IsSixth(node, &product)) {
-      if (const Node* mul = Inner(product, "Mul")) {
+      if (const Node* mul = SoleProducer(graph_, product, "Mul")) {
         for (size_t i = 0; i < 2; ++i) {
           if (ClipOfPlusThree(mul->inputs[i], mul->inputs[1 - i])) return Replace(id, "HardSwish", 14, mul->inputs[1 - i]);
         }
@@ -124,7 +118,7 @@ class Recognizer {
     // (x * (1 + erf)) * 0.5
     product = BesideConstant(node, 0.5);
     if (product != kNoValue) {
-      if (const Node* mul = Inner(product, "Mul")) {
+      if (const Node* mul = SoleProducer(graph_, product, "Mul")) {
         for (size_t i = 0; i < 2; ++i) {
           if (IsErfPlusOne(mul->inputs[i], mul->inputs[1 - i])) return Replace(id, "Gelu", 20, mul->inputs[1 - i]);
         }
@@ -133,20 +127,20 @@ class Recognizer {
     for (size_t i = 0; i < 2; ++i) {
       ValueId x = node.inputs[1 - i], gate = node.inputs[i];
       // (x * 0.5) * (1 + erf), and x * (0.5 * (1 + erf))
-      if (const Node* half = Inner(x, "Mul")) {
+      if (const Node* half = SoleProducer(graph_, x, "Mul")) {
         ValueId inner = BesideConstant(*half, 0.5);
         if (inner != kNoValue && IsErfPlusOne(gate, inner)) return Replace(id, "Gelu", 20, inner);
       }
-      if (const Node* half = Inner(gate, "Mul")) {
+      if (const Node* half = SoleProducer(graph_, gate, "Mul")) {
         ValueId inner = BesideConstant(*half, 0.5);
         if (inner != kNoValue && IsErfPlusOne(inner, x)) return Replace(id, "Gelu", 20, x);
       }
-      if (const Node* sigmoid = Inner(gate, "Sigmoid")) {
+      if (const Node* sigmoid = SoleProducer(graph_, gate, "Sigmoid")) {
         if (sigmoid->inputs[0] == x) return Replace(id, "Swish", 24, x);
       }
       if (IsHardSigmoidOf(gate, x)) return Replace(id, "HardSwish", 14, x);
-      if (const Node* tanh = Inner(gate, "Tanh")) {
-        const Node* softplus = Inner(tanh->inputs[0], "Softplus");
+      if (const Node* tanh = SoleProducer(graph_, gate, "Tanh")) {
+        const Node* softplus = SoleProducer(graph_, tanh->inputs[0], "Softplus");
         if (softplus && softplus->inputs[0] == x) return Replace(id, "Mish", 18, x);
       }
     }

@@ -34,11 +34,6 @@ class Recognizer {
     bool centred = false;
   };
 
-  const Node* Inner(ValueId id, std::string_view op) const {
-    const Node* node = Producer(graph_, id);
-    return node && node->Is(op) && ReadOnce(graph_, id) ? node : nullptr;
-  }
-
   /// The first dimension of a mean over all the last ones of `of`, kept; -1 when `node` is something else.
   int64_t FirstMeanAxis(const Node* node, ValueId of) const {
     if (!node || !node->Is("ReduceMean") || node->inputs[0] != of) return -1;
@@ -58,12 +53,12 @@ class Recognizer {
 
   /// What Sqrt(mean + epsilon) behind `id` is the root of: d^2 averaged from a dimension on. `readers`: of d, counted.
   bool IsDeviation(ValueId id, ValueId d, Found* found, size_t* readers) const {
-    const Node* root = Inner(id, "Sqrt");
-    const Node* add = root ? Inner(root->inputs[0], "Add") : nullptr;
+    const Node* root = SoleProducer(graph_, id, "Sqrt");
+    const Node* add = root ? SoleProducer(graph_, root->inputs[0], "Add") : nullptr;
     if (!add) return false;
     for (size_t i = 0; i < 2; ++i) {
       std::optional<float> epsilon = ScalarOf(graph_, add->inputs[i]);
-      const Node* mean = Inner(add->inputs[1 - i], "ReduceMean");
+      const Node* mean = SoleProducer(graph_, add->inputs[1 - i], "ReduceMean");
       if (!epsilon || !mean || !ReadOnce(graph_, mean->inputs[0])) continue;
       const Node* square = Producer(graph_, mean->inputs[0]);
       if (!square || square->inputs.size() != 2 || square->inputs[0] != d) continue;
@@ -90,8 +85,8 @@ class Recognizer {
     } else if (node->Is("Mul")) {
       for (size_t i = 0; i < 2 && d == kNoValue; ++i) {
         ValueId root = kNoValue;
-        if (const Node* reciprocal = Inner(node->inputs[i], "Reciprocal")) root = reciprocal->inputs[0];
-        const Node* quotient = Inner(node->inputs[i], "Div");
+        if (const Node* reciprocal = SoleProducer(graph_, node->inputs[i], "Reciprocal")) root = reciprocal->inputs[0];
+        const Node* quotient = SoleProducer(graph_, node->inputs[i], "Div");
         if (quotient && ScalarOf(graph_, quotient->inputs[0]) == 1.0f) root = quotient->inputs[1];
         if (root != kNoValue && IsDeviation(root, node->inputs[1 - i], found, &readers)) d = node->inputs[1 - i];
       }
