@@ -283,12 +283,8 @@ Result<PlanRef> Model::Lookup(uint64_t parent, const Plan* done, const Type* con
     // Contents known to the earlier plan live in its memory, which the run keeps through its chain; cached plans may
     // outlive it, so they hold their own reference by the earlier plan's serial being part of the key.
   } else {
-    plan.places.assign(base_facts_.size(), Place());
     plan.segment = 0;
     plan.heap_slots = 0;
-    for (size_t v = 0; v < base_facts_.size(); ++v) {
-      if (graph_->value(static_cast<ValueId>(v)).is_constant) plan.places[v].kind = Place::kKnown;
-    }
     for (size_t i = 0; i < inputs.size(); ++i) {
       size_t v = static_cast<size_t>(inputs[i]);
       // Kernels were chosen by the declared types.
@@ -297,7 +293,6 @@ Result<PlanRef> Model::Lookup(uint64_t parent, const Plan* done, const Type* con
         return InvalidArgument("value ", Quote(graph_->value(inputs[i]).name), " is declared ",
                                ToString(declared, &graph_->symbols()), " and gets ", ToString(given));
       }
-      plan.places[v] = {Place::kInput, 0, kNoValue, static_cast<int64_t>(i)};
     }
   }
   if (!planner_) planner_ = std::make_unique<Planner>(*this);

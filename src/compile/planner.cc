@@ -40,44 +40,9 @@ int64_t Planner::BytesOf(ValueId id) const {
   return ByteSize(type.dtype, type.shape.elements()).value();
 }
 
-Status Planner::MakeFirst(const PlanRef& ref, const Fact* inputs, StopSource* stop) {
-  stop_ = stop;
-  Plan& plan = *ref.get();
-  basis_ = template_.get();
-  recording_ = !basis_;
-  const size_t nodes = model_.nodes().size();
-  plan.base = template_;
-  plan.facts = basis_ ? basis_->facts : model_.base_facts();
-  changed_.assign(plan.facts.size(), 0);
-  reused_ = 0;
-  if (recording_) {
-    template_made_.assign(nodes, Made::kAnew);
-    template_bound_.resize(nodes);
-  }
-  for (size_t i = 0; i < model_.inputs.size(); ++i) {
-    size_t v = static_cast<size_t>(model_.inputs[i]);
-    changed_[v] = !(plan.facts[v].type == inputs[i].type);
-    plan.facts[v] = {inputs[i].type, nullptr};
-  }
-  Status status = Make(plan, 0);
-  if (recording_ && status.ok()) template_ = ref;
-  if (basis_ && reused_ < nodes / 2) template_ = PlanRef();
-  basis_ = nullptr;
-  recording_ = false;
-  return status;
-}
-
 Status Planner::MakeNext(Plan& plan, size_t first, StopSource* stop) {
   stop_ = stop;
   return Make(plan, first);
-}
-
-bool Planner::SameAsTemplate(const PreparedNode& node, size_t index) const {
-  if (!basis_ || template_made_[index] == Made::kAnew) return false;
-  for (ValueId id : node.io.inputs) {
-    if (id != kNoValue && changed_[static_cast<size_t>(id)]) return false;
-  }
-  return true;
 }
 
 Status Planner::Make(Plan& plan, size_t first) {
@@ -94,6 +59,7 @@ Status Planner::Make(Plan& plan, size_t first) {
   arena_.Clear();
   needed_until_.assign(model_.last_use().begin(), model_.last_use().end());
   storage_bytes_.assign(values, 0);
+  room_.assign(values, 0);
   made_.clear();
   output_of_.assign(values, -1);
   for (size_t i = model_.outputs.size(); i-- > 0;) output_of_[static_cast<size_t>(model_.outputs[i])] = static_cast<int32_t>(i);
@@ -146,40 +112,28 @@ Status Planner::PlanNode(size_t index) {
   step.run = node.kernel ? RunKernel : node.op.def().run;
   step.io = &io;
   step.node = static_cast<int32_t>(index);
+  if (recording_) template_.first_step[index] = static_cast<int32_t>(plan.steps.size());
   if (SameAsTemplate(node, index)) {
     ++reused_;
-    if (template_made_[index] == Made::kFolded) {
+    if (template_.made[index] == Made::kFolded) {
       for (ValueId id : io.outputs) {
         if (id != kNoValue) PlaceKnown(id);
       }
       return Status();
     }
-    step.params = template_bound_[index].params;
-    LINNET_TRY(PlaceOutputs(node, template_bound_[index], index, step));
+    step.params = template_.bound[index].params;
+    LINNET_TRY(PlaceOutputs(node, template_.bound[index], index, step));
     FreeDead(node, index);
     return Status();
   }
 
   InferContext infer(facts, io.inputs.data(), io.input_count, io.outputs.data(), static_cast<int>(io.outputs.size()));
-  bool known = node.foldable;
-  for (ValueId id : io.inputs) known = known && (id == kNoValue || facts[id].data || node.shape_only);
-  for (ValueId id : io.inputs) known = known && (id == kNoValue || !node.shape_only || facts[id].type.shape.is_static());
-  for (ValueId id : io.outputs) {
-    if (id != kNoValue) facts[id] = {model_.base_facts()[static_cast<size_t>(id)].type, nullptr};
-  }
-  LINNET_TRY(node.op.def().infer(node.op.state(), infer));
-  if (basis_) {
-    // What is computed anew lies in this plan's memory; sizes may still be what they were.
-    for (ValueId id : io.outputs) {
-      if (id == kNoValue) continue;
-      const Fact& before = basis_->facts[static_cast<size_t>(id)];
-      changed_[static_cast<size_t>(id)] = known || before.data || !(before.type == facts[id].type);
-    }
-  }
+  bool known = false;
+  LINNET_TRY(InferNode(node, infer, &known));
   if (known) {
     bool done = false;
     LINNET_TRY(Fold(node, infer, &done));
-    if (done && recording_) template_made_[index] = Made::kFolded;
+    if (done && recording_) template_.made[index] = Made::kFolded;
     if (done) return Status();
   }
 
@@ -207,11 +161,31 @@ Status Planner::PlanNode(size_t index) {
   if (bind.out_of_memory()) return OutOfMemory("no memory for the plan");
   step.params = bind.bound().params;
   if (recording_) {
-    template_made_[index] = Made::kBound;
-    template_bound_[index] = bind.bound();
+    template_.made[index] = Made::kBound;
+    template_.bound[index] = bind.bound();
   }
   LINNET_TRY(PlaceOutputs(node, bind.bound(), index, step));
   FreeDead(node, index);
+  return Status();
+}
+
+Status Planner::InferNode(const PreparedNode& node, InferContext& infer, bool* known) {
+  Fact* facts = plan_->facts.data();
+  *known = node.foldable;
+  for (ValueId id : node.io.inputs) {
+    if (id != kNoValue) *known = *known && (node.shape_only ? facts[id].type.shape.is_static() : facts[id].data != nullptr);
+  }
+  for (ValueId id : node.io.outputs) {
+    if (id != kNoValue) facts[id] = {model_.base_facts()[static_cast<size_t>(id)].type, nullptr};
+  }
+  LINNET_TRY(node.op.def().infer(node.op.state(), infer));
+  if (!basis_) return Status();
+  // What is computed anew lies in this plan's memory; sizes may still be what they were.
+  for (ValueId id : node.io.outputs) {
+    if (id == kNoValue) continue;
+    const Fact& before = basis_->facts[static_cast<size_t>(id)];
+    changed_[static_cast<size_t>(id)] = *known || before.data || !(before.type == facts[id].type);
+  }
   return Status();
 }
 
@@ -287,9 +261,10 @@ void Planner::PlaceOutput(ValueId id, size_t index) {
   } else if (output_of_[static_cast<size_t>(id)] >= 0) {
     place = {Place::kOutput, plan.segment, kNoValue, output_of_[static_cast<size_t>(id)]};
   } else {
-    int64_t bytes = BytesOf(id);
-    place = {Place::kArena, plan.segment, kNoValue, arena_.Take(bytes)};
+    int64_t bytes = BytesOf(id), room = RoomFor(varies_[static_cast<size_t>(id)], bytes);
+    place = {Place::kArena, plan.segment, kNoValue, arena_.Take(room)};
     storage_bytes_[static_cast<size_t>(id)] = bytes + 1;
+    room_[static_cast<size_t>(id)] = room;
   }
 }
 
@@ -312,7 +287,7 @@ bool Planner::PlaceView(ValueId out, ValueId in, int64_t byte_offset) {
   int32_t output = output_of_[static_cast<size_t>(out)];
   int64_t& storage = storage_bytes_[static_cast<size_t>(root)];
   if (output >= 0 && root_place.kind == Place::kArena && offset == 0 && storage > 0 && storage == BytesOf(out) + 1) {
-    arena_.Give(root_place.offset, storage - 1);
+    arena_.Give(root_place.offset, room_[static_cast<size_t>(root)]);
     storage = 0;
     root_place = {Place::kOutput, plan.segment, kNoValue, output};
   }
@@ -339,6 +314,7 @@ bool Planner::TakeOver(const NodeIo& io, ValueId out, ValueId in, size_t index) 
   plan.places[static_cast<size_t>(out)] = {Place::kArena, plan.segment, kNoValue, from.offset};
   storage_bytes_[static_cast<size_t>(out)] = storage_bytes_[static_cast<size_t>(root)];
   storage_bytes_[static_cast<size_t>(root)] = 0;
+  room_[static_cast<size_t>(out)] = room_[static_cast<size_t>(root)];
   made_.push_back(out);
   return true;
 }
@@ -364,12 +340,17 @@ Status Planner::PlaceOutputs(const PreparedNode& node, const Bound& bound, size_
   }
   if (viewed == wanted) return Status();  // nothing to compute
 
+  int64_t room = 0;   // of the scratch memory
   if (bound.scratch_bytes > 0) {
     int64_t total;
     if (!CheckedMul(bound.scratch_bytes, bound.workers, &total)) return LimitReached("scratch memory overflows");
     step.scratch_bytes = bound.scratch_bytes;
     step.workers = bound.workers;
-    step.scratch_offset = arena_.Take(total);
+    bool varies = false;
+    for (ValueId id : io.inputs) varies = varies || (id != kNoValue && varies_[static_cast<size_t>(id)]);
+    room = RoomFor(varies, total);
+    step.scratch_offset = arena_.Take(room);
+    if (recording_) template_.scratch_room[index] = room;
   }
   for (size_t o = 0; o < io.outputs.size(); ++o) {
     ValueId out = io.outputs[o];
@@ -387,7 +368,7 @@ Status Planner::PlaceOutputs(const PreparedNode& node, const Bound& bound, size_
     if (!taken) PlaceOutput(out, index);
     if (plan.places[static_cast<size_t>(out)].kind == Place::kHeap) step.heap_outputs = true;
   }
-  if (step.scratch_offset >= 0) arena_.Give(step.scratch_offset, step.scratch_bytes * step.workers);
+  if (step.scratch_offset >= 0) arena_.Give(step.scratch_offset, room);
   plan.steps.push_back(step);
   return Status();
 }
@@ -399,7 +380,7 @@ void Planner::FreeDead(const PreparedNode& node, size_t index) {
     size_t root = static_cast<size_t>(RootOf(id));
     if (needed_until_[root] > static_cast<int32_t>(index)) return;
     if (storage_bytes_[root] > 0 && plan.places[root].kind == Place::kArena) {
-      arena_.Give(plan.places[root].offset, storage_bytes_[root] - 1);
+      arena_.Give(plan.places[root].offset, room_[root]);
       storage_bytes_[root] = 0;
     } else if (plan.places[root].kind == Place::kHeap && needed_until_[root] >= 0 && !plan.steps.empty()) {
       plan.heap_frees.emplace_back(static_cast<int32_t>(plan.steps.size()) - 1,

@@ -7,7 +7,10 @@
 //                   place its outputs    caller's output · view · in place · arena · heap
 //                   free what died       by the model's last uses
 //
-// The template is an earlier plan. When one sequence grows, most nodes see the shapes they saw before, and only where
+// The template is an earlier plan. When one sequence grows, most nodes see the shapes they saw before. Where all values
+// still fit into the places they have in the template, its steps and places are taken as they are and only nodes that
+// read something changed are looked at (planner_refit.cc); for that, what was seen to grow in small steps gets room to
+// spare when the next template is made. Otherwise nodes as in the template keep their types and bindings, and where
 // things are in memory is decided again. A plan that shares less than half with its template makes room for a new one.
 #pragma once
 
@@ -20,8 +23,8 @@ namespace linnet {
 /// they have grown.
 class Planner {
  public:
-  explicit Planner(const Model& model) : model_(model) {}
-  /// Fills `plan` for these inputs; its places are those of constants and inputs.
+  explicit Planner(const Model& model);
+  /// Fills `plan` for these inputs.
   Status MakeFirst(const PlanRef& plan, const Fact* inputs, StopSource* stop);
   /// Fills the plan behind a boundary, whose facts and places are those it starts from, from node `first` on.
   Status MakeNext(Plan& plan, size_t first, StopSource* stop);
@@ -29,6 +32,22 @@ class Planner {
  private:
   /// How a node of the template came to what it is.
   enum class Made : uint8_t { kAnew, kFolded, kBound };
+
+  /// Facts and places to start from, with the inputs' types; marks those that are not as in the basis.
+  void TakeInputs(Plan& plan, const Fact* inputs);
+  /// Fills `plan`, whose facts hold the inputs, from the template. Not done when the template does not fit; `*grew` then
+  /// says that all there is against it is room.
+  Result<bool> Refit(Plan& plan, bool* grew);
+  enum class Fits : uint8_t { kYes, kOutgrown, kNo };
+  Result<Fits> RefitNode(Plan& plan, size_t index);
+  /// Whether a node's outputs may stay where the template has them.
+  Fits FitOutputs(const PreparedNode& node, size_t index, const Bound& bound);
+  /// If the value is not as in the basis: has its readers looked at, and remembers if it grew a little.
+  void SpreadFrom(ValueId id);
+  /// Bytes to set aside where `bytes` are needed now.
+  static int64_t RoomFor(bool varies, int64_t bytes);
+  /// Infers a node's outputs and marks those that are not as in the basis. `*known`: all its inputs' contents are.
+  Status InferNode(const PreparedNode& node, InferContext& infer, bool* known);
 
   Status Make(Plan& plan, size_t first);
   Status PlanNode(size_t index);
@@ -53,18 +72,32 @@ class Planner {
   StopSource* stop_ = nullptr;    ///< of the run that waits for the plan in the making
   ArenaLayout arena_;
   std::vector<int32_t> needed_until_;   ///< per storage root: last node that reads it or a view of it
-  std::vector<int64_t> storage_bytes_;  ///< per storage root in this plan's arena: bytes taken; 0 when not owned
+  std::vector<int64_t> storage_bytes_;  ///< per storage root in this plan's arena: its bytes plus 1; 0 when not owned
+  std::vector<int64_t> room_;           ///< per storage root that has been in the arena: bytes set aside
   std::vector<ValueId> made_;           ///< values placed by this plan, in order
   std::vector<int32_t> output_of_;      ///< per value: first graph output it is, or -1
   std::vector<void*> fold_slots_;       ///< per value: contents while folding
 
-  PlanRef template_;                    ///< null until a plan was made
-  std::vector<Made> template_made_;     ///< per node of the template
-  std::vector<Bound> template_bound_;   ///< per node of the template, where kBound
+  /// A plan and how it came to be.
+  struct Template {
+    PlanRef plan;                       ///< null until a plan was made
+    std::vector<Made> made;             ///< per node
+    std::vector<Bound> bound;           ///< per node, where kBound
+    std::vector<int32_t> first_step;    ///< per node, one more at the end
+    std::vector<int64_t> scratch_room;  ///< per node: bytes set aside
+    std::vector<int64_t> room;          ///< per value in the arena: bytes set aside
+    bool whole = false;                 ///< every node folded or bound, and no boundary
+  };
+  Template template_;
   bool recording_ = false;              ///< the plan in the making becomes the template
-  const Plan* basis_ = nullptr;         ///< the template, while a plan is made from it
+  const Plan* basis_ = nullptr;         ///< the template's plan, while a plan is made from it
   std::vector<char> changed_;           ///< per value: its fact is not the template's
   size_t reused_ = 0;                   ///< nodes of the plan in the making that are as in the template
+  std::vector<Place> first_places_;     ///< of constants and inputs
+  std::vector<char> varies_;            ///< per value: has been seen to grow in small steps
+  std::vector<int32_t> reader_begin_, readers_;   ///< value v is read by the nodes readers_[reader_begin_[v] .. reader_begin_[v + 1])
+  std::vector<uint64_t> pending_;       ///< a bit per node that a refit has to look at
+  int64_t fitted_bytes_ = 0, fitted_room_ = 0;    ///< of the arena values that a refit has looked at
 };
 
 }  // namespace linnet
