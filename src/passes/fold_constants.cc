@@ -1,7 +1,10 @@
 // fold_constants: computes nodes whose inputs are constants, bounded so that a small file cannot become a huge model.
+//
+// Quantized weights stay as they are until passes on integers have taken what they can use (fold_dequantized).
 #include <algorithm>
 
 #include "passes/passes.h"
+#include "passes/quantization.h"
 
 namespace linnet {
 namespace {
@@ -13,7 +16,8 @@ constexpr int64_t kGrowthBytesMax = 64 << 20;
 
 class Folder {
  public:
-  Folder(Graph& graph, const PassContext& context, int64_t* growth) : graph_(graph), context_(context), growth_(growth) {}
+  Folder(Graph& graph, const PassContext& context, bool dequantize, int64_t* growth)
+      : graph_(graph), context_(context), dequantize_(dequantize), growth_(growth) {}
 
   Status Run() {
     LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());
@@ -24,6 +28,7 @@ class Folder {
  private:
   Status TryFold(NodeId id) {
     const Node& node = graph_.node(id);
+    if (node.Is("DequantizeLinear") && !dequantize_) return Status();
     if (!node.captures.empty() || !Graph::Subgraphs(node).empty() || node.outputs.empty()) return Status();
     LINNET_ASSIGN(const OpDef* def, context_.table->Find(node.domain, node.op, node.version));
     if (!def->run || def->random) return Status();
@@ -43,7 +48,7 @@ class Folder {
         return Status();
       }
     }
-    int64_t limit = std::max(kResultBytesMax, input_bytes);
+    int64_t limit = node.Is("DequantizeLinear") ? kGrowthBytesMax : std::max(kResultBytesMax, input_bytes);
     Result<std::vector<Datum>> outputs = Evaluate(*context_.table, node, inputs, context_.budget, limit);
     // What cannot be computed now is left where a run reports it with its place in the model.
     if (!outputs.ok()) return Status();
@@ -71,14 +76,21 @@ class Folder {
 
   Graph& graph_;
   const PassContext& context_;
+  bool dequantize_;
   int64_t* growth_;
 };
 
+Status Fold(Graph& graph, const PassContext& context, bool dequantize) {
+  int64_t growth = 0;
+  return ForEachGraph(graph, [&](Graph& g) {
+    return dequantize && !HasQuantization(g) ? Status() : Folder(g, context, dequantize, &growth).Run();
+  });
+}
+
 }  // namespace
 
-Status FoldConstants(Graph& graph, const PassContext& context) {
-  int64_t growth = 0;
-  return ForEachGraph(graph, [&](Graph& g) { return Folder(g, context, &growth).Run(); });
-}
+Status FoldConstants(Graph& graph, const PassContext& context) { return Fold(graph, context, false); }
+
+Status FoldDequantized(Graph& graph, const PassContext& context) { return Fold(graph, context, true); }
 
 }  // namespace linnet

@@ -1,0 +1,284 @@
+// fuse_integer: operators between DequantizeLinear and QuantizeLinear become operators on integers.
+//
+//     DQ, DQ [, DQ] → Conv → Q                QLinearConv
+//     DQ, DQ → MatMul → Q                     QLinearMatMul
+//     DQ, DQ [, DQ] → Gemm → Q                QGemm
+//     DQ, DQ → Add, Mul → Q                   QLinearAdd, QLinearMul
+//     DQ → GlobalAveragePool, AveragePool → Q QLinearGlobalAveragePool, QLinearAveragePool
+//
+// A Relu or Clip before the QuantizeLinear becomes a Clip of integers, or nothing where the integers end there anyway.
+// Products are summed exactly and rounded once, so results differ from the graph's by at most one step of the output.
+// Biases that are not integers at the scale of the products are rounded to it: by half a product's step.
+#include <cmath>
+
+#include "passes/passes.h"
+#include "passes/quantization.h"
+
+namespace linnet {
+namespace {
+
+constexpr char kMicrosoft[] = "com.microsoft";
+
+class Fuser {
+ public:
+  Fuser(Graph& graph, const PassContext& context) : graph_(graph), context_(context) {}
+
+  Status Run() {
+    LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());
+    for (NodeId id : order) {
+      if (graph_.node(id).Is("QuantizeLinear")) LINNET_TRY(Visit(id));
+    }
+    return Status();
+  }
+
+ private:
+  bool Has(const char* domain, const char* op, int version = 1) const { return context_.table->Find(domain, op, version).ok(); }
+
+  Status Visit(NodeId id) {
+    const Node quantize = graph_.node(id);
+    std::optional<Quantization> y = QuantizationBy(graph_, quantize);
+    if (!y) return Status();
+    float low = -INFINITY, high = INFINITY;
+    std::vector<NodeId> gone = {id};
+    ValueId value = quantize.inputs[0];
+    while (PeelBounds(&value, &low, &high, &gone)) {
+    }
+    const Node* maker = Producer(graph_, value);
+    if (!maker || !ReadOnce(graph_, value) || maker->outputs.size() != 1) return Status();
+    const Node op = *maker;
+    gone.push_back(graph_.value(value).producer);
+
+    Node fused;
+    fused.name = op.name;
+    bool fits = false;
+    if (op.Is("Conv")) {
+      LINNET_TRY(Conv(op, *y, &fused, &fits));
+    } else if (op.Is("MatMul")) {
+      LINNET_TRY(MatMul(op, *y, &fused, &fits));
+    } else if (op.Is("Gemm")) {
+      LINNET_TRY(Gemm(op, *y, &fused, &fits));
+    } else if (op.Is("Add") || op.Is("Mul")) {
+      LINNET_TRY(Binary(op, *y, &fused, &fits));
+    } else if (op.Is("GlobalAveragePool") || op.Is("AveragePool")) {
+      LINNET_TRY(Pool(op, *y, &fused, &fits));
+    }
+    if (!fits) return Status();
+
+    const int64_t least = y->type == DType::kInt8 ? -128 : 0, most = least + 255;
+    const int64_t first = y->Stored(low), last = y->Stored(high);
+    const ValueId out = quantize.outputs[0];
+    for (NodeId dead : gone) graph_.RemoveNode(dead);
+    const bool bounded = first > least || last < most;
+    fused.outputs = {bounded ? graph_.AddValue(graph_.FreshName(graph_.value(out).name), graph_.value(out).type) : out};
+    const ValueId made = fused.outputs[0];
+    LINNET_TRY(graph_.AddNode(std::move(fused)).TakeStatus());
+    if (!bounded) return Status();
+    Node clip;
+    clip.op = "Clip";
+    clip.version = 13;
+    clip.inputs = {made};
+    for (int64_t bound : {first, last}) {
+      LINNET_ASSIGN(Tensor scalar, Tensor::Allocate(y->type, Shape(std::initializer_list<int64_t>{})));
+      *scalar.mutable_as<uint8_t>() = static_cast<uint8_t>(bound);
+      clip.inputs.push_back(graph_.AddConstant(graph_.FreshName("bound"), std::move(scalar)));
+    }
+    clip.outputs = {out};
+    return graph_.AddNode(std::move(clip)).TakeStatus();
+  }
+
+  /// Steps over a Relu or a Clip by constants; what was outside of [low, high] stays so.
+  bool PeelBounds(ValueId* value, float* low, float* high, std::vector<NodeId>* gone) const {
+    const Node* node = Producer(graph_, *value);
+    if (!node || !ReadOnce(graph_, *value)) return false;
+    float least = -INFINITY, most = INFINITY;
+    if (node->Is("Relu")) {
+      least = 0;
+    } else if (node->Is("Clip") && node->version < 11) {
+      Result<float> min = node->Float("min", -INFINITY), max = node->Float("max", INFINITY);
+      if (!min.ok() || !max.ok()) return false;
+      least = *min, most = *max;
+    } else if (node->Is("Clip")) {
+      for (size_t i = 1; i < node->inputs.size(); ++i) {
+        if (node->inputs[i] == kNoValue) continue;
+        std::optional<float> bound = ScalarOf(graph_, node->inputs[i]);
+        if (!bound) return false;
+        (i == 1 ? least : most) = *bound;
+      }
+    } else {
+      return false;
+    }
+    if (!(least <= most)) return false;
+    const float outer_low = *low, outer_high = *high;
+    *low = std::fmin(std::fmax(least, outer_low), outer_high);
+    *high = std::fmin(std::fmax(most, outer_low), outer_high);
+    gone->push_back(graph_.value(*value).producer);
+    *value = node->inputs[0];
+    return true;
+  }
+
+  /// A dequantized operand with one scale.
+  std::optional<Dequantized> Operand(ValueId id) const {
+    std::optional<Dequantized> from = DequantizedFrom(graph_, id);
+    if (!from || !IsByte(from->quantization.type) || !from->quantization.per_tensor()) return std::nullopt;
+    return from;
+  }
+  /// A dequantized matrix or filter with one scale, or one per index of `axis`.
+  std::optional<Dequantized> Weights(ValueId id, int64_t axis) const {
+    std::optional<Dequantized> from = DequantizedFrom(graph_, id);
+    if (!from || !IsByte(from->quantization.type)) return std::nullopt;
+    if (!from->quantization.per_tensor() && from->quantization.axis != axis) return std::nullopt;
+    return from;
+  }
+
+  /// Appends tensor, scale and zero point.
+  Status Append(Node* node, const Dequantized& from) {
+    LINNET_ASSIGN(ValueId zero, ZeroPoint(graph_, from.quantization));
+    for (ValueId id : {from.q, from.quantization.scale, zero}) node->inputs.push_back(id);
+    return Status();
+  }
+  Status Append(Node* node, const Quantization& y) {
+    LINNET_ASSIGN(ValueId zero, ZeroPoint(graph_, y));
+    node->inputs.push_back(y.scale);
+    node->inputs.push_back(zero);
+    return Status();
+  }
+
+  /// The bias `id` as int32 at the scale of the products, for `channels` columns; kNoValue when it cannot be.
+  Result<ValueId> Bias(ValueId id, const Quantization& x, const Quantization& w, int64_t channels) {
+    auto scale = [&](size_t i) { return static_cast<double>(x.scales[0]) * w.scales[w.per_tensor() ? 0 : i]; };
+    std::vector<double> real;
+    if (std::optional<Dequantized> from = DequantizedFrom(graph_, id)) {
+      const Quantization& q = from->quantization;
+      const Tensor* integers = ConstantOf(graph_, from->q);
+      if (q.type != DType::kInt32 || !integers || !integers->has_data() || integers->elements() != channels) return kNoValue;
+      if (!q.per_tensor() && q.scales.size() != static_cast<size_t>(channels)) return kNoValue;
+      bool exact = true;
+      for (size_t i = 0; i < static_cast<size_t>(channels); ++i) {
+        const size_t at = q.per_tensor() ? 0 : i;
+        exact = exact && q.zeros[at] == 0 && std::fabs(q.scales[at] - scale(i)) <= 1e-5 * scale(i);
+        real.push_back(static_cast<double>(integers->as<int32_t>()[i] - q.zeros[at]) * q.scales[at]);
+      }
+      if (exact && integers->shape().rank() == 1) return from->q;
+    } else {
+      const Tensor* floats = ConstantOf(graph_, id);
+      if (!floats || !floats->has_data() || floats->dtype() != DType::kFloat || floats->elements() != channels) return kNoValue;
+      real.assign(floats->as<float>(), floats->as<float>() + channels);
+    }
+    LINNET_ASSIGN(Tensor rounded, Tensor::Allocate(DType::kInt32, Shape({channels})));
+    for (size_t i = 0; i < real.size(); ++i) {
+      const double v = std::nearbyint(real[i] / scale(i));
+      if (!(std::fabs(v) < 1 << 30)) return kNoValue;
+      rounded.mutable_as<int32_t>()[i] = static_cast<int32_t>(v);
+    }
+    return graph_.AddConstant(graph_.FreshName("bias"), std::move(rounded));
+  }
+
+  Status Conv(const Node& op, const Quantization& y, Node* fused, bool* fits) {
+    std::optional<Dequantized> x = Operand(op.inputs[0]), w = Weights(op.inputs[1], 0);
+    if (!x || !w || !Has("", "QLinearConv", 10)) return Status();
+    fused->op = "QLinearConv";
+    fused->version = 10;
+    fused->attributes = op.attributes;
+    LINNET_TRY(Append(fused, *x));
+    LINNET_TRY(Append(fused, *w));
+    LINNET_TRY(Append(fused, y));
+    if (op.inputs.size() > 2 && op.inputs[2] != kNoValue) {
+      const Shape& shape = graph_.value(w->q).type.shape;
+      if (!shape.has_rank() || !IsKnownDim(shape[0])) return Status();
+      LINNET_ASSIGN(ValueId bias, Bias(op.inputs[2], x->quantization, w->quantization, shape[0]));
+      if (bias == kNoValue) return Status();
+      fused->inputs.push_back(bias);
+    }
+    *fits = true;
+    return Status();
+  }
+
+  Status MatMul(const Node& op, const Quantization& y, Node* fused, bool* fits) {
+    const int columns = graph_.value(op.inputs[1]).type.shape.rank() - 1;
+    std::optional<Dequantized> a = Operand(op.inputs[0]), b = Weights(op.inputs[1], columns);
+    if (!a || !b || columns < 0 || !Has("", "QLinearMatMul", 10)) return Status();
+    if (!b->quantization.per_tensor() && columns != 1) return Status();
+    fused->op = "QLinearMatMul";
+    fused->version = 10;
+    LINNET_TRY(Append(fused, *a));
+    LINNET_TRY(Append(fused, *b));
+    LINNET_TRY(Append(fused, y));
+    *fits = true;
+    return Status();
+  }
+
+  Status Gemm(const Node& op, const Quantization& y, Node* fused, bool* fits) {
+    LINNET_ASSIGN(int64_t transpose_b, op.Int("transB", 0));
+    LINNET_ASSIGN(float alpha, op.Float("alpha", 1));
+    LINNET_ASSIGN(float beta, op.Float("beta", 1));
+    const int64_t columns = transpose_b ? 0 : 1;
+    std::optional<Dequantized> a = Operand(op.inputs[0]), b = Weights(op.inputs[1], columns);
+    if (!a || !b || alpha != 1 || !Has(kMicrosoft, "QGemm")) return Status();
+    ValueId bias = kNoValue;
+    if (op.inputs.size() > 2 && op.inputs[2] != kNoValue) {
+      const Shape& shape = graph_.value(b->q).type.shape;
+      if (beta != 1 || shape.rank() != 2 || !IsKnownDim(shape[static_cast<int>(columns)])) return Status();
+      LINNET_ASSIGN(bias, Bias(op.inputs[2], a->quantization, b->quantization, shape[static_cast<int>(columns)]));
+      if (bias == kNoValue) return Status();
+    }
+    fused->op = "QGemm";
+    fused->domain = kMicrosoft;
+    fused->version = 1;
+    for (const char* name : {"transA", "transB"}) {
+      if (const Attribute* attribute = op.Find(name)) fused->attributes.push_back(*attribute);
+    }
+    LINNET_TRY(Append(fused, *a));
+    LINNET_TRY(Append(fused, *b));
+    fused->inputs.push_back(bias);
+    LINNET_TRY(Append(fused, y));
+    *fits = true;
+    return Status();
+  }
+
+  Status Binary(const Node& op, const Quantization& y, Node* fused, bool* fits) {
+    std::optional<Dequantized> a = Operand(op.inputs[0]), b = Operand(op.inputs[1]);
+    const char* name = op.op == "Add" ? "QLinearAdd" : "QLinearMul";
+    if (op.inputs.size() != 2 || !IsBroadcasting(op) || !a || !b || !Has(kMicrosoft, name)) return Status();
+    if (a->quantization.type != y.type || b->quantization.type != y.type) return Status();
+    fused->op = name;
+    fused->domain = kMicrosoft;
+    fused->version = 1;
+    LINNET_TRY(Append(fused, *a));
+    LINNET_TRY(Append(fused, *b));
+    LINNET_TRY(Append(fused, y));
+    *fits = true;
+    return Status();
+  }
+
+  Status Pool(const Node& op, const Quantization& y, Node* fused, bool* fits) {
+    std::optional<Dequantized> x = Operand(op.inputs[0]);
+    const char* name = op.op == "AveragePool" ? "QLinearAveragePool" : "QLinearGlobalAveragePool";
+    if (!x || x->quantization.type != y.type || !Has(kMicrosoft, name)) return Status();
+    for (const Attribute& attribute : op.attributes) {
+      if (attribute.name == "dilations") return Status();
+    }
+    fused->op = name;
+    fused->domain = kMicrosoft;
+    fused->version = 1;
+    fused->attributes = op.attributes;
+    LINNET_TRY(Append(fused, *x));
+    LINNET_TRY(Append(fused, y));
+    *fits = true;
+    return Status();
+  }
+
+  Graph& graph_;
+  const PassContext& context_;
+};
+
+}  // namespace
+
+Status FuseInteger(Graph& graph, const PassContext& context) {
+  return ForEachGraph(graph, [&](Graph& each) -> Status {
+    if (!HasQuantization(each)) return Status();
+    LINNET_TRY(Fuser(each, context).Run());
+    return RemoveDeadCode(each, context);
+  });
+}
+
+}  // namespace linnet

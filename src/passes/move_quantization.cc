@@ -1,0 +1,190 @@
+// move_quantization: brings QuantizeLinear and DequantizeLinear next to what computes.
+//
+//     f → Reshape → Q        becomes   f → Q → Reshape       values are quantized where they are made
+//     DQ → Transpose → g     becomes   Transpose → DQ → g    and are real numbers again where they are used
+//     f, g → Concat → Q      becomes   f → Q, g → Q → Concat
+//     DQ → Q                 vanishes  where both mean the same numbers
+//
+// What lies between then moves bytes. Nothing is rounded differently: these operators only move elements, or (MaxPool)
+// choose among them in an order that quantization keeps.
+#include <algorithm>
+
+#include "passes/passes.h"
+#include "passes/quantization.h"
+
+namespace linnet {
+namespace {
+
+bool OneOf(const Node& node, std::initializer_list<std::string_view> names) {
+  if (!node.domain.empty()) return false;
+  for (std::string_view name : names) {
+    if (node.op == name) return true;
+  }
+  return false;
+}
+
+/// True when `node` moves the elements of its first input and makes no others.
+bool Moves(const Graph& graph, const Node& node) {
+  if (node.inputs.empty() || node.inputs[0] == kNoValue || node.outputs.empty() || node.outputs[0] == kNoValue) return false;
+  if (OneOf(node, {"DepthToSpace", "Flatten", "Gather", "Identity", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Transpose",
+                   "Unsqueeze"})) {
+    return node.op != "Reshape" || node.version >= 5;
+  }
+  if (node.Is("MaxPool")) {
+    return node.version >= 12 && (node.outputs.size() == 1 || node.outputs[1] == kNoValue || graph.value(node.outputs[1]).uses.empty());
+  }
+  if (node.Is("Resize")) {
+    Result<std::string> mode = node.String("mode", "nearest"), where = node.String("coordinate_transformation_mode", "half_pixel");
+    return node.version >= 11 && mode.ok() && *mode == "nearest" && where.ok() && *where != "tf_crop_and_resize";
+  }
+  return false;
+}
+
+/// True when it makes more elements than it reads.
+bool Repeats(const Node& node) { return node.op == "Resize" || node.op == "Gather"; }
+
+Type Retyped(Type type, DType dtype) {
+  type.dtype = dtype;
+  return type;
+}
+
+class Mover {
+ public:
+  Mover(Graph& graph, const PassContext& context) : graph_(graph), context_(context) {}
+
+  Status Run() {
+    LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());
+    for (size_t i = order.size(); i-- > 0;) {
+      if (graph_.node(order[i]).Is("QuantizeLinear")) LINNET_TRY(Hoist(order[i]));
+    }
+    LINNET_ASSIGN(order, graph_.Order());
+    for (size_t i = 0; i < order.size(); ++i) {
+      if (graph_.node(order[i]).Is("DequantizeLinear")) LINNET_TRY(Sink(order[i], &order));
+    }
+    LINNET_ASSIGN(order, graph_.Order());
+    for (NodeId id : order) Cancel(id);
+    return Status();
+  }
+
+ private:
+  /// Moves a QuantizeLinear up as far as it goes.
+  Status Hoist(NodeId start) {
+    std::vector<NodeId> work = {start};
+    while (!work.empty()) {
+      const NodeId id = work.back();
+      work.pop_back();
+      const Node quantize = graph_.node(id);
+      if (!QuantizationBy(graph_, quantize) || !ReadOnce(graph_, quantize.inputs[0])) continue;
+      const NodeId above = graph_.value(quantize.inputs[0]).producer;
+      if (above == kNoNode) continue;
+      Node moved = graph_.node(above);
+      const bool joins = moved.Is("Concat") && moved.version >= 4;
+      if (!joins && (!Moves(graph_, moved) || moved.op == "Split")) continue;
+      // Quantizing before a choice is more work unless something that computes takes it in.
+      if (!joins && !Producer(graph_, moved.inputs[0])) continue;
+      const DType byte = graph_.value(quantize.outputs[0]).type.dtype;
+      graph_.RemoveNode(id);
+      graph_.RemoveNode(above);
+      const size_t count = joins ? moved.inputs.size() : 1;
+      for (size_t i = 0; i < count; ++i) {
+        const ValueId from = moved.inputs[i];
+        Node each = quantize;
+        each.name.clear();
+        each.inputs[0] = from;
+        each.outputs = {graph_.AddValue(graph_.FreshName(graph_.value(from).name), Retyped(graph_.value(from).type, byte))};
+        moved.inputs[i] = each.outputs[0];
+        LINNET_ASSIGN(NodeId added, graph_.AddNode(std::move(each)));
+        work.push_back(added);
+      }
+      moved.outputs = {quantize.outputs[0]};
+      LINNET_TRY(graph_.AddNode(std::move(moved)).TakeStatus());
+    }
+    return Status();
+  }
+
+  /// Moves a DequantizeLinear below the readers that only move; what it becomes is added to `order`.
+  Status Sink(NodeId id, std::vector<NodeId>* order) {
+    if (!graph_.node(id).alive || graph_.node(id).outputs.empty()) return Status();
+    const ValueId out = graph_.node(id).outputs[0];
+    std::optional<Dequantized> from = DequantizedFrom(graph_, out);
+    if (!from || !IsByte(from->quantization.type)) return Status();
+    const std::vector<Use> uses = graph_.value(out).uses;
+    for (const Use& use : uses) {
+      if (use.node == kNoNode || use.index != 0) continue;
+      const Node mover = graph_.node(use.node);
+      // An embedding is looked up before it is made real.
+      if (!Moves(graph_, mover) || (Repeats(mover) && !ConstantOf(graph_, from->q))) continue;
+      int64_t axis = from->quantization.axis;
+      if (!from->quantization.per_tensor()) {
+        Result<std::vector<int64_t>> perm = mover.Ints("perm");
+        if (mover.op != "Transpose" || !perm.ok() || perm->empty()) continue;
+        axis = std::find(perm->begin(), perm->end(), axis) - perm->begin();
+      }
+      LINNET_TRY(SinkBelow(use.node, mover, graph_.node(id), from->q, axis, order));
+    }
+    if (graph_.value(out).uses.empty()) graph_.RemoveNode(id);
+    return Status();
+  }
+
+  Status SinkBelow(NodeId id, Node mover, const Node& dequantize, ValueId q, int64_t axis, std::vector<NodeId>* order) {
+    const DType byte = graph_.value(q).type.dtype;
+    const std::vector<ValueId> outputs = mover.outputs;
+    mover.inputs[0] = q;
+    std::vector<Datum> folded;
+    if (const Tensor* constant = ConstantOf(graph_, q); constant && mover.inputs.size() == 1) {
+      const Datum input = Datum::Of(*constant);
+      Result<std::vector<Datum>> moved = Evaluate(*context_.table, mover, {&input, 1}, context_.budget, constant->bytes());
+      if (moved.ok()) folded = std::move(*moved);
+    }
+    graph_.RemoveNode(id);
+    for (size_t o = 0; o < outputs.size(); ++o) {
+      if (outputs[o] == kNoValue) continue;
+      const std::string name = graph_.FreshName(graph_.value(outputs[o]).name);
+      ValueId moved;
+      if (!folded.empty()) {
+        moved = graph_.AddConstant(name, folded[o].tensor);
+      } else {
+        moved = graph_.AddValue(name, Retyped(graph_.value(outputs[o]).type, byte));
+      }
+      mover.outputs[o] = moved;
+      Node below = dequantize;
+      below.name.clear();
+      below.inputs[0] = moved;
+      below.outputs = {outputs[o]};
+      if (below.Has("axis") || axis != 1) below.Set("axis", axis);
+      LINNET_ASSIGN(NodeId added, graph_.AddNode(std::move(below)));
+      order->push_back(added);
+    }
+    return folded.empty() ? graph_.AddNode(std::move(mover)).TakeStatus() : Status();
+  }
+
+  /// Takes out a QuantizeLinear that undoes a DequantizeLinear.
+  void Cancel(NodeId id) {
+    const Node& node = graph_.node(id);
+    std::optional<Quantization> to = QuantizationBy(graph_, node);
+    if (!to) return;
+    std::optional<Dequantized> from = DequantizedFrom(graph_, node.inputs[0]);
+    if (!from || !from->quantization.SameAs(*to)) return;
+    const ValueId out = node.outputs[0];
+    for (ValueId output : graph_.outputs()) {
+      if (output == out) return;
+    }
+    graph_.ReplaceUses(out, from->q);
+    graph_.RemoveNode(id);
+  }
+
+  Graph& graph_;
+  const PassContext& context_;
+};
+
+}  // namespace
+
+Status MoveQuantization(Graph& graph, const PassContext& context) {
+  return ForEachGraph(graph, [&](Graph& each) -> Status {
+    if (!HasQuantization(each)) return Status();
+    LINNET_TRY(Mover(each, context).Run());
+    return RemoveDeadCode(each, context);
+  });
+}
+
+}  // namespace linnet

@@ -1,0 +1,190 @@
+// move_quantization, fuse_integer, fuse_integer_tables: the graphs they make, and answers within one step of the graph
+// as it is written, which runs in float.
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+#include "passes_test_util.h"
+
+namespace linnet {
+namespace {
+
+/// A constant of random numbers in text form.
+std::string Constant(const std::string& name, const std::string& type, int64_t count, int low, int high, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::string text = fmt::format("  {} = const {}{{", name, type);
+  for (int64_t i = 0; i < count; ++i) text += fmt::format("{}{}", i ? "," : "", low + static_cast<int>(random() % static_cast<uint32_t>(high - low + 1)));
+  return text + "}\n";
+}
+std::string Scales(const std::string& name, int64_t count, float least, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::string text = fmt::format("  {} = const float[{}]{{", name, count);
+  for (int64_t i = 0; i < count; ++i) text += fmt::format("{}{}", i ? "," : "", least * (1 + 0.01f * static_cast<float>(random() % 100)));
+  return text + "}\n";
+}
+
+/// y and what a step of it is: results of both must be equal but for a few that differ by one step.
+void ExpectWithinOneStep(const std::string& text, const std::vector<Shape>& shapes, float step) {
+  PipelineOptions without, with;
+  without.level = kOptimizeNothing;
+  const std::vector<float> expected = Outputs(text, shapes, without, 1), got = Outputs(text, shapes, with, 1);
+  ASSERT_EQ(expected.size(), got.size());
+  ASSERT_FALSE(expected.empty());
+  EXPECT_EQ(got, Outputs(text, shapes, with, 3));
+  size_t different = 0, distinct = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    ASSERT_LE(std::abs(expected[i] - got[i]), step * 1.001f) << i;
+    different += expected[i] != got[i];
+    distinct += expected[i] != expected[0];
+  }
+  EXPECT_LE(different, expected.size() / 200) << "of " << expected.size();
+  EXPECT_GT(distinct, expected.size() / 4) << "the numbers must mean something";
+}
+
+bool Contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+constexpr char kParameters[] =
+    "  xs = const float[]{0.031}\n  xz = const uint8[]{131}\n  ys = const float[]{0.043}\n  yz = const uint8[]{117}\n"
+    "  is = const float[]{0.031}\n  iz = const int8[]{-3}\n  zero = const float[]{0}\n  three = const float[]{3}\n";
+
+/// x quantized, between DQ and Q `body` computes y from xf, and y again as floats.
+std::string Wrapped(const std::string& shape, const std::string& body) {
+  return "graph (x: float[" + shape + "]) -> (out) {\n" + kParameters +
+         "  xq = QuantizeLinear-13(x, xs, xz)\n  xf = DequantizeLinear-13(xq, xs, xz)\n" + body +
+         "  yq = QuantizeLinear-13(y, ys, yz)\n  out = DequantizeLinear-13(yq, ys, yz)\n}\n";
+}
+
+std::string ConvBody(const std::string& type, const std::string& zero, const std::string& after, int64_t group_in, int groups) {
+  const int64_t out = 12;
+  std::string text = Constant("w", fmt::format("{}[{},{},3,3]", type, out, group_in), out * group_in * 9, type == "int8" ? -127 : 0, type == "int8" ? 127 : 255, 5);
+  text += Scales("ws", out, 0.002f, 6) + zero;
+  // A bias at a scale of its own is rounded to the scale of the products, which is fine; floats likewise.
+  text += Scales("b", out, 0.3f, 7);
+  text += fmt::format("  wf = DequantizeLinear-13(w, ws{}) {{axis=0}}\n", zero.empty() ? "" : ", wz");
+  text += fmt::format("  c = Conv-11(xf, wf, b) {{pads=[1, 1, 1, 1], group={}}}\n", groups) + after;
+  return text;
+}
+
+TEST(FuseInteger, ConvolutionsOfAllTypes) {
+  const std::string zeros = Constant("wz", "uint8[12]", 12, 100, 150, 8);
+  for (const std::string& body : {ConvBody("int8", "", "  y = Identity-13(c)\n", 6, 1), ConvBody("uint8", zeros, "  y = Identity-13(c)\n", 6, 1),
+                                  ConvBody("int8", "", "  y = Identity-13(c)\n", 3, 2)}) {
+    const std::string text = Wrapped("2,6,9,11", body);
+    EXPECT_TRUE(Contains(Optimized(text, "fuse_integer"), "QLinearConv-10"));
+    EXPECT_FALSE(Contains(Optimized(text, "fuse_integer"), "= Conv"));
+    ExpectWithinOneStep(text, {{2, 6, 9, 11}}, 0.043f);
+  }
+}
+
+TEST(FuseInteger, BoundsBecomeIntegers) {
+  const std::string relu = Wrapped("1,6,9,11", ConvBody("int8", "", "  y = Relu-13(c)\n", 6, 1));
+  EXPECT_TRUE(Contains(Optimized(relu, "fuse_integer"), "Clip-13"));
+  ExpectWithinOneStep(relu, {{1, 6, 9, 11}}, 0.043f);
+  const std::string both = Wrapped("1,6,9,11", ConvBody("int8", "", "  d = Clip-13(c, zero, three)\n  y = Relu-13(d)\n", 6, 1));
+  EXPECT_TRUE(Contains(Optimized(both, "fuse_integer"), "{117}"));   // 0
+  EXPECT_TRUE(Contains(Optimized(both, "fuse_integer"), "{187}"));   // 117 + round(3 / 0.043)
+  ExpectWithinOneStep(both, {{1, 6, 9, 11}}, 0.043f);
+  // From 0 on is all there is when 0 is the least integer.
+  std::string free = relu;
+  free.replace(free.find("{117}"), 5, "{0}");
+  EXPECT_FALSE(Contains(Optimized(free, "fuse_integer"), "Clip"));
+  ExpectWithinOneStep(free, {{1, 6, 9, 11}}, 0.043f);
+}
+
+TEST(FuseInteger, ProductsSumsAndPools) {
+  std::string matmul = Constant("w", "int8[20,7]", 140, -127, 127, 3) + Scales("ws", 7, 0.004f, 4) +
+                       "  wf = DequantizeLinear-13(w, ws) {axis=1}\n  y = MatMul-13(xf, wf)\n";
+  EXPECT_TRUE(Contains(Optimized(Wrapped("5,20", matmul), "fuse_integer"), "QLinearMatMul-10"));
+  ExpectWithinOneStep(Wrapped("5,20", matmul), {{5, 20}}, 0.043f);
+
+  const std::string add = "  other = Transpose-13(x) {perm=[0, 2, 1]}\n  oq = QuantizeLinear-13(other, ys, yz)\n  of = DequantizeLinear-13(oq, ys, yz)\n";
+  for (const char* op : {"Add", "Mul"}) {
+    const std::string text = Wrapped("2,30,30", add + "  s = " + op + "-13(xf, of)\n  y = Relu-13(s)\n");
+    EXPECT_TRUE(Contains(Optimized(text, "fuse_integer"), std::string("QLinear") + op));
+    ExpectWithinOneStep(text, {{2, 30, 30}}, 0.043f);
+  }
+  const std::string pool = Wrapped("3,40,5,4", "  y = GlobalAveragePool-1(xf)\n");
+  EXPECT_TRUE(Contains(Optimized(pool, "fuse_integer"), "QLinearGlobalAveragePool-1"));
+  ExpectWithinOneStep(pool, {{3, 40, 5, 4}}, 0.043f);
+}
+
+TEST(FuseInteger, LeavesWhatOthersRead) {
+  const std::string text = "graph (x: float[1,6,9,11]) -> (out, c) {\n" + std::string(kParameters) +
+                           "  xq = QuantizeLinear-13(x, xs, xz)\n  xf = DequantizeLinear-13(xq, xs, xz)\n" + ConvBody("int8", "", "", 6, 1) +
+                           "  yq = QuantizeLinear-13(c, ys, yz)\n  out = DequantizeLinear-13(yq, ys, yz)\n}\n";
+  EXPECT_FALSE(Contains(Optimized(text, "fuse_integer"), "QLinearConv"));
+  ExpectWithinOneStep(text, {{1, 6, 9, 11}}, 0.043f);
+}
+
+TEST(FuseInteger, HugeBiasesStayFloat) {
+  std::string body = ConvBody("int8", "", "  y = Identity-13(c)\n", 6, 1);
+  body.replace(body.find("b = const float[12]{"), 20, "b = const float[12]{1000000,");
+  body.erase(body.rfind(',', body.find("  wf")), body.find("}\n", body.rfind(',', body.find("  wf"))) - body.rfind(',', body.find("  wf")));
+  EXPECT_FALSE(Contains(Optimized(Wrapped("1,6,9,11", body), "fuse_integer"), "QLinearConv"));
+}
+
+TEST(FuseIntegerTables, FunctionsBecomeTables) {
+  for (const char* body : {"  y = Sigmoid-13(xf)\n", "  s = Sigmoid-13(xf)\n  y = Mul-13(xf, s)\n",
+                           "  a = Mul-13(xf, three)\n  b = Tanh-13(a)\n  y = Add-13(b, xf)\n", "  y = Identity-13(xf)\n", "  y = Relu-13(xf)\n"}) {
+    const std::string text = Wrapped("4,50", body), after = Optimized(text, "fuse_integer_tables");
+    EXPECT_TRUE(Contains(after, "linnet:LookupTable")) << after;
+    PipelineOptions without, with;
+    without.level = kOptimizeNothing;
+    EXPECT_EQ(Outputs(text, {{4, 50}}, with, 2), Outputs(text, {{4, 50}}, without, 1)) << "tables are exact";
+  }
+  // Bytes of the other sign.
+  const std::string text = "graph (x: float[4,50]) -> (out) {\n" + std::string(kParameters) +
+                           "  xq = QuantizeLinear-13(x, is, iz)\n  xf = DequantizeLinear-13(xq, is, iz)\n  y = Elu-6(xf)\n"
+                           "  yq = QuantizeLinear-13(y, ys, yz)\n  out = DequantizeLinear-13(yq, ys, yz)\n}\n";
+  PipelineOptions without;
+  without.level = kOptimizeNothing;
+  EXPECT_TRUE(Contains(Optimized(text, "fuse_integer_tables"), "linnet:LookupTable"));
+  EXPECT_EQ(Outputs(text, {{4, 50}}, {}, 2), Outputs(text, {{4, 50}}, without, 1));
+}
+
+TEST(FuseIntegerTables, NotWhatNeedsMoreThanOneTensor) {
+  const std::string rows = Wrapped("4,50", Scales("v", 50, 0.5f, 2) + "  y = Mul-13(xf, v)\n");
+  EXPECT_FALSE(Contains(Optimized(rows, "fuse_integer_tables"), "LookupTable"));
+  const std::string wider = Wrapped("50", "  one = const float[1,1,1]{2}\n  a = Mul-13(xf, one)\n  y = Tanh-13(a)\n");
+  ExpectWithinOneStep(wider, {{50}}, 0.043f);
+}
+
+TEST(MoveQuantization, BytesMoveInsteadOfFloats) {
+  const std::string moves = "  a = Transpose-13(xf) {perm=[0, 2, 3, 1]}\n  target = const int64[2]{2, -1}\n  b = Reshape-13(a, target)\n  y = Flatten-13(b)\n";
+  std::string text = Wrapped("2,6,9,11", moves);
+  // The same parameters on both sides.
+  text.replace(text.find("yq = QuantizeLinear-13(y, ys, yz)"), 33, "yq = QuantizeLinear-13(y, xs, xz)");
+  text.replace(text.find("DequantizeLinear-13(yq, ys, yz)"), 31, "DequantizeLinear-13(yq, xs, xz)");
+  const std::string after = Optimized(text, "move_quantization");
+  EXPECT_EQ(after.find("QuantizeLinear-13"), after.rfind(" QuantizeLinear-13") + 1) << after;   // one
+  EXPECT_TRUE(Contains(after, ": uint8[2,594] = ")) << after;
+  PipelineOptions without;
+  without.level = kOptimizeNothing;
+  EXPECT_EQ(Outputs(text, {{2, 6, 9, 11}}, {}, 2), Outputs(text, {{2, 6, 9, 11}}, without, 1));
+}
+
+TEST(MoveQuantization, ThroughPoolsAndJoins) {
+  const std::string text = Wrapped("2,6,9,11", ConvBody("int8", "", "  d = Relu-13(c)\n  p = MaxPool-12(d) {kernel_shape=[2, 2], strides=[2, 2]}\n"
+                                                                    "  q = MaxPool-12(xf) {kernel_shape=[2, 2], strides=[2, 2]}\n  y = Concat-13(p, q) {axis=1}\n", 6, 1));
+  const std::string after = Optimized(text, "fuse_integer_tables");
+  EXPECT_TRUE(Contains(after, "QLinearConv") && Contains(after, "linnet:LookupTable")) << after;
+  EXPECT_FALSE(Contains(after, "= Relu") || Contains(after, " float[2,6,4,5] = MaxPool")) << after;
+  ExpectWithinOneStep(text, {{2, 6, 9, 11}}, 0.043f);
+}
+
+TEST(MoveQuantization, WeightsAreTransposedAsBytes) {
+  const std::string body = Constant("w", "int8[7,20]", 140, -127, 127, 3) + Scales("ws", 7, 0.004f, 4) +
+                           "  wf = DequantizeLinear-13(w, ws) {axis=0}\n  wt = Transpose-13(wf) {perm=[1, 0]}\n  y = MatMul-13(xf, wt)\n";
+  EXPECT_TRUE(Contains(Optimized(Wrapped("5,20", body), "fuse_integer"), "QLinearMatMul-10"));
+  ExpectWithinOneStep(Wrapped("5,20", body), {{5, 20}}, 0.043f);
+}
+
+TEST(FoldDequantized, WeightsOfFloatOperatorsAreFloats) {
+  const std::string text = "graph (x: float[5,20]) -> (y) {\n" + Constant("w", "int8[20,7]", 140, -127, 127, 3) + Scales("ws", 7, 0.004f, 4) +
+                           "  wf = DequantizeLinear-13(w, ws) {axis=1}\n  y = MatMul-13(x, wf)\n}\n";
+  EXPECT_TRUE(Contains(Optimized(text, "fuse_integer_tables"), "DequantizeLinear"));
+  EXPECT_FALSE(Contains(Optimized(text, "fold_dequantized"), "DequantizeLinear"));
+}
+
+}  // namespace
+}  // namespace linnet
