@@ -11,6 +11,7 @@
 #include "cli/cases.h"
 #include "cli/commands.h"
 #include "cli/compare.h"
+#include "cli/json.h"
 #include "onnx/proto_values.h"
 #include "onnx/reader.h"
 
@@ -22,7 +23,7 @@ struct TestOptions {
   CommonOptions common;
   std::string filter;
   double rtol = -1, atol = -1, of_max = 0;
-  bool prepared = false, verbose = false;
+  bool prepared = false, verbose = false, json = false;
 };
 
 bool IsRandom(const Graph& graph) {
@@ -169,6 +170,7 @@ class Runner {
 
 int RunTests(const TestOptions& options) {
   int passed = 0, failed = 0, skipped = 0;
+  Json results = Json::array();
   Runner runner(options);
   for (const std::string& path : options.paths) {
     Result<std::vector<Case>> cases = FindCases(path);
@@ -177,20 +179,25 @@ int RunTests(const TestOptions& options) {
       if (!options.filter.empty() && c.name.find(options.filter) == std::string::npos) continue;
       bool skip = false;
       std::string why = runner.RunCase(c, &skip);
-      if (skip) {
-        ++skipped;
-        if (options.verbose) fmt::print("SKIP {}: no data set\n", c.name);
-      } else if (why.empty()) {
-        ++passed;
-        if (options.verbose) fmt::print("PASS {}\n", c.name);
+      if (skip) why = "no data set";
+      const char* result = skip ? "skipped" : why.empty() ? "passed" : "failed";
+      ++(skip ? skipped : why.empty() ? passed : failed);
+      if (options.json) {
+        results.push_back({{"name", c.name}, {"result", result}});
+        if (!why.empty()) results.back()["why"] = why;
+      } else if (skip || why.empty()) {
+        if (options.verbose) fmt::print("{} {}{}{}\n", skip ? "SKIP" : "PASS", c.name, skip ? ": " : "", why);
       } else {
-        ++failed;
         fmt::print("FAIL {}: {}\n", c.name, why);
       }
       fflush(stdout);
     }
   }
-  fmt::print("{} passed, {} failed, {} skipped\n", passed, failed, skipped);
+  if (options.json) {
+    fmt::print("{}", FormatJson({{"passed", passed}, {"failed", failed}, {"skipped", skipped}, {"cases", results}}));
+  } else {
+    fmt::print("{} passed, {} failed, {} skipped\n", passed, failed, skipped);
+  }
   return failed ? kFailure : kSuccess;
 }
 
@@ -206,6 +213,7 @@ void AddTestCommand(CLI::App& app, int* exit_code) {
   test->add_option("--of-max", options->of_max, "Instead: an error up to this part of the output's largest magnitude");
   test->add_flag("--prepared", options->prepared, "Convert each model to a .linnet file first and run that");
   test->add_flag("-v,--verbose", options->verbose, "Print passing and skipped cases too");
+  test->add_flag("--json", options->json, "Print one JSON object: counts, and every case with its result and why");
   options->common.AddTo(*test);
   test->callback([options, exit_code] { *exit_code = RunTests(*options); });
 }
