@@ -58,18 +58,18 @@ int PrintKnobs(bool json_wanted) {
 
 }  // namespace
 
-void AddVersionCommand(CLI::App& app, int* exit_code) {
+void AddVersionCommand(Arguments& root) {
   auto json = std::make_shared<bool>(false);
-  CLI::App* version = app.add_subcommand("version", "Print the version, the CPU level in use and the compiler");
-  version->add_flag("--json", *json, "Print one JSON object");
-  version->callback([json, exit_code] { *exit_code = Version(*json); });
+  Arguments version = root.Command("version", "Print the version, the CPU level in use and the compiler");
+  version.Flag("--json", *json, "Print one JSON object");
+  version.OnRun([json] { return Version(*json); });
 }
 
-void AddKnobsCommand(CLI::App& app, int* exit_code) {
+void AddKnobsCommand(Arguments& root) {
   auto json = std::make_shared<bool>(false);
-  CLI::App* knobs = app.add_subcommand("knobs", "List the environment variables Linnet heeds, with their values now");
-  knobs->add_flag("--json", *json, "Print a JSON array");
-  knobs->callback([json, exit_code] { *exit_code = PrintKnobs(*json); });
+  Arguments knobs = root.Command("knobs", "List the environment variables Linnet heeds, with their values now");
+  knobs.Flag("--json", *json, "Print a JSON array");
+  knobs.OnRun([json] { return PrintKnobs(*json); });
 }
 
 }  // namespace linnet::cli

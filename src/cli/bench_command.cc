@@ -361,20 +361,20 @@ int Bench(const BenchOptions& options) {
 
 }  // namespace
 
-void AddBenchCommand(CLI::App& app, int* exit_code) {
+void AddBenchCommand(Arguments& root) {
   auto options = std::make_shared<BenchOptions>();
-  CLI::App* bench = app.add_subcommand("bench", "Measure latency, load time and memory, alone or beside ONNX Runtime");
-  bench->add_option("model", options->model, "Model file")->required();
-  bench->add_option("--peer", options->peer, "libonnxruntime.so: same model and inputs, interleaved, with the ratio");
-  bench->add_option("--shape", options->shapes.shapes, "Shape of an input, e.g. image=1x3x224x224 (repeatable)");
-  bench->add_option("--dim", options->shapes.dims, "Value of a symbolic dimension, e.g. seq=128 (repeatable)");
-  bench->add_option("--grow", options->grow, "SYMBOL=FROM:TO: a dimension that grows by one a run, e.g. past=0:255");
-  bench->add_option("--seconds", options->seconds, "How long to measure (2)")->check(CLI::PositiveNumber);
-  bench->add_option("--top", options->top, "Rows of the operator table (15)");
-  bench->add_flag("--json", options->json, "Print one JSON object");
-  bench->add_flag("!--no-table", options->table, "Leave the operator table out");
-  options->common.AddTo(*bench);
-  bench->callback([options, exit_code] { *exit_code = options->grow.empty() ? Bench(*options) : BenchGrowth(*options); });
+  Arguments bench = root.Command("bench", "Measure latency, load time and memory, alone or beside ONNX Runtime");
+  bench.Add("model", options->model, "Model file").Required();
+  bench.Add("--peer", options->peer, "libonnxruntime.so: same model and inputs, interleaved, with the ratio");
+  bench.Add("--shape", options->shapes.shapes, "Shape of an input, e.g. image=1x3x224x224 (repeatable)");
+  bench.Add("--dim", options->shapes.dims, "Value of a symbolic dimension, e.g. seq=128 (repeatable)");
+  bench.Add("--grow", options->grow, "SYMBOL=FROM:TO: a dimension that grows by one a run, e.g. past=0:255");
+  bench.Add("--seconds", options->seconds, "How long to measure (2)").Positive();
+  bench.Add("--top", options->top, "Rows of the operator table (15)");
+  bench.Flag("--json", options->json, "Print one JSON object");
+  bench.Flag("!--no-table", options->table, "Leave the operator table out");
+  options->common.AddTo(bench);
+  bench.OnRun([options] { return options->grow.empty() ? Bench(*options) : BenchGrowth(*options); });
 }
 
 }  // namespace linnet::cli

@@ -185,30 +185,30 @@ int Classify(const ClassifyArguments& arguments) {
 
 }  // namespace
 
-void AddClassifyCommand(CLI::App& app, int* exit_code) {
+void AddClassifyCommand(Arguments& root) {
   auto arguments = std::make_shared<ClassifyArguments>();
   PreprocessingFlags& flags = arguments->preprocessing;
-  CLI::App* classify = app.add_subcommand("classify", "Say what is in pictures (JPEG, PNG, BMP, GIF, PNM of any size)");
-  classify->add_option("model", arguments->model, "Model file: one picture in, one score a class out")->required();
-  classify->add_option("images", arguments->images, "Pictures")->required();
-  classify->add_option("--labels", arguments->labels, "File with one label a line; otherwise the model's metadata");
-  classify->add_option("--top", arguments->top, "Classes to show (3)")->check(CLI::Range(1, 1000));
-  classify->add_option("--repeat", arguments->repeat, "Timed runs of each picture (20)")->check(CLI::Range(1, 1000000));
-  classify->add_option("--activation", arguments->activation, "softmax, none, or auto: softmax unless the scores sum to 1")
-      ->check(CLI::IsMember({"auto", "softmax", "none"}));
-  classify->add_option("--size", flags.size, "WIDTHxHEIGHT the model sees, where it does not declare it");
-  classify->add_option("--resize", flags.resize, "Resize the shorter side to this, then crop the centre; 0: stretch")
-      ->check(CLI::Range(0, 32768));
-  classify->add_option("--scale", flags.scale, "Pixels are multiplied by this first (1/255)");
-  classify->add_option("--mean", flags.mean, "Then this is subtracted: one number or three, e.g. 0.485,0.456,0.406");
-  classify->add_option("--std", flags.std, "Then divided by this");
-  classify->add_option("--layout", flags.layout, "nchw or nhwc, where the input's shape does not tell")
-      ->check(CLI::IsMember({"nchw", "nhwc"}));
-  classify->add_flag("--bgr", flags.bgr, "Channels in the order blue, green, red");
-  classify->add_flag("--invert", flags.invert, "Invert pictures first: dark ink on light paper for a model of light on dark");
-  classify->add_flag("--json", arguments->json, "Print one JSON object");
-  arguments->common.AddTo(*classify);
-  classify->callback([arguments, exit_code] { *exit_code = Classify(*arguments); });
+  Arguments classify = root.Command("classify", "Say what is in pictures (JPEG, PNG, BMP, GIF, PNM of any size)");
+  classify.Add("model", arguments->model, "Model file: one picture in, one score a class out").Required();
+  classify.Add("images", arguments->images, "Pictures").Required();
+  classify.Add("--labels", arguments->labels, "File with one label a line; otherwise the model's metadata");
+  classify.Add("--top", arguments->top, "Classes to show (3)").Range(1, 1000);
+  classify.Add("--repeat", arguments->repeat, "Timed runs of each picture (20)").Range(1, 1000000);
+  classify.Add("--activation", arguments->activation, "softmax, none, or auto: softmax unless the scores sum to 1")
+      .OneOf({"auto", "softmax", "none"});
+  classify.Add("--size", flags.size, "WIDTHxHEIGHT the model sees, where it does not declare it");
+  classify.Add("--resize", flags.resize, "Resize the shorter side to this, then crop the centre; 0: stretch")
+      .Range(0, 32768);
+  classify.Add("--scale", flags.scale, "Pixels are multiplied by this first (1/255)");
+  classify.Add("--mean", flags.mean, "Then this is subtracted: one number or three, e.g. 0.485,0.456,0.406");
+  classify.Add("--std", flags.std, "Then divided by this");
+  classify.Add("--layout", flags.layout, "nchw or nhwc, where the input's shape does not tell")
+      .OneOf({"nchw", "nhwc"});
+  classify.Flag("--bgr", flags.bgr, "Channels in the order blue, green, red");
+  classify.Flag("--invert", flags.invert, "Invert pictures first: dark ink on light paper for a model of light on dark");
+  classify.Flag("--json", arguments->json, "Print one JSON object");
+  arguments->common.AddTo(classify);
+  classify.OnRun([arguments] { return Classify(*arguments); });
 }
 
 }  // namespace linnet::cli

@@ -1,10 +1,10 @@
 // The subcommands of `linnet`; each file adds one.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 
 #include "api/session.h"
+#include "cli/arguments.h"
 #include "format/requirements.h"
 
 namespace linnet::cli {
@@ -29,22 +29,22 @@ struct CommonOptions {
   bool untrusted = false;
 
   /// Adds --threads --cpu --provider --memory-limit --time-limit --step-limit --optimize --disable-pass --cache --untrusted.
-  void AddTo(CLI::App& app);
+  void AddTo(Arguments& app);
   Result<SessionOptions> ToSession() const;
 };
 
-/// A subcommand reports its exit code through `exit_code` when CLI11 calls it.
-void AddRunCommand(CLI::App& app, int* exit_code);
-void AddInfoCommand(CLI::App& app, int* exit_code);
-void AddClassifyCommand(CLI::App& app, int* exit_code);
-void AddTestCommand(CLI::App& app, int* exit_code);
-void AddBenchCommand(CLI::App& app, int* exit_code);
-void AddConvertCommand(CLI::App& app, int* exit_code);
-void AddRequirementsCommand(CLI::App& app, int* exit_code);
-void AddInspectCommand(CLI::App& app, int* exit_code);
-void AddKernelsCommand(CLI::App& app, int* exit_code);
-void AddKnobsCommand(CLI::App& app, int* exit_code);
-void AddVersionCommand(CLI::App& app, int* exit_code);
+/// Each adds a subcommand.
+void AddRunCommand(Arguments& root);
+void AddInfoCommand(Arguments& root);
+void AddClassifyCommand(Arguments& root);
+void AddTestCommand(Arguments& root);
+void AddBenchCommand(Arguments& root);
+void AddConvertCommand(Arguments& root);
+void AddRequirementsCommand(Arguments& root);
+void AddInspectCommand(Arguments& root);
+void AddKernelsCommand(Arguments& root);
+void AddKnobsCommand(Arguments& root);
+void AddVersionCommand(Arguments& root);
 
 /// Adds what the configuration of a reduced build at `path` says. Fails naming the file and the line.
 Status AddConfiguration(const std::string& path, Requirements* requirements);

@@ -7,17 +7,17 @@
 
 namespace linnet::cli {
 
-void CommonOptions::AddTo(CLI::App& app) {
-  app.add_option("--threads", threads, "Most threads a run uses (0: all processors)")->check(CLI::NonNegativeNumber);
-  app.add_option("--cpu", cpu, "Force a CPU level: sse4 avx2 avxvnni avx512 avx512vnni amx, neon dotprod i8mm, wasm");
-  app.add_option("--provider", provider, "Who runs the nodes: cpu or reference");
-  app.add_option("--memory-limit", memory_limit, "Most memory for weights and activations, e.g. 256M");
-  app.add_option("--time-limit", time_limit, "Longest a run may take, e.g. 2s or 500ms");
-  app.add_option("--step-limit", step_limit, "Most node executions of a run")->check(CLI::PositiveNumber);
-  app.add_option("--optimize", level, "0: lowering only, 1: basic rewrites, 2: everything")->check(CLI::Range(0, 2));
-  app.add_option("--disable-pass", disabled_passes, "Switch a pass off by name (repeatable)");
-  app.add_option("--cache", cache, "A folder that keeps prepared models, so that they open faster the next time");
-  app.add_flag("--untrusted", untrusted, "Read instead of map the model and apply strict limits");
+void CommonOptions::AddTo(Arguments& app) {
+  app.Add("--threads", threads, "Most threads a run uses (0: all processors)").NotNegative();
+  app.Add("--cpu", cpu, "Force a CPU level: sse4 avx2 avxvnni avx512 avx512vnni amx, neon dotprod i8mm, wasm");
+  app.Add("--provider", provider, "Who runs the nodes: cpu or reference");
+  app.Add("--memory-limit", memory_limit, "Most memory for weights and activations, e.g. 256M");
+  app.Add("--time-limit", time_limit, "Longest a run may take, e.g. 2s or 500ms");
+  app.Add("--step-limit", step_limit, "Most node executions of a run").Positive();
+  app.Add("--optimize", level, "0: lowering only, 1: basic rewrites, 2: everything").Range(0, 2);
+  app.Add("--disable-pass", disabled_passes, "Switch a pass off by name (repeatable)");
+  app.Add("--cache", cache, "A folder that keeps prepared models, so that they open faster the next time");
+  app.Flag("--untrusted", untrusted, "Read instead of map the model and apply strict limits");
 }
 
 Result<SessionOptions> CommonOptions::ToSession() const {

@@ -67,17 +67,17 @@ int Convert(const ConvertOptions& options) {
 
 }  // namespace
 
-void AddConvertCommand(CLI::App& app, int* exit_code) {
+void AddConvertCommand(Arguments& root) {
   auto options = std::make_shared<ConvertOptions>();
-  CLI::App* convert = app.add_subcommand(
+  Arguments convert = root.Command(
       "convert", "Prepare a model ahead as .linnet, which is mapped and ready, or write the optimised graph as .onnx");
-  convert->add_option("model", options->model, "Model file (.onnx)")->required();
-  convert->add_option("output", options->output, "File to write; its ending, .linnet or .onnx, says which format")->required();
-  convert->add_option("--requirements", options->requirements,
+  convert.Add("model", options->model, "Model file (.onnx)").Required();
+  convert.Add("output", options->output, "File to write; its ending, .linnet or .onnx, says which format").Required();
+  convert.Add("--requirements", options->requirements,
                       "Also add the operators that the output needs to this configuration of a reduced build, which may exist");
-  convert->add_flag("--json", options->json, "Print one JSON object");
-  options->common.AddTo(*convert);
-  convert->callback([options, exit_code] { *exit_code = Convert(*options); });
+  convert.Flag("--json", options->json, "Print one JSON object");
+  options->common.AddTo(convert);
+  convert.OnRun([options] { return Convert(*options); });
 }
 
 }  // namespace linnet::cli

@@ -263,17 +263,15 @@ int Info(const InfoOptions& options) {
 
 }  // namespace
 
-void AddInfoCommand(CLI::App& app, int* exit_code) {
+void AddInfoCommand(Arguments& root) {
   auto options = std::make_shared<InfoOptions>();
-  CLI::App* info = app.add_subcommand("info", "Say what a model is: inputs, outputs, operators, weights, work and memory");
-  info->add_option("model", options->model, "Model file (.onnx or .linnet)")->required();
-  info->add_option("--shape", options->shapes.shapes, "Shape of an input, e.g. image=1x3x224x224 (repeatable)")
-      ->allow_extra_args(false);
-  info->add_option("--dim", options->shapes.dims, "Value of a symbolic dimension, e.g. seq=128 (repeatable)")
-      ->allow_extra_args(false);
-  info->add_flag("--json", options->json, "Print one JSON object");
-  options->common.AddTo(*info);
-  info->callback([options, exit_code] { *exit_code = Info(*options); });
+  Arguments info = root.Command("info", "Say what a model is: inputs, outputs, operators, weights, work and memory");
+  info.Add("model", options->model, "Model file (.onnx or .linnet)").Required();
+  info.Add("--shape", options->shapes.shapes, "Shape of an input, e.g. image=1x3x224x224 (repeatable)");
+  info.Add("--dim", options->shapes.dims, "Value of a symbolic dimension, e.g. seq=128 (repeatable)");
+  info.Flag("--json", options->json, "Print one JSON object");
+  options->common.AddTo(info);
+  info.OnRun([options] { return Info(*options); });
 }
 
 }  // namespace linnet::cli

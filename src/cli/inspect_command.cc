@@ -63,19 +63,19 @@ int Inspect(const InspectOptions& options) {
 
 }  // namespace
 
-void AddInspectCommand(CLI::App& app, int* exit_code) {
+void AddInspectCommand(Arguments& root) {
   auto options = std::make_shared<InspectOptions>();
-  CLI::App* inspect = app.add_subcommand(
+  Arguments inspect = root.Command(
       "inspect", "Print a model's graph as text, one node a line, after all passes or after one of them");
-  inspect->add_option("model", options->model, "Model file (.onnx or .linnet)");
-  inspect->add_option("--after", options->after, "Stop after this pass; 'read' shows the graph before any pass");
-  inspect->add_flag("--constants", options->constants, "Print the contents of large constants too");
-  inspect->add_flag("--list", options->list, "List the passes in the order they run");
-  inspect->add_option("--optimize", options->level, "0: lowering only, 1: basic rewrites, 2: everything")
-      ->check(CLI::Range(0, 2));
-  inspect->add_option("--disable-pass", options->disabled, "Switch a pass off by name (repeatable)");
-  inspect->add_flag("--untrusted", options->untrusted, "Read instead of map the model and apply strict limits");
-  inspect->callback([options, exit_code] { *exit_code = Inspect(*options); });
+  inspect.Add("model", options->model, "Model file (.onnx or .linnet)");
+  inspect.Add("--after", options->after, "Stop after this pass; 'read' shows the graph before any pass");
+  inspect.Flag("--constants", options->constants, "Print the contents of large constants too");
+  inspect.Flag("--list", options->list, "List the passes in the order they run");
+  inspect.Add("--optimize", options->level, "0: lowering only, 1: basic rewrites, 2: everything")
+      .Range(0, 2);
+  inspect.Add("--disable-pass", options->disabled, "Switch a pass off by name (repeatable)");
+  inspect.Flag("--untrusted", options->untrusted, "Read instead of map the model and apply strict limits");
+  inspect.OnRun([options] { return Inspect(*options); });
 }
 
 }  // namespace linnet::cli

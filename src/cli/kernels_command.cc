@@ -246,26 +246,27 @@ int RunKernels(const KernelOptions& options, bool conv) {
 
 }  // namespace
 
-void AddKernelsCommand(CLI::App& app, int* exit_code) {
+void AddKernelsCommand(Arguments& root) {
   auto options = std::make_shared<KernelOptions>();
-  CLI::App* kernels = app.add_subcommand("kernels", "List and time the kernels for one problem, on one thread");
-  kernels->require_subcommand(1);
-  CLI::App* gemm = kernels->add_subcommand("gemm", "A matrix product: M rows, N columns, K summands");
-  gemm->add_option("M", options->gemm.m)->required();
-  gemm->add_option("N", options->gemm.n)->required();
-  gemm->add_option("K", options->gemm.k)->required();
-  CLI::App* conv = kernels->add_subcommand("conv", "A convolution of one image, padded to keep its size at stride 1");
-  conv->add_option("input", options->input, "HEIGHTxWIDTHxCHANNELS")->required();
-  conv->add_option("filters", options->conv.filters, "Output channels")->required();
-  conv->add_option("--kernel", options->conv.kernel, "Height and width of the kernel (3)");
-  conv->add_option("--stride", options->conv.stride, "(1)");
-  conv->add_option("--dilation", options->conv.dilation, "(1)");
-  conv->add_option("--groups", options->conv.groups, "(1); as many as channels: depthwise");
-  for (CLI::App* command : {gemm, conv}) {
-    command->add_option("--cpu", options->cpu, "The best CPU level to try");
-    command->add_option("--seconds", options->seconds, "How long to measure (1)")->check(CLI::PositiveNumber);
-    command->add_flag("--json", options->json, "Print one JSON object");
-    command->callback([options, exit_code, command, conv] { *exit_code = RunKernels(*options, command == conv); });
+  Arguments kernels = root.Command("kernels", "List and time the kernels for one problem, on one thread");
+  kernels.RequireCommand();
+  Arguments gemm = kernels.Command("gemm", "A matrix product: M rows, N columns, K summands");
+  gemm.Add("M", options->gemm.m).Required();
+  gemm.Add("N", options->gemm.n).Required();
+  gemm.Add("K", options->gemm.k).Required();
+  Arguments conv = kernels.Command("conv", "A convolution of one image, padded to keep its size at stride 1");
+  conv.Add("input", options->input, "HEIGHTxWIDTHxCHANNELS").Required();
+  conv.Add("filters", options->conv.filters, "Output channels").Required();
+  conv.Add("--kernel", options->conv.kernel, "Height and width of the kernel (3)");
+  conv.Add("--stride", options->conv.stride, "(1)");
+  conv.Add("--dilation", options->conv.dilation, "(1)");
+  conv.Add("--groups", options->conv.groups, "(1); as many as channels: depthwise");
+  for (bool of_conv : {false, true}) {
+    Arguments& command = of_conv ? conv : gemm;
+    command.Add("--cpu", options->cpu, "The best CPU level to try");
+    command.Add("--seconds", options->seconds, "How long to measure (1)").Positive();
+    command.Flag("--json", options->json, "Print one JSON object");
+    command.OnRun([options, of_conv] { return RunKernels(*options, of_conv); });
   }
 }
 

@@ -56,16 +56,16 @@ Status AddConfiguration(const std::string& path, Requirements* requirements) {
   return Status();
 }
 
-void AddRequirementsCommand(CLI::App& app, int* exit_code) {
+void AddRequirementsCommand(Arguments& root) {
   auto options = std::make_shared<RequirementsOptions>();
-  CLI::App* requirements = app.add_subcommand(
+  Arguments requirements = root.Command(
       "requirements", "List the operators, versions and types that models need, as the configuration of a reduced build");
-  requirements->add_option("input", options->inputs, "Model files (.linnet, .onnx) and configurations, to be merged")->required();
-  requirements->add_option("-o,--output", options->output, "File to write; without it, the list is printed");
-  requirements->add_flag("--onnx", options->onnx,
+  requirements.Add("input", options->inputs, "Model files (.linnet, .onnx) and configurations, to be merged").Required();
+  requirements.Add("-o,--output", options->output, "File to write; without it, the list is printed");
+  requirements.Flag("--onnx", options->onnx,
                          "The build is to read .onnx files itself: list what that needs too, not only the prepared graph");
-  options->common.AddTo(*requirements);
-  requirements->callback([options, exit_code] { *exit_code = Collect(*options); });
+  options->common.AddTo(requirements);
+  requirements.OnRun([options] { return Collect(*options); });
 }
 
 }  // namespace linnet::cli

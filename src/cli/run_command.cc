@@ -168,27 +168,24 @@ int RunModel(const RunArguments& arguments) {
 
 }  // namespace
 
-void AddRunCommand(CLI::App& app, int* exit_code) {
+void AddRunCommand(Arguments& root) {
   auto arguments = std::make_shared<RunArguments>();
-  CLI::App* run = app.add_subcommand("run", "Run a model on files, pictures or random numbers and keep its outputs");
-  run->add_option("model", arguments->model, "Model file (.onnx or .linnet)")->required();
-  run->add_option("-i,--input", arguments->inputs,
-                  "NAME=SOURCE (repeatable): a .npy or .pb file, a picture, text:WORDS, or random; inputs not named are random")
-      ->allow_extra_args(false);
-  run->add_option("-o,--output", arguments->output, "Folder for the outputs, one file each; made when missing");
-  run->add_option("--format", arguments->format, "npy, or pb (ONNX's own values); what is no tensor is always pb")
-      ->check(CLI::IsMember({"npy", "pb"}));
-  run->add_option("--shape", arguments->shapes.shapes, "Shape of a random input, e.g. image=1x3x224x224 (repeatable)")
-      ->allow_extra_args(false);
-  run->add_option("--dim", arguments->shapes.dims, "Value of a symbolic dimension, e.g. seq=128 (repeatable)")
-      ->allow_extra_args(false);
-  run->add_option("--seed", arguments->seed, "Seed of random inputs (1)");
-  run->add_option("--repeat", arguments->repeat, "Run this many times; time is the median (1)")
-      ->check(CLI::Range(int64_t{1}, int64_t{100000000}));
-  run->add_option("--profile", arguments->profile, "Write a trace of the last run for ui.perfetto.dev to this file");
-  run->add_flag("--json", arguments->json, "Print one JSON object");
-  arguments->common.AddTo(*run);
-  run->callback([arguments, exit_code] { *exit_code = RunModel(*arguments); });
+  Arguments run = root.Command("run", "Run a model on files, pictures or random numbers and keep its outputs");
+  run.Add("model", arguments->model, "Model file (.onnx or .linnet)").Required();
+  run.Add("-i,--input", arguments->inputs,
+                  "NAME=SOURCE (repeatable): a .npy or .pb file, a picture, text:WORDS, or random; inputs not named are random");
+  run.Add("-o,--output", arguments->output, "Folder for the outputs, one file each; made when missing");
+  run.Add("--format", arguments->format, "npy, or pb (ONNX's own values); what is no tensor is always pb")
+      .OneOf({"npy", "pb"});
+  run.Add("--shape", arguments->shapes.shapes, "Shape of a random input, e.g. image=1x3x224x224 (repeatable)");
+  run.Add("--dim", arguments->shapes.dims, "Value of a symbolic dimension, e.g. seq=128 (repeatable)");
+  run.Add("--seed", arguments->seed, "Seed of random inputs (1)");
+  run.Add("--repeat", arguments->repeat, "Run this many times; time is the median (1)")
+      .Range(1, 100000000);
+  run.Add("--profile", arguments->profile, "Write a trace of the last run for ui.perfetto.dev to this file");
+  run.Flag("--json", arguments->json, "Print one JSON object");
+  arguments->common.AddTo(run);
+  run.OnRun([arguments] { return RunModel(*arguments); });
 }
 
 }  // namespace linnet::cli

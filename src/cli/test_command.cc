@@ -203,19 +203,19 @@ int RunTests(const TestOptions& options) {
 
 }  // namespace
 
-void AddTestCommand(CLI::App& app, int* exit_code) {
+void AddTestCommand(Arguments& root) {
   auto options = std::make_shared<TestOptions>();
-  CLI::App* test = app.add_subcommand("test", "Run ONNX backend-test cases and compare their outputs");
-  test->add_option("paths", options->paths, "Folders (searched recursively) or model files")->required();
-  test->add_option("--filter", options->filter, "Only cases whose name contains this");
-  test->add_option("--rtol", options->rtol, "Relative tolerance (1e-3)");
-  test->add_option("--atol", options->atol, "Absolute tolerance (1e-7)");
-  test->add_option("--of-max", options->of_max, "Instead: an error up to this part of the output's largest magnitude");
-  test->add_flag("--prepared", options->prepared, "Convert each model to a .linnet file first and run that");
-  test->add_flag("-v,--verbose", options->verbose, "Print passing and skipped cases too");
-  test->add_flag("--json", options->json, "Print one JSON object: counts, and every case with its result and why");
-  options->common.AddTo(*test);
-  test->callback([options, exit_code] { *exit_code = RunTests(*options); });
+  Arguments test = root.Command("test", "Run ONNX backend-test cases and compare their outputs");
+  test.Add("paths", options->paths, "Folders (searched recursively) or model files").Required();
+  test.Add("--filter", options->filter, "Only cases whose name contains this");
+  test.Add("--rtol", options->rtol, "Relative tolerance (1e-3)");
+  test.Add("--atol", options->atol, "Absolute tolerance (1e-7)");
+  test.Add("--of-max", options->of_max, "Instead: an error up to this part of the output's largest magnitude");
+  test.Flag("--prepared", options->prepared, "Convert each model to a .linnet file first and run that");
+  test.Flag("-v,--verbose", options->verbose, "Print passing and skipped cases too");
+  test.Flag("--json", options->json, "Print one JSON object: counts, and every case with its result and why");
+  options->common.AddTo(test);
+  test.OnRun([options] { return RunTests(*options); });
 }
 
 }  // namespace linnet::cli
