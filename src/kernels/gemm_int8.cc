@@ -49,13 +49,13 @@ constexpr int kInt8Vectors = 2;
 constexpr int kVectorColumns = HWY_LANES(int16_t) / 4;
 
 template <int kRows>
-void TileDots(const void* block, int64_t row_bytes, int64_t k4, const int8_t* panel, int32_t* sums) {
+void TileDots(const void* block, int64_t row_bytes, int64_t k4, const int8_t* panel, int64_t columns, int32_t* sums) {
   const I16 d16;
   const I32 d32;
   const hn::Rebind<int8_t, I16> d8;
   const hn::Repartition<uint64_t, I16> d64;
   static_assert(kPanelColumns % (kVectorColumns * kInt8Vectors) == 0);
-  for (int column = 0; column < kPanelColumns; column += kVectorColumns * kInt8Vectors) {
+  for (int64_t column = 0; column < columns; column += kVectorColumns * kInt8Vectors) {
     hn::Vec<I32> sum[kRows][kInt8Vectors];
     LINNET_UNROLL
     for (int r = 0; r < kRows; ++r) {
@@ -79,9 +79,10 @@ void TileDots(const void* block, int64_t row_bytes, int64_t k4, const int8_t* pa
       for (int r = 0; r < kRows; ++r) {
         uint64_t four;
         memcpy(&four, base[r / 4] + r % 4 * row_bytes, sizeof(four));
-        const hn::Vec<I16> av = hn::BitCast(d16, hn::Set(d64, four));
+        hn::Vec<I16> av = hn::BitCast(d16, hn::Set(d64, four));
+        LINNET_IN_ORDER(av);
         LINNET_UNROLL
-        for (int v = 0; v < kInt8Vectors; ++v) sum[r][v] = hn::Add(sum[r][v], PairProducts(av, bv[v]));
+        for (int v = 0; v < kInt8Vectors; ++v) AddInPlace(sum[r][v], PairProducts(av, bv[v]));
       }
       LINNET_UNROLL
       for (int i = 0; i < kBases; ++i) base[i] += 4 * sizeof(int16_t);
@@ -89,12 +90,12 @@ void TileDots(const void* block, int64_t row_bytes, int64_t k4, const int8_t* pa
     LINNET_UNROLL
     for (int r = 0; r < kRows; ++r) {
       int32_t* to = sums + r * kPanelColumns + column;
-      hn::StoreU(hn::Add(hn::ConcatEven(d32, sum[r][1], sum[r][0]), hn::ConcatOdd(d32, sum[r][1], sum[r][0])), d32, to);
+      hn::StoreU(PairSums(sum[r][0], sum[r][1]), d32, to);
     }
   }
 }
 
-using TileDotsFn = void(const void* block, int64_t row_bytes, int64_t k4, const int8_t* panel, int32_t* sums);
+using TileDotsFn = void(const void* block, int64_t row_bytes, int64_t k4, const int8_t* panel, int64_t columns, int32_t* sums);
 TileDotsFn* const kTileDots[] = {
     nullptr, TileDots<1>, TileDots<2>, TileDots<3>, TileDots<4>, TileDots<5>, TileDots<6>,
 #if HWY_TARGET == HWY_AVX3
@@ -102,8 +103,9 @@ TileDotsFn* const kTileDots[] = {
 #endif
 };
 
-void Int8Dots(const void* block, int64_t row_bytes, int rows, int64_t k4, const int8_t* panel, int32_t* sums) {
-  kTileDots[rows](block, row_bytes, k4, panel, sums);
+void Int8Dots(const void* block, int64_t row_bytes, int rows, int64_t k4, const int8_t* panel, int64_t columns,
+              int32_t* sums) {
+  kTileDots[rows](block, row_bytes, k4, panel, columns, sums);
 }
 
 // n bytes as 16-bit numbers.
@@ -145,10 +147,10 @@ void Int8Load(const uint8_t* a, int64_t n, bool is_signed, void* block) {
   }
 }
 
-// The sums of one row at columns [j, j + a vector) of the panel, finished but for the store.
-HWY_INLINE hn::Vec<I32> Corrected(const FinishInt8& f, const int32_t* sums, const int32_t* row_sum, int64_t at) {
-  const I32 d;
-  hn::Vec<I32> t = hn::LoadU(d, sums);
+// Sums of one row at a vector of columns from `at` on, corrected for zero points and biases.
+template <class D>
+HWY_INLINE hn::Vec<D> Corrected(D d, const FinishInt8& f, const int32_t* sums, const int32_t* row_sum, int64_t at) {
+  hn::Vec<D> t = hn::LoadU(d, sums);
   if (f.offset) t = hn::Add(t, hn::LoadU(d, f.offset + at));
   if (f.column_zero) t = hn::Sub(t, hn::Mul(hn::LoadU(d, f.column_zero + at), hn::Set(d, *row_sum)));
   return t;
@@ -156,30 +158,24 @@ HWY_INLINE hn::Vec<I32> Corrected(const FinishInt8& f, const int32_t* sums, cons
 
 constexpr int kLanes32 = HWY_LANES(int32_t);
 
-// Stores 16 elements of which `columns` exist.
-template <class T>
-HWY_INLINE void StoreColumns(const T* from, int64_t columns, T* to) {
-  memcpy(to, from, static_cast<size_t>(columns) * sizeof(T));
-}
-
 template <class T>
 void FinishBytes(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
                  int64_t columns) {
-  const I32 d;
-  const F32 df;
-  const VF32 low = hn::Set(df, f.low), high = hn::Set(df, f.high);
-  const hn::Vec<I32> zero = hn::Set(d, f.zero);
+  const hn::FixedTag<int32_t, 4> d;
+  const hn::FixedTag<float, 4> df;
+  const ByteRounding<T> rounding(f.low, f.high, f.zero);
   T* to = static_cast<T*>(f.c) + row * f.c_row_stride + column;
   for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
     alignas(64) T tail[kPanelColumns];
     T* out = columns == kPanelColumns ? to : tail;
     LINNET_UNROLL
-    for (int j = 0; j < kPanelColumns; j += kLanes32) {
-      const VF32 t = hn::Mul(hn::ConvertTo(df, Corrected(f, sums + j, row_sums + r, column + j)),
-                             hn::LoadU(df, f.scale + column + j));
-      StoreBytes(RoundedBytes(t, low, high, zero), out + j);
+    for (int j = 0; j < kPanelColumns; j += 8) {
+      const float* scale = f.scale + column + j;
+      const auto t0 = hn::Mul(hn::ConvertTo(df, Corrected(d, f, sums + j, row_sums + r, column + j)), hn::LoadU(df, scale));
+      const auto t1 = hn::Mul(hn::ConvertTo(df, Corrected(d, f, sums + j + 4, row_sums + r, column + j + 4)), hn::LoadU(df, scale + 4));
+      rounding.Store(t0, t1, out + j);
     }
-    if (out == tail) StoreColumns(tail, columns, to);
+    if (out == tail) memcpy(to, tail, static_cast<size_t>(columns));
   }
 }
 
@@ -194,7 +190,7 @@ void FinishFloats(const FinishInt8& f, const int32_t* sums, const int32_t* row_s
   for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
     for (int64_t j = 0; j < columns; j += kLanes32) {
       const size_t left = static_cast<size_t>(columns - j);
-      VF32 t = hn::ConvertTo(d, Corrected(f, sums + j, row_sums + r, column + j));
+      VF32 t = hn::ConvertTo(d, Corrected(I32(), f, sums + j, row_sums + r, column + j));
       t = hn::Mul(t, hn::LoadU(d, f.scale + column + j));
       if (e.bias) t = hn::Add(t, hn::LoadU(d, e.bias + column + j));
       if (residual) t = hn::Add(t, LoadSome(d, residual + j, left));
@@ -213,7 +209,7 @@ void FinishInts(const FinishInt8& f, const int32_t* sums, const int32_t* row_sum
   int32_t* to = static_cast<int32_t*>(f.c) + row * f.c_row_stride + column;
   for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
     for (int64_t j = 0; j < columns; j += kLanes32) {
-      StoreSome(Corrected(f, sums + j, row_sums + r, column + j), d, to + j, static_cast<size_t>(columns - j));
+      StoreSome(Corrected(I32(), f, sums + j, row_sums + r, column + j), d, to + j, static_cast<size_t>(columns - j));
     }
   }
 }

@@ -79,8 +79,9 @@ struct Int8Kernels {
   int signed_shift;
   /// Copies n bytes of A into a block, reading and writing nothing else.
   void (*load)(const uint8_t* a, int64_t n, bool is_signed, void* block);
-  /// Sums of `rows` (1 to `rows` of this table) rows of a block with the 16 columns of a panel of 4 k4 rows: sums[i * 16 + j].
-  void (*dots)(const void* block, int64_t row_bytes, int rows, int64_t k4, const int8_t* panel, int32_t* sums);
+  /// Sums of `rows` (1 to `rows` of this table) rows of a block with the first `columns` (1 to 16) columns of a panel of 4 k4
+  /// rows, to sums[i * 16 + j]; further columns are written or not.
+  void (*dots)(const void* block, int64_t row_bytes, int rows, int64_t k4, const int8_t* panel, int64_t columns, int32_t* sums);
   /// Finishes and stores sums[i * 16 + j], i < rows, j < columns <= 16, as C's rows from `row` and columns from `column`.
   /// row_sums[i] is read where there are zero points of columns.
   void (*finish)(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows,

@@ -84,7 +84,7 @@ void MultiplyBlockInt8(const BlocksInt8& job, const void* block, int64_t row, in
       row_sums[i] = sum;
     }
   }
-  alignas(64) int32_t sums[16 * kPanelColumns];
+  alignas(64) int32_t sums[16 * kPanelColumns] = {};
   for (int64_t p = panel0; p < panel1; ++p) {
     const int8_t* panel = job.panels + p * padded * kPanelColumns;
     const int64_t column = p * kPanelColumns, columns = std::min(kPanelColumns, job.n - column);
@@ -92,7 +92,7 @@ void MultiplyBlockInt8(const BlocksInt8& job, const void* block, int64_t row, in
       const int64_t left = count - i;
       // Two tiles of about the same height are better than a high and a flat one.
       const int rows = static_cast<int>(left <= kernels.rows ? left : left < 2 * kernels.rows ? (left + 1) / 2 : kernels.rows);
-      kernels.dots(static_cast<const char*>(block) + i * row_bytes, row_bytes, rows, k4, panel, sums);
+      kernels.dots(static_cast<const char*>(block) + i * row_bytes, row_bytes, rows, k4, panel, columns, sums);
       kernels.finish(job.finish, sums, row_sums + i, row + i, rows, column, columns);
       i += rows;
     }
