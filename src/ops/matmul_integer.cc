@@ -4,33 +4,22 @@
 //     QLinearMatMul   y = saturate(round(that * a_scale b_scale / y_scale) + y_zero_point)                 8 bits
 //
 // a's scale and zero point are one number or one per row, b's one number or one per column. Batches broadcast as MatMul's.
+// Products run on packed panels (integer_product.h), but where rows differ in scale or zero point.
 #include <cmath>
 
 #include "ops/convert.h"
 #include "ops/dense_helpers.h"
 #include "ops/for_type.h"
+#include "ops/integer_product.h"
 #include "ops/op.h"
 #include "ops/quantize_helpers.h"
 
 namespace linnet {
 namespace {
 
-constexpr uint32_t kBytes = Mask(DType::kInt8) | Mask(DType::kUint8);
-
 struct Bound {
-  int64_t batches = 1, m = 1, n = 1, k = 1;
-  int batch_rank = 0;
-  int64_t batch_dims[kMaxRank], a_strides[kMaxRank], b_strides[kMaxRank];   ///< in matrices; 0 where broadcast
-
-  /// Which matrices of a and b batch `index` multiplies.
-  void Locate(int64_t index, int64_t* a, int64_t* b) const {
-    *a = *b = 0;
-    for (int d = batch_rank - 1; d >= 0; --d) {
-      *a += index % batch_dims[d] * a_strides[d];
-      *b += index % batch_dims[d] * b_strides[d];
-      index /= batch_dims[d];
-    }
-  }
+  IntegerProductParams product;
+  bool row_wise = false;   ///< A has a zero point or scale for each row: the plain loop
 };
 
 template <bool kQuantizedOutput>
@@ -42,8 +31,8 @@ struct IntegerMatMul {
 
   Status Infer(InferContext& c) const {
     LINNET_TRY(c.CheckInputs(kQuantizedOutput ? 8 : 2, kQuantizedOutput ? 8 : 4));
-    LINNET_TRY(c.CheckType(kA, kBytes));
-    LINNET_TRY(c.CheckType(kB, kBytes));
+    LINNET_TRY(c.CheckType(kA, kByteTypes));
+    LINNET_TRY(c.CheckType(kB, kByteTypes));
     LINNET_ASSIGN(Shape y, MatMulShape(c.shape(kA), false, c.shape(kB), false));
     const Shape &a = c.shape(kA), &b = c.shape(kB);
     LINNET_TRY(CheckCount(c, kAZero, a.rank() >= 2 ? a[a.rank() - 2] : 1));
@@ -53,7 +42,7 @@ struct IntegerMatMul {
       LINNET_TRY(CheckCount(c, kBScale, b.rank() >= 2 ? b[b.rank() - 1] : 1));
       LINNET_TRY(CheckCount(c, kYScale, 1));
       LINNET_TRY(CheckCount(c, kYZero, 1));
-      LINNET_TRY(c.CheckType(kYZero, kBytes));
+      LINNET_TRY(c.CheckType(kYZero, kByteTypes));
       for (int i : {kAScale, kBScale, kYScale}) {
         LINNET_TRY(c.CheckType(i, Mask(DType::kFloat) | Mask(DType::kFloat16) | Mask(DType::kBfloat16)));
       }
@@ -71,34 +60,46 @@ struct IntegerMatMul {
     return InvalidModel("input ", i, " has ", have, " elements where 1 or ", count, " are expected");
   }
 
+  IntegerProduct product;
+
+  Status Prepare(PrepareContext& c) {
+    product.kernels = &PickInt8(c.cpu());
+    // Packed only where the plain loop cannot be asked for.
+    for (int i : {kAZero, kQuantizedOutput ? kAScale : kAZero}) {
+      if (c.has_input(i) && (!c.shape(i).is_static() || c.shape(i).elements() != 1)) return Status();
+    }
+    return product.Prepare(c, kB);
+  }
+
   Status Bind(BindContext& c) const {
     Bound& p = *c.Params<Bound>();
-    const Shape &a = c.shape(kA), &b = c.shape(kB);
-    p.m = a.rank() >= 2 ? a[a.rank() - 2] : 1;
-    p.k = a[a.rank() - 1];
-    p.n = b.rank() >= 2 ? b[b.rank() - 1] : 1;
-    Shape a_batch(a.dims().first(static_cast<size_t>(std::max(a.rank() - 2, 0))));
-    Shape b_batch(b.dims().first(static_cast<size_t>(std::max(b.rank() - 2, 0))));
-    LINNET_ASSIGN(Shape batch, Broadcast(a_batch, b_batch));
-    p.batches = batch.elements();
-    p.batch_rank = batch.rank();
-    int64_t a_step = 1, b_step = 1;
-    for (int d = batch.rank() - 1; d >= 0; --d) {
-      int ad = d - (batch.rank() - a_batch.rank()), bd = d - (batch.rank() - b_batch.rank());
-      p.batch_dims[d] = batch[d];
-      p.a_strides[d] = ad < 0 || a_batch[ad] == 1 ? 0 : a_step;
-      p.b_strides[d] = bd < 0 || b_batch[bd] == 1 ? 0 : b_step;
-      if (ad >= 0) a_step *= a_batch[ad];
-      if (bd >= 0) b_step *= b_batch[bd];
+    for (int i : {kAZero, kQuantizedOutput ? kAScale : kAZero}) {
+      p.row_wise = p.row_wise || (c.has_input(i) && c.shape(i).elements() != 1);
     }
+    LINNET_ASSIGN(int64_t bytes, product.Plan(c.shape(kA), c.shape(kB), c.threads(), 0, &p.product));
+    if (!p.row_wise) c.Scratch(bytes);
     return Status();
   }
 
   Status Run(RunContext& c) const {
     const Bound& p = c.params<Bound>();
-    return ForType<kBytes>(c.input_dtype(kA), [&]<class A>() {
-      return ForType<kBytes>(c.input_dtype(kB), [&]<class B>() { return Multiply<A, B>(c, p); });
-    });
+    if (p.row_wise) {
+      return ForType<kByteTypes>(c.input_dtype(kA), [&]<class A>() {
+        return ForType<kByteTypes>(c.input_dtype(kB), [&]<class B>() { return Multiply<A, B>(c, p.product); });
+      });
+    }
+    IntegerProduct::Operands o;
+    o.a = c.input(kA), o.b = c.input(kB), o.y = c.output(0);
+    o.a_signed = c.input_dtype(kA) == DType::kInt8, o.b_signed = c.input_dtype(kB) == DType::kInt8;
+    o.a_zero = static_cast<int32_t>(ZeroAt(c, kAZero, 0));
+    if (c.has_input(kBZero)) o.b_zero = {c.input(kBZero), c.input_dtype(kBZero), c.input_shape(kBZero).elements()};
+    if constexpr (kQuantizedOutput) {
+      o.a_scale = ScaleAt(c, kAScale, 0), o.y_scale = ScaleAt(c, kYScale, 0);
+      o.b_scale = {c.input(kBScale), c.input_dtype(kBScale), c.input_shape(kBScale).elements()};
+      const IntegerRange range = RangeOf(c.output_dtype(0));
+      FinishBytes(c.output_dtype(0), static_cast<int32_t>(ZeroAt(c, kYZero, 0)), range.low, range.high, &o.finish);
+    }
+    return product.Run(c, p.product, o);
   }
 
   static int64_t ZeroAt(const RunContext& c, int i, int64_t at) {
@@ -112,7 +113,7 @@ struct IntegerMatMul {
   }
 
   template <class A, class B>
-  Status Multiply(const RunContext& c, const Bound& p) const {
+  Status Multiply(const RunContext& c, const IntegerProductParams& p) const {
     const bool column_zeros = c.has_input(kBZero) && c.input_shape(kBZero).elements() > 1;
     const int64_t b_zero = column_zeros ? 0 : ZeroAt(c, kBZero, 0);
     return c.ParallelFor(p.batches * p.m, 1, static_cast<double>(p.n * p.k) * 0.3, [&](int64_t begin, int64_t end, int) {

@@ -13,7 +13,11 @@
 namespace linnet {
 namespace {
 
-constexpr int kBias = 2, kResidual = 3;
+constexpr const char kIntegerProduct[] = "MatMulIntegerToFloat";
+
+/// Which inputs of an operator with an epilogue are the bias and the residual.
+size_t BiasOf(const Node& node) { return node.op == kIntegerProduct ? 6 : 2; }
+size_t ResidualOf(const Node& node) { return BiasOf(node) + 1; }
 
 struct ActivationRule {
   const char* op;
@@ -60,7 +64,10 @@ class EpilogueFuser {
 
  private:
   bool CanFuse(const Node& node) const {
-    if (!node.Is("Conv", "linnet") && !node.Is("ConvTranspose", "linnet") && !node.Is("Gemm", "linnet")) return false;
+    if (!node.Is("Conv", "linnet") && !node.Is("ConvTranspose", "linnet") && !node.Is("Gemm", "linnet") &&
+        !node.Is(kIntegerProduct, "linnet")) {
+      return false;
+    }
     if (node.Has("activation")) return false;
     const Type& type = graph_.value(node.outputs[0]).type;
     return type.is_tensor() && type.dtype == DType::kFloat && type.shape.has_rank();
@@ -133,22 +140,23 @@ class EpilogueFuser {
     if (!(out_type.dtype == DType::kFloat) || out_type.shape.rank() != type.shape.rank()) return kNoNode;
     Node fused = node;
     fused.outputs = {reader.outputs[0]};
+    const size_t at_bias = BiasOf(node), at_residual = ResidualOf(node);
 
     if (reader.Is("Add") && reader.version >= 7) {
       ValueId other = OtherInput(reader, y);
       if (other == kNoValue || other == y) return kNoNode;
       int64_t columns = type.shape[type.shape.rank() - 1];
-      if (!HasInput(node, kBias) && !HasInput(node, kResidual) && columns >= 0) {
+      if (!HasInput(node, at_bias) && !HasInput(node, at_residual) && columns >= 0) {
         ValueId bias = VectorBias(other, columns);
         if (bias != kNoValue && graph_.value(other).type.shape.rank() <= type.shape.rank()) {
-          fused.inputs.resize(std::max<size_t>(fused.inputs.size(), kBias + 1), kNoValue);
-          fused.inputs[kBias] = bias;
+          fused.inputs.resize(std::max(fused.inputs.size(), at_bias + 1), kNoValue);
+          fused.inputs[at_bias] = bias;
           return Replace(id, reader_id, std::move(fused));
         }
       }
-      if (HasInput(node, kResidual) || !SameShape(graph_.value(other).type, type)) return kNoNode;
-      fused.inputs.resize(kResidual + 1, kNoValue);
-      fused.inputs[kResidual] = other;
+      if (HasInput(node, at_residual) || !SameShape(graph_.value(other).type, type)) return kNoNode;
+      fused.inputs.resize(at_residual + 1, kNoValue);
+      fused.inputs[at_residual] = other;
       return Replace(id, reader_id, std::move(fused));
     }
     if (!SetActivation(reader, y, &fused)) return kNoNode;

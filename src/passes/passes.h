@@ -18,6 +18,7 @@ Status FoldBatchNorm(Graph& graph, const PassContext& context);
 Status RecognizeActivations(Graph& graph, const PassContext& context);
 Status RecognizeNormalization(Graph& graph, const PassContext& context);
 Status FuseAttention(Graph& graph, const PassContext& context);
+Status FuseIntegerMatMul(Graph& graph, const PassContext& context);
 Status Resolve(Graph& graph, const PassContext& context);
 Status MoveLayouts(Graph& graph, const PassContext& context);
 Status FuseEpilogues(Graph& graph, const PassContext& context);

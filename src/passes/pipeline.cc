@@ -43,6 +43,7 @@ const std::vector<Pass>& BuiltInPasses() {
       {"recognize_activations", "finds Swish, HardSwish, Gelu and Mish in their formulas", RecognizeActivations, kOptimizeAll, false},
       {"recognize_normalization", "finds LayerNormalization and RMSNormalization in their formulas", RecognizeNormalization, kOptimizeAll, false},
       {"fuse_attention", "makes one node of attention's products, scale, mask and Softmax", FuseAttention, kOptimizeAll, false},
+      {"fuse_integer_matmul", "makes one node of an 8-bit matrix product, its conversion to float and its scales", FuseIntegerMatMul, kOptimizeAll, false},
       {"resolve", "lowers ONNX's image operators to channels-last operators", Resolve, kOptimizeNothing, false},
       {"layout", "moves and cancels the transposes around channels-last operators", MoveLayouts, kOptimizeAll, false},
       {"fuse_epilogues", "fuses bias, residual and activation into convolutions and matrix products", FuseEpilogues, kOptimizeAll, false},

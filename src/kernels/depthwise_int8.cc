@@ -1,0 +1,202 @@
+// 8-bit depthwise convolution: the ring of rows and the loop over pairs of taps.
+#include "kernels/depthwise_int8.h"
+
+#include <string.h>
+
+#include <algorithm>
+
+#include "base/memory.h"
+#include "kernels/depthwise_int8_ring.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/depthwise_int8.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/dispatch.h"
+#include "kernels/int8-inl.h"
+#include "kernels/unroll.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+
+constexpr int kChannels = 8;   // of a vector of 16-bit numbers
+using D16 = hn::FixedTag<int16_t, kChannels>;
+using D32 = hn::FixedTag<int32_t, kChannels / 2>;
+
+// One row of pixels [0, out_w) and channels [channel0, channel1) of it.
+struct DepthwiseRow {
+  const DepthwiseInt8& conv;
+  const int16_t* const* taps;   // 2 pairs of them, of pixel 0 and channel 0 of the slice
+  int64_t pairs;
+  int64_t channel0, channel1;
+  int64_t step;                 // from pixel to pixel
+  int64_t pixel;                // of the output, the row's first
+};
+
+// kPairs: of taps, 0 for any number. To: uint8_t, int8_t, or void for what Int8Finish does.
+template <int kPairs, class To>
+void DepthwisePixels(const DepthwiseRow& row) {
+  const D16 d16;
+  const D32 d32;
+  const hn::FixedTag<float, 4> df;
+  const FinishInt8& f = row.conv.finish;
+  using Byte = std::conditional_t<std::is_void_v<To>, uint8_t, To>;
+  const ByteRounding<Byte> rounding(f.low, f.high, f.zero);
+  const int64_t pairs = kPairs ? kPairs : row.pairs, padded = RoundUp(row.conv.channels, kChannels);
+  for (int64_t x = 0; x < row.conv.out_w; ++x) {
+    const int64_t at = x * row.step;
+    for (int64_t c = row.channel0; c < row.channel1; c += kChannels) {
+      const int64_t from = at + c - row.channel0;
+      const int16_t* w = row.conv.packed + c * 2;
+      auto low = f.offset ? hn::LoadU(d32, f.offset + c) : hn::Zero(d32);
+      auto high = f.offset ? hn::LoadU(d32, f.offset + c + 4) : hn::Zero(d32);
+      auto add = [&](int64_t p) HWY_ATTR {
+        const auto a = hn::LoadU(d16, row.taps[2 * p] + from), b = hn::LoadU(d16, row.taps[2 * p + 1] + from);
+        const int16_t* both = w + p * padded * 2;
+        low = hn::Add(low, PairProducts(hn::InterleaveLower(d16, a, b), hn::LoadU(d16, both)));
+        high = hn::Add(high, PairProducts(hn::InterleaveUpper(d16, a, b), hn::LoadU(d16, both + kChannels)));
+      };
+      if constexpr (kPairs != 0) {
+        LINNET_UNROLL
+        for (int p = 0; p < kPairs; ++p) add(p);
+      } else {
+        for (int64_t p = 0; p < pairs; ++p) add(p);
+      }
+      const int64_t left = row.channel1 - c;
+      if constexpr (std::is_void_v<To>) {
+        alignas(16) int32_t sums[kPanelColumns] = {};
+        hn::Store(low, d32, sums);
+        hn::Store(high, d32, sums + 4);
+        FinishInt8 rest = f;
+        rest.offset = rest.column_zero = nullptr;
+        Int8Finish(rest, sums, nullptr, row.pixel + x, 1, c, std::min<int64_t>(left, kChannels));
+      } else {
+        const auto t0 = hn::Mul(hn::ConvertTo(df, low), hn::LoadU(df, f.scale + c));
+        const auto t1 = hn::Mul(hn::ConvertTo(df, high), hn::LoadU(df, f.scale + c + 4));
+        To* to = static_cast<To*>(f.c) + (row.pixel + x) * f.c_row_stride + c;
+        if (HWY_LIKELY(left >= kChannels)) {
+          rounding.Store(t0, t1, to);
+        } else {
+          To bytes[kChannels];
+          rounding.Store(t0, t1, bytes);
+          memcpy(to, bytes, static_cast<size_t>(left));
+        }
+      }
+    }
+  }
+}
+
+// n bytes less their zero point.
+template <class T>
+void CenterBytes(const T* from, int64_t n, int32_t zero, int16_t* to) {
+  const D16 d16;
+  const hn::Rebind<T, D16> d8;
+  const auto less = hn::Set(d16, static_cast<int16_t>(zero));
+  int64_t i = 0;
+  for (; i + kChannels <= n; i += kChannels) hn::StoreU(hn::Sub(hn::PromoteTo(d16, hn::LoadU(d8, from + i)), less), d16, to + i);
+  for (; i < n; ++i) to[i] = static_cast<int16_t>(from[i] - zero);
+}
+
+// Row y of the image, channels [channel0, channel1), as `pixels` pixels from -pad_left on.
+template <class T>
+void FillRow(const DepthwiseInt8& c, int64_t image, int64_t y, int64_t channel0, int64_t channel1, int64_t pixels, int16_t* out) {
+  const int64_t width = RoundUp(channel1 - channel0, kChannels), channels = channel1 - channel0;
+  auto zero = [&](int64_t begin, int64_t end) {
+    if (end > begin) memset(out + begin * width, 0, static_cast<size_t>((end - begin) * width) * 2);
+  };
+  if (y < 0 || y >= c.in_h) return zero(0, pixels);
+  const int64_t begin = std::clamp<int64_t>(c.pad_left, 0, pixels);
+  const int64_t end = std::clamp<int64_t>(c.in_w + c.pad_left, begin, pixels);
+  const T* row = reinterpret_cast<const T*>(c.input) + (image * c.in_h + y) * c.in_w * c.channels + channel0;
+  zero(0, begin);
+  if (channels == c.channels && width == channels) {
+    CenterBytes(row + (begin - c.pad_left) * channels, (end - begin) * channels, c.input_zero, out + begin * width);
+  } else {
+    for (int64_t i = begin; i < end; ++i) {
+      CenterBytes(row + (i - c.pad_left) * c.channels, channels, c.input_zero, out + i * width);
+      for (int64_t k = channels; k < width; ++k) out[i * width + k] = 0;
+    }
+  }
+  zero(end, pixels);
+}
+
+template <class To>
+void DepthwisePixelsOf(const DepthwiseRow& row) {
+  switch (row.pairs) {
+    case 5: return DepthwisePixels<5, To>(row);
+    case 13: return DepthwisePixels<13, To>(row);
+    default: return DepthwisePixels<0, To>(row);
+  }
+}
+
+void DepthwiseInt8Rows(const DepthwiseInt8& c, int64_t row0, int64_t row1, void* scratch) {
+  const DepthwiseRing ring(c);
+  const int64_t taps = c.kernel_h * c.kernel_w;
+  const int16_t** tap = static_cast<const int16_t**>(scratch);
+  int64_t* holds = reinterpret_cast<int64_t*>(tap + taps + 1);
+  int16_t* rows = reinterpret_cast<int16_t*>(static_cast<char*>(scratch) + ring.table_bytes);
+  for (int64_t channel = 0; channel < c.channels; channel += ring.width) {
+    const int64_t end = std::min(c.channels, channel + ring.width), width = RoundUp(end - channel, kChannels);
+    const int64_t row_size = ring.pixels * width;
+    int64_t image = -1;
+    for (int64_t row = row0; row < row1; ++row) {
+      if (row / c.out_h != image) {
+        image = row / c.out_h;
+        for (int64_t i = 0; i < ring.rows; ++i) holds[i] = -1;
+      }
+      const int64_t top = row % c.out_h * c.stride_h;   // of the kernel, in the padded image
+      for (int64_t i = 0; i < c.kernel_h; ++i) {
+        const int64_t y = top + i * c.dilation_h, slot = y % ring.rows;
+        int16_t* kept = rows + slot * row_size;
+        if (holds[slot] != y) {
+          holds[slot] = y;
+          if (c.input_signed) {
+            FillRow<int8_t>(c, image, y - c.pad_top, channel, end, ring.pixels, kept);
+          } else {
+            FillRow<uint8_t>(c, image, y - c.pad_top, channel, end, ring.pixels, kept);
+          }
+        }
+        for (int64_t j = 0; j < c.kernel_w; ++j) tap[i * c.kernel_w + j] = kept + j * c.dilation_w * width;
+      }
+      tap[taps] = tap[taps - 1];   // the second of an odd pair: its weights are zeros
+      const DepthwiseRow job = {c, tap, (taps + 1) / 2, channel, end, c.stride_w * width, row * c.out_w};
+      switch (c.finish.to) {
+        case FinishInt8::To::kInt8: DepthwisePixelsOf<int8_t>(job); break;
+        case FinishInt8::To::kUint8: DepthwisePixelsOf<uint8_t>(job); break;
+        default: DepthwisePixelsOf<void>(job); break;
+      }
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace linnet {
+
+int64_t PackedDepthwiseSizeInt8(int64_t channels, int64_t taps) { return (taps + 1) / 2 * RoundUp(channels, 8) * 2; }
+
+void PackDepthwiseInt8(const void* weights, bool is_signed, const int32_t* zeros, int64_t channels, int64_t taps, int16_t* out) {
+  const int64_t padded = RoundUp(channels, 8);
+  memset(out, 0, static_cast<size_t>(PackedDepthwiseSizeInt8(channels, taps)) * 2);
+  for (int64_t c = 0; c < channels; ++c) {
+    for (int64_t t = 0; t < taps; ++t) {
+      const uint8_t byte = static_cast<const uint8_t*>(weights)[c * taps + t];
+      const int32_t w = (is_signed ? static_cast<int8_t>(byte) : byte) - zeros[c];
+      out[(t / 2 * padded + c) * 2 + t % 2] = static_cast<int16_t>(w);
+    }
+  }
+}
+
+int64_t DepthwiseScratchBytes(const DepthwiseInt8& conv) {
+  const DepthwiseRing ring(conv);
+  return RoundUp(ring.table_bytes + ring.rows * ring.pixels * ring.width * 2, int64_t{64});
+}
+
+DepthwiseInt8Fn* PickDepthwiseInt8(CpuLevel level) { return LINNET_PICK(level, DepthwiseInt8Rows); }
+
+}  // namespace linnet
+#endif

@@ -1,0 +1,243 @@
+// Product of 8-bit matrices: tiles of exact sums by 16-bit multiply-adds, and what follows the sums.
+//
+// A block of A holds 16-bit numbers. A vector of B's panel is widened to 16 bits and multiplied by four k of a row of A,
+// repeated; neighbouring products are added in the multiplication, so that every column has two partial sums:
+//
+//     B    c0k0 c0k1 c0k2 c0k3 | c1k0 ...        A    k0 k1 k2 k3 | k0 ...
+//     sum  c0(k0+k1)  c0(k2+k3) | c1(k0+k1) ...
+//
+// A tile of R rows by 2 vectors keeps 2 R sums in registers. Levels with an instruction of their own for four byte products
+// replace these dot products (gemm_int8_*.cc) and share the rest.
+#include "kernels/gemm_int8.h"
+
+#include <string.h>
+
+#include <algorithm>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/gemm_int8.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/dispatch.h"
+#include "kernels/epilogue-inl.h"
+#include "kernels/int8-inl.h"
+#include "kernels/unroll.h"
+#include "kernels/vec-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+
+#if HWY_TARGET == HWY_AVX3
+constexpr char kInt8Name[] = "avx512";
+constexpr int kInt8Rows = 14;
+#elif HWY_TARGET == HWY_AVX2
+constexpr char kInt8Name[] = "avx2";
+constexpr int kInt8Rows = 6;
+#elif HWY_TARGET == HWY_NEON
+constexpr char kInt8Name[] = "neon";
+constexpr int kInt8Rows = 6;
+#else
+constexpr char kInt8Name[] = "128-bit";
+constexpr int kInt8Rows = 6;
+#endif
+
+// Bytes between the row of a panel in use and the one asked for.
+constexpr int kInt8Ahead = 2048;
+
+constexpr int kInt8Vectors = 2;
+constexpr int kVectorColumns = HWY_LANES(int16_t) / 4;
+
+template <int kRows>
+void TileDots(const void* block, int64_t row_bytes, int64_t k4, const int8_t* panel, int64_t columns, int32_t* sums) {
+  const I16 d16;
+  const I32 d32;
+  const hn::Rebind<int8_t, I16> d8;
+  const hn::Repartition<uint64_t, I16> d64;
+  static_assert(kPanelColumns % (kVectorColumns * kInt8Vectors) == 0);
+  for (int64_t column = 0; column < columns; column += kVectorColumns * kInt8Vectors) {
+    hn::Vec<I32> sum[kRows][kInt8Vectors];
+    LINNET_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      LINNET_UNROLL
+      for (int v = 0; v < kInt8Vectors; ++v) sum[r][v] = hn::Zero(d32);
+    }
+    constexpr int kBases = (kRows + 3) / 4;
+    const char* base[kBases];
+    LINNET_UNROLL
+    for (int i = 0; i < kBases; ++i) {
+      base[i] = static_cast<const char*>(block) + i * 4 * row_bytes;
+      LINNET_OPAQUE(base[i]);
+    }
+    const int8_t* b = panel + column * 4;
+    for (int64_t k = k4; k > 0; --k, b += kPanelColumns * 4) {
+      hn::Vec<I16> bv[kInt8Vectors];
+      LINNET_UNROLL
+      for (int v = 0; v < kInt8Vectors; ++v) bv[v] = hn::PromoteTo(d16, hn::LoadU(d8, b + v * kVectorColumns * 4));
+      __builtin_prefetch(b + kInt8Ahead);
+      LINNET_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        uint64_t four;
+        memcpy(&four, base[r / 4] + r % 4 * row_bytes, sizeof(four));
+        hn::Vec<I16> av = hn::BitCast(d16, hn::Set(d64, four));
+        LINNET_IN_ORDER(av);
+        LINNET_UNROLL
+        for (int v = 0; v < kInt8Vectors; ++v) AddInPlace(sum[r][v], PairProducts(av, bv[v]));
+      }
+      LINNET_UNROLL
+      for (int i = 0; i < kBases; ++i) base[i] += 4 * sizeof(int16_t);
+    }
+    LINNET_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      int32_t* to = sums + r * kPanelColumns + column;
+      hn::StoreU(PairSums(sum[r][0], sum[r][1]), d32, to);
+    }
+  }
+}
+
+using TileDotsFn = void(const void* block, int64_t row_bytes, int64_t k4, const int8_t* panel, int64_t columns, int32_t* sums);
+TileDotsFn* const kTileDots[] = {
+    nullptr, TileDots<1>, TileDots<2>, TileDots<3>, TileDots<4>, TileDots<5>, TileDots<6>,
+#if HWY_TARGET == HWY_AVX3
+    TileDots<7>, TileDots<8>, TileDots<9>, TileDots<10>, TileDots<11>, TileDots<12>, TileDots<13>, TileDots<14>,
+#endif
+};
+
+void Int8Dots(const void* block, int64_t row_bytes, int rows, int64_t k4, const int8_t* panel, int64_t columns,
+              int32_t* sums) {
+  kTileDots[rows](block, row_bytes, k4, panel, columns, sums);
+}
+
+// n bytes as 16-bit numbers.
+template <class T>
+HWY_INLINE void WidenBytes(const T* from, int64_t n, int16_t* to) {
+  const I16 d16;
+  const hn::Rebind<T, I16> d8;
+  constexpr int64_t kLanes = HWY_LANES(int16_t);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) hn::StoreU(hn::PromoteTo(d16, hn::LoadU(d8, from + i)), d16, to + i);
+  if (i == n) return;
+  if (n >= kLanes) {  // the last vector overlaps the one before
+    i = n - kLanes;
+    return hn::StoreU(hn::PromoteTo(d16, hn::LoadU(d8, from + i)), d16, to + i);
+  }
+  const hn::FixedTag<int16_t, 8> d16_8;
+  const hn::FixedTag<int16_t, 4> d16_4;
+  const hn::Rebind<T, decltype(d16_8)> d8_8;
+  const hn::Rebind<T, decltype(d16_4)> d8_4;
+  if (n >= 8) {
+    const auto first = hn::PromoteTo(d16_8, hn::LoadU(d8_8, from)), last = hn::PromoteTo(d16_8, hn::LoadU(d8_8, from + n - 8));
+    hn::StoreU(first, d16_8, to);
+    hn::StoreU(last, d16_8, to + n - 8);
+  } else if (n >= 4) {
+    const auto first = hn::PromoteTo(d16_4, hn::LoadU(d8_4, from)), last = hn::PromoteTo(d16_4, hn::LoadU(d8_4, from + n - 4));
+    hn::StoreU(first, d16_4, to);
+    hn::StoreU(last, d16_4, to + n - 4);
+  } else {
+    for (; i < n; ++i) to[i] = static_cast<int16_t>(from[i]);
+  }
+}
+
+void Int8Load(const uint8_t* a, int64_t n, bool is_signed, void* block) {
+  int16_t* to = static_cast<int16_t*>(block);
+  if (is_signed) {
+    WidenBytes(reinterpret_cast<const int8_t*>(a), n, to);
+  } else {
+    WidenBytes(a, n, to);
+  }
+}
+
+// Sums of one row at a vector of columns from `at` on, corrected for zero points and biases.
+template <class D>
+HWY_INLINE hn::Vec<D> Corrected(D d, const FinishInt8& f, const int32_t* sums, const int32_t* row_sum, int64_t at) {
+  hn::Vec<D> t = hn::LoadU(d, sums);
+  if (f.offset) t = hn::Add(t, hn::LoadU(d, f.offset + at));
+  if (f.column_zero) t = hn::Sub(t, hn::Mul(hn::LoadU(d, f.column_zero + at), hn::Set(d, *row_sum)));
+  return t;
+}
+
+constexpr int kLanes32 = HWY_LANES(int32_t);
+
+template <class T>
+void FinishBytes(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                 int64_t columns) {
+  const hn::FixedTag<int32_t, 4> d;
+  const hn::FixedTag<float, 4> df;
+  const ByteRounding<T> rounding(f.low, f.high, f.zero);
+  T* to = static_cast<T*>(f.c) + row * f.c_row_stride + column;
+  for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
+    alignas(64) T tail[kPanelColumns];
+    T* out = columns == kPanelColumns ? to : tail;
+    LINNET_UNROLL
+    for (int j = 0; j < kPanelColumns; j += 8) {
+      const float* scale = f.scale + column + j;
+      const auto t0 = hn::Mul(hn::ConvertTo(df, Corrected(d, f, sums + j, row_sums + r, column + j)), hn::LoadU(df, scale));
+      const auto t1 = hn::Mul(hn::ConvertTo(df, Corrected(d, f, sums + j + 4, row_sums + r, column + j + 4)), hn::LoadU(df, scale + 4));
+      rounding.Store(t0, t1, out + j);
+    }
+    if (out == tail) memcpy(to, tail, static_cast<size_t>(columns));
+  }
+}
+
+void FinishFloats(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                  int64_t columns) {
+  const F32 d;
+  const Epilogue& e = f.epilogue;
+  const Clamp clamp(e);
+  float* to = static_cast<float*>(f.c) + row * f.c_row_stride + column;
+  const float* residual = e.residual ? e.residual + row * e.residual_row_stride + column : nullptr;
+  float* const first = to;
+  for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
+    for (int64_t j = 0; j < columns; j += kLanes32) {
+      const size_t left = static_cast<size_t>(columns - j);
+      VF32 t = hn::ConvertTo(d, Corrected(I32(), f, sums + j, row_sums + r, column + j));
+      t = hn::Mul(t, hn::LoadU(d, f.scale + column + j));
+      if (e.bias) t = hn::Add(t, hn::LoadU(d, e.bias + column + j));
+      if (residual) t = hn::Add(t, LoadSome(d, residual + j, left));
+      if (clamp.has_low) t = AtLeast(hn::Set(d, clamp.low), t);
+      if (clamp.has_high) t = AtMost(hn::Set(d, clamp.high), t);
+      StoreSome(t, d, to + j, left);
+    }
+    if (residual) residual += e.residual_row_stride;
+  }
+  if (clamp.after) ActivateRows(e, first, f.c_row_stride, rows, columns);
+}
+
+void FinishInts(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                int64_t columns) {
+  const I32 d;
+  int32_t* to = static_cast<int32_t*>(f.c) + row * f.c_row_stride + column;
+  for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
+    for (int64_t j = 0; j < columns; j += kLanes32) {
+      StoreSome(Corrected(I32(), f, sums + j, row_sums + r, column + j), d, to + j, static_cast<size_t>(columns - j));
+    }
+  }
+}
+
+void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                int64_t columns) {
+  switch (f.to) {
+    case FinishInt8::To::kInt32:
+      return FinishInts(f, sums, row_sums, row, rows, column, columns);
+    case FinishInt8::To::kFloat:
+      return FinishFloats(f, sums, row_sums, row, rows, column, columns);
+    case FinishInt8::To::kInt8:
+      return FinishBytes<int8_t>(f, sums, row_sums, row, rows, column, columns);
+    case FinishInt8::To::kUint8:
+      return FinishBytes<uint8_t>(f, sums, row_sums, row, rows, column, columns);
+  }
+}
+
+constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Rows, 2, 0, Int8Load, Int8Dots, Int8Finish};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace linnet {
+
+const Int8Kernels& PickInt8(CpuLevel level) { return *LINNET_PICK(level, kInt8); }
+
+}  // namespace linnet
+#endif

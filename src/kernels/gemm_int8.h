@@ -1,0 +1,134 @@
+// Product of 8-bit matrices, exact in 32 bits on every processor: C = finish(A B), the workhorse of quantized operators.
+//
+// B is packed once, in an order that suits every instruction set, behind the sums of its columns:
+//
+//     int32 sums of columns, 16 a panel          for zero points of A
+//     panel 0 | panel 1 | ...                    [N / 16][K / 4][16][4] signed bytes, K and N padded with zeros
+//
+//            16 columns, 4 k of each
+//          +--------+--------+-- .. --+--------+
+//     k: 0 | 0123   | 0123   |        | 0123   |   one row = 64 bytes = one AVX-512 register
+//          +--------+--------+-- .. --+--------+
+//     k: 4 | 4567   | ...
+//
+// Unsigned bytes are packed as w - 128, which a zero point of 128 less makes good.
+//
+// A is unsigned or signed bytes. Some rows at a time are copied into a block, in the form that the dot product of the
+// instruction set reads (16-bit numbers, or unsigned bytes), and all panels pass by. A convolution gathers its taps there
+// (conv_int8.h). Sums are exact modulo 2^32, also where a 16-bit step would have saturated.
+//
+// Threads: kernels start none. A caller splits [0, m) x [0, panels) as it likes; the results are the same bits, on every
+// instruction set: what follows the exact sums is computed in float in one order, without fused multiply-adds.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cpu.h"
+#include "kernels/gemm.h"
+
+namespace linnet {
+
+/// K as it is packed.
+inline int64_t PaddedK(int64_t k) { return (k + 3) / 4 * 4; }
+
+/// Bytes of a packed K x N matrix of bytes. Overflow is the caller's to check: needs (k + 7) * (n + 15) to fit.
+inline int64_t PackedSizeInt8(int64_t k, int64_t n) {
+  return PanelCount(n) * kPanelColumns * (PaddedK(k) + static_cast<int64_t>(sizeof(int32_t)));
+}
+/// Parts of a packed matrix of n columns: sums of its columns as they are packed, and its panels.
+inline const int32_t* PackedSums(const void* packed) { return static_cast<const int32_t*>(packed); }
+inline const int8_t* PackedPanels(const void* packed, int64_t n) {
+  return static_cast<const int8_t*>(packed) + PanelCount(n) * kPanelColumns * static_cast<int64_t>(sizeof(int32_t));
+}
+
+/// Packs B, element (i, j) at b[i * row_stride + j * col_stride], into panels [panel0, panel1) of `out` (the whole packed
+/// matrix) with their sums. Unsigned elements become w - 128. Reads nothing but the elements.
+void PackPanelsInt8(const void* b, bool is_signed, int64_t k, int64_t n, int64_t row_stride, int64_t col_stride,
+                    int64_t panel0, int64_t panel1, void* out);
+inline void PackInt8(const void* b, bool is_signed, int64_t k, int64_t n, int64_t row_stride, int64_t col_stride, void* out) {
+  PackPanelsInt8(b, is_signed, k, n, row_stride, col_stride, 0, PanelCount(n), out);
+}
+
+/// What becomes of a sum s of row i and column j, before it is stored:
+///
+///     t = s + offset[j] - column_zero[j] * row_sums[i]          modulo 2^32, row_sums being those of A as a block has it
+///     kInt32     t
+///     kFloat     activation(t * scale[j] + bias[j] + residual[i, j])
+///     kInt8, kUint8  zero + round(min(max(t * scale[j], low), high)), halves to even; NaN as `low`
+///
+/// offset, column_zero, scale and the bias of `epilogue` are readable up to a multiple of 16 columns.
+struct FinishInt8 {
+  enum class To : uint8_t { kInt32, kFloat, kInt8, kUint8 } to = To::kInt32;
+  const int32_t* offset = nullptr;        ///< null: zeros
+  const int32_t* column_zero = nullptr;   ///< null: zeros
+  const float* scale = nullptr;           ///< not for kInt32
+  float low = 0, high = 0;                ///< integers, such that zero + low and zero + high are of the output's type
+  int32_t zero = 0;
+  Epilogue epilogue;                      ///< kFloat
+  void* c = nullptr;                      ///< row i, column j at element i * c_row_stride + j
+  int64_t c_row_stride = 0;
+};
+
+/// The functions of one instruction set.
+struct Int8Kernels {
+  const char* name;
+  int rows;             ///< the biggest tile
+  int block_bytes;      ///< of an element of A in a block
+  /// What is added to the elements of a signed A in a block; an unsigned one is as it is.
+  int signed_shift;
+  /// Copies n bytes of A into a block, reading and writing nothing else.
+  void (*load)(const uint8_t* a, int64_t n, bool is_signed, void* block);
+  /// Sums of `rows` (1 to `rows` of this table) rows of a block with the first `columns` (1 to 16) columns of a panel of 4 k4
+  /// rows, to sums[i * 16 + j]; further columns are written or not.
+  void (*dots)(const void* block, int64_t row_bytes, int rows, int64_t k4, const int8_t* panel, int64_t columns, int32_t* sums);
+  /// Finishes and stores sums[i * 16 + j], i < rows, j < columns <= 16, as C's rows from `row` and columns from `column`.
+  /// row_sums[i] is read where there are zero points of columns.
+  void (*finish)(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows,
+                 int64_t column, int64_t columns);
+};
+
+const Int8Kernels& PickInt8(CpuLevel level);
+
+/// What has been added to A's bytes in a block.
+inline int BlockShift(const Int8Kernels& kernels, bool is_signed) { return is_signed ? kernels.signed_shift : 0; }
+
+/// offset[j] for A with zero point `a_zero`, columns with zero points `column_zero` (or null), biases (or null) and the
+/// packed sums of columns: bias - a_zero sum + a_zero k column_zero. Fills whole panels; the arrays have n elements.
+void OffsetsInt8(const Int8Kernels& kernels, bool a_signed, int32_t a_zero, const int32_t* sums, const int32_t* column_zero,
+                 const int32_t* bias, int64_t k, int64_t n, int32_t* out);
+
+/// One product. Only A's m x k bytes and the elements of C (and residual) are touched.
+struct GemmInt8 {
+  const uint8_t* a = nullptr;   ///< bytes, signed or not
+  int64_t a_row_stride = 0;
+  bool a_signed = false;
+  int64_t m = 0, n = 0, k = 0;
+  const void* packed = nullptr;
+  FinishInt8 finish;
+};
+
+/// Bytes of scratch a call needs, 64-byte aligned; each thread its own.
+int64_t GemmInt8ScratchBytes(const Int8Kernels& kernels, int64_t m, int64_t k);
+/// Computes rows [m0, m1) of the columns of panels [panel0, panel1).
+void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, int64_t m1, int64_t panel0, int64_t panel1,
+                 void* scratch);
+/// A good unit of work for so many threads.
+GemmGrain GemmGrainInt8(const Int8Kernels& kernels, int64_t m, int64_t n, int64_t k, int threads);
+
+/// The loop that products and convolutions share: rows [m0, m1) in blocks, each filled by `fill(row, count, block,
+/// row_bytes)`, times panels [panel0, panel1) of the matrix at `panels`.
+struct BlocksInt8 {
+  const Int8Kernels& kernels;
+  int64_t n, k;
+  const int8_t* panels;
+  const FinishInt8& finish;
+};
+/// Rows of a block for products with so many rows.
+int64_t BlockRowsInt8(const Int8Kernels& kernels, int64_t m, int64_t k);
+/// Multiplies a filled block: rows [row, row + count) of C.
+void MultiplyBlockInt8(const BlocksInt8& job, const void* block, int64_t row, int64_t count, int64_t panel0, int64_t panel1,
+                       int32_t* row_sums);
+inline int64_t BlockRowBytes(const Int8Kernels& kernels, int64_t k) { return PaddedK(k) * kernels.block_bytes; }
+
+}  // namespace linnet

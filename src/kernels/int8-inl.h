@@ -1,0 +1,117 @@
+// Vector helpers of the 8-bit kernels: products of 16-bit pairs, and rounding to bytes.
+//
+// Per-target header: include after hwy/highway.h, inside a source compiled by foreach_target (kernels/dispatch.h).
+#if defined(LINNET_KERNELS_INT8_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LINNET_KERNELS_INT8_INL_H_
+#undef LINNET_KERNELS_INT8_INL_H_
+#else
+#define LINNET_KERNELS_INT8_INL_H_
+#endif
+
+#include <stdint.h>
+
+// Keeps the computation of `vector` where it is written: compilers that first load everything that a step of a loop needs
+// run out of registers, and keep the sums on the stack.
+#undef LINNET_IN_ORDER
+#if defined(__x86_64__)
+#define LINNET_IN_ORDER(vector) __asm__ volatile("" : "+v"((vector).raw))
+#else
+#define LINNET_IN_ORDER(vector) static_cast<void>(vector)
+#endif
+
+#include "hwy/highway.h"
+#include "kernels/gemm_int8.h"
+#include "kernels/vec-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+
+using I16 = hn::ScalableTag<int16_t>;
+using I32 = hn::ScalableTag<int32_t>;
+
+/// Int8Kernels::finish of this target. Defined in gemm_int8.cc.
+void Int8Finish(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                int64_t columns);
+
+/// Lane i is a[2 i] b[2 i] + a[2 i + 1] b[2 i + 1], exact (but for -2^15 everywhere, which bytes do not reach).
+template <class V16>
+HWY_INLINE auto PairProducts(V16 a, V16 b) {
+  const hn::RepartitionToWide<hn::DFromV<V16>> d32;
+#if HWY_ARCH_X86
+  auto unused = hn::Zero(d32);
+  return hn::ReorderWidenMulAccumulate(d32, a, b, hn::Zero(d32), unused);
+#elif HWY_ARCH_WASM
+  return hn::Vec<decltype(d32)>{wasm_i32x4_dot_i16x8(a.raw, b.raw)};
+#else
+  auto high = hn::Zero(d32);
+  const auto low = hn::ReorderWidenMulAccumulate(d32, a, b, hn::Zero(d32), high);
+  return hn::Add(hn::ConcatEven(d32, high, low), hn::ConcatOdd(d32, high, low));
+#endif
+}
+
+/// sum += v, in this place and in this register: compilers put the result elsewhere and move it back.
+HWY_INLINE void AddInPlace(hn::Vec<I32>& sum, hn::Vec<I32> v) {
+#if HWY_TARGET == HWY_SSE4
+  __asm__ volatile("paddd %1, %0" : "+x"(sum.raw) : "x"(v.raw));
+#elif HWY_ARCH_X86_64
+  __asm__ volatile("vpaddd %1, %0, %0" : "+v"(sum.raw) : "v"(v.raw));
+#else
+  sum = hn::Add(sum, v);
+#endif
+}
+
+/// Sums of neighbouring lanes: those of a, then those of b.
+HWY_INLINE hn::Vec<I32> PairSums(hn::Vec<I32> a, hn::Vec<I32> b) {
+  const I32 d;
+#if HWY_TARGET == HWY_AVX2
+  // Added before they cross the halves of the register.
+  const __m256 x = _mm256_castsi256_ps(a.raw), y = _mm256_castsi256_ps(b.raw);
+  const __m256i sums = _mm256_add_epi32(_mm256_castps_si256(_mm256_shuffle_ps(x, y, 0x88)),
+                                        _mm256_castps_si256(_mm256_shuffle_ps(x, y, 0xdd)));
+  return hn::Vec<I32>{_mm256_permute4x64_epi64(sums, 0xd8)};
+#else
+  return hn::Add(hn::ConcatEven(d, b, a), hn::ConcatOdd(d, b, a));
+#endif
+}
+
+/// zero + round(min(max(t, low), high)) as bytes, halves to even; NaN as `low`. The bounds are integers, and with zero added
+/// of type T.
+template <class T>
+class ByteRounding {
+ public:
+  HWY_INLINE ByteRounding(float low, float high, int32_t zero)
+      : low_(hn::Set(df_, low)), high_(hn::Set(df_, high)), zero_(hn::Set(d16_, static_cast<int16_t>(zero))),
+        least_(hn::Set(d16_, static_cast<int16_t>(static_cast<int32_t>(low) + zero))) {}
+
+  using V = hn::Vec<hn::FixedTag<float, 4>>;
+
+  /// Eight bytes from two vectors of four.
+  HWY_INLINE void Store(V t0, V t1, T* to) const {
+    const auto v = hn::Max(hn::SaturatedAdd(hn::ReorderDemote2To(d16_, Whole(t0), Whole(t1)), zero_), least_);
+    hn::StoreU(hn::DemoteTo(d8_, v), d8_, to);
+  }
+
+ private:
+  HWY_INLINE auto Whole(V t) const {
+#if HWY_ARCH_X86
+    // minps yields its second operand when it is NaN; NaN and what is too small become the least integer.
+    return hn::NearestInt(hn::Min(high_, t));
+#else
+    t = hn::IfThenElse(hn::Gt(t, low_), t, low_);
+    return hn::NearestInt(hn::Min(t, high_));
+#endif
+  }
+
+  hn::FixedTag<float, 4> df_;
+  hn::FixedTag<int16_t, 8> d16_;
+  hn::Rebind<T, hn::FixedTag<int16_t, 8>> d8_;
+  V low_, high_;
+  hn::Vec<hn::FixedTag<int16_t, 8>> zero_, least_;
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target guard

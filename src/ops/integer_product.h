@@ -1,0 +1,65 @@
+// Products of 8-bit matrices as operators use them: batches with broadcasting, zero points, scales, and what follows.
+//
+//     sums[b] = (A[b] - a_zero) (B[b] - b_zero) + bias        exact, in 32 bits
+//     Y[b] = sums, or in float or 8 bits as kernels/gemm_int8.h finishes them
+//
+// B is packed when the model is prepared, where it is a constant, and otherwise by each run, one matrix at a time. Rows of all
+// batches become one matrix where B is shared by them.
+#pragma once
+
+#include "kernels/gemm_int8.h"
+#include "ops/op.h"
+
+namespace linnet {
+
+inline constexpr uint32_t kByteTypes = Mask(DType::kInt8) | Mask(DType::kUint8);
+
+/// Plain data: a product for one set of shapes. Offsets are bytes into scratch.
+struct IntegerProductParams {
+  int64_t batches = 1, m = 1, n = 1, k = 1, b_matrices = 1;
+  int batch_rank = 0;
+  int64_t batch_dims[kMaxRank], a_strides[kMaxRank], b_strides[kMaxRank];   ///< in matrices; 0 where broadcast
+  GemmGrain grain{1, 1};
+  int64_t zero_at = 0, offset_at = 0, scale_at = 0, bias_at = 0, packed_at = 0, worker_at = 0, worker_bytes = 0;
+
+  /// Which matrices of A and B batch `index` multiplies.
+  void Locate(int64_t index, int64_t* a, int64_t* b) const;
+};
+
+struct IntegerProduct {
+  bool transpose_b = false;
+
+  /// Packs input `b` when it is a constant with at least two dimensions, and drops it.
+  Status Prepare(PrepareContext& c, int b);
+  /// A and B as the inputs have them; rank 1 is a row and a column. Returns how many bytes of scratch the product uses, from
+  /// `scratch_at` on.
+  Result<int64_t> Plan(const Shape& a, const Shape& b, int threads, int64_t scratch_at, IntegerProductParams* params) const;
+
+  /// Numbers of B's columns: one for all, or one for each.
+  struct Columns {
+    const void* data = nullptr;   ///< null: zeros (of scales: ones)
+    DType dtype = DType::kUndefined;
+    int64_t count = 1;
+  };
+  struct Operands {
+    const void* a = nullptr;
+    const void* b = nullptr;             ///< not read when packed
+    bool a_signed = false, b_signed = false;
+    int32_t a_zero = 0;
+    Columns b_zero, b_scale;
+    const int32_t* bias = nullptr;       ///< n, added to the sums
+    const float* float_bias = nullptr;   ///< n, added behind the scale
+    float a_scale = 1, y_scale = 1;      ///< the sums are multiplied by a_scale b_scale / y_scale
+    FinishInt8 finish;                   ///< to, low, high, zero, and the epilogue's residual and activation
+    void* y = nullptr;
+  };
+  Status Run(const RunContext& c, const IntegerProductParams& p, const Operands& o) const;
+
+  const Int8Kernels* kernels = nullptr;
+  const std::byte* packed = nullptr;     ///< all matrices of a constant B
+};
+
+/// `to`, and the bounds and zero point of an output of 8 bits with zero point `zero`, clamped to [low, high].
+void FinishBytes(DType dtype, int32_t zero, int64_t low, int64_t high, FinishInt8* finish);
+
+}  // namespace linnet

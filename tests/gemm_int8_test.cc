@@ -1,0 +1,242 @@
+// Product of 8-bit matrices at every instruction set against exact sums, with unreadable memory behind each array.
+#include "kernels/gemm_int8.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cfenv>
+#include <cmath>
+#include <cstring>
+#include <functional>
+
+#include "guarded.h"
+#include "int8_test_util.h"
+
+namespace linnet {
+namespace {
+
+using To = FinishInt8::To;
+
+struct Case {
+  int64_t m, n, k;
+  bool a_signed = false, b_signed = true;
+  To to = To::kInt32;
+  int a_zero = 0;
+  bool column_zeros = false, bias = false, residual = false, extremes = false;
+  Activation activation = Activation::kNone;
+  bool transposed = false;
+};
+
+std::ostream& operator<<(std::ostream& out, const Case& t) {
+  return out << "m " << t.m << " n " << t.n << " k " << t.k << (t.a_signed ? " s8" : " u8") << (t.b_signed ? " s8" : " u8")
+             << " to " << static_cast<int>(t.to) << " a_zero " << t.a_zero << " column zeros " << t.column_zeros;
+}
+
+/// The product as the header defines it, and C as the kernels of each level make it.
+class Product {
+ public:
+  explicit Product(const Case& t)
+      : t_(t), a_((t.m - 1) * (t.k + 3) + t.k), b_(t.k * t.n), packed_(PackedSizeInt8(t.k, t.n)),
+        zeros_(PanelCount(t.n) * 16), bias_(t.n), scale_(PanelCount(t.n) * 16), float_bias_(PanelCount(t.n) * 16),
+        residual_(t.m * (t.n + 1)) {
+    Bytes bytes(static_cast<uint64_t>(t.m * 7919 + t.n * 104729 + t.k));
+    for (int64_t i = 0; i < a_.size(); ++i) a_[i] = t.extremes ? (t.a_signed ? 0x80 : 0xff) : bytes.Next();
+    for (int64_t i = 0; i < b_.size(); ++i) b_[i] = t.extremes ? (t.b_signed ? 0x80 : 0x00) : bytes.Next();
+    for (int64_t j = 0; j < t.n; ++j) {
+      zeros_[j] = static_cast<int8_t>(bytes.Next());
+      bias_[j] = static_cast<int32_t>(bytes.Next()) * 1000 - 120000;
+      scale_[j] = static_cast<float>(bytes.Next() + 1) * 1e-5f;
+      float_bias_[j] = static_cast<float>(bytes.Next()) * 0.01f - 1;
+    }
+    for (int64_t i = 0; i < residual_.size(); ++i) residual_[i] = static_cast<float>(bytes.Next()) * 0.01f - 1;
+    PackInt8(b_.data(), t.b_signed, t.k, t.n, t.transposed ? 1 : t.n, t.transposed ? t.k : 1, packed_.data());
+  }
+
+  int64_t A(int64_t i, int64_t k) const {
+    const uint8_t v = a_[i * (t_.k + 3) + k];
+    return t_.a_signed ? static_cast<int8_t>(v) : v;
+  }
+  int64_t B(int64_t k, int64_t j) const {
+    const uint8_t v = t_.transposed ? b_[j * t_.k + k] : b_[k * t_.n + j];
+    return t_.b_signed ? static_cast<int8_t>(v) : v;
+  }
+  /// The zero point of column j as users of the kernel see it: that of packed unsigned weights is 128 less.
+  int64_t BZero(int64_t j) const { return (t_.column_zeros ? zeros_[j] : 0) + (t_.b_signed ? 0 : 128); }
+
+  int32_t Sum(int64_t i, int64_t j) const {
+    uint64_t sum = static_cast<uint64_t>(static_cast<int64_t>(t_.bias ? bias_[j] : 0));
+    for (int64_t k = 0; k < t_.k; ++k) sum += static_cast<uint64_t>((A(i, k) - t_.a_zero) * (B(k, j) - BZero(j)));
+    return static_cast<int32_t>(static_cast<uint32_t>(sum));
+  }
+
+  template <class T>
+  void Check(CpuLevel level, int64_t row_grain, int64_t panel_grain) {
+    SCOPED_TRACE(testing::Message() << CpuLevelName(level) << " " << t_);
+    const Int8Kernels& kernels = PickInt8(level);
+    const int64_t c_stride = t_.n + 5;
+    Guarded<T> c((t_.m - 1) * c_stride + t_.n, T(77));
+    Guarded<int32_t> offset(PanelCount(t_.n) * 16);
+    OffsetsInt8(kernels, t_.a_signed, t_.a_zero, PackedSums(packed_.data()), t_.column_zeros ? zeros_.data() : nullptr,
+                t_.bias ? bias_.data() : nullptr, t_.k, t_.n, offset.data());
+    GemmInt8 g;
+    g.a = a_.data(), g.a_row_stride = t_.k + 3, g.a_signed = t_.a_signed;
+    g.m = t_.m, g.n = t_.n, g.k = t_.k;
+    g.packed = packed_.data();
+    g.finish.to = t_.to;
+    g.finish.offset = offset.data();
+    if (t_.column_zeros) g.finish.column_zero = zeros_.data();
+    g.finish.scale = scale_.data();
+    g.finish.zero = std::is_signed_v<T> ? -3 : 100;
+    if constexpr (sizeof(T) == 1) {
+      g.finish.low = static_cast<float>(std::numeric_limits<T>::min() - g.finish.zero + 2);
+      g.finish.high = static_cast<float>(std::numeric_limits<T>::max() - g.finish.zero - 1);
+    }
+    g.finish.c = c.data(), g.finish.c_row_stride = c_stride;
+    if (t_.to == To::kFloat) {
+      g.finish.epilogue.activation = t_.activation;
+      g.finish.epilogue.alpha = -1, g.finish.epilogue.beta = 1.5f;
+      if (t_.bias) g.finish.epilogue.bias = float_bias_.data();
+      if (t_.residual) g.finish.epilogue.residual = residual_.data(), g.finish.epilogue.residual_row_stride = t_.n + 1;
+    }
+    Guarded<std::byte> scratch(GemmInt8ScratchBytes(kernels, t_.m, t_.k));
+    for (int64_t i = 0; i < t_.m; i += row_grain) {
+      for (int64_t p = 0; p < PanelCount(t_.n); p += panel_grain) {
+        RunGemmInt8(kernels, g, i, std::min(t_.m, i + row_grain), p, std::min(PanelCount(t_.n), p + panel_grain), scratch.data());
+      }
+    }
+    for (int64_t i = 0; i < t_.m; ++i) {
+      for (int64_t j = 0; j < t_.n; ++j) ASSERT_EQ(c[i * c_stride + j], (Expected<T>(g, i, j))) << "at " << i << ", " << j;
+      for (int64_t j = t_.n; j < c_stride && i + 1 < t_.m; ++j) ASSERT_EQ(c[i * c_stride + j], T(77)) << "wrote beyond a row";
+    }
+    ASSERT_TRUE(c.Intact() && scratch.Intact());
+  }
+
+  template <class T>
+  T Expected(const GemmInt8& g, int64_t i, int64_t j) const {
+    const int32_t sum = Sum(i, j);
+    if constexpr (std::is_same_v<T, int32_t>) {
+      return sum;
+    } else if constexpr (std::is_same_v<T, float>) {
+      volatile float y = static_cast<float>(sum) * scale_[j];   // volatile: each step is rounded
+      if (t_.bias) y = y + float_bias_[j];
+      if (t_.residual) y = y + residual_[i * (t_.n + 1) + j];
+      if (t_.activation == Activation::kClip) y = std::min(std::max(static_cast<float>(y), -1.0f), 1.5f);
+      return y;
+    } else {
+      const float y = std::min(std::max(static_cast<float>(sum) * scale_[j], g.finish.low), g.finish.high);
+      return static_cast<T>(static_cast<int32_t>(std::nearbyint(y)) + g.finish.zero);
+    }
+  }
+
+ private:
+  Case t_;
+  Guarded<uint8_t> a_, b_;
+  Guarded<std::byte> packed_;
+  Guarded<int32_t> zeros_, bias_;
+  Guarded<float> scale_, float_bias_, residual_;
+};
+
+void Check(const Case& t) {
+  Product product(t);
+  for (CpuLevel level : IntegerLevels()) {
+    for (int64_t grain : {int64_t{1000}, int64_t{5}}) {
+      switch (t.to) {
+        case To::kInt32: product.Check<int32_t>(level, grain, grain == 5 ? 3 : 1000); break;
+        case To::kFloat: product.Check<float>(level, grain, 1000); break;
+        case To::kInt8: product.Check<int8_t>(level, grain, 1000); break;
+        case To::kUint8: product.Check<uint8_t>(level, grain, 1000); break;
+      }
+    }
+  }
+}
+
+TEST(GemmInt8, EveryTileAndRemainder) {
+  for (int64_t m = 1; m <= 30; ++m) {
+    for (int64_t n : {1, 7, 15, 16, 17, 33}) Check({m, n, 9});
+  }
+  for (int64_t n = 1; n <= 65; ++n) Check({5, n, 7, true});
+  for (int64_t k = 1; k <= 70; ++k) {
+    Check({7, 19, k});
+    Check({7, 19, k, true});
+  }
+}
+
+TEST(GemmInt8, SignsZeroPointsAndBias) {
+  for (bool a_signed : {false, true}) {
+    for (bool b_signed : {false, true}) {
+      for (bool zeros : {false, true}) {
+        for (bool bias : {false, true}) {
+          for (To to : {To::kInt32, To::kFloat, To::kInt8, To::kUint8}) {
+            Check({13, 35, 21, a_signed, b_signed, to, a_signed ? -128 : 255, true, bias});
+            Check({4, 16, 64, a_signed, b_signed, to, a_signed ? 5 : 128, zeros || !b_signed, bias});
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(GemmInt8, Epilogues) {
+  for (bool residual : {false, true}) {
+    Check({9, 37, 20, false, true, To::kFloat, 3, false, true, residual, false, Activation::kClip});
+    Check({9, 37, 20, false, true, To::kFloat, 3, false, false, residual, false, Activation::kNone});
+  }
+}
+
+// Sums that saturate 16 bits in pairs, and that wrap 32 bits.
+TEST(GemmInt8, Extremes) {
+  for (bool a_signed : {false, true}) {
+    for (int64_t k : {4, 64, 1000, 70000}) {
+      Check({3, 17, k, a_signed, true, To::kInt32, a_signed ? 127 : 0, false, false, false, true});
+      Check({7, 3, k, a_signed, false, To::kInt32, a_signed ? 127 : 0, true, false, false, true});
+    }
+  }
+}
+
+TEST(GemmInt8, BlocksOfRows) {
+  Check({150, 20, 3000});
+  Check({40, 40, 5001, false, false, To::kUint8, 7, true});
+}
+
+TEST(GemmInt8, PacksTransposed) {
+  Case t{5, 37, 11};
+  t.transposed = true;
+  Check(t);
+}
+
+// The layout that a prepared file carries, written out.
+TEST(GemmInt8, PackedLayout) {
+  const int64_t k = 6, n = 18;
+  std::vector<uint8_t> b(k * n);
+  for (int64_t i = 0; i < k * n; ++i) b[i] = static_cast<uint8_t>(i * 5);
+  for (bool is_signed : {false, true}) {
+    Guarded<std::byte> packed(PackedSizeInt8(k, n));
+    PackInt8(b.data(), is_signed, k, n, n, 1, packed.data());
+    for (int64_t j = 0; j < 32; ++j) {
+      int32_t sum = 0;
+      for (int64_t i = 0; i < 8; ++i) {
+        const int stored = PackedPanels(packed.data(), n)[j / 16 * 8 * 16 + i / 4 * 64 + j % 16 * 4 + i % 4];
+        const uint8_t w = i < k && j < n ? b[i * n + j] : 0;
+        ASSERT_EQ(stored, i >= k || j >= n ? 0 : is_signed ? static_cast<int8_t>(w) : w - 128);
+        sum += stored;
+      }
+      ASSERT_EQ(PackedSums(packed.data())[j], sum);
+    }
+  }
+}
+
+TEST(GemmInt8, GrainCoversTheProblem) {
+  for (CpuLevel level : IntegerLevels()) {
+    for (int64_t m : {1, 4, 49, 3136}) {
+      for (int64_t n : {1, 16, 1000}) {
+        for (int threads : {1, 2, 16}) {
+          GemmGrain grain = GemmGrainInt8(PickInt8(level), m, n, 256, threads);
+          EXPECT_TRUE(grain.rows >= 1 && grain.rows <= m && grain.panels >= 1 && grain.panels <= PanelCount(n));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace linnet

@@ -1,0 +1,33 @@
+// What tests of the 8-bit kernels share.
+#pragma once
+
+#include <vector>
+
+#include "base/cpu.h"
+
+namespace linnet {
+
+/// Levels this machine can run whose integer kernels differ.
+inline std::vector<CpuLevel> IntegerLevels() {
+  std::vector<CpuLevel> levels;
+  for (CpuLevel level : {CpuLevel::kSse4, CpuLevel::kAvx2, CpuLevel::kAvxVnni, CpuLevel::kAvx512, CpuLevel::kAvx512Vnni,
+                         CpuLevel::kNeon, CpuLevel::kWasm}) {
+    if (Supports(DetectedCpuLevel(), level)) levels.push_back(level);
+  }
+  return levels;
+}
+
+/// Reproducible bytes.
+class Bytes {
+ public:
+  explicit Bytes(uint64_t seed = 1) : state_(seed * 2862933555777941757u + 3037000493u) {}
+  uint8_t Next() {
+    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<uint8_t>(state_ >> 56);
+  }
+
+ private:
+  uint64_t state_;
+};
+
+}  // namespace linnet
