@@ -226,6 +226,7 @@ TEST(ConvInt8, Depthwise) {
   Check({9, 9, 12, 12, 12, 3, 3, 1, 2, 3});
   Check({30, 200, 24, 24, 24, 3, 3, 2, 1, 1});   // more channels than the ring holds at a time
   Check({5, 5, 12, 12, 12, 2, 4, 1, 1, 4});
+  Check({5, 5, 70, 70, 70, 2, 2, 1, 800000, 400000});   // taps too far apart for a ring
 }
 
 }  // namespace

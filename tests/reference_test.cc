@@ -268,7 +268,9 @@ TEST(Reference, QuantizedProducts) {
       return m.AddOne("QLinearMatMul", {x, scale(), zero(a), w, scale(per_column), zero(b, per_column),
                                         m.Constant(static_cast<float>(depth) * 0.3f), zero(a)});
     }
-    const int64_t groups = c.Int(1, 2), in = c.Int(1, 5) * groups, out = c.Int(1, 6) * groups, k = c.Int(1, 3);
+    const bool depthwise = c.Int(0, 3) == 0;
+    const int64_t groups = depthwise ? c.Int(1, 20) : c.Int(1, 2), k = c.Int(1, 3);
+    const int64_t in = depthwise ? groups : c.Int(1, 5) * groups, out = depthwise ? groups : c.Int(1, 6) * groups;
     const Shape image{c.Int(1, 2), in, c.Int(3, 9), c.Int(3, 9)}, weights{out, in / groups, k, k},
         per_channel = c.Coin() ? one : Shape{out};
     const Attributes attributes = {{"group", groups}, {"strides", c.Ints(2, 1, 2)}, {"pads", c.Ints(4, 0, k - 1)}};
@@ -277,7 +279,7 @@ TEST(Reference, QuantizedProducts) {
       return m.AddOne("ConvInteger", {x, w, c.Coin() ? zero(a) : kNoValue, c.Coin() ? zero(b) : kNoValue}, attributes);
     return m.AddOne(
         "QLinearConv",
-        {x, scale(), zero(a), w, scale(per_channel), zero(b, per_channel), m.Constant(static_cast<float>(in * k * k) * 0.3f),
+        {x, scale(), zero(a), w, scale(per_channel), zero(b, per_channel), m.Constant(static_cast<float>(in / groups * k * k) * 0.3f),
          zero(a), c.Coin() ? kNoValue : m.Input(m.Numbers(DType::kInt32, Shape{out}, -1000, 1000))},
         attributes);
   });

@@ -24,14 +24,14 @@ constexpr int kChannels = 8;   // of a vector of 16-bit numbers
 using D16 = hn::FixedTag<int16_t, kChannels>;
 using D32 = hn::FixedTag<int32_t, kChannels / 2>;
 
-// One row of pixels [0, out_w) and channels [channel0, channel1) of it.
+// Neighbouring pixels of a row, and channels [channel0, channel1) of them.
 struct DepthwiseRow {
   const DepthwiseInt8& conv;
   const int16_t* const* taps;   // 2 pairs of them, of pixel 0 and channel 0 of the slice
   int64_t pairs;
   int64_t channel0, channel1;
   int64_t step;                 // from pixel to pixel
-  int64_t pixel;                // of the output, the row's first
+  int64_t pixel, count;         // of the output: the first, and how many
 };
 
 // kPairs: of taps, 0 for any number. To: uint8_t, int8_t, or void for what Int8Finish does.
@@ -44,7 +44,7 @@ void DepthwisePixels(const DepthwiseRow& row) {
   using Byte = std::conditional_t<std::is_void_v<To>, uint8_t, To>;
   const ByteRounding<Byte> rounding(f.low, f.high, f.zero);
   const int64_t pairs = kPairs ? kPairs : row.pairs, padded = RoundUp(row.conv.channels, kChannels);
-  for (int64_t x = 0; x < row.conv.out_w; ++x) {
+  for (int64_t x = 0; x < row.count; ++x) {
     const int64_t at = x * row.step;
     for (int64_t c = row.channel0; c < row.channel1; c += kChannels) {
       const int64_t from = at + c - row.channel0;
@@ -130,12 +130,46 @@ void DepthwisePixelsOf(const DepthwiseRow& row) {
   }
 }
 
+void DepthwisePixelsOf(const DepthwiseRow& row) {
+  switch (row.conv.finish.to) {
+    case FinishInt8::To::kInt8: return DepthwisePixelsOf<int8_t>(row);
+    case FinishInt8::To::kUint8: return DepthwisePixelsOf<uint8_t>(row);
+    default: return DepthwisePixelsOf<void>(row);
+  }
+}
+
+// Pixel by pixel, its taps copied: where a ring would be too long, strides or dilations being huge.
+template <class T>
+void DepthwiseTaps(const DepthwiseInt8& c, int64_t row0, int64_t row1, int64_t width, const int16_t** tap, int16_t* copies) {
+  for (int64_t pixel = row0 * c.out_w; pixel < row1 * c.out_w; ++pixel) {
+    const int64_t x = pixel % c.out_w * c.stride_w - c.pad_left, row = pixel / c.out_w;
+    const int64_t top = row % c.out_h * c.stride_h - c.pad_top, taps = c.kernel_h * c.kernel_w;
+    const T* image = reinterpret_cast<const T*>(c.input) + row / c.out_h * c.in_h * c.in_w * c.channels;
+    for (int64_t channel = 0; channel < c.channels; channel += width) {
+      const int64_t end = std::min(c.channels, channel + width);
+      memset(copies, 0, static_cast<size_t>(taps * width) * 2);
+      for (int64_t t = 0; t < taps; ++t) {
+        tap[t] = copies + t * width;
+        const int64_t in_y = top + t / c.kernel_w * c.dilation_h, in_x = x + t % c.kernel_w * c.dilation_w;
+        if (in_y < 0 || in_y >= c.in_h || in_x < 0 || in_x >= c.in_w) continue;
+        CenterBytes(image + (in_y * c.in_w + in_x) * c.channels + channel, end - channel, c.input_zero, copies + t * width);
+      }
+      tap[taps] = tap[taps - 1];
+      DepthwisePixelsOf({c, tap, (taps + 1) / 2, channel, end, 0, pixel, 1});
+    }
+  }
+}
+
 void DepthwiseInt8Rows(const DepthwiseInt8& c, int64_t row0, int64_t row1, void* scratch) {
   const DepthwiseRing ring(c);
   const int64_t taps = c.kernel_h * c.kernel_w;
   const int16_t** tap = static_cast<const int16_t**>(scratch);
   int64_t* holds = reinterpret_cast<int64_t*>(tap + taps + 1);
   int16_t* rows = reinterpret_cast<int16_t*>(static_cast<char*>(scratch) + ring.table_bytes);
+  if (ring.rows == 0) {
+    return c.input_signed ? DepthwiseTaps<int8_t>(c, row0, row1, ring.width, tap, rows)
+                          : DepthwiseTaps<uint8_t>(c, row0, row1, ring.width, tap, rows);
+  }
   for (int64_t channel = 0; channel < c.channels; channel += ring.width) {
     const int64_t end = std::min(c.channels, channel + ring.width), width = RoundUp(end - channel, kChannels);
     const int64_t row_size = ring.pixels * width;
@@ -160,12 +194,8 @@ void DepthwiseInt8Rows(const DepthwiseInt8& c, int64_t row0, int64_t row1, void*
         for (int64_t j = 0; j < c.kernel_w; ++j) tap[i * c.kernel_w + j] = kept + j * c.dilation_w * width;
       }
       tap[taps] = tap[taps - 1];   // the second of an odd pair: its weights are zeros
-      const DepthwiseRow job = {c, tap, (taps + 1) / 2, channel, end, c.stride_w * width, row * c.out_w};
-      switch (c.finish.to) {
-        case FinishInt8::To::kInt8: DepthwisePixelsOf<int8_t>(job); break;
-        case FinishInt8::To::kUint8: DepthwisePixelsOf<uint8_t>(job); break;
-        default: DepthwisePixelsOf<void>(job); break;
-      }
+      const DepthwiseRow job = {c, tap, (taps + 1) / 2, channel, end, c.stride_w * width, row * c.out_w, c.out_w};
+      DepthwisePixelsOf(job);
     }
   }
 }
@@ -193,7 +223,7 @@ void PackDepthwiseInt8(const void* weights, bool is_signed, const int32_t* zeros
 
 int64_t DepthwiseScratchBytes(const DepthwiseInt8& conv) {
   const DepthwiseRing ring(conv);
-  return RoundUp(ring.table_bytes + ring.rows * ring.pixels * ring.width * 2, int64_t{64});
+  return RoundUp(ring.table_bytes + ring.copies * ring.width * 2, int64_t{64});
 }
 
 DepthwiseInt8Fn* PickDepthwiseInt8(CpuLevel level) { return LINNET_PICK(level, DepthwiseInt8Rows); }

@@ -54,13 +54,20 @@ void PackPanelsInt8(const void* b, bool is_signed, int64_t k, int64_t n, int64_t
 void OffsetsInt8(const Int8Kernels& kernels, bool a_signed, int32_t a_zero, const int32_t* sums, const int32_t* column_zero,
                  const int32_t* bias, int64_t k, int64_t n, int32_t* out) {
   const uint32_t zero = Bits(a_zero + BlockShift(kernels, a_signed)), all = zero * static_cast<uint32_t>(k);
-  for (int64_t j = 0; j < n; ++j) {
-    uint32_t t = 0u - zero * Bits(sums[j]);
-    if (bias) t += Bits(bias[j]);
-    if (column_zero) t += all * Bits(column_zero[j]);
-    out[j] = static_cast<int32_t>(t);
+  for (int64_t p = 0; p < PanelCount(n); ++p, sums += kPanelColumns, out += kPanelColumns) {
+    // Of a fixed length: compilers use vectors.
+    for (int64_t j = 0; j < kPanelColumns; ++j) out[j] = static_cast<int32_t>(0u - zero * Bits(sums[j]));
+    const int64_t columns = std::min(kPanelColumns, n - p * kPanelColumns);
+    for (int64_t j = columns; j < kPanelColumns; ++j) out[j] = 0;
+    if (bias) {
+      for (int64_t j = 0; j < columns; ++j) out[j] = static_cast<int32_t>(Bits(out[j]) + Bits(bias[p * kPanelColumns + j]));
+    }
+    if (column_zero) {
+      for (int64_t j = 0; j < columns; ++j) {
+        out[j] = static_cast<int32_t>(Bits(out[j]) + all * Bits(column_zero[p * kPanelColumns + j]));
+      }
+    }
   }
-  for (int64_t j = n; j < PanelCount(n) * kPanelColumns; ++j) out[j] = 0;
 }
 
 int64_t BlockRowsInt8(const Int8Kernels& kernels, int64_t m, int64_t k) {

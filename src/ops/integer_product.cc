@@ -13,8 +13,6 @@ namespace {
 
 Shape BatchOf(const Shape& shape) { return Shape(shape.dims().first(static_cast<size_t>(std::max(shape.rank() - 2, 0)))); }
 
-int64_t MatrixBytes(int64_t k, int64_t n) { return RoundUp(PackedSizeInt8(k, n), kAlignment); }
-
 /// Checked bytes of `matrices` packed matrices.
 Result<int64_t> PackedBytes(int64_t k, int64_t n, int64_t matrices) {
   int64_t bytes;
@@ -22,7 +20,7 @@ Result<int64_t> PackedBytes(int64_t k, int64_t n, int64_t matrices) {
       !CheckedMul(bytes, std::max<int64_t>(matrices, 1), &bytes) || bytes > kElementsMax) {
     return LimitReached("packing ", matrices, " matrices of ", k, " x ", n, " overflows");
   }
-  return std::max<int64_t>(matrices, 1) * MatrixBytes(k, n);
+  return std::max<int64_t>(matrices, 1) * IntegerProduct::MatrixBytes(k, n);
 }
 
 }  // namespace
@@ -36,7 +34,7 @@ void IntegerProductParams::Locate(int64_t index, int64_t* a, int64_t* b) const {
   }
 }
 
-Status IntegerProduct::Prepare(PrepareContext& c, int b) {
+Status IntegerProduct::Prepare(PrepareContext& c, int b, std::string_view tag) {
   kernels = &PickInt8(c.cpu());
   const Shape& shape = c.shape(b);
   const DType dtype = c.dtype(b);
@@ -45,7 +43,7 @@ Status IntegerProduct::Prepare(PrepareContext& c, int b) {
   const int64_t k = transpose_b ? columns : rows, n = transpose_b ? rows : columns, matrices = BatchOf(shape).elements();
   if (matrices * k * n == 0) return Status();
   LINNET_ASSIGN(int64_t bytes, PackedBytes(k, n, matrices));
-  LINNET_ASSIGN(const void* made, c.Weights("w8", bytes, [&](void* out) -> Status {
+  LINNET_ASSIGN(const void* made, c.Weights(tag, bytes, [&](void* out) -> Status {
     memset(out, 0, static_cast<size_t>(bytes));
     for (int64_t i = 0; i < matrices; ++i) {
       PackInt8(c.data<uint8_t>(b) + i * k * n, dtype == DType::kInt8, k, n, transpose_b ? 1 : n, transpose_b ? k : 1,
@@ -139,9 +137,11 @@ Status IntegerProduct::Run(const RunContext& c, const IntegerProductParams& p, c
     if (given > 0) FindLoad(o.b_scale.dtype, Stage::kFloat)(o.b_scale.data, 0, given, scale);
     if (given == 0) scale[0] = 1;
     for (int64_t j = given > 1 ? given : 1; j < padded; ++j) scale[j] = given > 1 ? 0 : scale[0];
-    for (int64_t j = 0; j < padded; ++j) {
-      scale[j] = o.a_scale * scale[j];
-      if (o.y_scale != 1) scale[j] /= o.y_scale;
+    for (int64_t p0 = 0; p0 < padded; p0 += kPanelColumns) {   // of a fixed length: compilers use vectors
+      for (int64_t j = 0; j < kPanelColumns; ++j) scale[p0 + j] *= o.a_scale;
+    }
+    if (o.y_scale != 1) {
+      for (int64_t j = 0; j < padded; ++j) scale[j] /= o.y_scale;
     }
     g.finish.scale = scale;
   }

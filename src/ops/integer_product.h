@@ -29,8 +29,11 @@ struct IntegerProductParams {
 struct IntegerProduct {
   bool transpose_b = false;
 
-  /// Packs input `b` when it is a constant with at least two dimensions, and drops it.
-  Status Prepare(PrepareContext& c, int b);
+  /// Packs input `b` when it is a constant with at least two dimensions, and drops it. `tag`: what the packed weights are
+  /// called, should a node have several.
+  Status Prepare(PrepareContext& c, int b, std::string_view tag = "w8");
+  /// Bytes from one packed matrix to the next.
+  static int64_t MatrixBytes(int64_t k, int64_t n) { return RoundUp(PackedSizeInt8(k, n), static_cast<int64_t>(kAlignment)); }
   /// A and B as the inputs have them; rank 1 is a row and a column. Returns how many bytes of scratch the product uses, from
   /// `scratch_at` on.
   Result<int64_t> Plan(const Shape& a, const Shape& b, int threads, int64_t scratch_at, IntegerProductParams* params) const;

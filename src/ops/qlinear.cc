@@ -3,81 +3,89 @@
 //
 //     y = saturate(round(f(x_scale (x - x_zero), ...) / y_scale) + y_zero)
 //
-// Rounding is half to even. Zero points may be left out (0). Inputs come as triples tensor, scale, zero point.
-#include <cmath>
+// Rounding is half to even. Zero points may be left out (0). Inputs come as triples tensor, scale, zero point. Functions of
+// one tensor are tables of 256 bytes.
+#include "kernels/qlinear.h"
 
+#include "ops/byte_scale.h"
 #include "ops/elementwise.h"
+#include "ops/integer_product.h"
 #include "ops/scalar_helpers.h"
 #include "ops/window_helpers.h"
 
 namespace linnet {
 namespace {
 
-constexpr uint32_t kBytes = Mask(DType::kInt8) | Mask(DType::kUint8);
-
-/// Scale and zero point as float.
-struct Quantization {
-  float scale = 1, zero = 0;
-  template <class T>
-  float Real(T q) const { return scale * (static_cast<float>(q) - zero); }
-  template <class T>
-  T Stored(float real) const {
-    constexpr float kLow = std::numeric_limits<T>::min(), kHigh = std::numeric_limits<T>::max();
-    const float v = std::nearbyint(real / scale) + zero;
-    return v >= kHigh ? std::numeric_limits<T>::max() : v > kLow ? static_cast<T>(v) : std::numeric_limits<T>::min();
-  }
+/// A sum or product and its loop.
+struct BinaryRun {
+  QBinaryArgs args;
+  QBinaryFn* run = nullptr;
 };
 
-/// Fails unless inputs `scale` and `scale + 1` are one float and one number of the type of input `like`.
-Status CheckQuantization(const InferContext& c, int scale, int like) {
-  LINNET_TRY(c.CheckType(scale, Mask(DType::kFloat)));
-  LINNET_TRY(CheckSameType(c, {like, scale + 1}));
-  for (int i : {scale, scale + 1}) {
-    if (c.has_input(i) && c.shape(i).is_static() && c.shape(i).elements() != 1) {
-      return InvalidModel("input ", i, " has shape ", ToString(c.shape(i)), " where one number is expected");
+template <QBinary op>
+struct QLinearBinary {
+  static constexpr int kOut = 6;   ///< where the output's scale is
+
+  Status Parse(const Node&) { return Status(); }
+
+  Status Infer(InferContext& c) const {
+    LINNET_TRY(c.CheckInputs(kOut + 1, kOut + 2));
+    for (int i : {0, 3}) {
+      LINNET_TRY(c.CheckType(i, kByteTypes));
+      LINNET_TRY(CheckSameType(c, {0, i}));
+      LINNET_TRY(CheckByteScale(c, i + 1, 0));
     }
+    LINNET_TRY(CheckByteScale(c, kOut, 0));
+    LINNET_ASSIGN(const Shape y, Broadcast(c.shape(0), c.shape(3)));
+    return c.SetOutput(0, c.dtype(0), y);
   }
-  return Status();
-}
 
-Result<Quantization> ReadQuantization(RunContext& c, int scale, DType dtype) {
-  Quantization q;
-  q.scale = *c.in<float>(scale);
-  if (!(q.scale > 0) || !std::isfinite(q.scale)) return InvalidArgument("input ", scale, " is the scale ", q.scale);
-  if (c.has_input(scale + 1)) {
-    q.zero = dtype == DType::kInt8 ? static_cast<float>(*c.in<int8_t>(scale + 1)) : static_cast<float>(*c.in<uint8_t>(scale + 1));
+  QBinaryFn* kernels[2] = {};   ///< unsigned, signed
+
+  Status Prepare(PrepareContext& c) {
+    for (bool is_signed : {false, true}) kernels[is_signed] = PickQBinary(op, is_signed, c.cpu());
+    return Status();
   }
-  return q;
-}
 
-enum class QFunction { kAdd, kMul, kSigmoid, kLeakyRelu };
+  Status Bind(BindContext& c) const {
+    const Shape shapes[] = {c.shape(0), c.shape(3)};
+    RunFn* run = [](const void* function, void* out, const void* const* in, int64_t n, uint32_t scalars) {
+      const BinaryRun& f = *static_cast<const BinaryRun*>(function);
+      f.run(f.args, in[0], in[1], out, n, scalars);
+    };
+    ElementwiseParams& params = *c.Params<ElementwiseParams>();
+    params = MakeElementwise(c, shapes, run, 1);
+    params.in_bytes[1] = 1;   // the second operand is input 3
+    for (int i : {0, 3}) {
+      if (c.shape(i) == c.output_shape(0)) c.InPlace(0, i);
+    }
+    return Status();
+  }
 
-/// What a run needs besides its operands.
-struct QState {
-  Quantization x, y, out;
-  float alpha = 0;
+  Status Run(RunContext& c) const {
+    const DType dtype = c.input_dtype(0);
+    BinaryRun f;
+    LINNET_ASSIGN(f.args.x, ReadByteScale(c, 1, dtype));
+    LINNET_ASSIGN(f.args.y, ReadByteScale(c, 4, dtype));
+    LINNET_ASSIGN(f.args.out, ReadByteScale(c, kOut, dtype));
+    f.args.low = dtype == DType::kInt8 ? -128 : 0;
+    f.args.high = dtype == DType::kInt8 ? 127 : 255;
+    f.run = kernels[dtype == DType::kInt8];
+    const void* in[] = {c.input(0), c.input(3)};
+    return RunElementwise(c, c.params<ElementwiseParams>(), &f, c.output(0), in);
+  }
 };
 
-template <QFunction f, class T>
-void QRun(const void* function, void* out, const void* const* in, int64_t n, uint32_t scalars) {
-  const QState& q = *static_cast<const QState*>(function);
-  const T* x = static_cast<const T*>(in[0]);
-  const int64_t x_step = (scalars & 1) ? 0 : 1, y_step = (scalars & 2) ? 0 : 1;
-  T* to = static_cast<T*>(out);
-  for (int64_t i = 0; i < n; ++i) {
-    float v = q.x.Real(x[i * x_step]);
-    if constexpr (f == QFunction::kAdd) v += q.y.Real(static_cast<const T*>(in[1])[i * y_step]);
-    if constexpr (f == QFunction::kMul) v *= q.y.Real(static_cast<const T*>(in[1])[i * y_step]);
-    if constexpr (f == QFunction::kSigmoid) v = 1 / (1 + std::exp(-v));
-    if constexpr (f == QFunction::kLeakyRelu) v = v < 0 ? q.alpha * v : v;
-    to[i] = q.out.Stored<T>(v);
-  }
-}
+struct Sigmoid {
+  float operator()(float alpha, float x) const { return 1 / (1 + std::exp(-x)); }
+};
+struct LeakyRelu {
+  float operator()(float alpha, float x) const { return x < 0 ? alpha * x : x; }
+};
 
-template <QFunction f>
-struct QElementwise {
-  static constexpr int kOperands = f == QFunction::kAdd || f == QFunction::kMul ? 2 : 1;
-  static constexpr int kOut = 3 * kOperands;   ///< where the output's scale is
+/// A function of one number: a table of 256 bytes.
+template <class F>
+struct QLinearUnary {
   float alpha = 0.01f;
 
   Status Parse(const Node& node) {
@@ -86,39 +94,26 @@ struct QElementwise {
   }
 
   Status Infer(InferContext& c) const {
-    LINNET_TRY(c.CheckInputs(kOut + 1, kOut + 2));
-    for (int i = 0; i < kOperands; ++i) {
-      LINNET_TRY(c.CheckType(3 * i, kBytes));
-      LINNET_TRY(CheckSameType(c, {0, 3 * i}));
-      LINNET_TRY(CheckQuantization(c, 3 * i + 1, 0));
-    }
-    LINNET_TRY(CheckQuantization(c, kOut, 0));
-    Shape y = c.shape(0);
-    if constexpr (kOperands == 2) {
-      LINNET_ASSIGN(y, Broadcast(c.shape(0), c.shape(3)));
-    }
-    return c.SetOutput(0, c.dtype(0), y);
+    LINNET_TRY(c.CheckInputs(4, 5));
+    LINNET_TRY(c.CheckType(0, kByteTypes));
+    LINNET_TRY(CheckByteScale(c, 1, 0));
+    LINNET_TRY(CheckByteScale(c, 3, 0));
+    return c.SetOutput(0, c.dtype(0), c.shape(0));
   }
 
   Status Bind(BindContext& c) const {
-    const Shape shapes[] = {c.shape(0), c.shape(kOperands == 2 ? 3 : 0)};
-    RunFn* run = c.dtype(0) == DType::kInt8 ? &QRun<f, int8_t> : &QRun<f, uint8_t>;
-    ElementwiseParams& params = *c.Params<ElementwiseParams>();
-    params = MakeElementwise(c, {shapes, static_cast<size_t>(kOperands)}, run, 3);
-    params.in_bytes[1] = 1;   // the second operand is input 3
+    c.InPlace(0, 0);
     return Status();
   }
 
   Status Run(RunContext& c) const {
-    QState q;
-    q.alpha = alpha;
-    LINNET_ASSIGN(q.x, ReadQuantization(c, 1, c.input_dtype(0)));
-    if (kOperands == 2) {
-      LINNET_ASSIGN(q.y, ReadQuantization(c, 4, c.input_dtype(0)));
-    }
-    LINNET_ASSIGN(q.out, ReadQuantization(c, kOut, c.input_dtype(0)));
-    const void* in[] = {c.input(0), c.input(kOperands == 2 ? 3 : 0)};
-    return RunElementwise(c, c.params<ElementwiseParams>(), &q, c.output(0), in);
+    LINNET_ASSIGN(const ByteScale in, ReadByteScale(c, 1, c.input_dtype(0)));
+    LINNET_ASSIGN(const ByteScale out, ReadByteScale(c, 3, c.input_dtype(0)));
+    uint8_t table[256];
+    FillByteTable(c.input_dtype(0), in, out, table, [this](float x) { return F()(alpha, x); });
+    return c.ParallelFor(c.input_shape(0).elements(), 4096, 0.5, [&](int64_t begin, int64_t end, int) {
+      LookUpBytes(table, c.in<uint8_t>(0) + begin, end - begin, c.out<uint8_t>(0) + begin);
+    });
   }
 };
 
@@ -134,9 +129,9 @@ struct QGlobalAveragePool {
 
   Status Infer(InferContext& c) const {
     LINNET_TRY(c.CheckInputs(4, 5));
-    LINNET_TRY(c.CheckType(0, kBytes));
-    LINNET_TRY(CheckQuantization(c, 1, 0));
-    LINNET_TRY(CheckQuantization(c, 3, 0));
+    LINNET_TRY(c.CheckType(0, kByteTypes));
+    LINNET_TRY(CheckByteScale(c, 1, 0));
+    LINNET_TRY(CheckByteScale(c, 3, 0));
     const Shape& x = c.shape(0);
     LINNET_TRY(CheckImage(x));
     if (!x.has_rank()) return c.SetOutput(0, c.dtype(0), Shape());
@@ -149,30 +144,40 @@ struct QGlobalAveragePool {
   Status Run(RunContext& c) const {
     const Shape x = c.input_shape(0);
     if (c.output_shape(0).elements() == 0) return Status();
-    LINNET_ASSIGN(const Quantization in, ReadQuantization(c, 1, c.input_dtype(0)));
-    LINNET_ASSIGN(const Quantization out, ReadQuantization(c, 3, c.input_dtype(0)));
+    LINNET_ASSIGN(const ByteScale in, ReadByteScale(c, 1, c.input_dtype(0)));
+    LINNET_ASSIGN(const ByteScale out, ReadByteScale(c, 3, c.input_dtype(0)));
     const int64_t channels = x[ChannelAxis(layout(), x.rank())], pixels = x.elements() / (x[0] * channels);
     const int64_t step = channels_last ? channels : 1;
-    return ForType<kBytes>(c.input_dtype(0), [&]<class T>() -> Status {
-      return c.ParallelFor(x[0] * channels, 1, static_cast<double>(pixels), [&](int64_t begin, int64_t end, int) {
-        for (int64_t i = begin; i < end; ++i) {
+    return ForType<kByteTypes>(c.input_dtype(0), [&]<class T>() -> Status {
+      return c.ParallelFor(x[0] * channels, channels_last ? kChannels : 1, static_cast<double>(pixels) / 4,
+                           [&](int64_t begin, int64_t end, int) {
+        for (int64_t i = begin; i < end;) {
+          // Neighbouring channels of an image lie side by side with channels last.
+          const int64_t count = channels_last ? std::min({kChannels, end - i, channels - i % channels}) : 1;
           const T* from = c.in<T>(0) + (channels_last ? i / channels * pixels * channels + i % channels : i * pixels);
-          int64_t sum = 0;
-          for (int64_t p = 0; p < pixels; ++p) sum += from[p * step];
-          const double mean = static_cast<double>(sum) / static_cast<double>(std::max<int64_t>(pixels, 1));
-          c.out<T>(0)[i] = out.Stored<T>(in.Real(mean));
+          int64_t sums[kChannels] = {};
+          for (int64_t p = 0; p < pixels; ++p, from += step) {
+            for (int64_t k = 0; k < count; ++k) sums[k] += from[k];
+          }
+          for (int64_t k = 0; k < count; ++k) {
+            const double mean = static_cast<double>(sums[k]) / static_cast<double>(std::max<int64_t>(pixels, 1));
+            c.out<T>(0)[i + k] = StoredAs<T>(out, in.scale * (static_cast<float>(mean) - static_cast<float>(in.zero)));
+          }
+          i += count;
         }
       });
     });
   }
+
+  static constexpr int64_t kChannels = 64;
 };
 
 }  // namespace
 
-LINNET_MS_OP(QLinearAdd, 1, QElementwise<QFunction::kAdd>);
-LINNET_MS_OP(QLinearMul, 1, QElementwise<QFunction::kMul>);
-LINNET_MS_OP(QLinearSigmoid, 1, QElementwise<QFunction::kSigmoid>);
-LINNET_MS_OP(QLinearLeakyRelu, 1, QElementwise<QFunction::kLeakyRelu>);
+LINNET_MS_OP(QLinearAdd, 1, QLinearBinary<QBinary::kAdd>);
+LINNET_MS_OP(QLinearMul, 1, QLinearBinary<QBinary::kMul>);
+LINNET_MS_OP(QLinearSigmoid, 1, QLinearUnary<Sigmoid>);
+LINNET_MS_OP(QLinearLeakyRelu, 1, QLinearUnary<LeakyRelu>);
 LINNET_MS_OP(QLinearGlobalAveragePool, 1, QGlobalAveragePool);
 
 }  // namespace linnet

@@ -89,6 +89,7 @@ class Layout {
     if (IsUnaryElementwise(node) && IsFirst(node.inputs[0])) return Sink(id, {0});
     if (IsBroadcasting(node)) return SinkBroadcasting(id);
     if (rank < 3) return Status();
+    if (IsQuantized(node)) return SinkQuantized(id);
     if (node.Is("Concat")) return SinkConcat(id);
     if (node.Is("Softmax") || node.Is("LogSoftmax") || node.Is("Hardmax")) {
       return node.version >= 13 ? SinkAxis(id, -1) : Status();
@@ -206,6 +207,54 @@ class Layout {
     LINNET_ASSIGN(int64_t axis, graph_.node(id).Int("axis", fallback));
     LINNET_ASSIGN(int normal, NormalizeAxis(axis, rank));
     graph_.mutable_node(id).Set("axis", LastAxis(normal, rank));
+    return Status();
+  }
+
+  static bool IsQuantized(const Node& node) {
+    if (node.domain == "com.microsoft") return node.op.starts_with("QLinear");
+    return node.Is("QuantizeLinear") || node.Is("DequantizeLinear");
+  }
+
+  /// Operators on 8-bit tensors, whose scales and zero points are single numbers, or lie along an attribute `axis`.
+  Status SinkQuantized(NodeId id) {
+    const Node& node = graph_.node(id);
+    const std::string op = node.op;
+    const int rank = graph_.value(node.outputs[0]).type.shape.rank();
+    auto is_first = [&](size_t i) { return i < node.inputs.size() && IsFirst(node.inputs[i]); };
+    if (op == "QuantizeLinear" || op == "DequantizeLinear") {
+      const Type& scale = graph_.value(node.inputs[1]).type;
+      if (!is_first(0) || !scale.shape.is_static() || node.Has("block_size") || scale.shape.rank() > 1) return Status();
+      if (scale.shape.elements() != 1) LINNET_TRY(RenumberAxis(id, 1, rank));
+      return Sink(id, {0});
+    }
+    if (op == "QLinearSigmoid" || op == "QLinearLeakyRelu") return is_first(0) ? Sink(id, {0}) : Status();
+    if (op == "QLinearAdd" || op == "QLinearMul") {
+      std::vector<int> sunk;
+      for (int i : {0, 3}) {
+        const Shape& shape = graph_.value(node.inputs[static_cast<size_t>(i)]).type.shape;
+        if (is_first(static_cast<size_t>(i)) && shape.rank() == rank) {
+          sunk.push_back(i);
+        } else if (!shape.is_static() || shape.elements() != 1 || shape.rank() > 1) {
+          return Status();
+        }
+      }
+      return Sink(id, sunk);
+    }
+    if (op == "QLinearGlobalAveragePool" || op == "QLinearAveragePool") {
+      LINNET_ASSIGN(int64_t last, node.Int("channels_last", 0));
+      if (!is_first(0) || last != 0) return Status();
+      graph_.mutable_node(id).Set("channels_last", int64_t{1});
+      return Sink(id, {0});
+    }
+    if (op == "QLinearConcat") {
+      std::vector<int> sunk;
+      for (size_t i = 2; i < node.inputs.size(); i += 3) {
+        if (!is_first(i)) return Status();
+        sunk.push_back(static_cast<int>(i));
+      }
+      LINNET_TRY(RenumberAxis(id, 1, rank));
+      return Sink(id, sunk);
+    }
     return Status();
   }
 

@@ -13,17 +13,20 @@ struct Rule {
   const char* op;
   int rank_input;          ///< the rank of this input may stand in for that of the image; -1: none
   const char* rank_list;   ///< or the length of this attribute plus 2
+  int rank_max = kMaxRank; ///< images of more dimensions stay as they are
 };
 
 constexpr Rule kRules[] = {
     {"AveragePool", -1, "kernel_shape"},
     {"Conv", 1, "kernel_shape"},
+    {"ConvInteger", 1, "kernel_shape", 4},
     {"ConvTranspose", 1, "kernel_shape"},
     {"GlobalAveragePool", -1, nullptr},
     {"GlobalLpPool", -1, nullptr},
     {"GlobalMaxPool", -1, nullptr},
     {"LpPool", -1, "kernel_shape"},
     {"MaxPool", -1, "kernel_shape"},
+    {"QLinearConv", 3, "kernel_shape", 4},
     {"Resize", -1, nullptr},
     {"Upsample", -1, nullptr},
 };
@@ -61,7 +64,7 @@ bool Applies(const Graph& graph, const Node& node, const Rule& rule) {
     if (node.outputs[i] != kNoValue && !graph.value(node.outputs[i]).uses.empty()) return false;
   }
   int rank = ImageRank(graph, node, rule);
-  return rank >= 3 && rank <= kMaxRank;
+  return rank >= 3 && rank <= rule.rank_max;
 }
 
 Type ChannelsLast(const Type& type) {

@@ -1,0 +1,31 @@
+// Elementwise 8-bit loops: sums and products of two quantized arrays, and functions of one by table.
+#pragma once
+
+#include <stdint.h>
+
+#include "base/cpu.h"
+
+namespace linnet {
+
+/// The real number of byte q is scale * (q - zero).
+struct ByteScale {
+  float scale = 1;
+  int32_t zero = 0;
+};
+
+enum class QBinary : uint8_t { kAdd, kMul };
+
+/// Two operands, and the result: saturate(round(real / out.scale) + out.zero), halves to even, each step rounded to float.
+/// Bytes are clamped to [low, high], which lie in the type's range.
+struct QBinaryArgs {
+  ByteScale x, y, out;
+  int32_t low = 0, high = 255;
+};
+/// out[i] from x[i] and y[i], i < n; bit 0 (1) of `scalars`: x (y) is one byte for all. Touches nothing else; out may be x or y.
+using QBinaryFn = void(const QBinaryArgs& args, const void* x, const void* y, void* out, int64_t n, uint32_t scalars);
+QBinaryFn* PickQBinary(QBinary op, bool is_signed, CpuLevel level);
+
+/// out[i] = table[x[i]], bytes taken as unsigned. out may be x.
+void LookUpBytes(const uint8_t* table, const uint8_t* x, int64_t n, uint8_t* out);
+
+}  // namespace linnet

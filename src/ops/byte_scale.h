@@ -1,0 +1,35 @@
+// Scale and zero point of an 8-bit tensor, as the operators of com.microsoft take them: two inputs of one number each.
+#pragma once
+
+#include <cmath>
+#include <limits>
+
+#include "kernels/qlinear.h"
+#include "ops/op.h"
+
+namespace linnet {
+
+/// Fails unless inputs `scale` and `scale + 1` are one float and one number of the type of input `like`.
+Status CheckByteScale(const InferContext& c, int scale, int like);
+/// Reads inputs `scale` and `scale + 1` (0 when left out) of a tensor of bytes; fails unless the scale is finite and above 0.
+Result<ByteScale> ReadByteScale(const RunContext& c, int scale, DType dtype);
+
+inline float RealOf(const ByteScale& s, int32_t q) { return s.scale * static_cast<float>(q - s.zero); }
+/// saturate(round(real / scale) + zero); NaN becomes the least number.
+template <class T>
+T StoredAs(const ByteScale& s, float real) {
+  constexpr float kLow = std::numeric_limits<T>::min(), kHigh = std::numeric_limits<T>::max();
+  const float v = std::nearbyint(real / s.scale) + static_cast<float>(s.zero);
+  return v >= kHigh ? std::numeric_limits<T>::max() : v > kLow ? static_cast<T>(v) : std::numeric_limits<T>::min();
+}
+/// A function of one byte as a table by its bits.
+template <class F>
+void FillByteTable(DType dtype, const ByteScale& in, const ByteScale& out, uint8_t* table, F&& f) {
+  for (int i = 0; i < 256; ++i) {
+    const bool is_signed = dtype == DType::kInt8;
+    const float y = f(RealOf(in, is_signed ? static_cast<int8_t>(i) : i));
+    table[i] = is_signed ? static_cast<uint8_t>(StoredAs<int8_t>(out, y)) : StoredAs<uint8_t>(out, y);
+  }
+}
+
+}  // namespace linnet

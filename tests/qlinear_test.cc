@@ -1,0 +1,65 @@
+// Elementwise 8-bit loops at every instruction set, for all pairs of bytes, against their definition step by step.
+#include "kernels/qlinear.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "guarded.h"
+#include "int8_test_util.h"
+
+namespace linnet {
+namespace {
+
+template <class T>
+T Expected(QBinary op, const QBinaryArgs& args, T x, T y) {
+  volatile float u = args.x.scale * static_cast<float>(x - args.x.zero), v = args.y.scale * static_cast<float>(y - args.y.zero);
+  volatile float real = op == QBinary::kAdd ? u + v : u * v;
+  const float rounded = std::nearbyint(real / args.out.scale) + static_cast<float>(args.out.zero);
+  return static_cast<T>(std::min(std::max(rounded, static_cast<float>(args.low)), static_cast<float>(args.high)));
+}
+
+template <class T>
+void AllPairs(QBinary op, const QBinaryArgs& args) {
+  constexpr bool kSigned = std::is_signed_v<T>;
+  for (CpuLevel level : IntegerLevels()) {
+    QBinaryFn* run = PickQBinary(op, kSigned, level);
+    Guarded<T> x(256 * 256), y(256 * 256), out(256 * 256);
+    for (int i = 0; i < 256 * 256; ++i) x[i] = static_cast<T>(i), y[i] = static_cast<T>(i / 256);
+    run(args, x.data(), y.data(), out.data(), 256 * 256, 0);
+    for (int i = 0; i < 256 * 256; ++i) ASSERT_EQ(out[i], Expected<T>(op, args, x[i], y[i])) << CpuLevelName(level) << " " << static_cast<int>(x[i]) << ", " << static_cast<int>(y[i]) << " of " << static_cast<int>(op);
+    for (int64_t n = 0; n < 40; ++n) {
+      for (uint32_t scalars = 0; scalars < 4; ++scalars) {
+        Guarded<T> a(scalars & 1 ? 1 : n, T(7)), b(scalars & 2 ? 1 : n, T(-9)), c(n);
+        for (int64_t i = 0; i < a.size(); ++i) a[i] = static_cast<T>(i * 37 + 1);
+        run(args, a.data(), b.data(), c.data(), n, scalars);
+        for (int64_t i = 0; i < n; ++i) ASSERT_EQ(c[i], Expected<T>(op, args, a[scalars & 1 ? 0 : i], b[scalars & 2 ? 0 : i]));
+        ASSERT_TRUE(c.Intact());
+      }
+    }
+  }
+}
+
+TEST(QLinear, AllPairsOfBytes) {
+  for (QBinary op : {QBinary::kAdd, QBinary::kMul}) {
+    AllPairs<uint8_t>(op, {{0.0371f, 128}, {0.0113f, 3}, {0.0443f, 100}, 0, 255});
+    AllPairs<uint8_t>(op, {{0.5f, 0}, {0.5f, 255}, {1.0f, 0}, 0, 200});    // halves
+    AllPairs<int8_t>(op, {{0.25f, -128}, {0.75f, 127}, {0.5f, -1}, -128, 127});
+    AllPairs<int8_t>(op, {{1e30f, 0}, {1e30f, 0}, {1e-30f, 0}, -100, 100});   // infinities, and 0/0
+  }
+}
+
+TEST(QLinear, Table) {
+  uint8_t table[256];
+  for (int i = 0; i < 256; ++i) table[i] = static_cast<uint8_t>(i * 7 + 3);
+  for (int64_t n : {0, 1, 17, 300}) {
+    Guarded<uint8_t> x(n), out(n);
+    for (int64_t i = 0; i < n; ++i) x[i] = static_cast<uint8_t>(i * 11);
+    LookUpBytes(table, x.data(), n, out.data());
+    for (int64_t i = 0; i < n; ++i) ASSERT_EQ(out[i], table[x[i]]);
+  }
+}
+
+}  // namespace
+}  // namespace linnet
