@@ -12,6 +12,7 @@ int main(int argc, char** argv) {
   linnet::cli::AddClassifyCommand(app, &exit_code);
   linnet::cli::AddInfoCommand(app, &exit_code);
   linnet::cli::AddConvertCommand(app, &exit_code);
+  linnet::cli::AddQuantizeCommand(app, &exit_code);
   linnet::cli::AddRequirementsCommand(app, &exit_code);
   linnet::cli::AddInspectCommand(app, &exit_code);
   linnet::cli::AddTestCommand(app, &exit_code);
