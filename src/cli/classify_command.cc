@@ -9,7 +9,7 @@
 #include "cli/compare.h"
 #include "cli/json.h"
 #include "cli/model_inputs.h"
-#include "cli/preprocessing.h"
+#include "cli/preprocessing_flags.h"
 #include "cli/terminal.h"
 #include "cli/units.h"
 #include "cli/usage.h"
@@ -196,16 +196,7 @@ void AddClassifyCommand(CLI::App& app, int* exit_code) {
   classify->add_option("--repeat", arguments->repeat, "Timed runs of each picture (20)")->check(CLI::Range(1, 1000000));
   classify->add_option("--activation", arguments->activation, "softmax, none, or auto: softmax unless the scores sum to 1")
       ->check(CLI::IsMember({"auto", "softmax", "none"}));
-  classify->add_option("--size", flags.size, "WIDTHxHEIGHT the model sees, where it does not declare it");
-  classify->add_option("--resize", flags.resize, "Resize the shorter side to this, then crop the centre; 0: stretch")
-      ->check(CLI::Range(0, 32768));
-  classify->add_option("--scale", flags.scale, "Pixels are multiplied by this first (1/255)");
-  classify->add_option("--mean", flags.mean, "Then this is subtracted: one number or three, e.g. 0.485,0.456,0.406");
-  classify->add_option("--std", flags.std, "Then divided by this");
-  classify->add_option("--layout", flags.layout, "nchw or nhwc, where the input's shape does not tell")
-      ->check(CLI::IsMember({"nchw", "nhwc"}));
-  classify->add_flag("--bgr", flags.bgr, "Channels in the order blue, green, red");
-  classify->add_flag("--invert", flags.invert, "Invert pictures first: dark ink on light paper for a model of light on dark");
+  AddPreprocessingFlags(*classify, &flags);
   classify->add_flag("--json", arguments->json, "Print one JSON object");
   arguments->common.AddTo(*classify);
   classify->callback([arguments, exit_code] { *exit_code = Classify(*arguments); });

@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   linnet::cli::AddInfoCommand(app, &exit_code);
   linnet::cli::AddConvertCommand(app, &exit_code);
   linnet::cli::AddQuantizeCommand(app, &exit_code);
+  linnet::cli::AddCompareCommand(app, &exit_code);
   linnet::cli::AddRequirementsCommand(app, &exit_code);
   linnet::cli::AddInspectCommand(app, &exit_code);
   linnet::cli::AddTestCommand(app, &exit_code);

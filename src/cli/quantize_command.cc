@@ -9,9 +9,10 @@
 #include "api/full_build.h"
 #include "cli/commands.h"
 #include "cli/json.h"
+#include "cli/preprocessing_flags.h"
+#include "cli/progress_watch.h"
 #include "cli/quantize_report.h"
 #include "cli/samples.h"
-#include "cli/terminal.h"
 #include "cli/units.h"
 #include "onnx/writer.h"
 #include "quantize/prepare.h"
@@ -89,25 +90,6 @@ Result<Work> Open(const QuantizeArguments& arguments) {
   }
   return work;
 }
-
-/// Shows a progress bar a phase.
-class ProgressWatch {
- public:
-  void operator()(const char* what, int64_t done, int64_t total) {
-    if (what_ != what) {
-      progress_.reset();
-      progress_ = std::make_unique<Progress>(terminal_, what, total);
-      what_ = what;
-    }
-    progress_->Update(done);
-  }
-  void Finish() { progress_.reset(), what_.clear(); }
-
- private:
-  Terminal terminal_{stderr};
-  std::string what_;
-  std::unique_ptr<Progress> progress_;
-};
 
 Status FindRanges(const QuantizeArguments& arguments, const quantize::NodePrecisions& nodes, ProgressWatch& watch, Work* work) {
   if (!work->samples) {
@@ -192,7 +174,6 @@ int Quantize(const QuantizeArguments& arguments) {
 
 void AddQuantizeCommand(CLI::App& app, int* exit_code) {
   auto arguments = std::make_shared<QuantizeArguments>();
-  PreprocessingFlags& flags = arguments->preprocessing;
   CLI::App* command = app.add_subcommand("quantize", "Make a model smaller and faster: 8-bit integers, calibrated, written and compared");
   command->add_option("model", arguments->model, "Float model (.onnx)")->required();
   command->add_option("output", arguments->output, "File to write (.onnx)")->required();
@@ -216,14 +197,7 @@ void AddQuantizeCommand(CLI::App& app, int* exit_code) {
   command->add_option("--samples", arguments->samples, "Use at most so many samples")->check(CLI::Range(1, 1000000000));
   command->add_option("--opset", arguments->opset, "Write at least this opset")->check(CLI::Range(13, 25));
   command->add_option("--threads", arguments->threads, "Threads (all processors)")->check(CLI::Range(1, 64));
-  command->add_option("--size", flags.size, "Pictures: WIDTHxHEIGHT, as for classify");
-  command->add_option("--resize", flags.resize, "Pictures: resize the shorter side to this, then crop; 0: stretch")->check(CLI::Range(0, 32768));
-  command->add_option("--scale", flags.scale, "Pictures: pixels are multiplied by this first");
-  command->add_option("--mean", flags.mean, "Pictures: then this is subtracted");
-  command->add_option("--std", flags.std, "Pictures: then divided by this");
-  command->add_option("--layout", flags.layout, "Pictures: nchw or nhwc")->check(CLI::IsMember({"nchw", "nhwc"}));
-  command->add_flag("--bgr", flags.bgr, "Pictures: channels blue, green, red");
-  command->add_flag("--invert", flags.invert, "Pictures: invert them first");
+  AddPreprocessingFlags(*command, &arguments->preprocessing);
   command->add_flag("--json", arguments->json, "Print one JSON object");
   command->callback([arguments, exit_code] { *exit_code = Quantize(*arguments); });
 }
