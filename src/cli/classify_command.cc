@@ -9,7 +9,7 @@
 #include "cli/compare.h"
 #include "cli/json.h"
 #include "cli/model_inputs.h"
-#include "cli/preprocessing.h"
+#include "cli/preprocessing_flags.h"
 #include "cli/terminal.h"
 #include "cli/units.h"
 #include "cli/usage.h"
@@ -196,16 +196,7 @@ void AddClassifyCommand(Arguments& root) {
   classify.Add("--repeat", arguments->repeat, "Timed runs of each picture (20)").Range(1, 1000000);
   classify.Add("--activation", arguments->activation, "softmax, none, or auto: softmax unless the scores sum to 1")
       .OneOf({"auto", "softmax", "none"});
-  classify.Add("--size", flags.size, "WIDTHxHEIGHT the model sees, where it does not declare it");
-  classify.Add("--resize", flags.resize, "Resize the shorter side to this, then crop the centre; 0: stretch")
-      .Range(0, 32768);
-  classify.Add("--scale", flags.scale, "Pixels are multiplied by this first (1/255)");
-  classify.Add("--mean", flags.mean, "Then this is subtracted: one number or three, e.g. 0.485,0.456,0.406");
-  classify.Add("--std", flags.std, "Then divided by this");
-  classify.Add("--layout", flags.layout, "nchw or nhwc, where the input's shape does not tell")
-      .OneOf({"nchw", "nhwc"});
-  classify.Flag("--bgr", flags.bgr, "Channels in the order blue, green, red");
-  classify.Flag("--invert", flags.invert, "Invert pictures first: dark ink on light paper for a model of light on dark");
+  AddPreprocessingFlags(classify, &flags);
   classify.Flag("--json", arguments->json, "Print one JSON object");
   arguments->common.AddTo(classify);
   classify.OnRun([arguments] { return Classify(*arguments); });

@@ -40,6 +40,8 @@ void AddClassifyCommand(Arguments& root);
 void AddTestCommand(Arguments& root);
 void AddBenchCommand(Arguments& root);
 void AddConvertCommand(Arguments& root);
+void AddQuantizeCommand(Arguments& root);
+void AddCompareCommand(Arguments& root);
 void AddRequirementsCommand(Arguments& root);
 void AddInspectCommand(Arguments& root);
 void AddKernelsCommand(Arguments& root);

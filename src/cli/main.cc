@@ -8,6 +8,8 @@ void AddCommands(linnet::cli::Arguments& root) {
   linnet::cli::AddClassifyCommand(root);
   linnet::cli::AddInfoCommand(root);
   linnet::cli::AddConvertCommand(root);
+  linnet::cli::AddQuantizeCommand(root);
+  linnet::cli::AddCompareCommand(root);
   linnet::cli::AddRequirementsCommand(root);
   linnet::cli::AddInspectCommand(root);
   linnet::cli::AddTestCommand(root);

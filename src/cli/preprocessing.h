@@ -9,7 +9,7 @@
 
 namespace linnet::cli {
 
-/// Flags of `classify`; empty (--resize: negative) means "not given".
+/// Flags of commands that read pictures; empty (--resize: negative) means "not given".
 struct PreprocessingFlags {
   std::string size, mean, std, scale, layout;
   int resize = -1;

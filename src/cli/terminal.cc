@@ -105,10 +105,15 @@ void Progress::Update(int64_t done) {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   int64_t now_ns = int64_t{now.tv_sec} * 1000000000 + now.tv_nsec;
+  if (begin_ns_ == 0) begin_ns_ = now_ns;
   if (now_ns < next_ns_) return;
   next_ns_ = now_ns + kIntervalNs;
   double fraction = static_cast<double>(done) / static_cast<double>(total_);
   std::string tail = Cat(" ", static_cast<int>(std::clamp(fraction, 0.0, 1.0) * 100), " %  ", done, "/", total_);
+  const double seconds = static_cast<double>(now_ns - begin_ns_) / 1e9;
+  if (seconds >= 1 && done > 0 && done < total_) {
+    tail += Cat("  ", static_cast<int64_t>(seconds * (1 - fraction) / fraction + 0.5), " s left");
+  }
   int room = terminal_.columns() - 2 - DisplayWidth(label_) - static_cast<int>(tail.size());
   std::string bar = room >= 5 ? Cat(" ", terminal_.Bar(fraction, std::min(room, 40))) : "";
   terminal_.Print(Cat("\r", label_, bar, tail, "\x1b[K"));

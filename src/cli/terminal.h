@@ -67,7 +67,8 @@ class Table {
   std::vector<std::vector<Cell>> rows_;
 };
 
-/// One line that is drawn over: "calibrating ████▌     45 %  9/20". Shows nothing where nobody watches.
+/// One line that is drawn over: "calibrating ████▌     45 %  9/20  8 s left", the time once a second has passed. Shows nothing
+/// where nobody watches.
 class Progress {
  public:
   Progress(const Terminal& terminal, std::string label, int64_t total);
@@ -84,7 +85,7 @@ class Progress {
   const Terminal& terminal_;
   std::string label_;
   int64_t total_;
-  int64_t next_ns_ = 0;
+  int64_t next_ns_ = 0, begin_ns_ = 0;
   bool drawn_ = false;
 };
 

@@ -1,0 +1,86 @@
+// The report of a quantization, for people and for programs.
+#include "cli/quantize_report.h"
+
+#include <fmt/format.h>
+#include <stdio.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "cli/terminal.h"
+#include "cli/units.h"
+#include "cli/utf8.h"
+
+namespace linnet::cli {
+namespace {
+
+int64_t FileBytes(const std::string& path) {
+  std::error_code error;
+  auto bytes = std::filesystem::file_size(path, error);
+  return error ? 0 : static_cast<int64_t>(bytes);
+}
+
+}  // namespace
+
+std::string SqnrText(const quantize::Agreement& agreement) {
+  if (agreement.count == 0 && agreement.not_finite == 0) return "no floats";
+  const double db = agreement.SqnrDb();
+  if (std::isinf(db)) return db > 0 ? "equal" : "not finite";
+  return fmt::format("{:.1f} dB", db);
+}
+
+Json QuantizeReport::ToJson() const {
+  Json json;
+  json["input"] = input;
+  json["output"] = output;
+  json["mode"] = mode;
+  json["calibrator"] = calibrator;
+  json["nodes"] = nodes;
+  json["quantized_nodes"] = quantized_nodes;
+  json["input_bytes"] = FileBytes(input);
+  json["output_bytes"] = FileBytes(output);
+  json["weight_bytes_before"] = before.all;
+  json["weight_bytes_after"] = after.all;
+  json["calibrated_samples"] = calibrated;
+  json["compared_samples"] = compared;
+  json["held_out"] = held_out;
+  json["outputs"] = Json::array();
+  for (size_t i = 0; i < agreements.size(); ++i) {
+    const quantize::Agreement& one = agreements[i];
+    json["outputs"].push_back({{"name", output_names[i]},
+                               {"sqnr_db", one.SqnrDb()},
+                               {"cosine", one.Cosine()},
+                               {"max_error", one.max_error},
+                               {"max_value", one.max_value},
+                               {"top1_agreement", one.rows ? static_cast<double>(one.same_top) / static_cast<double>(one.rows) : 0.0}});
+  }
+  json["notes"] = notes;
+  json["seconds"] = seconds;
+  return json;
+}
+
+void QuantizeReport::Print() const {
+  const int64_t file_before = FileBytes(input), file_after = FileBytes(output);
+  fmt::print("{}  {}  ->  {}  {}  ({:.1f} %)  in {:.1f} s\n", Printable(input), FormatBytes(file_before), Printable(output),
+             FormatBytes(file_after), 100.0 * static_cast<double>(file_after) / static_cast<double>(std::max<int64_t>(file_before, 1)),
+             seconds);
+  fmt::print("weights   {} -> {}   {} of {} nodes quantized\n", FormatBytes(before.all), FormatBytes(after.all), quantized_nodes, nodes);
+  for (const std::string& note : notes) fmt::print("{}\n", Printable(note));
+  if (agreements.empty()) return;
+  fmt::print("\nbeside the float model, on {} sample{}{}:\n", compared, compared == 1 ? "" : "s",
+             held_out ? " that were not used to calibrate" : " that were used to calibrate, for want of others");
+  Terminal terminal(stdout);
+  using Align = Table::Align;
+  Table table({{"output"}, {"SQNR", Align::kRight}, {"largest error", Align::kRight}, {"of values up to", Align::kRight},
+               {"same top-1", Align::kRight}});
+  for (size_t i = 0; i < agreements.size(); ++i) {
+    const quantize::Agreement& one = agreements[i];
+    const double db = one.SqnrDb();
+    table.Row({output_names[i], {SqnrText(one), db >= 20 ? Color::kGreen : db >= 10 ? Color::kYellow : Color::kRed},
+               fmt::format("{:.3g}", one.max_error), fmt::format("{:.3g}", one.max_value),
+               one.rows ? fmt::format("{:.1f} %", 100.0 * static_cast<double>(one.same_top) / static_cast<double>(one.rows)) : ""});
+  }
+  fmt::print("{}", table.ToString(terminal));
+}
+
+}  // namespace linnet::cli

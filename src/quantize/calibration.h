@@ -1,0 +1,43 @@
+// Calibration: observing a graph's values sample by sample, and the table of ranges that comes of it.
+#pragma once
+
+#include <memory>
+
+#include "base/file.h"
+#include "quantize/calibrate.h"
+#include "quantize/plan.h"
+#include "quantize/runner.h"
+
+namespace linnet::quantize {
+
+/// Keeps a histogram a value; no sample is kept.
+class Calibration {
+ public:
+  /// Will observe `values` (of float type) of `graph`, which has been prepared.
+  static Result<std::unique_ptr<Calibration>> Make(const Graph& graph, const std::vector<ValueId>& values, int threads);
+
+  /// Runs one sample: a datum for each input. Fails as GraphRunner::Run does.
+  Status Add(std::span<const Datum> inputs);
+  int64_t samples() const { return samples_; }
+
+  /// A range for every value. Fails when no sample was added, and naming a value that never was a finite number.
+  Result<RangeTable> Choose(const CalibrationChoice& choice) const;
+
+  const std::vector<std::string>& input_names() const { return runner_->input_names(); }
+  /// What was seen, by value name.
+  const std::map<std::string, Histogram>& seen() const { return seen_; }
+
+ private:
+  std::unique_ptr<GraphRunner> runner_;
+  std::vector<std::string> names_;
+  size_t first_ = 0;   ///< where the observed values begin among the runner's results
+  std::map<std::string, Histogram> seen_;
+  int64_t samples_ = 0;
+};
+
+/// The table as text: a line for people, then "low<TAB>high<TAB>name" a value; names as in C strings.
+Status WriteTable(const RangeTable& table, Sink& sink);
+/// Fails naming the line that is not such.
+Result<RangeTable> ReadTable(std::string_view text);
+
+}  // namespace linnet::quantize

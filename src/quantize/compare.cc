@@ -1,0 +1,139 @@
+// Matching values by name, running both models and measuring.
+#include "quantize/compare.h"
+
+#include <math.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "ops/quantize_helpers.h"
+#include "passes/passes.h"
+#include "passes/patterns.h"
+
+namespace linnet::quantize {
+namespace {
+
+/// The passes that keep every value a reader may ask for: nothing is fused or folded away but what is constant.
+Status Tidy(Graph& graph) {
+  std::erase_if(graph.inputs, [&](ValueId id) { return graph.is_constant(id); });
+  PassContext context;
+  context.table = &OpTable::BuiltIn();
+  PipelineOptions options;
+  options.level = kOptimizeBasic;
+  options.plain_onnx = true;
+  // A weight behind DequantizeLinear stays one.
+  options.disabled = {"fold_constants", "common_subexpressions"};
+  return RunPipeline(graph, context, options);
+}
+
+int64_t WeightBytes(const Graph& graph, const Node& node) {
+  int64_t bytes = 0;
+  for (ValueId in : node.inputs) {
+    if (in == kNoValue) continue;
+    const Node* producer = Producer(graph, in);
+    const bool dequantized = producer && producer->Is("DequantizeLinear") && ConstantOf(graph, producer->inputs[0]);
+    if (dequantized) {
+      for (ValueId part : producer->inputs) bytes += ConstantOf(graph, part) ? graph.value(part).constant.bytes() : 0;
+    } else if (const Tensor* constant = ConstantOf(graph, in)) {
+      bytes += constant->bytes();
+    }
+  }
+  return bytes;
+}
+
+/// Behind the node that makes a value, across the Q and DQ that read it back: the node itself.
+const Node* Maker(const Graph& graph, ValueId id) {
+  const Node* node = Producer(graph, id);
+  if (node && node->Is("DequantizeLinear")) {
+    const Node* quantize = Producer(graph, node->inputs[0]);
+    if (quantize && quantize->Is("QuantizeLinear")) return Producer(graph, quantize->inputs[0]);
+  }
+  return node;
+}
+
+/// The one scale by which a value is quantized, if it is.
+bool FindRange(const Graph& graph, ValueId id, Range* range) {
+  const Node* quantize = nullptr;
+  const Node* producer = Producer(graph, id);
+  if (producer && producer->Is("DequantizeLinear")) quantize = producer;
+  for (const Use& use : graph.value(id).uses) {
+    if (use.node != kNoNode && use.index == 0 && graph.node(use.node).Is("QuantizeLinear")) quantize = &graph.node(use.node);
+  }
+  if (!quantize || quantize->inputs.size() < 3) return false;
+  const Tensor *scale = ConstantOf(graph, quantize->inputs[1]), *zero = ConstantOf(graph, quantize->inputs[2]);
+  if (!scale || !zero || scale->elements() != 1 || scale->dtype() != DType::kFloat || !IsInteger(zero->dtype())) return false;
+  Params params;
+  params.dtype = zero->dtype();
+  params.scales = {*scale->as<float>()};
+  params.zeros = {static_cast<int32_t>(LoadInteger(zero->dtype(), zero->data(), 0))};
+  *range = params.Expressed();
+  return true;
+}
+
+}  // namespace
+
+Result<std::vector<ValueComparison>> CompareModels(OnnxModel first, OnnxModel second, Samples* samples,
+                                                   const std::vector<int64_t>& which, int threads, Watch watch) {
+  LINNET_TRY(Tidy(first.graph).At("the first model"));
+  LINNET_TRY(Tidy(second.graph).At("the second model"));
+  const Graph &a = first.graph, &b = second.graph;
+  std::unordered_map<std::string, ValueId> by_name;
+  for (ValueId id = 0; id < b.value_count(); ++id) {
+    if (!b.is_constant(id) && b.value(id).producer != kNoNode) by_name.emplace(b.value(id).name, id);
+  }
+  LINNET_ASSIGN(std::vector<NodeId> order, a.Order());
+  std::vector<ValueComparison> rows;
+  std::vector<ValueId> of_a, of_b;
+  for (NodeId id : order) {
+    for (ValueId out : a.node(id).outputs) {
+      if (out == kNoValue || !a.value(out).type.is_tensor() || a.value(out).type.dtype != DType::kFloat) continue;
+      const auto found = by_name.find(a.value(out).name);
+      if (found == by_name.end()) continue;
+      ValueComparison row;
+      row.name = a.value(out).name;
+      row.op = a.node(id).op;
+      row.has_range = FindRange(b, found->second, &row.range);
+      row.first_weights = WeightBytes(a, a.node(id));
+      const Node* maker = Maker(b, found->second);
+      row.second_weights = maker ? WeightBytes(b, *maker) : 0;
+      row.is_output = std::find(a.outputs().begin(), a.outputs().end(), out) != a.outputs().end();
+      rows.push_back(std::move(row));
+      of_a.push_back(out);
+      of_b.push_back(found->second);
+    }
+  }
+  if (rows.empty()) return InvalidArgument("the models have no value of the same name");
+  LINNET_ASSIGN(std::unique_ptr<GraphRunner> run_a, GraphRunner::Make(a, of_a, threads));
+  LINNET_ASSIGN(std::unique_ptr<GraphRunner> run_b, GraphRunner::Make(b, of_b, threads));
+  const size_t first_a = a.outputs().size(), first_b = b.outputs().size();
+  std::vector<int64_t> on_edge(rows.size(), 0), total(rows.size(), 0);
+  int64_t done = 0;
+  for (int64_t sample : which) {
+    watch("comparing", done++, static_cast<int64_t>(which.size()));
+    LINNET_ASSIGN(std::vector<Datum> inputs, samples->Load(sample));
+    LINNET_ASSIGN(std::vector<Datum> expected, run_a->Run(inputs));
+    LINNET_ASSIGN(std::vector<Datum> got, run_b->Run(inputs));
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const Datum &e = expected[first_a + i], &g = got[first_b + i];
+      ValueComparison& row = rows[i];
+      row.agreement.Add(e, g);
+      if (e.tensor.dtype() == DType::kFloat) row.first.Add(e.tensor.as<float>(), e.tensor.has_data() ? e.tensor.elements() : 0);
+      if (g.tensor.dtype() != DType::kFloat || !g.tensor.has_data()) continue;
+      row.second.Add(g.tensor.as<float>(), g.tensor.elements());
+      if (!row.has_range) continue;
+      // A Relu's zeros lie on the first code without being cut.
+      const double low = row.range.low < 0 ? row.range.low : -INFINITY, high = row.range.high > 0 ? row.range.high : INFINITY;
+      total[i] += g.tensor.elements();
+      for (int64_t k = 0; k < g.tensor.elements(); ++k) {
+        const double value = g.tensor.as<float>()[k];
+        on_edge[i] += value <= low || value >= high;
+      }
+    }
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    rows[i].saturated = total[i] ? static_cast<double>(on_edge[i]) / static_cast<double>(total[i]) : 0;
+  }
+  return rows;
+}
+
+}  // namespace linnet::quantize

@@ -1,0 +1,29 @@
+// Comparing two models value by value: where a difference begins, and what it grows to.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "quantize/quantize.h"
+
+namespace linnet::quantize {
+
+/// One value that both models compute, by name, in the order the first computes it.
+struct ValueComparison {
+  std::string name;
+  std::string op;                    ///< what makes it in the first model
+  Agreement agreement;
+  Histogram first, second;           ///< of the floats themselves
+  bool has_range = false;            ///< the second model quantizes it with one scale
+  Range range;                       ///< what the codes express
+  double saturated = 0;              ///< share of the second's values that lie on the first or last code, or beyond
+  int64_t first_weights = 0, second_weights = 0;   ///< bytes of the constants behind the node, dequantization followed
+  bool is_output = false;
+};
+
+/// Runs both over `which` of the samples. Values are matched after both were simplified by the passes that stay within
+/// ONNX's operators. Fails when the inputs differ in number.
+Result<std::vector<ValueComparison>> CompareModels(OnnxModel first, OnnxModel second, Samples* samples,
+                                                   const std::vector<int64_t>& which, int threads, Watch watch);
+
+}  // namespace linnet::quantize

@@ -1,0 +1,67 @@
+// Counting values into bins whose width doubles as needed.
+#include "quantize/histogram.h"
+
+#include <math.h>
+
+#include <algorithm>
+
+namespace linnet::quantize {
+namespace {
+
+/// Weight of a new sample in the moving averages.
+constexpr double kMomentum = 0.01;
+
+}  // namespace
+
+void Histogram::Reach(double magnitude) {
+  if (magnitude == 0) return;
+  if (width_ == 0) {
+    width_ = exp2(ceil(log2(magnitude / kBinsASide)));
+    bins_.assign(2 * kBinsASide, 0);
+  }
+  while (magnitude >= width_ * kBinsASide) {
+    std::vector<int64_t> wider(bins_.size(), 0);
+    for (int i = 0; i < 2 * kBinsASide; ++i) {
+      // Bin i covers [i - half, i - half + 1) widths; the wider bin is its floor half.
+      const int place = i - kBinsASide;
+      wider[static_cast<size_t>((place >= 0 ? place / 2 : (place - 1) / 2) + kBinsASide)] += bins_[static_cast<size_t>(i)];
+    }
+    bins_ = std::move(wider);
+    width_ *= 2;
+  }
+}
+
+void Histogram::Add(const float* values, int64_t count) {
+  double low = INFINITY, high = -INFINITY;
+  for (int64_t i = 0; i < count; ++i) {
+    if (!isfinite(values[i])) continue;
+    low = std::min(low, static_cast<double>(values[i]));
+    high = std::max(high, static_cast<double>(values[i]));
+  }
+  if (low > high) {
+    not_finite_ += count;
+    return;
+  }
+  const bool first = count_ == 0;
+  low_ = first ? low : std::min(low_, low);
+  high_ = first ? high : std::max(high_, high);
+  average_low_ = first ? low : average_low_ + kMomentum * (low - average_low_);
+  average_high_ = first ? high : average_high_ + kMomentum * (high - average_high_);
+  Reach(std::max(fabs(low), fabs(high)));
+  const double per_width = width_ == 0 ? 0 : 1 / width_;
+  for (int64_t i = 0; i < count; ++i) {
+    if (!isfinite(values[i])) {
+      ++not_finite_;
+      continue;
+    }
+    ++count_;
+    if (values[i] == 0) {
+      ++zeros_;
+      continue;
+    }
+    const int bin = static_cast<int>(floor(values[i] * per_width)) + kBinsASide;
+    ++bins_[static_cast<size_t>(std::clamp(bin, 0, 2 * kBinsASide - 1))];
+  }
+}
+
+}  // namespace linnet::quantize

@@ -1,0 +1,187 @@
+// Choosing what is quantized.
+#include "quantize/plan.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "passes/patterns.h"
+
+namespace linnet::quantize {
+namespace {
+
+struct RoleRow {
+  const char* op;
+  Role role;
+};
+constexpr RoleRow kRoles[] = {
+    {"Conv", Role::kMatrix},       {"ConvTranspose", Role::kMatrix}, {"Gemm", Role::kMatrix},
+    {"MatMul", Role::kMatrix},     {"Add", Role::kPair},             {"Mul", Role::kPair},
+    {"Concat", Role::kConcat},     {"Relu", Role::kActivation},      {"Clip", Role::kActivation},
+    {"MaxPool", Role::kMove},      {"Reshape", Role::kMove},         {"Transpose", Role::kMove},
+    {"Flatten", Role::kMove},      {"Squeeze", Role::kMove},         {"Unsqueeze", Role::kMove},
+    {"Slice", Role::kMove},        {"Split", Role::kMove},           {"Gather", Role::kMove},
+    {"DepthToSpace", Role::kMove}, {"SpaceToDepth", Role::kMove},    {"Expand", Role::kMove},
+    {"Tile", Role::kMove},         {"Pad", Role::kMove},             {"Identity", Role::kMove},
+    {"Resize", Role::kUnary},      {"AveragePool", Role::kUnary},    {"GlobalAveragePool", Role::kUnary},
+    {"ReduceMean", Role::kUnary},  {"Sigmoid", Role::kUnary},        {"HardSigmoid", Role::kUnary},
+    {"HardSwish", Role::kUnary},   {"LeakyRelu", Role::kUnary},      {"Softmax", Role::kUnary},
+};
+
+bool IsFloatTensor(const Graph& graph, ValueId id) {
+  return id != kNoValue && graph.value(id).type.is_tensor() && graph.value(id).type.dtype == DType::kFloat;
+}
+
+bool IsWeight(const Graph& graph, ValueId id) {
+  const Tensor* tensor = ConstantOf(graph, id);
+  return tensor && tensor->dtype() == DType::kFloat && tensor->has_data() && tensor->elements() > 0;
+}
+
+/// Padding with anything but zeros would need that number among the codes.
+bool PadsWithCodes(const Graph& graph, const Node& node) {
+  if (node.inputs.size() < 3 || node.inputs[2] == kNoValue) return true;
+  std::optional<float> value = ScalarOf(graph, node.inputs[2]);
+  return value && *value == 0;
+}
+
+bool Matches(const Graph& graph, const Node& node, const std::string& pattern) {
+  if (node.name == pattern || node.op == pattern) return true;
+  return std::any_of(node.outputs.begin(), node.outputs.end(),
+                     [&](ValueId id) { return id != kNoValue && graph.value(id).name == pattern; });
+}
+
+/// By node: whether a node of `seeds` lies above it (or, `upwards`, below it).
+std::vector<char> Reached(const Graph& graph, const std::vector<NodeId>& order, const std::vector<char>& seeds, bool upwards) {
+  std::vector<char> reached(seeds.size(), 0);
+  auto visit = [&](NodeId id) {
+    const Node& node = graph.node(id);
+    bool any = false;
+    if (upwards) {
+      for (ValueId out : node.outputs) {
+        if (out == kNoValue) continue;
+        for (const Use& use : graph.value(out).uses) {
+          any = any || (use.node != kNoNode && (seeds[static_cast<size_t>(use.node)] || reached[static_cast<size_t>(use.node)]));
+        }
+      }
+    } else {
+      for (ValueId in : node.inputs) {
+        const NodeId producer = in == kNoValue ? kNoNode : graph.value(in).producer;
+        any = any || (producer != kNoNode && (seeds[static_cast<size_t>(producer)] || reached[static_cast<size_t>(producer)]));
+      }
+    }
+    reached[static_cast<size_t>(id)] = any;
+  };
+  if (upwards) {
+    for (auto id = order.rbegin(); id != order.rend(); ++id) visit(*id);
+  } else {
+    for (NodeId id : order) visit(id);
+  }
+  return reached;
+}
+
+}  // namespace
+
+Role RoleOf(const Graph& graph, const Node& node) {
+  if (!node.alive || !node.domain.empty() || node.inputs.empty() || node.outputs.empty()) return Role::kNone;
+  const auto* row = std::find_if(std::begin(kRoles), std::end(kRoles), [&](const RoleRow& r) { return node.op == r.op; });
+  if (row == std::end(kRoles)) return Role::kNone;
+  for (ValueId out : node.outputs) {
+    if (out != kNoValue && !IsFloatTensor(graph, out)) return Role::kNone;  // MaxPool's indices among others
+  }
+  if (!IsFloatTensor(graph, node.inputs[0])) return Role::kNone;
+  switch (row->role) {
+    case Role::kMatrix: {
+      if (node.inputs.size() < 2 || !IsFloatTensor(graph, node.inputs[1])) return Role::kNone;
+      if (node.op == "MatMul") return node.inputs[0] == node.inputs[1] ? Role::kNone : Role::kMatrix;
+      if (!IsWeight(graph, node.inputs[1])) return Role::kNone;
+      if (node.op != "Gemm") return Role::kMatrix;
+      // alpha and beta are folded into constants; transA would have to be moved.
+      Result<int64_t> transposed = node.Int("transA", 0);
+      const bool bias = node.inputs.size() > 2 && node.inputs[2] != kNoValue;
+      return transposed.ok() && *transposed == 0 && (!bias || IsWeight(graph, node.inputs[2])) ? Role::kMatrix : Role::kNone;
+    }
+    case Role::kPair:
+      if (node.inputs.size() != 2 || !IsFloatTensor(graph, node.inputs[1])) return Role::kNone;
+      return graph.is_constant(node.inputs[0]) && graph.is_constant(node.inputs[1]) ? Role::kNone : Role::kPair;
+    case Role::kMove: return node.op != "Pad" || PadsWithCodes(graph, node) ? Role::kMove : Role::kNone;
+    default: return row->role;
+  }
+}
+
+Result<NodePrecisions> ChooseNodes(const Graph& graph, const StaticOptions& options) {
+  LINNET_ASSIGN(std::vector<NodeId> order, graph.Order());
+  const size_t count = static_cast<size_t>(graph.node_count());
+  std::vector<char> used_include(options.include.size(), 0), used_exclude(options.exclude.size(), 0);
+  std::vector<char> wanted(count, 0), matrix(count, 0);
+  for (NodeId id : order) {
+    const Node& node = graph.node(id);
+    bool in = options.include.empty(), out = false;
+    for (size_t i = 0; i < options.include.size(); ++i) {
+      if (!Matches(graph, node, options.include[i])) continue;
+      in = true;
+      used_include[i] = 1;
+    }
+    for (size_t i = 0; i < options.exclude.size(); ++i) {
+      if (!Matches(graph, node, options.exclude[i])) continue;
+      out = true;
+      used_exclude[i] = 1;
+    }
+    const Role role = RoleOf(graph, node);
+    wanted[static_cast<size_t>(id)] = in && !out && role != Role::kNone;
+    matrix[static_cast<size_t>(id)] = wanted[static_cast<size_t>(id)] && role == Role::kMatrix;
+  }
+  for (size_t i = 0; i < used_include.size(); ++i) {
+    if (!used_include[i]) return InvalidArgument("no node, operator or value is called ", Quote(options.include[i]));
+  }
+  for (size_t i = 0; i < used_exclude.size(); ++i) {
+    if (!used_exclude[i]) return InvalidArgument("no node, operator or value is called ", Quote(options.exclude[i]));
+  }
+  const std::vector<char> below = Reached(graph, order, matrix, false), above = Reached(graph, order, matrix, true);
+  NodePrecisions precisions(count, Precision::kFloat);
+  const bool wide = DTypeBits(options.activations) == 16;
+  int chosen = 0;
+  for (NodeId id : order) {
+    const size_t i = static_cast<size_t>(id);
+    if (!wanted[i]) continue;
+    // A Relu at the end of the last convolution is part of it.
+    bool last = false;
+    if (RoleOf(graph, graph.node(id)) == Role::kActivation) {
+      const NodeId producer = graph.value(graph.node(id).inputs[0]).producer;
+      last = producer != kNoNode && matrix[static_cast<size_t>(producer)];
+    }
+    if (!matrix[i] && options.include.empty() && !(below[i] && (above[i] || last))) continue;
+    precisions[i] = wide ? Precision::kInt16 : Precision::kInt8;
+    ++chosen;
+  }
+  if (chosen == 0) return InvalidArgument("the model has no operator that static quantization could work on");
+  return precisions;
+}
+
+std::vector<ValueId> ActivationsOf(const Graph& graph, const Node& node) {
+  switch (RoleOf(graph, node)) {
+    case Role::kNone: return {};
+    case Role::kMatrix:
+      if (node.op == "MatMul" && !IsWeight(graph, node.inputs[1])) return {node.inputs[0], node.inputs[1]};
+      return {node.inputs[0]};
+    case Role::kPair: return {node.inputs[0], node.inputs[1]};
+    case Role::kConcat: return node.inputs;
+    default: return {node.inputs[0]};
+  }
+}
+
+std::vector<ValueId> ValuesToObserve(const Graph& graph, const NodePrecisions& nodes) {
+  std::vector<char> seen(static_cast<size_t>(graph.value_count()), 0);
+  std::vector<ValueId> values;
+  auto add = [&](ValueId id) {
+    if (id == kNoValue || graph.is_constant(id) || seen[static_cast<size_t>(id)]) return;
+    seen[static_cast<size_t>(id)] = 1;
+    values.push_back(id);
+  };
+  for (NodeId id = 0; id < static_cast<NodeId>(nodes.size()); ++id) {
+    if (nodes[static_cast<size_t>(id)] == Precision::kFloat) continue;
+    for (ValueId in : ActivationsOf(graph, graph.node(id))) add(in);
+    for (ValueId out : graph.node(id).outputs) add(out);
+  }
+  return values;
+}
+
+}  // namespace linnet::quantize

@@ -1,0 +1,60 @@
+// Which nodes of a float graph become integer operators, and which values must be observed for that.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+#include "quantize/scale.h"
+
+namespace linnet::quantize {
+
+enum class Precision : uint8_t { kFloat, kInt8, kInt16 };
+
+/// How an operator takes part in a quantized graph.
+enum class Role : uint8_t {
+  kNone,        ///< computed in float
+  kMatrix,      ///< a convolution or matrix product
+  kPair,        ///< Add, Mul
+  kConcat,
+  kMove,        ///< its outputs hold its input's numbers: one range for all of them
+  kActivation,  ///< Relu and Clip: what saturation can do instead
+  kUnary,       ///< any other with one input, ranges of their own
+};
+/// The role of a node in `graph`, by its operator, attributes and types.
+Role RoleOf(const Graph& graph, const Node& node);
+
+struct StaticOptions {
+  DType activations = DType::kUint8;
+  DType weights = DType::kInt8;
+  bool per_channel = true;
+  bool symmetric_activations = false;
+  bool symmetric_weights = true;
+  std::vector<std::string> include;   ///< names of nodes, operator types or names of outputs; empty: what pays
+  std::vector<std::string> exclude;
+};
+
+/// By node id: what precision it gets.
+using NodePrecisions = std::vector<Precision>;
+
+/// Convolutions and matrix products with constant weights, products of two activations, and what lies between such
+/// nodes; everything before the first and behind the last stays in float. Fails when include or exclude name nothing, and
+/// when there is nothing to quantize.
+Result<NodePrecisions> ChooseNodes(const Graph& graph, const StaticOptions& options);
+
+/// Inputs of `node` that hold activations: neither weights and biases nor shapes.
+std::vector<ValueId> ActivationsOf(const Graph& graph, const Node& node);
+
+/// Values whose ranges QuantizeStatic may ask for, whatever of `nodes` is quantized in the end. No constants.
+std::vector<ValueId> ValuesToObserve(const Graph& graph, const NodePrecisions& nodes);
+
+/// Ranges by value name.
+using RangeTable = std::map<std::string, Range>;
+
+/// Rewrites the prepared `model`: QuantizeLinear and DequantizeLinear around the nodes that are not kFloat, weights as
+/// integers, biases as int32. Values keep their names; Relu and Clip go where saturation does their work. Fails naming a
+/// value whose range is missing.
+Status QuantizeStatic(OnnxModel* model, const NodePrecisions& nodes, const RangeTable& ranges, const StaticOptions& options);
+
+}  // namespace linnet::quantize

@@ -1,0 +1,71 @@
+// Compiling a copy of a graph whose inner values are outputs, and running it.
+#include "quantize/runner.h"
+
+#include <algorithm>
+
+#include "base/cpu.h"
+#include "base/thread_pool.h"
+#include "passes/pass.h"
+
+namespace linnet::quantize {
+
+Result<std::unique_ptr<GraphRunner>> GraphRunner::Make(const Graph& graph, std::span<const ValueId> inside, int threads) {
+  auto runner = std::unique_ptr<GraphRunner>(new GraphRunner());
+  runner->threads_ = threads > 0 ? threads : ThreadPool::HardwareThreads();
+  Graph copy = graph.Clone();
+  std::erase_if(copy.inputs, [&](ValueId id) { return copy.is_constant(id); });
+  for (ValueId id : copy.inputs) {
+    runner->input_names_.push_back(copy.value(id).name);
+    runner->input_types_.push_back(copy.value(id).type);
+  }
+  for (size_t i = 0; i < copy.outputs().size(); ++i) runner->places_.push_back(i);
+  for (ValueId id : inside) {
+    const std::vector<ValueId>& outputs = copy.outputs();
+    const auto found = std::find(outputs.begin(), outputs.end(), id);
+    runner->places_.push_back(static_cast<size_t>(found - outputs.begin()));
+    if (found == outputs.end()) copy.AddOutput(id);
+  }
+  runner->symbols_ = copy.shared_symbols();
+  PassContext context;
+  context.table = &OpTable::BuiltIn();
+  LINNET_TRY(RunPipeline(copy, context, {}));
+  CompileOptions compile;
+  compile.table = &OpTable::BuiltIn();
+  compile.cpu = DetectedCpuLevel();
+  compile.threads = runner->threads_;
+  LINNET_ASSIGN(runner->model_, Model::Make(std::make_shared<Graph>(std::move(copy)), compile));
+  return runner;
+}
+
+Result<std::vector<Datum>> GraphRunner::Run(std::span<const Datum> inputs) {
+  if (inputs.size() != input_names_.size()) {
+    return InvalidArgument("the model has ", input_names_.size(), " inputs, the sample ", inputs.size());
+  }
+  std::vector<Fact> facts;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Type& wanted = input_types_[i];
+    const Type& given = inputs[i].type;
+    bool fits = given.kind == wanted.kind && given.dtype == wanted.dtype;
+    if (fits && given.is_tensor() && wanted.shape.has_rank()) {
+      fits = given.shape.rank() == wanted.shape.rank();
+      for (int d = 0; fits && d < given.shape.rank(); ++d) {
+        fits = !IsKnownDim(wanted.shape[d]) || wanted.shape[d] == given.shape[d];
+      }
+    }
+    if (!fits) {
+      return InvalidArgument("input ", Quote(input_names_[i]), " is ", ToString(wanted, symbols_.get()), ", the sample has ",
+                             given.kind == Kind::kUnknown ? std::string("nothing for it") : ToString(given));
+    }
+    facts.push_back({given, given.is_tensor() ? inputs[i].tensor.data() : static_cast<const void*>(&inputs[i])});
+  }
+  RunEnv env;
+  env.pool = &ThreadPool::Shared();
+  env.threads = threads_;
+  std::vector<RunOutput> outputs(model_->outputs.size());
+  LINNET_TRY(state_.Run(*model_, env, facts.data(), static_cast<int>(facts.size()), outputs.data(), static_cast<int>(outputs.size())));
+  std::vector<Datum> results;
+  for (size_t place : places_) results.push_back(outputs[place].datum);
+  return results;
+}
+
+}  // namespace linnet::quantize

@@ -1,0 +1,22 @@
+// Where calibration and comparison get their data from.
+#pragma once
+
+#include <stdint.h>
+
+#include <vector>
+
+#include "graph/tensor.h"
+
+namespace linnet::quantize {
+
+/// A caller's data: samples that are loaded one at a time and not kept.
+class Samples {
+ public:
+  virtual ~Samples() = default;
+  virtual int64_t size() const = 0;
+  /// Sample `index`: a datum for each input of the model that has no default, in the model's order. Fails with a sentence
+  /// that names the file or whatever it came from.
+  virtual Result<std::vector<Datum>> Load(int64_t index) = 0;
+};
+
+}  // namespace linnet::quantize

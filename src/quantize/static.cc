@@ -1,0 +1,337 @@
+// The static rewriting: Q and DQ around quantized nodes, integer weights, int32 biases.
+//
+//     x ── Q ── DQ ── Conv ── Q ── DQ ── ...       every value next to a quantized node becomes integers and back once;
+//     w(s8) ── DQ ──┘ │                            readers of a value that quantized nodes make all read it back
+//     b(s32) ── DQ ───┘
+//
+// Values that must hold the same codes (a pool's input and output, a Concat's inputs and output) form a group with one
+// range. The Relu behind a convolution or sum lies between the node and its Q; it goes where the codes end at 0 anyway.
+#include <math.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "passes/patterns.h"
+#include "quantize/plan.h"
+
+namespace linnet::quantize {
+namespace {
+
+/// Inputs of a Concat whose ranges differ by more than this keep their own: one range would cost them bits.
+constexpr double kConcatRangesRatio = 2;
+
+class StaticRewriter {
+ public:
+  StaticRewriter(Graph& graph, int opset, const NodePrecisions& nodes, const RangeTable& ranges, const StaticOptions& options)
+      : graph_(graph), opset_(opset), nodes_(nodes), ranges_(ranges), options_(options) {}
+
+  Status Run() {
+    LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());
+    LINNET_TRY(FindValues(order));
+    GroupValues(order);
+    ChooseAll();
+    DropActivations(order);
+    // Weights first: their bias needs the input's scale, which is known by the value that still is the input.
+    for (NodeId id : order) {
+      if (Quantized(id) && RoleOf(graph_, graph_.node(id)) == Role::kMatrix) {
+        LINNET_TRY(QuantizeMatrix(id).At(graph_.node(id).Label(graph_)));
+      }
+    }
+    for (NodeId id : order) {
+      if (Quantized(id)) LINNET_TRY(QuantizeConstants(id));
+    }
+    for (const auto& [value, place] : values_) LINNET_TRY(Insert(value));
+    return Status();
+  }
+
+ private:
+  struct Held {
+    Range range;
+    Precision precision = Precision::kInt8;
+    ValueId group = kNoValue;      ///< the value whose entry has the group's range and parameters
+    Params params;
+    ValueId scale = kNoValue, zero = kNoValue;
+  };
+
+  bool Quantized(NodeId id) const {
+    return id != kNoNode && id < static_cast<NodeId>(nodes_.size()) && graph_.node(id).alive &&
+           nodes_[static_cast<size_t>(id)] != Precision::kFloat;
+  }
+
+  /// The Relu or Clip that takes a node's only output, and nothing else does; kNoNode when there is none.
+  NodeId FoldedActivation(NodeId id) const {
+    const Node& node = graph_.node(id);
+    const Role role = RoleOf(graph_, node);
+    if ((role != Role::kMatrix && role != Role::kPair) || !ReadOnce(graph_, node.outputs[0])) return kNoNode;
+    const NodeId reader = graph_.value(node.outputs[0]).uses[0].node;
+    return Quantized(reader) && RoleOf(graph_, graph_.node(reader)) == Role::kActivation ? reader : kNoNode;
+  }
+
+  Status FindValues(const std::vector<NodeId>& order) {
+    for (NodeId id : order) {
+      if (!Quantized(id)) continue;
+      const Precision precision = nodes_[static_cast<size_t>(id)];
+      const Node& node = graph_.node(id);
+      const std::vector<ValueId> activations = ActivationsOf(graph_, node);
+      for (size_t i = 0; i < node.inputs.size(); ++i) {
+        const bool activation = std::find(activations.begin(), activations.end(), node.inputs[i]) != activations.end();
+        if (activation) activation_inputs_.insert({id, static_cast<int>(i)});
+      }
+      for (ValueId in : activations) {
+        const NodeId producer = graph_.value(in).producer;
+        if (graph_.is_constant(in) || (Quantized(producer) && FoldedActivation(producer) == id)) continue;
+        LINNET_TRY(Hold(in, precision));
+      }
+      if (FoldedActivation(id) != kNoNode) continue;
+      for (ValueId out : node.outputs) {
+        if (out != kNoValue && !graph_.value(out).uses.empty()) LINNET_TRY(Hold(out, precision));
+      }
+    }
+    return Status();
+  }
+
+  Status Hold(ValueId id, Precision precision) {
+    auto [place, is_new] = values_.try_emplace(id);
+    Held& held = place->second;
+    held.precision = std::max(held.precision, precision);
+    if (!is_new) return Status();
+    held.group = id;
+    auto range = ranges_.find(graph_.value(id).name);
+    if (range == ranges_.end()) return InvalidArgument("the calibration table has no range for ", Quote(graph_.value(id).name));
+    held.range = range->second;
+    return Status();
+  }
+
+  ValueId GroupOf(ValueId id) {
+    Held& held = values_.at(id);
+    return held.group == id ? id : held.group = GroupOf(held.group);
+  }
+  void Join(ValueId a, ValueId b) {
+    a = GroupOf(a), b = GroupOf(b);
+    if (a == b) return;
+    Held &to = values_.at(std::min(a, b)), &from = values_.at(std::max(a, b));
+    from.group = std::min(a, b);
+    to.range = {std::min(to.range.low, from.range.low), std::max(to.range.high, from.range.high)};
+    to.precision = std::max(to.precision, from.precision);
+  }
+
+  void GroupValues(const std::vector<NodeId>& order) {
+    for (NodeId id : order) {
+      const Node& node = graph_.node(id);
+      const Role role = Quantized(id) ? RoleOf(graph_, node) : Role::kNone;
+      if (role == Role::kMove && values_.contains(node.inputs[0])) {
+        for (ValueId out : node.outputs) {
+          if (values_.contains(out)) Join(node.inputs[0], out);
+        }
+      }
+    }
+    for (NodeId id : order) {
+      const Node& node = graph_.node(id);
+      if (!Quantized(id) || RoleOf(graph_, node) != Role::kConcat || !values_.contains(node.outputs[0])) continue;
+      const double whole = Width(node.outputs[0]);
+      for (ValueId in : node.inputs) {
+        if (values_.contains(in) && whole <= kConcatRangesRatio * Width(in)) Join(in, node.outputs[0]);
+      }
+    }
+  }
+  double Width(ValueId id) {
+    const Range& range = values_.at(GroupOf(id)).range;
+    return std::max(range.high, 0.0) - std::min(range.low, 0.0);
+  }
+
+  DType TypeOf(Precision precision) const {
+    if (precision == Precision::kInt8) return IsSigned(options_.activations) ? DType::kInt8 : DType::kUint8;
+    return IsSigned(options_.activations) ? DType::kInt16 : DType::kUint16;
+  }
+  void ChooseAll() {
+    for (auto& [id, held] : values_) {
+      if (held.group == id) held.params = ChooseParams(held.range, TypeOf(held.precision), options_.symmetric_activations);
+    }
+  }
+  const Params& ParamsFor(ValueId id) { return values_.at(GroupOf(id)).params; }
+
+  /// Relu and Clip whose work the saturation of their output's codes does.
+  void DropActivations(const std::vector<NodeId>& order) {
+    for (NodeId id : order) {
+      if (!Quantized(id)) continue;
+      const NodeId activation = FoldedActivation(id);
+      if (activation == kNoNode) continue;
+      const ValueId made = graph_.node(id).outputs[0], out = graph_.node(activation).outputs[0];
+      if (!values_.contains(out) || !Saturates(graph_.node(activation), ParamsFor(out))) continue;
+      std::string name = graph_.value(out).name;
+      graph_.RemoveNode(activation);
+      graph_.ReplaceUses(out, made);
+      graph_.Rename(out, graph_.FreshName(name));
+      graph_.Rename(made, std::move(name));
+      values_[made] = values_.at(out);
+      values_.at(made).group = GroupOf(out);  // `out` stays as the group's entry; nothing reads it any more
+    }
+  }
+  bool Saturates(const Node& node, const Params& params) const {
+    double low = -INFINITY, high = INFINITY;
+    if (node.op == "Relu") {
+      low = 0;
+    } else {
+      for (size_t i = 1; i < node.inputs.size(); ++i) {
+        if (node.inputs[i] == kNoValue) continue;
+        std::optional<float> bound = ScalarOf(graph_, node.inputs[i]);
+        if (!bound) return false;
+        (i == 1 ? low : high) = *bound;
+      }
+    }
+    const Range codes = params.Expressed();
+    const double half = 0.5 * params.scales[0];
+    return codes.low >= low - half && codes.high <= high + half;
+  }
+
+  /// A constant as integers and a DequantizeLinear behind it.
+  Result<ValueId> Dequantized(const std::string& name, QuantizedTensor tensor) {
+    const Shape shape = tensor.integers.shape();
+    const bool bias = tensor.params.dtype == DType::kInt32;
+    std::vector<ValueId> inputs = {graph_.AddConstant(graph_.FreshName(name + "_quantized"), std::move(tensor.integers)),
+                                   graph_.AddConstant(graph_.FreshName(name + "_scale"), tensor.params.ScaleTensor())};
+    if (!bias) inputs.push_back(graph_.AddConstant(graph_.FreshName(name + "_zero"), tensor.params.ZeroTensor()));
+    std::vector<Attribute> attributes;
+    if (tensor.params.axis >= 0) attributes.push_back({"axis", static_cast<int64_t>(tensor.params.axis)});
+    return graph_.AddNode("DequantizeLinear", "", opset_, std::move(inputs), std::move(attributes),
+                          Type::Tensor(DType::kFloat, shape), name + "_dequantized");
+  }
+
+  /// The axis of a weight that counts the output's channels, or -1.
+  int ChannelAxis(const Node& node, const Shape& w) const {
+    if (!options_.per_channel) return -1;
+    if (node.op == "Conv") return 0;
+    if (node.op == "ConvTranspose") return 1;
+    if (node.op == "MatMul") return w.rank() == 2 ? 1 : -1;
+    Result<int64_t> transposed = node.Int("transB", 0);
+    return transposed.ok() && *transposed != 0 ? 0 : 1;
+  }
+
+  static Result<int64_t> OutputChannels(const Node& node, const Shape& w) {
+    LINNET_ASSIGN(int64_t group, node.Int("group", 1));
+    LINNET_ASSIGN(int64_t transposed, node.Int("transB", 0));
+    if (node.op == "Conv") return w[0];
+    if (node.op == "ConvTranspose") return w[1] * group;
+    return w[transposed != 0 ? 0 : w.rank() - 1];
+  }
+
+  static Result<Tensor> Scaled(const Tensor& x, float factor) {
+    if (factor == 1) return x;
+    LINNET_ASSIGN(Tensor out, Tensor::Allocate(DType::kFloat, x.shape()));
+    for (int64_t i = 0; i < x.elements(); ++i) out.mutable_as<float>()[i] = x.as<float>()[i] * factor;
+    return out;
+  }
+
+  Status QuantizeMatrix(NodeId id) {
+    const std::vector<ValueId> inputs = graph_.node(id).inputs;
+    const Tensor* constant = ConstantOf(graph_, inputs[1]);
+    if (!constant) return Status();  // MatMul of two activations
+    LINNET_ASSIGN(float alpha, graph_.node(id).Float("alpha", 1));
+    LINNET_ASSIGN(float beta, graph_.node(id).Float("beta", 1));
+    const bool gemm = graph_.node(id).op == "Gemm";
+    LINNET_ASSIGN(Tensor w, Scaled(*constant, gemm ? alpha : 1));
+    const int axis = ChannelAxis(graph_.node(id), w.shape());
+    const Tensor* bias_constant = inputs.size() > 2 && inputs[2] != kNoValue ? ConstantOf(graph_, inputs[2]) : nullptr;
+    Tensor bias;
+    if (bias_constant && values_.contains(inputs[0])) {
+      LINNET_ASSIGN(bias, Scaled(*bias_constant, gemm ? beta : 1));
+    }
+    LINNET_ASSIGN(int64_t channels, OutputChannels(graph_.node(id), w.shape()));
+    const bool fits = bias.has_data() && bias.elements() == channels;  // C of Gemm may be broadcast
+    const float x_scale = values_.contains(inputs[0]) ? ParamsFor(inputs[0]).scales[0] : 1;
+    LINNET_ASSIGN(QuantizedTensor weights, QuantizeWeights(w, axis, options_.weights, options_.symmetric_weights));
+    if (fits) {
+      const Params before = weights.params;
+      FitBias(bias, x_scale, &weights.params);
+      if (!(before == weights.params)) {
+        LINNET_ASSIGN(weights.integers, QuantizeTensor(w, weights.params));
+      }
+    }
+    const Params params = weights.params;
+    LINNET_ASSIGN(ValueId w_read, Dequantized(graph_.value(inputs[1]).name, std::move(weights)));
+    graph_.SetInput(id, 1, w_read);
+    if (gemm) {
+      graph_.mutable_node(id).Unset("alpha");
+      if (bias.has_data()) graph_.mutable_node(id).Unset("beta");
+    }
+    if (!bias.has_data()) return Status();
+    if (!fits) {
+      graph_.SetInput(id, 2, graph_.AddConstant(graph_.FreshName(graph_.value(inputs[2]).name), std::move(bias)));
+      return Status();
+    }
+    LINNET_ASSIGN(QuantizedTensor whole, QuantizeBias(bias.Reshaped(Shape{bias.elements()}), x_scale, params));
+    LINNET_ASSIGN(ValueId bias_read, Dequantized(graph_.value(inputs[2]).name, std::move(whole)));
+    graph_.SetInput(id, 2, bias_read);
+    return Status();
+  }
+
+  /// Constant operands of sums, products and Concat.
+  Status QuantizeConstants(NodeId id) {
+    if (!Quantized(id)) return Status();
+    const Role role = RoleOf(graph_, graph_.node(id));
+    const bool product = graph_.node(id).op == "MatMul";
+    if (role != Role::kPair && role != Role::kConcat && !product) return Status();
+    for (size_t i = 0; i < graph_.node(id).inputs.size(); ++i) {
+      const ValueId in = graph_.node(id).inputs[i];
+      const Tensor* constant = ConstantOf(graph_, in);
+      if (!constant || constant->dtype() != DType::kFloat || !constant->has_data()) continue;
+      LINNET_ASSIGN(QuantizedTensor whole,
+                    QuantizeWeights(*constant, -1, TypeOf(nodes_[static_cast<size_t>(id)]), options_.symmetric_activations));
+      LINNET_ASSIGN(ValueId read, Dequantized(graph_.value(in).name, std::move(whole)));
+      graph_.SetInput(id, static_cast<int>(i), read);
+    }
+    return Status();
+  }
+
+  /// Q and DQ behind a value.
+  Status Insert(ValueId id) {
+    const std::vector<Use> uses = graph_.value(id).uses;
+    if (uses.empty()) return Status();
+    Held& group = values_.at(GroupOf(id));
+    const std::string name = graph_.value(id).name;
+    if (group.scale == kNoValue) {
+      group.scale = graph_.AddConstant(graph_.FreshName(name + "_scale"), group.params.ScaleTensor());
+      group.zero = graph_.AddConstant(graph_.FreshName(name + "_zero"), group.params.ZeroTensor());
+    }
+    const Type type = graph_.value(id).type;
+    LINNET_ASSIGN(ValueId integers, graph_.AddNode("QuantizeLinear", "", opset_, {id, group.scale, group.zero}, {},
+                                                   Type::Tensor(group.params.dtype, type.shape), name + "_quantized"));
+    LINNET_ASSIGN(ValueId read, graph_.AddNode("DequantizeLinear", "", opset_, {integers, group.scale, group.zero}, {}, type,
+                                               name + "_dequantized"));
+    const bool made_by_integers = Quantized(graph_.value(id).producer);
+    for (const Use& use : uses) {
+      if (use.node == kNoNode) {
+        if (!made_by_integers) continue;
+        graph_.SetOutput(use.index, read);
+        graph_.Rename(id, graph_.FreshName(name + "_float"));
+        graph_.Rename(read, name);
+      } else if (use.index < static_cast<int>(graph_.node(use.node).inputs.size()) &&
+                 (made_by_integers || activation_inputs_.contains({use.node, use.index}))) {
+        graph_.SetInput(use.node, use.index, read);
+      }
+    }
+    return Status();
+  }
+  Graph& graph_;
+  const int opset_;
+  const NodePrecisions& nodes_;
+  const RangeTable& ranges_;
+  const StaticOptions& options_;
+  std::map<ValueId, Held> values_;
+  std::set<std::pair<NodeId, int>> activation_inputs_;   ///< of quantized nodes
+};
+
+}  // namespace
+
+Status QuantizeStatic(OnnxModel* model, const NodePrecisions& nodes, const RangeTable& ranges, const StaticOptions& options) {
+  int64_t opset = 0;
+  for (const auto& [domain, version] : model->info.opsets) {
+    if (domain.empty()) opset = version;
+  }
+  LINNET_TRY(StaticRewriter(model->graph, static_cast<int>(opset), nodes, ranges, options).Run());
+  LINNET_ASSIGN(model->graph, model->graph.Compacted());
+  return Status();
+}
+
+}  // namespace linnet::quantize
