@@ -198,6 +198,23 @@ TEST(GemmInt8, BlocksOfRows) {
   Check({40, 40, 5001, false, false, To::kUint8, 7, true});
 }
 
+TEST(GemmInt8, OneScale) {
+  for (CpuLevel level : IntegerLevels()) {
+    const int64_t n = 33, k = 4;
+    std::vector<uint8_t> a(k, 3), b(k * n, 2);
+    std::vector<std::byte> packed(static_cast<size_t>(PackedSizeInt8(k, n)));
+    PackInt8(b.data(), true, k, n, n, 1, packed.data());
+    Guarded<float> scale(16, 0.5f), c(n);
+    Guarded<std::byte> scratch(GemmInt8ScratchBytes(PickInt8(level), 1, k));
+    GemmInt8 g;
+    g.a = a.data(), g.a_row_stride = k, g.m = 1, g.n = n, g.k = k, g.packed = packed.data();
+    g.finish.to = To::kFloat, g.finish.scale = scale.data(), g.finish.one_scale = true;
+    g.finish.c = c.data(), g.finish.c_row_stride = n;
+    RunGemmInt8(PickInt8(level), g, 0, 1, 0, PanelCount(n), scratch.data());
+    for (int64_t j = 0; j < n; ++j) ASSERT_EQ(c[j], 12.0f);
+  }
+}
+
 TEST(GemmInt8, PacksTransposed) {
   Case t{5, 37, 11};
   t.transposed = true;

@@ -6,7 +6,7 @@
 //     B    c0k0 c0k1 c0k2 c0k3 | c1k0 ...        A    k0 k1 k2 k3 | k0 ...
 //     sum  c0(k0+k1)  c0(k2+k3) | c1(k0+k1) ...
 //
-// A tile of R rows by 2 vectors keeps 2 R sums in registers. Levels with an instruction of their own for four byte products
+// A tile of R rows by V vectors keeps R V sums in registers. Levels with an instruction of their own for four byte products
 // replace these dot products (gemm_int8_*.cc) and share the rest.
 #include "kernels/gemm_int8.h"
 
@@ -45,8 +45,9 @@ constexpr int kInt8Rows = 6;
 // Bytes between the row of a panel in use and the one asked for.
 constexpr int kInt8Ahead = 2048;
 
-constexpr int kInt8Vectors = 2;
 constexpr int kVectorColumns = HWY_LANES(int16_t) / 4;
+// Vectors of columns: few rows leave registers for more of them.
+constexpr int Int8Vectors(int rows) { return rows <= 2 && kVectorColumns * 4 <= kPanelColumns ? 4 : 2; }
 
 template <int kRows>
 void TileDots(const void* block, int64_t row_bytes, int64_t k4, const int8_t* panel, int64_t columns, int32_t* sums) {
@@ -54,13 +55,14 @@ void TileDots(const void* block, int64_t row_bytes, int64_t k4, const int8_t* pa
   const I32 d32;
   const hn::Rebind<int8_t, I16> d8;
   const hn::Repartition<uint64_t, I16> d64;
-  static_assert(kPanelColumns % (kVectorColumns * kInt8Vectors) == 0);
-  for (int64_t column = 0; column < columns; column += kVectorColumns * kInt8Vectors) {
-    hn::Vec<I32> sum[kRows][kInt8Vectors];
+  constexpr int kVectors = Int8Vectors(kRows);
+  static_assert(kPanelColumns % (kVectorColumns * kVectors) == 0);
+  for (int64_t column = 0; column < columns; column += kVectorColumns * kVectors) {
+    hn::Vec<I32> sum[kRows][kVectors];
     LINNET_UNROLL
     for (int r = 0; r < kRows; ++r) {
       LINNET_UNROLL
-      for (int v = 0; v < kInt8Vectors; ++v) sum[r][v] = hn::Zero(d32);
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::Zero(d32);
     }
     constexpr int kBases = (kRows + 3) / 4;
     const char* base[kBases];
@@ -71,9 +73,9 @@ void TileDots(const void* block, int64_t row_bytes, int64_t k4, const int8_t* pa
     }
     const int8_t* b = panel + column * 4;
     for (int64_t k = k4; k > 0; --k, b += kPanelColumns * 4) {
-      hn::Vec<I16> bv[kInt8Vectors];
+      hn::Vec<I16> bv[kVectors];
       LINNET_UNROLL
-      for (int v = 0; v < kInt8Vectors; ++v) bv[v] = hn::PromoteTo(d16, hn::LoadU(d8, b + v * kVectorColumns * 4));
+      for (int v = 0; v < kVectors; ++v) bv[v] = hn::PromoteTo(d16, hn::LoadU(d8, b + v * kVectorColumns * 4));
       __builtin_prefetch(b + kInt8Ahead);
       LINNET_UNROLL
       for (int r = 0; r < kRows; ++r) {
@@ -82,7 +84,7 @@ void TileDots(const void* block, int64_t row_bytes, int64_t k4, const int8_t* pa
         hn::Vec<I16> av = hn::BitCast(d16, hn::Set(d64, four));
         LINNET_IN_ORDER(av);
         LINNET_UNROLL
-        for (int v = 0; v < kInt8Vectors; ++v) AddInPlace(sum[r][v], PairProducts(av, bv[v]));
+        for (int v = 0; v < kVectors; ++v) AddInPlace(sum[r][v], PairProducts(av, bv[v]));
       }
       LINNET_UNROLL
       for (int i = 0; i < kBases; ++i) base[i] += 4 * sizeof(int16_t);
@@ -90,7 +92,8 @@ void TileDots(const void* block, int64_t row_bytes, int64_t k4, const int8_t* pa
     LINNET_UNROLL
     for (int r = 0; r < kRows; ++r) {
       int32_t* to = sums + r * kPanelColumns + column;
-      hn::StoreU(PairSums(sum[r][0], sum[r][1]), d32, to);
+      LINNET_UNROLL
+      for (int v = 0; v < kVectors; v += 2) hn::StoreU(PairSums(sum[r][v], sum[r][v + 1]), d32, to + v * kVectorColumns);
     }
   }
 }
@@ -170,7 +173,7 @@ void FinishBytes(const FinishInt8& f, const int32_t* sums, const int32_t* row_su
     T* out = columns == kPanelColumns ? to : tail;
     LINNET_UNROLL
     for (int j = 0; j < kPanelColumns; j += 8) {
-      const float* scale = f.scale + column + j;
+      const float* scale = f.scale + (f.one_scale ? 0 : column + j);
       const auto t0 = hn::Mul(hn::ConvertTo(df, Corrected(d, f, sums + j, row_sums + r, column + j)), hn::LoadU(df, scale));
       const auto t1 = hn::Mul(hn::ConvertTo(df, Corrected(d, f, sums + j + 4, row_sums + r, column + j + 4)), hn::LoadU(df, scale + 4));
       rounding.Store(t0, t1, out + j);
@@ -191,7 +194,7 @@ void FinishFloats(const FinishInt8& f, const int32_t* sums, const int32_t* row_s
     for (int64_t j = 0; j < columns; j += kLanes32) {
       const size_t left = static_cast<size_t>(columns - j);
       VF32 t = hn::ConvertTo(d, Corrected(I32(), f, sums + j, row_sums + r, column + j));
-      t = hn::Mul(t, hn::LoadU(d, f.scale + column + j));
+      t = hn::Mul(t, hn::LoadU(d, f.scale + (f.one_scale ? 0 : column + j)));
       if (e.bias) t = hn::Add(t, hn::LoadU(d, e.bias + column + j));
       if (residual) t = hn::Add(t, LoadSome(d, residual + j, left));
       if (clamp.has_low) t = AtLeast(hn::Set(d, clamp.low), t);

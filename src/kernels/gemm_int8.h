@@ -63,6 +63,7 @@ struct FinishInt8 {
   const int32_t* offset = nullptr;        ///< null: zeros
   const int32_t* column_zero = nullptr;   ///< null: zeros
   const float* scale = nullptr;           ///< not for kInt32
+  bool one_scale = false;                 ///< scale[0] for all columns; it is there 16 times
   float low = 0, high = 0;                ///< integers, such that zero + low and zero + high are of the output's type
   int32_t zero = 0;
   Epilogue epilogue;                      ///< kFloat
