@@ -70,9 +70,8 @@ class Product {
   }
 
   template <class T>
-  void Check(CpuLevel level, int64_t row_grain, int64_t panel_grain) {
-    SCOPED_TRACE(testing::Message() << CpuLevelName(level) << " " << t_);
-    const Int8Kernels& kernels = PickInt8(level);
+  void Check(const Int8Kernels& kernels, int64_t row_grain, int64_t panel_grain) {
+    SCOPED_TRACE(testing::Message() << kernels.name << " " << t_);
     const int64_t c_stride = t_.n + 5;
     Guarded<T> c((t_.m - 1) * c_stride + t_.n, T(77));
     Guarded<int32_t> offset(PanelCount(t_.n) * 16);
@@ -138,13 +137,13 @@ class Product {
 
 void Check(const Case& t) {
   Product product(t);
-  for (CpuLevel level : IntegerLevels()) {
+  for (const Int8Kernels* kernels : IntegerKernels()) {
     for (int64_t grain : {int64_t{1000}, int64_t{5}}) {
       switch (t.to) {
-        case To::kInt32: product.Check<int32_t>(level, grain, grain == 5 ? 3 : 1000); break;
-        case To::kFloat: product.Check<float>(level, grain, 1000); break;
-        case To::kInt8: product.Check<int8_t>(level, grain, 1000); break;
-        case To::kUint8: product.Check<uint8_t>(level, grain, 1000); break;
+        case To::kInt32: product.Check<int32_t>(*kernels, grain, grain == 5 ? 3 : 1000); break;
+        case To::kFloat: product.Check<float>(*kernels, grain, 1000); break;
+        case To::kInt8: product.Check<int8_t>(*kernels, grain, 1000); break;
+        case To::kUint8: product.Check<uint8_t>(*kernels, grain, 1000); break;
       }
     }
   }

@@ -90,6 +90,9 @@ struct Int8Kernels {
 };
 
 const Int8Kernels& PickInt8(CpuLevel level);
+/// For tests: the tiles of the levels that multiply bytes (avxvnni, avx512vnni), with that instruction replaced by others, so
+/// that all but the one instruction is tested where it is missing.
+const Int8Kernels& EmulatedInt8(CpuLevel level);
 
 /// What has been added to A's bytes in a block.
 inline int BlockShift(const Int8Kernels& kernels, bool is_signed) { return is_signed ? kernels.signed_shift : 0; }
