@@ -262,10 +262,11 @@ HWY_INLINE hn::Vec<D> Corrected(D d, const FinishInt8& f, const int32_t* sums, c
 constexpr int kLanes32 = HWY_LANES(int32_t);
 
 template <class T>
-void FinishBytes(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+void FinishBytes(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
                  int64_t columns) {
   const hn::FixedTag<int32_t, 4> d;
   const hn::FixedTag<float, 4> df;
+  const FinishInt8 f = finish;  // what bytes are stored to might be the caller's, for all that compilers know
   const ByteRounding<T> rounding(f.low, f.high, f.zero);
   T* to = static_cast<T*>(f.c) + row * f.c_row_stride + column;
   for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {

@@ -130,7 +130,7 @@ struct BlocksInt8 {
 };
 /// Rows of a block for products with so many rows.
 int64_t BlockRowsInt8(const Int8Kernels& kernels, int64_t m, int64_t k);
-/// Multiplies a filled block: rows [row, row + count) of C.
+/// Multiplies a filled block: rows [row, row + count) of C. What the block holds between k and PaddedK(k) does not matter.
 void MultiplyBlockInt8(const BlocksInt8& job, const void* block, int64_t row, int64_t count, int64_t panel0, int64_t panel1,
                        int32_t* row_sums);
 inline int64_t BlockRowBytes(const Int8Kernels& kernels, int64_t k) { return PaddedK(k) * kernels.block_bytes; }
