@@ -64,7 +64,13 @@ class Convolution {
 
   template <class T>
   void Check(CpuLevel level, bool split) {
-    const Int8Kernels& kernels = PickInt8(level);
+    Check<T>(level, PickInt8(level), split);
+    if (testing::Test::HasFatalFailure()) return;
+    Check<T>(level, EmulatedInt8(level), split);
+  }
+
+  template <class T>
+  void Check(CpuLevel level, const Int8Kernels& kernels, bool split) {
     const int64_t pixels = t_.batch * out_h_ * out_w_;
     Guarded<uint8_t> x(x_);
     Guarded<T> y(pixels * t_.out_c, T(3));

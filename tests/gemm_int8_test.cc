@@ -70,9 +70,8 @@ class Product {
   }
 
   template <class T>
-  void Check(CpuLevel level, int64_t row_grain, int64_t panel_grain) {
-    SCOPED_TRACE(testing::Message() << CpuLevelName(level) << " " << t_);
-    const Int8Kernels& kernels = PickInt8(level);
+  void Check(const Int8Kernels& kernels, int64_t row_grain, int64_t panel_grain) {
+    SCOPED_TRACE(testing::Message() << kernels.name << " " << t_);
     const int64_t c_stride = t_.n + 5;
     Guarded<T> c((t_.m - 1) * c_stride + t_.n, T(77));
     Guarded<int32_t> offset(PanelCount(t_.n) * 16);
@@ -138,13 +137,13 @@ class Product {
 
 void Check(const Case& t) {
   Product product(t);
-  for (CpuLevel level : IntegerLevels()) {
+  for (const Int8Kernels* kernels : IntegerKernels()) {
     for (int64_t grain : {int64_t{1000}, int64_t{5}}) {
       switch (t.to) {
-        case To::kInt32: product.Check<int32_t>(level, grain, grain == 5 ? 3 : 1000); break;
-        case To::kFloat: product.Check<float>(level, grain, 1000); break;
-        case To::kInt8: product.Check<int8_t>(level, grain, 1000); break;
-        case To::kUint8: product.Check<uint8_t>(level, grain, 1000); break;
+        case To::kInt32: product.Check<int32_t>(*kernels, grain, grain == 5 ? 3 : 1000); break;
+        case To::kFloat: product.Check<float>(*kernels, grain, 1000); break;
+        case To::kInt8: product.Check<int8_t>(*kernels, grain, 1000); break;
+        case To::kUint8: product.Check<uint8_t>(*kernels, grain, 1000); break;
       }
     }
   }
@@ -196,6 +195,23 @@ TEST(GemmInt8, Extremes) {
 TEST(GemmInt8, BlocksOfRows) {
   Check({150, 20, 3000});
   Check({40, 40, 5001, false, false, To::kUint8, 7, true});
+}
+
+TEST(GemmInt8, OneScale) {
+  for (CpuLevel level : IntegerLevels()) {
+    const int64_t n = 33, k = 4;
+    std::vector<uint8_t> a(k, 3), b(k * n, 2);
+    std::vector<std::byte> packed(static_cast<size_t>(PackedSizeInt8(k, n)));
+    PackInt8(b.data(), true, k, n, n, 1, packed.data());
+    Guarded<float> scale(16, 0.5f), c(n);
+    Guarded<std::byte> scratch(GemmInt8ScratchBytes(PickInt8(level), 1, k));
+    GemmInt8 g;
+    g.a = a.data(), g.a_row_stride = k, g.m = 1, g.n = n, g.k = k, g.packed = packed.data();
+    g.finish.to = To::kFloat, g.finish.scale = scale.data(), g.finish.one_scale = true;
+    g.finish.c = c.data(), g.finish.c_row_stride = n;
+    RunGemmInt8(PickInt8(level), g, 0, 1, 0, PanelCount(n), scratch.data());
+    for (int64_t j = 0; j < n; ++j) ASSERT_EQ(c[j], 12.0f);
+  }
 }
 
 TEST(GemmInt8, PacksTransposed) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/cpu.h"
+#include "kernels/gemm_int8.h"
 
 namespace linnet {
 
@@ -15,6 +16,16 @@ inline std::vector<CpuLevel> IntegerLevels() {
     if (Supports(DetectedCpuLevel(), level)) levels.push_back(level);
   }
   return levels;
+}
+
+/// Their kernels, and those of byte instructions that are missing here, emulated.
+inline std::vector<const Int8Kernels*> IntegerKernels() {
+  std::vector<const Int8Kernels*> kernels;
+  for (CpuLevel level : IntegerLevels()) {
+    kernels.push_back(&PickInt8(level));
+    kernels.push_back(&EmulatedInt8(level));
+  }
+  return kernels;
 }
 
 /// Reproducible bytes.

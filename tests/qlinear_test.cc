@@ -50,6 +50,24 @@ TEST(QLinear, AllPairsOfBytes) {
   }
 }
 
+template <class T>
+void Maxima() {
+  for (CpuLevel level : IntegerLevels()) {
+    for (int64_t n = 0; n < 140; ++n) {
+      Guarded<T> x(n), y(n);
+      for (int64_t i = 0; i < n; ++i) x[i] = static_cast<T>(i * 89 + n), y[i] = static_cast<T>(i * 53);
+      const std::vector<T> before(y.data(), y.data() + n);
+      PickMaxBytes(std::is_signed_v<T>, level)(x.data(), n, y.data());
+      for (int64_t i = 0; i < n; ++i) ASSERT_EQ(y[i], std::max(x[i], before[static_cast<size_t>(i)]));
+    }
+  }
+}
+
+TEST(QLinear, Maxima) {
+  Maxima<uint8_t>();
+  Maxima<int8_t>();
+}
+
 TEST(QLinear, Table) {
   uint8_t table[256];
   for (int i = 0; i < 256; ++i) table[i] = static_cast<uint8_t>(i * 7 + 3);

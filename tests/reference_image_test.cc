@@ -138,7 +138,9 @@ TEST(Reference, Pools) {
     if (c.Coin()) w.attributes.push_back({"ceil_mode", int64_t{1}});
     if (op == "AveragePool" && c.Coin()) w.attributes.push_back({"count_include_pad", int64_t{1}});
     if (op == "LpPool") w.attributes.push_back({"p", c.Int(1, 3)});
-    const ValueId x = m.Input(m.Numbers(AnyFloat(c), Image(c, c.Int(1, 21), rank)), true);
+    const Shape image = Image(c, c.Int(1, 21), rank);
+    const bool bytes = op == "MaxPool" && c.Int(0, 2) == 0;
+    const ValueId x = m.Input(bytes ? m.Bits(c.Of({DType::kInt8, DType::kUint8}), image) : m.Numbers(AnyFloat(c), image), true);
     if (op != "MaxPool" || c.Int(0, 2)) return m.AddOne(op, {x}, w.attributes);
     const std::vector<ValueId> both = m.Add(op, {x}, w.attributes, 2);
     m.Output(both[1]);

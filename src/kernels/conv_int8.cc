@@ -32,10 +32,22 @@ class Gatherer {
   Gatherer(const Int8Kernels& kernels, const ConvInt8& conv, const Shape& shape, int64_t group, const uint8_t* outside)
       : kernels_(kernels), c_(conv), s_(shape), input_(conv.input + group * shape.group_in), outside_(outside) {}
 
-  void Pixel(int64_t pixel, char* to) const {
-    const int64_t x = pixel % c_.out_w * c_.stride_w - c_.pad_left, row = pixel / c_.out_w;
-    const int64_t top = row % c_.out_h * c_.stride_h - c_.pad_top;
-    const uint8_t* image = input_ + row / c_.out_h * c_.in_h * c_.in_w * c_.in_c;
+  /// `count` pixels from `pixel` on. Elements that pad K stay as they are: weights are zeros there.
+  void Pixels(int64_t pixel, int64_t count, char* to) const {
+    int64_t x = pixel % c_.out_w, y = pixel / c_.out_w % c_.out_h, image = pixel / c_.out_w / c_.out_h;
+    for (; count > 0; --count, to += s_.row_bytes) {
+      Pixel(input_ + image * c_.in_h * c_.in_w * c_.in_c, y * c_.stride_h - c_.pad_top, x * c_.stride_w - c_.pad_left, to);
+      if (++x < c_.out_w) continue;
+      x = 0;
+      if (++y < c_.out_h) continue;
+      y = 0;
+      ++image;
+    }
+  }
+
+ private:
+  /// The pixel whose kernel begins at row `top` and column `x` of an image.
+  void Pixel(const uint8_t* image, int64_t top, int64_t x, char* to) const {
     const int64_t tap_row = c_.kernel_w * s_.group_in, size = kernels_.block_bytes;
     const bool whole = c_.dilation_w == 1 && c_.groups == 1;
     for (int64_t i = 0; i < c_.kernel_h; ++i, to += tap_row * size) {
@@ -45,23 +57,23 @@ class Gatherer {
         continue;
       }
       const uint8_t* line = image + y * c_.in_w * c_.in_c;
-      if (whole) {
+      if (whole && x >= 0 && x + c_.kernel_w <= c_.in_w) {
+        Load(line + x * c_.in_c, tap_row, to);
+      } else if (whole) {
         // Columns [begin, end) of the kernel lie inside.
         const int64_t begin = std::clamp<int64_t>(-x, 0, c_.kernel_w), end = std::clamp<int64_t>(c_.in_w - x, begin, c_.kernel_w);
         if (begin > 0) Load(outside_, begin * s_.group_in, to);
         if (end > begin) Load(line + (x + begin) * c_.in_c, (end - begin) * s_.group_in, to + begin * s_.group_in * size);
         if (end < c_.kernel_w) Load(outside_, (c_.kernel_w - end) * s_.group_in, to + end * s_.group_in * size);
-        continue;
-      }
-      for (int64_t j = 0; j < c_.kernel_w; ++j) {
-        const int64_t at = x + j * c_.dilation_w;
-        Load(at < 0 || at >= c_.in_w ? outside_ : line + at * c_.in_c, s_.group_in, to + j * s_.group_in * size);
+      } else {
+        for (int64_t j = 0; j < c_.kernel_w; ++j) {
+          const int64_t at = x + j * c_.dilation_w;
+          Load(at < 0 || at >= c_.in_w ? outside_ : line + at * c_.in_c, s_.group_in, to + j * s_.group_in * size);
+        }
       }
     }
-    memset(to, 0, static_cast<size_t>((PaddedK(s_.k) - s_.k) * size));
   }
 
- private:
   void Load(const uint8_t* from, int64_t n, char* to) const { kernels_.load(from, n, c_.input_signed, to); }
 
   const Int8Kernels& kernels_;
@@ -145,7 +157,7 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
       if (s.pointwise && s.k % 4 == 0) {
         kernels.load(conv.input + pixel * s.k, count * s.k, conv.input_signed, block);
       } else {
-        for (int64_t i = 0; i < count; ++i) gatherer.Pixel(pixel + i, block + i * s.row_bytes);
+        gatherer.Pixels(pixel, count, block);
       }
       MultiplyBlockInt8(job, block, pixel, count, first, last, row_sums);
     }

@@ -21,7 +21,7 @@ ConvertFn* PickConvert(DType from, DType to, CpuLevel level);
 /// out[i] = saturate(round(x[i] / scale) + zero_point), ties to even; NaN gives the zero point. The quotient
 /// is divided, not multiplied by a reciprocal, so ties are exact. As ConvertFn otherwise.
 using QuantizeFn = void(const float* x, void* out, int64_t n, float scale, int32_t zero_point);
-/// To kInt8, kUint8, kInt16 or kUint16; null for other types. |zero_point| < 2^16.
+/// To kInt8, kUint8, kInt16 or kUint16; null for other types. zero_point is in the range of the type.
 QuantizeFn* PickQuantize(DType to, CpuLevel level);
 
 /// out[i] = (x[i] - zero_point) * scale; the difference wraps at 32 bits. As ConvertFn otherwise.

@@ -40,47 +40,50 @@ void DepthwisePixels(const DepthwiseRow& row) {
   const D16 d16;
   const D32 d32;
   const hn::FixedTag<float, 4> df;
-  const FinishInt8& f = row.conv.finish;
+  // Copies: what bytes are stored to might be any of these, for all that compilers know.
+  const FinishInt8 f = row.conv.finish;
+  const DepthwiseRow r = row;
+  const int64_t pairs = kPairs ? kPairs : r.pairs, padded = RoundUp(r.conv.channels, kChannels), width = r.channel1 - r.channel0;
+  const int16_t* taps[kPairs ? 2 * kPairs : 1];
+  for (int t = 0; t < 2 * kPairs; ++t) taps[t] = r.taps[t];
+  const int16_t* const* const tap = kPairs ? taps : r.taps;
+  const int16_t* const weights = r.conv.packed + r.channel0 * 2;
+  const float* const scale = f.scale ? f.scale + r.channel0 : nullptr;
+  const int32_t* const offset = f.offset ? f.offset + r.channel0 : nullptr;
   using Byte = std::conditional_t<std::is_void_v<To>, uint8_t, To>;
   const ByteRounding<Byte> rounding(f.low, f.high, f.zero);
-  const int64_t pairs = kPairs ? kPairs : row.pairs, padded = RoundUp(row.conv.channels, kChannels);
-  for (int64_t x = 0; x < row.count; ++x) {
-    const int64_t at = x * row.step;
-    for (int64_t c = row.channel0; c < row.channel1; c += kChannels) {
-      const int64_t from = at + c - row.channel0;
-      const int16_t* w = row.conv.packed + c * 2;
-      auto low = f.offset ? hn::LoadU(d32, f.offset + c) : hn::Zero(d32);
-      auto high = f.offset ? hn::LoadU(d32, f.offset + c + 4) : hn::Zero(d32);
-      auto add = [&](int64_t p) HWY_ATTR {
-        const auto a = hn::LoadU(d16, row.taps[2 * p] + from), b = hn::LoadU(d16, row.taps[2 * p + 1] + from);
-        const int16_t* both = w + p * padded * 2;
-        low = hn::Add(low, PairProducts(hn::InterleaveLower(d16, a, b), hn::LoadU(d16, both)));
-        high = hn::Add(high, PairProducts(hn::InterleaveUpper(d16, a, b), hn::LoadU(d16, both + kChannels)));
-      };
-      if constexpr (kPairs != 0) {
-        LINNET_UNROLL
-        for (int p = 0; p < kPairs; ++p) add(p);
-      } else {
-        for (int64_t p = 0; p < pairs; ++p) add(p);
+  for (int64_t x = 0; x < r.count; ++x) {
+    Byte* to = static_cast<Byte*>(f.c) + (r.pixel + x) * f.c_row_stride + r.channel0;
+    for (int64_t c = 0; c < width; c += kChannels) {
+      const int64_t from = x * r.step + c;
+      auto low = hn::Zero(d32), high = hn::Zero(d32);
+      if (offset) low = hn::LoadU(d32, offset + c), high = hn::LoadU(d32, offset + c + 4);
+      LINNET_UNROLL
+      for (int p = 0; p < (kPairs ? kPairs : 1); ++p) {
+        for (int64_t q = p; q < (kPairs ? p + 1 : pairs); ++q) {
+          const auto a = hn::LoadU(d16, tap[2 * q] + from), b = hn::LoadU(d16, tap[2 * q + 1] + from);
+          const int16_t* both = weights + q * padded * 2 + c * 2;
+          low = hn::Add(low, PairProducts(hn::InterleaveLower(d16, a, b), hn::LoadU(d16, both)));
+          high = hn::Add(high, PairProducts(hn::InterleaveUpper(d16, a, b), hn::LoadU(d16, both + kChannels)));
+        }
       }
-      const int64_t left = row.channel1 - c;
+      const int64_t left = width - c;
       if constexpr (std::is_void_v<To>) {
         alignas(16) int32_t sums[kPanelColumns] = {};
         hn::Store(low, d32, sums);
         hn::Store(high, d32, sums + 4);
         FinishInt8 rest = f;
         rest.offset = rest.column_zero = nullptr;
-        Int8Finish(rest, sums, nullptr, row.pixel + x, 1, c, std::min<int64_t>(left, kChannels));
+        Int8Finish(rest, sums, nullptr, r.pixel + x, 1, r.channel0 + c, std::min<int64_t>(left, kChannels));
       } else {
-        const auto t0 = hn::Mul(hn::ConvertTo(df, low), hn::LoadU(df, f.scale + c));
-        const auto t1 = hn::Mul(hn::ConvertTo(df, high), hn::LoadU(df, f.scale + c + 4));
-        To* to = static_cast<To*>(f.c) + (row.pixel + x) * f.c_row_stride + c;
+        const auto t0 = hn::Mul(hn::ConvertTo(df, low), hn::LoadU(df, scale + c));
+        const auto t1 = hn::Mul(hn::ConvertTo(df, high), hn::LoadU(df, scale + c + 4));
         if (HWY_LIKELY(left >= kChannels)) {
-          rounding.Store(t0, t1, to);
+          rounding.Store(t0, t1, to + c);
         } else {
           To bytes[kChannels];
           rounding.Store(t0, t1, bytes);
-          memcpy(to, bytes, static_cast<size_t>(left));
+          memcpy(to + c, bytes, static_cast<size_t>(left));
         }
       }
     }

@@ -63,6 +63,7 @@ struct FinishInt8 {
   const int32_t* offset = nullptr;        ///< null: zeros
   const int32_t* column_zero = nullptr;   ///< null: zeros
   const float* scale = nullptr;           ///< not for kInt32
+  bool one_scale = false;                 ///< scale[0] for all columns; it is there 16 times
   float low = 0, high = 0;                ///< integers, such that zero + low and zero + high are of the output's type
   int32_t zero = 0;
   Epilogue epilogue;                      ///< kFloat
@@ -89,6 +90,9 @@ struct Int8Kernels {
 };
 
 const Int8Kernels& PickInt8(CpuLevel level);
+/// For tests: the tiles of the levels that multiply bytes (avxvnni, avx512vnni), with that instruction replaced by others, so
+/// that all but the one instruction is tested where it is missing.
+const Int8Kernels& EmulatedInt8(CpuLevel level);
 
 /// What has been added to A's bytes in a block.
 inline int BlockShift(const Int8Kernels& kernels, bool is_signed) { return is_signed ? kernels.signed_shift : 0; }
@@ -126,7 +130,7 @@ struct BlocksInt8 {
 };
 /// Rows of a block for products with so many rows.
 int64_t BlockRowsInt8(const Int8Kernels& kernels, int64_t m, int64_t k);
-/// Multiplies a filled block: rows [row, row + count) of C.
+/// Multiplies a filled block: rows [row, row + count) of C. What the block holds between k and PaddedK(k) does not matter.
 void MultiplyBlockInt8(const BlocksInt8& job, const void* block, int64_t row, int64_t count, int64_t panel0, int64_t panel1,
                        int32_t* row_sums);
 inline int64_t BlockRowBytes(const Int8Kernels& kernels, int64_t k) { return PaddedK(k) * kernels.block_bytes; }

@@ -84,9 +84,9 @@ void MultiplyBlockInt8(const BlocksInt8& job, const void* block, int64_t row, in
       const char* at = static_cast<const char*>(block) + i * row_bytes;
       int32_t sum = 0;
       if (kernels.block_bytes == 2) {
-        for (int64_t x = 0; x < padded; ++x) sum += reinterpret_cast<const int16_t*>(at)[x];
+        for (int64_t x = 0; x < job.k; ++x) sum += reinterpret_cast<const int16_t*>(at)[x];
       } else {
-        for (int64_t x = 0; x < padded; ++x) sum += reinterpret_cast<const uint8_t*>(at)[x];
+        for (int64_t x = 0; x < job.k; ++x) sum += reinterpret_cast<const uint8_t*>(at)[x];
       }
       row_sums[i] = sum;
     }
@@ -121,11 +121,7 @@ void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, i
     if (dense) {
       kernels.load(a, count * gemm.k, gemm.a_signed, block);
     } else {
-      for (int64_t i = 0; i < count; ++i, a += gemm.a_row_stride) {
-        char* to = block + i * at.row_bytes;
-        kernels.load(a, gemm.k, gemm.a_signed, to);
-        memset(to + gemm.k * kernels.block_bytes, 0, static_cast<size_t>((PaddedK(gemm.k) - gemm.k) * kernels.block_bytes));
-      }
+      for (int64_t i = 0; i < count; ++i, a += gemm.a_row_stride) kernels.load(a, gemm.k, gemm.a_signed, block + i * at.row_bytes);
     }
     MultiplyBlockInt8(job, block, row, count, panel0, panel1, row_sums);
   }

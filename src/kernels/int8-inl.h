@@ -95,8 +95,9 @@ class ByteRounding {
  private:
   HWY_INLINE auto Whole(V t) const {
 #if HWY_ARCH_X86
-    // minps yields its second operand when it is NaN; NaN and what is too small become the least integer.
-    return hn::NearestInt(hn::Min(high_, t));
+    // minps yields its second operand when it is NaN; NaN and what is too small become the least integer. Highway's
+    // NearestInt would treat overflow, which cannot be, as well.
+    return hn::Vec<hn::FixedTag<int32_t, 4>>{_mm_cvtps_epi32(hn::Min(high_, t).raw)};
 #else
     t = hn::IfThenElse(hn::Gt(t, low_), t, low_);
     return hn::NearestInt(hn::Min(t, high_));

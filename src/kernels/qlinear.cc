@@ -76,6 +76,19 @@ void QBinaryRun(const QBinaryArgs& args, const void* x, const void* y, void* out
   memcpy(to + i, to_tail, rest);
 }
 
+template <class T>
+void MaxBytesRun(const void* x, int64_t n, void* y) {
+  const hn::ScalableTag<T> d;
+  constexpr int64_t kLanes = HWY_LANES(T);
+  const T* from = static_cast<const T*>(x);
+  T* to = static_cast<T*>(y);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) hn::StoreU(hn::Max(hn::LoadU(d, from + i), hn::LoadU(d, to + i)), d, to + i);
+  for (; i < n; ++i) to[i] = from[i] > to[i] ? from[i] : to[i];
+}
+
+MaxBytesFn* MaxBytesOf(bool is_signed) { return is_signed ? MaxBytesRun<int8_t> : MaxBytesRun<uint8_t>; }
+
 QBinaryFn* QBinaryOf(QBinary op, bool is_signed) {
   if (op == QBinary::kAdd) return is_signed ? QBinaryRun<QBinary::kAdd, int8_t> : QBinaryRun<QBinary::kAdd, uint8_t>;
   return is_signed ? QBinaryRun<QBinary::kMul, int8_t> : QBinaryRun<QBinary::kMul, uint8_t>;
@@ -89,6 +102,8 @@ HWY_AFTER_NAMESPACE();
 namespace linnet {
 
 QBinaryFn* PickQBinary(QBinary op, bool is_signed, CpuLevel level) { return LINNET_PICK(level, QBinaryOf)(op, is_signed); }
+
+MaxBytesFn* PickMaxBytes(bool is_signed, CpuLevel level) { return LINNET_PICK(level, MaxBytesOf)(is_signed); }
 
 void LookUpBytes(const uint8_t* table, const uint8_t* x, int64_t n, uint8_t* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = table[x[i]];

@@ -1,4 +1,4 @@
-// Elementwise 8-bit loops: sums and products of two quantized arrays, and functions of one by table.
+// Elementwise 8-bit loops: sums, products and maxima of two quantized arrays, and functions of one by table.
 #pragma once
 
 #include <stdint.h>
@@ -24,6 +24,10 @@ struct QBinaryArgs {
 /// out[i] from x[i] and y[i], i < n; bit 0 (1) of `scalars`: x (y) is one byte for all. Touches nothing else; out may be x or y.
 using QBinaryFn = void(const QBinaryArgs& args, const void* x, const void* y, void* out, int64_t n, uint32_t scalars);
 QBinaryFn* PickQBinary(QBinary op, bool is_signed, CpuLevel level);
+
+/// y[i] = max(x[i], y[i]), i < n.
+using MaxBytesFn = void(const void* x, int64_t n, void* y);
+MaxBytesFn* PickMaxBytes(bool is_signed, CpuLevel level);
 
 /// out[i] = table[x[i]], bytes taken as unsigned. out may be x.
 void LookUpBytes(const uint8_t* table, const uint8_t* x, int64_t n, uint8_t* out);

@@ -136,16 +136,19 @@ Status IntegerProduct::Run(const RunContext& c, const IntegerProductParams& p, c
     const int64_t given = o.b_scale.data ? std::min(o.b_scale.count, p.n) : 0;
     if (given > 0) FindLoad(o.b_scale.dtype, Stage::kFloat)(o.b_scale.data, 0, given, scale);
     if (given == 0) scale[0] = 1;
-    for (int64_t j = given > 1 ? given : 1; j < padded; ++j) scale[j] = given > 1 ? 0 : scale[0];
-    for (int64_t p0 = 0; p0 < padded; p0 += kPanelColumns) {   // of a fixed length: compilers use vectors
-      for (int64_t j = 0; j < kPanelColumns; ++j) scale[p0 + j] *= o.a_scale;
+    g.finish.one_scale = given <= 1;
+    const int64_t count = given <= 1 ? kPanelColumns : padded;
+    for (int64_t j = given <= 1 ? 1 : given; j < count; ++j) scale[j] = given <= 1 ? scale[0] : 0;
+    for (int64_t at = 0; at < count; at += kPanelColumns) {   // of a fixed length: compilers use vectors
+      for (int64_t j = at; j < at + kPanelColumns; ++j) scale[j] *= o.a_scale;
     }
     if (o.y_scale != 1) {
-      for (int64_t j = 0; j < padded; ++j) scale[j] /= o.y_scale;
+      for (int64_t j = 0; j < count; ++j) scale[j] /= o.y_scale;
     }
     g.finish.scale = scale;
   }
-  if (o.float_bias) {
+  g.finish.epilogue.bias = o.float_bias;
+  if (o.float_bias && p.n % kPanelColumns != 0) {
     float* bias = reinterpret_cast<float*>(scratch + p.bias_at);
     std::copy_n(o.float_bias, p.n, bias);
     std::fill(bias + p.n, bias + padded, 0.0f);

@@ -10,12 +10,16 @@
 //                   window of ceil_mode covers beyond it. A window without elements gives 0.
 //     LpPool        (sum |x|^p)^(1/p)
 //
-// Float32 with channels last and up to three spatial dimensions runs on kernels/pool.h.
+// Float32 with channels last and up to three spatial dimensions runs on kernels/pool.h; maxima of bytes with channels last are
+// taken a tap at a time.
 #include "kernels/pool.h"
+
+#include <string.h>
 
 #include <cmath>
 #include <limits>
 
+#include "kernels/qlinear.h"
 #include "ops/conv_helpers.h"
 
 namespace linnet {
@@ -36,6 +40,7 @@ struct Pool {
     PoolArgs args;
   };
   PoolFn* kernel = nullptr;
+  MaxBytesFn* max_bytes[2] = {};   ///< unsigned, signed
 
   static constexpr uint32_t kTypes =
       kind == PoolKind::kMax ? kAnyFloat | Mask(DType::kInt8) | Mask(DType::kUint8) : kAnyFloat;
@@ -91,6 +96,7 @@ struct Pool {
 
   Status Prepare(PrepareContext& c) {
     kernel = PickPool(kind, c.cpu());
+    for (bool is_signed : {false, true}) max_bytes[is_signed] = PickMaxBytes(is_signed, c.cpu());
     return Status();
   }
 
@@ -144,6 +150,13 @@ struct Pool {
     if (b.f32) return RunF32(c, b);
     return ForType<kTypes>(c.input_dtype(0), [&]<class T>() -> Status {
       const int64_t out_pixels = b.window.out_pixels();
+      if constexpr (kind == PoolKind::kMax && layout == Layout::kChannelsLast && sizeof(T) == 1) {
+        return c.ParallelFor(b.images * out_pixels, 1, 50 + static_cast<double>(b.channels), [&](int64_t begin, int64_t end, int) {
+          for (int64_t i = begin; i < end; ++i) {
+            MaxPixel(b, c.in<T>(0), i / out_pixels, i % out_pixels, c.out<T>(0) + i * b.channels);
+          }
+        });
+      }
       int64_t taps = 1;   // an upper bound of those inside
       for (int i = 0; i < b.window.rank; ++i) taps *= std::min(b.window.axes[i].kernel, b.window.axes[i].in + 1);
       double pixel_ns = static_cast<double>(taps) * (5 + static_cast<double>(b.channels) * 0.5);
@@ -156,6 +169,29 @@ struct Pool {
         }
       });
     });
+  }
+
+  template <class T>
+  void MaxPixel(const Bound& b, const T* x, int64_t image, int64_t pixel, T* y) const {
+    int64_t at[kSpatialMax];
+    BoxCounter box = TapsAt(b.window, b.window.rank, pixel, at);
+    const auto bytes = static_cast<size_t>(b.channels);
+    bool first = true;
+    for (bool more = box.Start(); more; more = box.Next()) {
+      int64_t from = 0;
+      for (int i = 0; i < b.window.rank; ++i) {
+        const WindowAxis& axis = b.window.axes[i];
+        from = from * axis.in + at[i] * axis.stride - axis.pad + box.at[i] * axis.dilation;
+      }
+      const T* in = x + (image * b.window.in_pixels() + from) * b.channels;
+      if (first) {
+        memcpy(y, in, bytes);
+      } else {
+        max_bytes[std::is_signed_v<T>](in, b.channels, y);
+      }
+      first = false;
+    }
+    if (first) std::fill_n(y, b.channels, std::numeric_limits<T>::lowest());
   }
 
   template <class T>

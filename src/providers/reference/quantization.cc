@@ -11,6 +11,7 @@
 #include "providers/reference/elementwise.h"
 #include "providers/reference/families.h"
 #include "providers/reference/matrix.h"
+#include "providers/reference/window.h"
 
 namespace linnet::reference {
 namespace {
@@ -151,12 +152,130 @@ Status QLinearLeakyRelu(Call& c) {
   return Quantized(c, x, 3);
 }
 
+/// The mean over all spatial dimensions, or over the taps of a window that lie inside (with count_include_pad, over those in
+/// the padding too).
+Status QLinearPool(Call& c, bool global) {
+  const bool last = c.Flag("channels_last"), padding = c.Flag("count_include_pad");
+  const Reals x = Dequantized(c, 0);
+  const int rank = x.shape.rank();
+  // As an image with channels first.
+  auto order = [&](const Index& first) {
+    Index index = first;
+    for (int d = 1; last && d < rank; ++d) index[U(d)] = d == rank - 1 ? first[1] : first[U(d + 1)];
+    return index;
+  };
+  Shape image = x.shape;
+  for (int d = 1; last && d < rank; ++d) image[d] = d == 1 ? x.shape[rank - 1] : x.shape[d - 1];
+  const Window window = global ? Window() : Window::Of(c, image, nullptr);
+  Shape first = image;
+  for (int d = 2; d < rank; ++d) first[d] = global ? 1 : window.axes[U(d - 2)].out;
+  Reals y(c.out_shape());
+  ForEachIndex(first, [&](const Index& index, int64_t) {
+    double sum = 0, count = 0;
+    Index from = index;
+    auto add = [&](int64_t offset) {
+      for (int d = rank - 1; d >= 2; --d) {
+        from[U(d)] = offset % image[d];
+        offset /= image[d];
+      }
+      sum += x[order(from)];
+    };
+    if (global) {
+      count = static_cast<double>(image.Product(2, rank));
+      for (int64_t i = 0; i < image.Product(2, rank); ++i) add(i);
+    } else {
+      Index o{};
+      std::copy(index.begin() + 2, index.end(), o.begin());
+      const std::vector<Window::Tap> taps = window.Taps(o);
+      for (const Window::Tap& tap : taps) add(tap.in);
+      count = padding ? 1 : static_cast<double>(taps.size());
+      for (size_t d = 0; padding && d < window.axes.size(); ++d) {
+        const WindowAxis& axis = window.axes[d];
+        int64_t inside = 0;
+        for (int64_t t = 0; t < axis.kernel; ++t) inside += o[d] * axis.stride - axis.pad + t * axis.dilation < axis.in + axis.pad_end;
+        count *= static_cast<double>(inside);
+      }
+    }
+    y[order(index)] = count == 0 ? 0 : sum / count;
+  });
+  return Quantized(c, y, 3);
+}
+Status QLinearGlobalAveragePool(Call& c) { return QLinearPool(c, true); }
+Status QLinearAveragePool(Call& c) { return QLinearPool(c, false); }
+
+Status QLinearConcat(Call& c) {
+  Reals y(c.out_shape());
+  const int axis = c.Axis(0, 2);
+  int64_t begin = 0;
+  for (int i = 2; i < c.inputs(); i += 3) {
+    const Reals x = Dequantized(c, i);
+    ForEachIndex(x.shape, [&](const Index& index, int64_t at) {
+      Index to = index;
+      to[U(axis)] += begin;
+      y[to] = x[at];
+    });
+    begin += x.shape[axis];
+  }
+  return Quantized(c, y, 0);
+}
+
+/// Over the elements that share all indices but those of `axis` (before opset 13: of `axis` and what follows).
+Status QLinearSoftmax(Call& c) {
+  Reals x = Dequantized(c, 0);
+  const bool flat = c.Int("opset", 13) < 13;
+  const int64_t given = c.Int("axis", flat ? 1 : -1);
+  const int rank = x.shape.rank(), axis = given == rank ? rank : static_cast<int>(given < 0 ? given + rank : given);
+  auto row_of = [&](const Index& index) {
+    Index row = index;
+    for (int d = axis; d < rank && (flat || d == axis); ++d) row[U(d)] = 0;
+    return row;
+  };
+  Reals most(x.shape, -INFINITY), sums(x.shape);
+  ForEachIndex(x.shape, [&](const Index& index, int64_t at) { most[row_of(index)] = std::max(most[row_of(index)], x[at]); });
+  ForEachIndex(x.shape, [&](const Index& index, int64_t at) { sums[row_of(index)] += exp(x[at] - most[row_of(index)]); });
+  ForEachIndex(x.shape, [&](const Index& index, int64_t at) { x[at] = exp(x[at] - most[row_of(index)]) / sums[row_of(index)]; });
+  return Quantized(c, x, 3);
+}
+
+Status QGemm(Call& c) {
+  Integers a = Centered(c, 0, 2, 0), b = Centered(c, 3, 5, c.Flag("transB") ? 0 : 1);
+  if (c.Flag("transA")) a = Transposed(a);
+  if (c.Flag("transB")) b = Transposed(b);
+  Integers product = Product(a, b);
+  const Reals b_scale = c.In(4);
+  const double a_scale = c.Float("alpha", 1) * c.First(1), y_scale = c.First(7, 1.0), zero = c.First(8);
+  Reals y(product.shape);
+  const Integers added = c.Has(6) ? c.In<int64_t>(6) : Integers(Shape{1});
+  ForEachIndex(y.shape, [&](const Index& index, int64_t at) {
+    const int64_t sum = product[at] + added[added.size() == 1 ? 0 : index[1]];
+    const double real = static_cast<double>(static_cast<int32_t>(sum)) * a_scale * Each(b_scale, index[1]);
+    y[at] = c.Has(8) ? Saturated(c.out_dtype(), real / y_scale, zero) : real;
+  });
+  return c.Out(0, y);
+}
+
+Status MatMulIntegerToFloat(Call& c) {
+  const Integers product = IntegerProduct(c, 0, 4, 1, 5);
+  const Reals b_scale = c.In(3), bias = c.Has(6) ? c.In(6) : Reals(Shape{1});
+  const double a_scale = c.First(2);
+  Reals y(product.shape);
+  ForEachIndex(y.shape, [&](const Index& index, int64_t at) {
+    const int64_t column = index[U(y.shape.rank() - 1)];
+    y[at] = static_cast<double>(static_cast<int32_t>(product[at])) * a_scale * Each(b_scale, column) + Each(bias, column);
+  });
+  return c.Out(0, y);
+}
+
 constexpr Row kRows[] = {
     {"QuantizeLinear", QuantizeLinear}, {"DequantizeLinear", DequantizeLinear},
     {"DynamicQuantizeLinear", DynamicQuantizeLinear}, {"MatMulInteger", MatMulInteger}, {"QLinearMatMul", QLinearMatMul},
     {"QLinearConv", QLinearConv},
     {"QLinearAdd", QLinearAdd, "com.microsoft"}, {"QLinearMul", QLinearMul, "com.microsoft"},
     {"QLinearSigmoid", QLinearSigmoid, "com.microsoft"}, {"QLinearLeakyRelu", QLinearLeakyRelu, "com.microsoft"},
+    {"QLinearGlobalAveragePool", QLinearGlobalAveragePool, "com.microsoft"},
+    {"QLinearAveragePool", QLinearAveragePool, "com.microsoft"}, {"QLinearConcat", QLinearConcat, "com.microsoft"},
+    {"QLinearSoftmax", QLinearSoftmax, "com.microsoft"}, {"QGemm", QGemm, "com.microsoft"},
+    {"MatMulIntegerToFloat", MatMulIntegerToFloat, "com.microsoft"},
 };
 
 }  // namespace

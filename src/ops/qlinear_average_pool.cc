@@ -1,0 +1,118 @@
+// QLinearAveragePool (com.microsoft, version 1): AveragePool of an 8-bit image, in either layout.
+//
+// Inputs X, x_scale, x_zero_point?, y_scale, y_zero_point?; attributes as AveragePool's, and channels_last. Sums are exact; the
+// mean is rounded to float, and then as QuantizeLinear does. A window of padding only is 0.
+#include "ops/byte_scale.h"
+#include "ops/conv_helpers.h"
+#include "ops/for_type.h"
+#include "ops/integer_product.h"
+
+namespace linnet {
+namespace {
+
+struct QLinearAveragePool {
+  WindowAttributes window;
+  bool count_padding = false;
+  Layout layout = Layout::kChannelsFirst;
+
+  struct Bound {
+    Window window;
+    int64_t images = 0, channels = 0, outputs = 0;   ///< channels first: images of one channel
+  };
+
+  Status Parse(const Node& node) {
+    LINNET_TRY(window.Parse(node));
+    if (window.kernel_shape.empty()) return InvalidModel("attribute kernel_shape is missing");
+    LINNET_ASSIGN(int64_t include, node.Int("count_include_pad", 0));
+    LINNET_ASSIGN(int64_t last, node.Int("channels_last", 0));
+    count_padding = include != 0;
+    layout = last != 0 ? Layout::kChannelsLast : Layout::kChannelsFirst;
+    return Status();
+  }
+
+  Status Infer(InferContext& c) const {
+    LINNET_TRY(c.CheckInputs(4, 5));
+    LINNET_TRY(c.CheckType(0, kByteTypes));
+    LINNET_TRY(CheckByteScale(c, 1, 0));
+    LINNET_TRY(CheckByteScale(c, 3, 0));
+    const Shape& x = c.shape(0);
+    LINNET_TRY(CheckImage(x));
+    Shape y = Shape::OfRank(window.rank() + 2);
+    if (x.has_rank()) {
+      Window fitted;
+      LINNET_TRY(window.Fit(x, layout, nullptr, 0, &fitted));
+      int64_t spatial[kSpatialMax];
+      for (int i = 0; i < fitted.rank; ++i) spatial[i] = fitted.axes[i].out;
+      y = ImageShape(layout, x[0], x[ChannelAxis(layout, x.rank())], {spatial, static_cast<size_t>(fitted.rank)});
+    }
+    return c.SetOutput(0, c.dtype(0), y);
+  }
+
+  Status Bind(BindContext& c) const {
+    Bound& b = *c.Params<Bound>();
+    const Shape& x = c.shape(0);
+    LINNET_TRY(window.Fit(x, layout, nullptr, 0, &b.window));
+    const int64_t channels = x[ChannelAxis(layout, x.rank())];
+    b.images = layout == Layout::kChannelsFirst ? x[0] * channels : x[0];
+    b.channels = layout == Layout::kChannelsFirst ? 1 : channels;
+    b.outputs = c.output_shape(0).elements();
+    return Status();
+  }
+
+  Status Run(RunContext& c) const {
+    const Bound& b = c.params<Bound>();
+    if (b.outputs == 0) return Status();
+    LINNET_ASSIGN(const ByteScale in, ReadByteScale(c, 1, c.input_dtype(0)));
+    LINNET_ASSIGN(const ByteScale out, ReadByteScale(c, 3, c.input_dtype(0)));
+    const int64_t pixels = b.window.out_pixels();
+    double taps = 1;
+    for (int i = 0; i < b.window.rank; ++i) taps *= static_cast<double>(std::min(b.window.axes[i].kernel, b.window.axes[i].in + 1));
+    return ForType<kByteTypes>(c.input_dtype(0), [&]<class T>() -> Status {
+      return c.ParallelFor(b.images * pixels, 1, taps * (5 + static_cast<double>(b.channels) * 0.5), [&](int64_t begin, int64_t end, int) {
+        for (int64_t i = begin; i < end; ++i) {
+          Pixel(b, c.in<T>(0) + i / pixels * b.window.in_pixels() * b.channels, i % pixels, in, out, c.out<T>(0) + i * b.channels);
+        }
+      });
+    });
+  }
+
+  template <class T>
+  void Pixel(const Bound& b, const T* image, int64_t pixel, const ByteScale& in, const ByteScale& out, T* y) const {
+    int64_t at[kSpatialMax];
+    const BoxCounter box = TapsAt(b.window, b.window.rank, pixel, at);
+    int64_t inside = 1, count = 1;
+    for (int i = 0; i < b.window.rank; ++i) {
+      const WindowAxis& axis = b.window.axes[i];
+      inside *= std::max<int64_t>(0, box.end[i] - box.begin[i]);
+      // What ceil_mode covers beyond the padding does not count.
+      const int64_t start = at[i] * axis.stride - axis.pad, beyond = axis.in + axis.pad_end;
+      count *= std::clamp<int64_t>(DivUp(beyond - start, axis.dilation), 0, axis.kernel);
+    }
+    if (!count_padding) count = inside;
+    constexpr int64_t kChannels = 64;
+    for (int64_t first = 0; first < b.channels; first += kChannels) {
+      const int64_t channels = std::min(kChannels, b.channels - first);
+      int64_t sums[kChannels] = {};
+      BoxCounter tap = box;
+      for (bool more = tap.Start(); more; more = tap.Next()) {
+        int64_t from = 0;
+        for (int i = 0; i < b.window.rank; ++i) {
+          const WindowAxis& axis = b.window.axes[i];
+          from = from * axis.in + at[i] * axis.stride - axis.pad + tap.at[i] * axis.dilation;
+        }
+        const T* x = image + from * b.channels + first;
+        for (int64_t k = 0; k < channels; ++k) sums[k] += x[k];
+      }
+      for (int64_t k = 0; k < channels; ++k) {
+        const double sum = static_cast<double>(sums[k] - inside * in.zero);
+        y[first + k] = StoredAs<T>(out, count == 0 ? 0 : in.scale * static_cast<float>(sum / static_cast<double>(count)));
+      }
+    }
+  }
+};
+
+}  // namespace
+
+LINNET_MS_OP(QLinearAveragePool, 1, QLinearAveragePool);
+
+}  // namespace linnet

@@ -1,0 +1,110 @@
+// Random models of com.microsoft's operators on 8-bit tensors, at every instruction set and with any number of threads, against
+// the reference provider.
+#include "reference_test_util.h"
+
+namespace linnet {
+namespace {
+
+using Attributes = RandomModel::Attributes;
+constexpr const char kDomain[] = "com.microsoft";
+
+/// A tensor of bytes with its scale and zero point.
+struct Quantized {
+  ValueId values, scale, zero;
+};
+
+class Maker {
+ public:
+  Maker(Choices& c, RandomModel& m) : c_(c), m_(m), type_(c.Of({DType::kInt8, DType::kUint8})) {}
+  DType type() const { return type_; }
+  ValueId Scale(double low = 0.01, double high = 0.1, const Shape& shape = Shape::OfRank(0)) {
+    return m_.Input(m_.Floats(shape, low, high));
+  }
+  ValueId Zero(DType type, const Shape& shape = Shape::OfRank(0)) { return m_.Input(m_.Bits(type, shape)); }
+  ValueId Zero() { return Zero(type_); }
+  Quantized Tensor(const Shape& shape, bool fed = true) { return {m_.Input(m_.Bits(type_, shape), fed), Scale(), Zero()}; }
+  ValueId Make(const std::string& op, std::vector<ValueId> inputs, Attributes attributes = {}) {
+    return m_.Add(op, std::move(inputs), std::move(attributes), 1, kDomain)[0];
+  }
+
+ private:
+  Choices& c_;
+  RandomModel& m_;
+  DType type_;
+};
+
+TEST(Reference, QuantizedElements) {
+  CheckRandomModels(30, 60, 17, {0, 1}, [](Choices& c, RandomModel& m) {
+    Maker make(c, m);
+    const Shape shape = c.Dims(static_cast<int>(c.Int(1, 4)), 1, 9);
+    const Quantized x = make.Tensor(shape);
+    const ValueId scale = make.Scale(), zero = make.Zero();
+    switch (c.Int(0, 4)) {
+      case 0: return make.Make("QLinearSigmoid", {x.values, x.scale, x.zero, scale, zero});
+      case 1: return make.Make("QLinearLeakyRelu", {x.values, x.scale, x.zero, scale, zero}, {{"alpha", static_cast<float>(c.Real(0, 0.5))}});
+      case 2: {
+        std::vector<ValueId> inputs = {scale, zero};
+        const int axis = static_cast<int>(c.Int(0, shape.rank() - 1));
+        for (int64_t i = c.Int(1, 4); i > 0; --i) {
+          Shape part = shape;
+          part[axis] = c.Int(1, 9);
+          const Quantized q = make.Tensor(part);
+          inputs.insert(inputs.end(), {q.values, i == 1 ? scale : q.scale, i == 1 ? zero : q.zero});
+        }
+        return make.Make("QLinearConcat", inputs, {{"axis", static_cast<int64_t>(c.Coin() ? axis : axis - shape.rank())}});
+      }
+      default: {
+        const Quantized y = make.Tensor(c.Broadcastable(shape), false);
+        return make.Make(c.Coin() ? "QLinearAdd" : "QLinearMul", {x.values, x.scale, x.zero, y.values, y.scale, y.zero, scale, zero});
+      }
+    }
+  });
+}
+
+TEST(Reference, QuantizedPoolsAndSoftmax) {
+  CheckRandomModels(31, 60, 17, {0, 1}, [](Choices& c, RandomModel& m) {
+    Maker make(c, m);
+    if (c.Int(0, 2) == 0) {
+      const Shape shape = c.Dims(3, 1, 9);
+      const Quantized x = make.Tensor(shape);
+      const bool flat = c.Coin();
+      return make.Make("QLinearSoftmax", {x.values, x.scale, x.zero, m.Constant(1.0f / 256), make.Zero()},
+                       {{"opset", int64_t{flat ? 12 : 13}}, {"axis", c.Int(flat ? 0 : -3, 2)}});
+    }
+    Shape image{c.Int(1, 2), c.Int(1, 70), c.Int(3, 9), c.Int(3, 9)};
+    const bool last = c.Coin();
+    if (last) image = Shape{image[0], image[2], image[3], image[1]};
+    const Quantized x = make.Tensor(image);
+    const std::vector<ValueId> inputs = {x.values, x.scale, x.zero, make.Scale(), make.Zero()};
+    if (c.Coin()) return make.Make("QLinearGlobalAveragePool", inputs, {{"channels_last", int64_t{last}}});
+    const int64_t k = c.Int(1, 3);
+    return make.Make("QLinearAveragePool", inputs,
+                     {{"channels_last", int64_t{last}}, {"kernel_shape", std::vector<int64_t>{k, k}}, {"strides", c.Ints(2, 1, 3)},
+                      {"pads", c.Ints(4, 0, k - 1)}, {"count_include_pad", c.Int(0, 1)}, {"ceil_mode", c.Int(0, 1)}});
+  });
+}
+
+TEST(Reference, QuantizedProductsAsFloats) {
+  CheckRandomModels(32, 80, 17, {1e-5, 1}, [](Choices& c, RandomModel& m) {
+    Maker make(c, m);
+    const DType b_type = c.Of({DType::kInt8, DType::kUint8});
+    const int64_t rows = c.Int(1, 20), depth = c.Int(1, 70), columns = c.Int(1, 40);
+    const Shape each = c.Coin() ? Shape::OfRank(0) : Shape{columns};
+    if (c.Coin()) {
+      const bool turn_a = c.Coin(), turn_b = c.Coin();
+      const Quantized a = make.Tensor(turn_a ? Shape{depth, rows} : Shape{rows, depth});
+      std::vector<ValueId> inputs = {a.values, a.scale, a.zero, m.Input(m.Bits(b_type, turn_b ? Shape{columns, depth} : Shape{depth, columns})),
+                                     make.Scale(0.01, 0.1, each), make.Zero(b_type, each),
+                                     c.Coin() ? kNoValue : m.Input(m.Numbers(DType::kInt32, c.Coin() ? each : Shape{columns}, -999, 999))};
+      if (c.Coin()) inputs.insert(inputs.end(), {m.Constant(static_cast<float>(depth) * 0.3f), make.Zero()});
+      return make.Make("QGemm", inputs, {{"transA", int64_t{turn_a}}, {"transB", int64_t{turn_b}}, {"alpha", c.Coin() ? 1.0f : 0.5f}});
+    }
+    const Quantized a = make.Tensor(Shape{c.Int(1, 3), rows, depth});
+    return make.Make("MatMulIntegerToFloat",
+                     {a.values, m.Input(m.Bits(b_type, Shape{depth, columns})), a.scale, make.Scale(0.01, 0.1, each), a.zero,
+                      c.Coin() ? kNoValue : make.Zero(b_type, each), c.Coin() ? kNoValue : m.Input(m.Floats(Shape{columns}))});
+  });
+}
+
+}  // namespace
+}  // namespace linnet
