@@ -18,6 +18,7 @@
 #include "onnx/writer.h"
 #include "quantize/prepare.h"
 #include "quantize/contract.h"
+#include "quantize/dynamic.h"
 #include "quantize/quantize.h"
 
 namespace linnet::cli {
@@ -34,7 +35,8 @@ struct QuantizeArguments {
   int64_t samples = 0;
   double min_sqnr = NAN, min_agreement = NAN, min_accuracy = NAN;
   int threads = 0, opset = 0;
-  bool as_is = false, per_tensor = false, symmetric = false, asymmetric_weights = false, json = false;
+  int block = 32;
+  bool plain = false, as_is = false, per_tensor = false, symmetric = false, asymmetric_weights = false, json = false;
 
   /// Whether a floor on accuracy was given.
   bool Asks() const { return !std::isnan(min_sqnr) || !std::isnan(min_agreement) || !std::isnan(min_accuracy); }
@@ -85,7 +87,9 @@ Result<Work> Open(const QuantizeArguments& arguments) {
   Work work;
   LINNET_ASSIGN(work.model, ImportOnnx(arguments.model, SessionOptions()));
   work.report.before = quantize::CountConstants(work.model.graph);
-  const int opset = std::max(arguments.opset, quantize::kOpsetPerChannel);
+  const bool small = arguments.weights.ends_with("4");
+  const int least = arguments.mode == "bf16" ? quantize::kOpsetBfloat16 : small ? quantize::kOpsetSmallAndWide : quantize::kOpsetPerChannel;
+  const int opset = std::max(arguments.opset, least);
   LINNET_TRY(quantize::Prepare(&work.model, opset).At(Quote(arguments.model)));
   if (!arguments.data.empty()) {
     std::vector<PortInfo> ports;
@@ -298,12 +302,36 @@ Status QuantizeStatically(const QuantizeArguments& arguments, ProgressWatch& wat
   return WriteFileAtomically(arguments.table, [&](Sink& sink) { return quantize::WriteTable(work->ranges, sink); });
 }
 
+/// The modes that need no data; with some the result is compared all the same.
+Status QuantizeWithoutData(const QuantizeArguments& arguments, Work* work) {
+  QuantizeReport& report = work->report;
+  report.nodes = work->model.graph.node_count();
+  OnnxModel quantized{work->model.graph.Clone(), work->model.info};
+  const quantize::Selection selection{arguments.include, arguments.exclude};
+  Result<int> changed = 0;
+  if (arguments.mode == "dynamic") {
+    if (DTypeBits(TypeOf(arguments.weights)) != 8) return InvalidArgument("dynamic quantization has weights of 8 bits");
+    changed = quantize::QuantizeDynamic(&quantized, {TypeOf(arguments.weights), !arguments.per_tensor, selection});
+  } else if (arguments.mode == "weights") {
+    changed = quantize::QuantizeWeightsOnly(&quantized, {TypeOf(arguments.weights), arguments.block, !arguments.plain, selection});
+  } else {
+    changed = quantize::ConvertToHalf(&quantized, {arguments.mode == "fp16" ? DType::kFloat16 : DType::kBfloat16, selection});
+  }
+  if (!changed.ok()) return changed.TakeStatus();
+  report.quantized_nodes = *changed;
+  return WriteModel(arguments, quantized);
+}
+
 int Quantize(const QuantizeArguments& arguments) {
   const int64_t begin = MonotonicNs();
   Result<Work> work = Open(arguments);
   if (!work.ok()) return Report(work.status());
   ProgressWatch watch;
-  Status status = QuantizeStatically(arguments, watch, &*work);
+  if (arguments.mode != "static") {
+    work->calibrating.clear();
+    if (arguments.Asks()) return Report(InvalidArgument("a floor on accuracy goes with --mode static"));
+  }
+  Status status = arguments.mode == "static" ? QuantizeStatically(arguments, watch, &*work) : QuantizeWithoutData(arguments, &*work);
   if (status.ok()) status = Verify(arguments, watch, &*work);
   watch.Finish();
   if (!status.ok()) return Report(status);
@@ -329,15 +357,18 @@ void AddQuantizeCommand(CLI::App& app, int* exit_code) {
   command->add_option("output", arguments->output, "File to write (.onnx)")->required();
   command->add_option("--data", arguments->data,
                       "Samples: folders or files of pictures, .npy, .npz, .pb, test_data_set_* folders; every fourth is held out");
-  command->add_option("--mode", arguments->mode, "static: integers between matrix products, with ranges from --data")
-      ->check(CLI::IsMember({"static"}));
+  command->add_option("--mode", arguments->mode, "static: integers with ranges from --data; dynamic: products whose ranges are found at run time; weights: "
+                      "only weights; fp16, bf16: half precision")
+      ->check(CLI::IsMember({"static", "dynamic", "weights", "fp16", "bf16"}));
+  command->add_option("--block", arguments->block, "4-bit weights: rows that share a scale (32)")->check(CLI::Range(16, 1024));
+  command->add_flag("--plain", arguments->plain, "4-bit weights: scales by the extremes instead of the least error");
   command->add_option("--calibrate", arguments->calibrate, "How ranges are chosen (likely)")
       ->check(CLI::IsMember({"minmax", "likely", "average", "percentile", "entropy", "mse"}));
   command->add_option("--percentile", arguments->percentile, "Share of values inside the range, in percent (99.999)")
       ->check(CLI::Range(50.0, 100.0));
   command->add_option("--activations", arguments->activations, "Type of activations (u8)")
       ->check(CLI::IsMember({"u8", "s8", "u16", "s16"}));
-  command->add_option("--weights", arguments->weights, "Type of weights (s8)")->check(CLI::IsMember({"s8", "u8"}));
+  command->add_option("--weights", arguments->weights, "Type of weights (s8)")->check(CLI::IsMember({"s8", "u8", "s4", "u4"}));
   command->add_flag("--per-tensor", arguments->per_tensor, "One scale for a weight instead of one for each output channel");
   command->add_flag("--symmetric", arguments->symmetric, "Activations' ranges are symmetric around 0");
   command->add_flag("--asymmetric-weights", arguments->asymmetric_weights, "Weights get a zero point");

@@ -14,6 +14,7 @@
 #include <set>
 
 #include "passes/patterns.h"
+#include "quantize/edit.h"
 #include "quantize/plan.h"
 #include "quantize/prepare.h"
 #include "quantize/region.h"
@@ -27,7 +28,7 @@ constexpr double kConcatRangesRatio = 2;
 class StaticRewriter {
  public:
   StaticRewriter(Graph& graph, int opset, const NodePrecisions& nodes, const RangeTable& ranges, const StaticOptions& options)
-      : graph_(graph), opset_(opset), nodes_(nodes), ranges_(ranges), options_(options) {}
+      : edit_(graph, opset), graph_(graph), nodes_(nodes), ranges_(ranges), options_(options) {}
 
   Status Run() {
     LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());
@@ -216,14 +217,6 @@ class StaticRewriter {
     return codes.low >= low - half && codes.high <= high + half;
   }
 
-  /// As Graph::AddNode; the node is called as its output is, so that no two nodes share a name.
-  Result<ValueId> Add(std::string_view op, std::vector<ValueId> inputs, std::vector<Attribute> attributes, const Type& type,
-                      std::string_view hint) {
-    LINNET_ASSIGN(ValueId out, graph_.AddNode(op, "", opset_, std::move(inputs), std::move(attributes), type, hint));
-    graph_.mutable_node(graph_.value(out).producer).name = graph_.value(out).name;
-    return out;
-  }
-
   /// A constant as integers and a DequantizeLinear behind it.
   Result<ValueId> Dequantized(const std::string& name, QuantizedTensor tensor) {
     const Shape shape = tensor.integers.shape();
@@ -233,7 +226,7 @@ class StaticRewriter {
     if (!bias) inputs.push_back(ZeroPoint(name, tensor.params));
     std::vector<Attribute> attributes;
     if (tensor.params.axis >= 0) attributes.push_back({"axis", static_cast<int64_t>(tensor.params.axis)});
-    return Add("DequantizeLinear", std::move(inputs), std::move(attributes), Type::Tensor(DType::kFloat, shape), name + "_dequantized");
+    return edit_.Add("DequantizeLinear", std::move(inputs), std::move(attributes), Type::Tensor(DType::kFloat, shape), name + "_dequantized");
   }
 
   /// Zero points that are all 0 are one constant for all weights with as many channels.
@@ -346,9 +339,9 @@ class StaticRewriter {
       group.zero = graph_.AddConstant(graph_.FreshName(name + "_zero"), group.params.ZeroTensor());
     }
     const Type type = graph_.value(id).type;
-    LINNET_ASSIGN(ValueId integers, Add("QuantizeLinear", {id, group.scale, group.zero}, {}, Type::Tensor(group.params.dtype, type.shape),
+    LINNET_ASSIGN(ValueId integers, edit_.Add("QuantizeLinear", {id, group.scale, group.zero}, {}, Type::Tensor(group.params.dtype, type.shape),
                                            name + "_quantized"));
-    LINNET_ASSIGN(ValueId read, Add("DequantizeLinear", {integers, group.scale, group.zero}, {}, type, name + "_dequantized"));
+    LINNET_ASSIGN(ValueId read, edit_.Add("DequantizeLinear", {integers, group.scale, group.zero}, {}, type, name + "_dequantized"));
     const bool made_by_integers = made_by_integers_.contains(id);
     for (const Use& use : uses) {
       if (use.node == kNoNode) {
@@ -363,8 +356,8 @@ class StaticRewriter {
     }
     return Status();
   }
+  Edit edit_;
   Graph& graph_;
-  const int opset_;
   const NodePrecisions& nodes_;
   const RangeTable& ranges_;
   const StaticOptions& options_;
@@ -382,11 +375,7 @@ class StaticRewriter {
 
 Status QuantizeStatic(OnnxModel* model, const NodePrecisions& nodes, const RangeTable& ranges, const StaticOptions& options) {
   if (std::find(nodes.begin(), nodes.end(), Precision::kInt16) != nodes.end()) LINNET_TRY(RaiseOpset(model, kOpsetSmallAndWide));
-  int64_t opset = 0;
-  for (const auto& [domain, version] : model->info.opsets) {
-    if (domain.empty()) opset = version;
-  }
-  LINNET_TRY(StaticRewriter(model->graph, static_cast<int>(opset), nodes, ranges, options).Run());
+  LINNET_TRY(StaticRewriter(model->graph, OpsetOf(*model), nodes, ranges, options).Run());
   LINNET_ASSIGN(model->graph, model->graph.Compacted());
   return Status();
 }
