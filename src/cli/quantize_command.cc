@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "api/full_build.h"
+#include "base/number_text.h"
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "cli/preprocessing_flags.h"
@@ -16,6 +17,8 @@
 #include "cli/units.h"
 #include "onnx/writer.h"
 #include "quantize/prepare.h"
+#include "quantize/contract.h"
+#include "quantize/dynamic.h"
 #include "quantize/quantize.h"
 
 namespace linnet::cli {
@@ -25,13 +28,18 @@ namespace fs = std::filesystem;
 using quantize::Precision;
 
 struct QuantizeArguments {
-  std::string model, output, mode = "static", calibrate = "minmax", activations = "u8", weights = "s8", table;
+  std::string model, output, mode = "static", calibrate = "likely", activations = "u8", weights = "s8", table, labels;
   std::vector<std::string> data, include, exclude;
   PreprocessingFlags preprocessing;
   double percentile = 99.999;
   int64_t samples = 0;
+  double min_sqnr = NAN, min_agreement = NAN, min_accuracy = NAN;
   int threads = 0, opset = 0;
-  bool per_tensor = false, symmetric = false, asymmetric_weights = false, json = false;
+  int block = 32;
+  bool plain = false, as_is = false, per_tensor = false, symmetric = false, asymmetric_weights = false, json = false;
+
+  /// Whether a floor on accuracy was given.
+  bool Asks() const { return !std::isnan(min_sqnr) || !std::isnan(min_agreement) || !std::isnan(min_accuracy); }
 };
 
 DType TypeOf(const std::string& name) {
@@ -79,8 +87,9 @@ Result<Work> Open(const QuantizeArguments& arguments) {
   Work work;
   LINNET_ASSIGN(work.model, ImportOnnx(arguments.model, SessionOptions()));
   work.report.before = quantize::CountConstants(work.model.graph);
-  const bool wide = arguments.activations.ends_with("16") || arguments.weights.ends_with("4");
-  const int opset = std::max(arguments.opset, wide ? quantize::kOpsetSmallAndWide : quantize::kOpsetPerChannel);
+  const bool small = arguments.weights.ends_with("4");
+  const int least = arguments.mode == "bf16" ? quantize::kOpsetBfloat16 : small ? quantize::kOpsetSmallAndWide : quantize::kOpsetPerChannel;
+  const int opset = std::max(arguments.opset, least);
   LINNET_TRY(quantize::Prepare(&work.model, opset).At(Quote(arguments.model)));
   if (!arguments.data.empty()) {
     std::vector<PortInfo> ports;
@@ -91,26 +100,45 @@ Result<Work> Open(const QuantizeArguments& arguments) {
   return work;
 }
 
-Status FindRanges(const QuantizeArguments& arguments, const quantize::NodePrecisions& nodes, ProgressWatch& watch, Work* work) {
-  if (!work->samples) {
-    if (arguments.table.empty()) return InvalidArgument("static quantization needs --data, or a --table that was saved before");
-    LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(arguments.table));
-    Result<quantize::RangeTable> table = quantize::ReadTable(file->bytes());
-    if (!table.ok()) return table.TakeStatus().At(Quote(arguments.table));
-    work->ranges = std::move(*table);
-    return Status();
+Result<quantize::RangeTable> LoadTable(const std::string& path) {
+  LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(path));
+  Result<quantize::RangeTable> table = quantize::ReadTable(file->bytes());
+  if (!table.ok()) return table.TakeStatus().At(Quote(path));
+  return table;
+}
+
+/// One class a line, one line a sample.
+Result<std::vector<int64_t>> LoadLabels(const std::string& path, int64_t samples) {
+  LINNET_ASSIGN(std::vector<std::string> lines, ReadLabels(path));
+  std::vector<int64_t> labels;
+  for (const std::string& line : lines) {
+    Result<double> number = ParseNumber(line);
+    if (!number.ok() || *number != std::floor(*number)) {
+      return InvalidArgument(Quote(path), " line ", labels.size() + 1, ": ", Quote(line), " is not the number of a class");
+    }
+    labels.push_back(static_cast<int64_t>(*number));
   }
-  LINNET_ASSIGN(std::unique_ptr<quantize::Calibration> calibration,
-                quantize::Calibration::Make(work->model.graph, quantize::ValuesToObserve(work->model.graph, nodes), arguments.threads));
-  LINNET_TRY(quantize::Calibrate(calibration.get(), work->samples.get(), work->calibrating, watch));
-  quantize::CalibrationChoice choice;
-  quantize::CalibratorFromName(arguments.calibrate, &choice.calibrator);
-  choice.percentile = arguments.percentile;
-  choice.dtype = TypeOf(arguments.activations);
-  choice.symmetric = arguments.symmetric;
-  LINNET_ASSIGN(work->ranges, calibration->Choose(choice));
-  if (arguments.table.empty()) return Status();
-  return WriteFileAtomically(arguments.table, [&](Sink& sink) { return quantize::WriteTable(work->ranges, sink); });
+  if (static_cast<int64_t>(labels.size()) != samples) {
+    return InvalidArgument(Quote(path), " has ", labels.size(), " labels, the data ", samples, " samples");
+  }
+  return labels;
+}
+
+/// What is asked of the result. Without a wish: about what 8 bits give a model that takes to them.
+quantize::Floor FloorOf(const QuantizeArguments& arguments) {
+  constexpr double kUsualDb = 23;
+  quantize::Floor floor;
+  if (!std::isnan(arguments.min_sqnr)) floor.sqnr_db = arguments.min_sqnr;
+  if (!std::isnan(arguments.min_agreement)) floor.top1_agreement = arguments.min_agreement;
+  if (!std::isnan(arguments.min_accuracy)) floor.accuracy = arguments.min_accuracy;
+  if (!arguments.Asks() && !arguments.as_is) floor.sqnr_db = kUsualDb;
+  return floor;
+}
+
+std::string Listed(const std::vector<std::string>& names) {
+  std::string out;
+  for (size_t i = 0; i < names.size() && i < 12; ++i) out += (i > 0 ? ", " : "") + names[i];
+  return names.size() > 12 ? Cat(out, " and ", names.size() - 12, " more") : out;
 }
 
 /// Reads the file that was written and runs it beside the float model.
@@ -128,23 +156,170 @@ Status Verify(const QuantizeArguments& arguments, ProgressWatch& watch, Work* wo
   return Status();
 }
 
-Status QuantizeStatically(const QuantizeArguments& arguments, ProgressWatch& watch, Work* work) {
+Result<quantize::StaticOptions> StaticOptionsOf(const QuantizeArguments& arguments) {
   quantize::StaticOptions options;
   options.activations = TypeOf(arguments.activations);
   options.weights = TypeOf(arguments.weights);
+  if (DTypeBits(options.weights) != 8) return InvalidArgument("static quantization has weights of 8 bits; 4 bits are for --mode weights");
   options.per_channel = !arguments.per_tensor;
   options.symmetric_activations = arguments.symmetric;
   options.symmetric_weights = !arguments.asymmetric_weights;
   options.include = arguments.include;
   options.exclude = arguments.exclude;
+  return options;
+}
+
+/// Calibrates, and decides which layers get what.
+Result<quantize::Decision> DecideByData(const QuantizeArguments& arguments, const quantize::StaticOptions& options,
+                                        const quantize::NodePrecisions& nodes, const quantize::Floor& floor,
+                                        std::span<const int64_t> labels, ProgressWatch& watch, Work* work) {
+  const Graph& graph = work->model.graph;
+  LINNET_ASSIGN(std::unique_ptr<quantize::Calibration> calibration,
+                quantize::Calibration::Make(graph, quantize::ValuesToObserve(graph, nodes), arguments.threads));
+  LINNET_TRY(quantize::Calibrate(calibration.get(), work->samples.get(), work->calibrating, watch));
+  quantize::CalibrationChoice choice;
+  quantize::CalibratorFromName(arguments.calibrate, &choice.calibrator);
+  choice.percentile = arguments.percentile;
+  choice.dtype = options.activations;
+  choice.symmetric = arguments.symmetric;
+  std::vector<quantize::Calibrator> calibrators = {choice.calibrator};
+  if (arguments.Asks()) {
+    for (quantize::Calibrator other : {quantize::Calibrator::kMse, quantize::Calibrator::kPercentile}) {
+      if (other != choice.calibrator) calibrators.push_back(other);
+    }
+  }
+  if (arguments.as_is) {
+    quantize::Decision decision{nodes, choice.calibrator};
+    decision.met = true;
+    LINNET_ASSIGN(decision.ranges, calibration->Choose(choice));
+    return decision;
+  }
+  quantize::Judge judge(graph, work->samples.get(), labels, arguments.threads);
+  // Some of the samples decide, spread evenly; what is held out only verifies. Labels need them all.
+  const size_t most = labels.empty() && std::isnan(arguments.min_agreement) ? 8 : 4096;
+  std::vector<int64_t> deciding;
+  const size_t step = std::max<size_t>(work->calibrating.size() / most, 1);
+  for (size_t i = 0; i < work->calibrating.size() && deciding.size() < most; i += step) deciding.push_back(work->calibrating[i]);
+  return quantize::Decide(work->model, nodes, options, *calibration, choice, calibrators, floor, &judge, deciding, watch);
+}
+
+/// Layers that the decision keeps from being integers, as notes.
+void NoteDecision(const quantize::Decision& decision, QuantizeReport* report) {
+  report->calibrator = quantize::CalibratorName(decision.calibrator);
+  report->wide = decision.wide;
+  report->in_float = decision.in_float;
+  if (!decision.wide.empty()) {
+    report->notes.push_back(Cat("16-bit activations in ", decision.wide.size(), " of ", decision.layers, " layers: ", Listed(decision.wide)));
+  }
+  if (!decision.in_float.empty()) {
+    report->notes.push_back(Cat("float in ", decision.in_float.size(), " of ", decision.layers, " layers: ", Listed(decision.in_float)));
+  }
+}
+
+Status WriteModel(const QuantizeArguments& arguments, const OnnxModel& model) {
+  return WriteFileAtomically(arguments.output, [&](Sink& sink) { return WriteOnnx(model, sink); });
+}
+
+std::string ScoreText(const quantize::Score& score) {
+  std::string text = fmt::format("SQNR {:.1f} dB, top-1 agreement {:.4f}", score.sqnr_db, score.top1_agreement);
+  return score.accuracy >= 0 ? text + fmt::format(", accuracy {:.4f}", score.accuracy) : text;
+}
+
+/// The written file, read again and run on what was held out, must keep what was asked.
+Status CheckFloor(const QuantizeArguments& arguments, const quantize::Floor& floor, std::span<const int64_t> labels, Work* work,
+                  bool* kept) {
+  LINNET_ASSIGN(OnnxModel written, ImportOnnx(arguments.output, SessionOptions()));
+  quantize::Judge judge(work->model.graph, work->samples.get(), labels, arguments.threads);
+  LINNET_ASSIGN(work->report.score, judge.Of(written.graph, work->held_out));
+  *kept = work->report.score.Meets(floor);
+  return Status();
+}
+
+Status QuantizeStatically(const QuantizeArguments& arguments, ProgressWatch& watch, Work* work) {
+  LINNET_ASSIGN(quantize::StaticOptions options, StaticOptionsOf(arguments));
   LINNET_ASSIGN(quantize::NodePrecisions nodes, quantize::ChooseNodes(work->model.graph, options));
-  LINNET_TRY(FindRanges(arguments, nodes, watch, work));
-  for (Precision precision : nodes) work->report.quantized_nodes += precision != Precision::kFloat;
-  work->report.nodes = static_cast<int64_t>(nodes.size());
-  work->report.calibrated = work->samples ? static_cast<int64_t>(work->calibrating.size()) : 0;
+  QuantizeReport& report = work->report;
+  report.nodes = static_cast<int64_t>(nodes.size());
+  std::vector<int64_t> labels;
+  if (!arguments.labels.empty() && work->samples) {
+    LINNET_ASSIGN(labels, LoadLabels(arguments.labels, work->samples->size()));
+  }
+  if (!std::isnan(arguments.min_accuracy) && labels.empty()) return InvalidArgument("--min-accuracy needs --labels");
+  if (!work->samples) {
+    if (arguments.table.empty()) return InvalidArgument("static quantization needs --data, or a --table that was saved before");
+    if (arguments.Asks()) return InvalidArgument("a floor on accuracy needs --data to measure it");
+    LINNET_ASSIGN(work->ranges, LoadTable(arguments.table));
+    report.calibrator = "table";
+    for (Precision precision : nodes) report.quantized_nodes += precision != Precision::kFloat;
+    LINNET_TRY(quantize::QuantizeStatic(&work->model, nodes, work->ranges, options));
+    return WriteModel(arguments, work->model);
+  }
+  report.calibrated = static_cast<int64_t>(work->calibrating.size());
+  const quantize::Floor floor = FloorOf(arguments);
+  quantize::Floor aim = floor;
+  constexpr int kAttempts = 3;
+  for (int attempt = 1;; ++attempt) {
+    LINNET_ASSIGN(quantize::Decision decision, DecideByData(arguments, options, nodes, aim, labels, watch, work));
+    if (!decision.met && arguments.Asks()) {
+      return InvalidArgument("no choice of layers meets the floor; the best has ", ScoreText(decision.score), "; the layers that cost most: ",
+                             Listed(decision.in_float.empty() ? decision.wide : decision.in_float));
+    }
+    work->ranges = decision.ranges;
+    report.notes.clear();
+    NoteDecision(decision, &report);
+    report.quantized_nodes = 0;
+    for (Precision precision : decision.nodes) report.quantized_nodes += precision != Precision::kFloat;
+    if (report.quantized_nodes == 0) return InvalidArgument("no layer can be quantized without falling below ", floor.sqnr_db, " dB");
+    OnnxModel quantized{work->model.graph.Clone(), work->model.info};
+    LINNET_TRY(quantize::QuantizeStatic(&quantized, decision.nodes, work->ranges, options));
+    // A file that breaks the promise is not left behind: it is written where nobody looks for it first.
+    QuantizeArguments trial = arguments;
+    if (arguments.Asks()) trial.output = arguments.output + ".trial.onnx";
+    LINNET_TRY(WriteModel(trial, quantized));
+    bool kept = true;
+    if (!arguments.as_is) {
+      Status checked = CheckFloor(trial, floor, labels, work, &kept);
+      if (arguments.Asks()) {
+        std::error_code ignored;
+        fs::remove(trial.output, ignored);
+      }
+      LINNET_TRY(std::move(checked));
+    }
+    if (kept || attempt == kAttempts) {
+      if (!kept && arguments.Asks()) {
+        return InvalidArgument("on samples that were not used to calibrate it has only ", ScoreText(report.score),
+                               "; more and more varied --data may help. ", Cat(report.notes.empty() ? "" : report.notes[0]));
+      }
+      if (arguments.Asks()) LINNET_TRY(WriteModel(arguments, quantized));
+      break;
+    }
+    // What decided was seen in calibration; ask more of it than of what is new.
+    aim.sqnr_db += 2;
+    aim.top1_agreement = aim.top1_agreement < 0 ? -1 : (1 + aim.top1_agreement) / 2;
+    aim.accuracy = aim.accuracy < 0 ? -1 : aim.accuracy + 0.002;
+  }
+  if (arguments.table.empty()) return Status();
+  return WriteFileAtomically(arguments.table, [&](Sink& sink) { return quantize::WriteTable(work->ranges, sink); });
+}
+
+/// The modes that need no data; with some the result is compared all the same.
+Status QuantizeWithoutData(const QuantizeArguments& arguments, Work* work) {
+  QuantizeReport& report = work->report;
+  report.nodes = work->model.graph.node_count();
   OnnxModel quantized{work->model.graph.Clone(), work->model.info};
-  LINNET_TRY(quantize::QuantizeStatic(&quantized, nodes, work->ranges, options));
-  return WriteFileAtomically(arguments.output, [&](Sink& sink) { return WriteOnnx(quantized, sink); });
+  const quantize::Selection selection{arguments.include, arguments.exclude};
+  Result<int> changed = 0;
+  if (arguments.mode == "dynamic") {
+    if (DTypeBits(TypeOf(arguments.weights)) != 8) return InvalidArgument("dynamic quantization has weights of 8 bits");
+    changed = quantize::QuantizeDynamic(&quantized, {TypeOf(arguments.weights), !arguments.per_tensor, selection});
+  } else if (arguments.mode == "weights") {
+    changed = quantize::QuantizeWeightsOnly(&quantized, {TypeOf(arguments.weights), arguments.block, !arguments.plain, selection});
+  } else {
+    changed = quantize::ConvertToHalf(&quantized, {arguments.mode == "fp16" ? DType::kFloat16 : DType::kBfloat16, selection});
+  }
+  if (!changed.ok()) return changed.TakeStatus();
+  report.quantized_nodes = *changed;
+  return WriteModel(arguments, quantized);
 }
 
 int Quantize(const QuantizeArguments& arguments) {
@@ -152,7 +327,11 @@ int Quantize(const QuantizeArguments& arguments) {
   Result<Work> work = Open(arguments);
   if (!work.ok()) return Report(work.status());
   ProgressWatch watch;
-  Status status = QuantizeStatically(arguments, watch, &*work);
+  if (arguments.mode != "static") {
+    work->calibrating.clear();
+    if (arguments.Asks()) return Report(InvalidArgument("a floor on accuracy goes with --mode static"));
+  }
+  Status status = arguments.mode == "static" ? QuantizeStatically(arguments, watch, &*work) : QuantizeWithoutData(arguments, &*work);
   if (status.ok()) status = Verify(arguments, watch, &*work);
   watch.Finish();
   if (!status.ok()) return Report(status);
@@ -160,7 +339,6 @@ int Quantize(const QuantizeArguments& arguments) {
   report.input = arguments.model;
   report.output = arguments.output;
   report.mode = arguments.mode;
-  report.calibrator = arguments.calibrate;
   report.seconds = static_cast<double>(MonotonicNs() - begin) / 1e9;
   if (arguments.json) {
     fmt::print("{}", FormatJson(report.ToJson()));
@@ -179,21 +357,32 @@ void AddQuantizeCommand(Arguments& root) {
   command.Add("output", arguments->output, "File to write (.onnx)").Required();
   command.Add("--data", arguments->data,
               "Samples: folders or files of pictures, .npy, .npz, .pb, test_data_set_* folders; every fourth is held out").Many();
-  command.Add("--mode", arguments->mode, "static: integers between matrix products, with ranges from --data")
-      .OneOf({"static"});
-  command.Add("--calibrate", arguments->calibrate, "How ranges are chosen (minmax)")
-      .OneOf({"minmax", "average", "percentile", "entropy", "mse"});
+  command.Add("--mode", arguments->mode, "static: integers with ranges from --data; dynamic: products whose ranges are found at run time; weights: "
+              "only weights; fp16, bf16: half precision")
+      .OneOf({"static", "dynamic", "weights", "fp16", "bf16"});
+  command.Add("--block", arguments->block, "4-bit weights: rows that share a scale (32)").Range(16, 1024);
+  command.Flag("--plain", arguments->plain, "4-bit weights: scales by the extremes instead of the least error");
+  command.Add("--calibrate", arguments->calibrate, "How ranges are chosen (likely)")
+      .OneOf({"minmax", "likely", "average", "percentile", "entropy", "mse"});
   command.Add("--percentile", arguments->percentile, "Share of values inside the range, in percent (99.999)")
       .Range(50.0, 100.0);
   command.Add("--activations", arguments->activations, "Type of activations (u8)")
       .OneOf({"u8", "s8", "u16", "s16"});
-  command.Add("--weights", arguments->weights, "Type of weights (s8)").OneOf({"s8", "u8"});
+  command.Add("--weights", arguments->weights, "Type of weights (s8)").OneOf({"s8", "u8", "s4", "u4"});
   command.Flag("--per-tensor", arguments->per_tensor, "One scale for a weight instead of one for each output channel");
   command.Flag("--symmetric", arguments->symmetric, "Activations' ranges are symmetric around 0");
   command.Flag("--asymmetric-weights", arguments->asymmetric_weights, "Weights get a zero point");
   command.Add("--include", arguments->include, "Quantize only these: names of nodes, operators or values").Many();
   command.Add("--exclude", arguments->exclude, "Leave these in float").Many();
   command.Add("--table", arguments->table, "Calibration table: saved with --data, read without");
+  command.Add("--min-sqnr", arguments->min_sqnr, "Contract: at least so many dB beside the float model, or no file")
+      .Range(0.0, 200.0);
+  command.Add("--min-agreement", arguments->min_agreement, "Contract: at least this share of samples keep their top-1 class")
+      .Range(0.0, 1.0);
+  command.Add("--min-accuracy", arguments->min_accuracy, "Contract: at least this share of samples get their label's class")
+      .Range(0.0, 1.0);
+  command.Add("--labels", arguments->labels, "File with the number of a class a line, one for each sample in order");
+  command.Flag("--as-is", arguments->as_is, "8 bits everywhere, whatever the error");
   command.Add("--samples", arguments->samples, "Use at most so many samples").Range(1, 1000000000);
   command.Add("--opset", arguments->opset, "Write at least this opset").Range(13, 25);
   command.Add("--threads", arguments->threads, "Threads (all processors)").Range(1, 64);

@@ -54,7 +54,9 @@ Json QuantizeReport::ToJson() const {
                                {"max_value", one.max_value},
                                {"top1_agreement", one.rows ? static_cast<double>(one.same_top) / static_cast<double>(one.rows) : 0.0}});
   }
-  json["notes"] = notes;
+  json["layers_16_bit"] = wide;
+  json["layers_float"] = in_float;
+  if (score.accuracy >= 0) json["accuracy"] = score.accuracy;
   json["seconds"] = seconds;
   return json;
 }

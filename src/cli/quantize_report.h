@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "cli/json.h"
-#include "quantize/quantize.h"
+#include "quantize/contract.h"
 
 namespace linnet::cli {
 
@@ -19,6 +19,8 @@ struct QuantizeReport {
   std::vector<std::string> output_names;
   std::vector<quantize::Agreement> agreements;   ///< one an output; empty without data
   std::vector<std::string> notes;
+  std::vector<std::string> wide, in_float;       ///< layers that are not 8-bit integers
+  quantize::Score score;                         ///< on what was held out
 
   Json ToJson() const;
   void Print() const;

@@ -14,7 +14,10 @@ namespace {
 /// Factors are multiples of 1 / kSteps, so 1 (all of the range) is among them.
 constexpr int kSteps = 64;
 
-constexpr const char* kNames[] = {"minmax", "average", "percentile", "entropy", "mse"};
+/// Standard deviations of the samples' extremes beyond their mean that a range leaves room for.
+constexpr double kDeviations = 2.5;
+
+constexpr const char* kNames[] = {"minmax", "likely", "average", "percentile", "entropy", "mse"};
 
 /// The code that `value` rounds to, saturated.
 int64_t CodeOf(double value, const Params& params, const IntegerRange& codes) {
@@ -147,6 +150,13 @@ Result<Range> ChooseRange(const Histogram& seen, const CalibrationChoice& choice
   if (seen.width() == 0) return all;
   switch (choice.calibrator) {
     case Calibrator::kMinMax: return all;
+    case Calibrator::kLikely: {
+      // A side that never was crossed is a bound of the operator (a Relu's 0), not chance.
+      Range range = all;
+      if (seen.low() < 0) range.low = std::min(seen.LikelyLow(kDeviations), all.low);
+      if (seen.high() > 0) range.high = std::max(seen.LikelyHigh(kDeviations), all.high);
+      return range;
+    }
     case Calibrator::kMovingAverage: return Range{std::min(seen.average_low(), 0.0), std::max(seen.average_high(), 0.0)};
     case Calibrator::kPercentile: return Percentile(seen, choice.percentile);
     case Calibrator::kEntropy: return Search(seen, choice, [&](const Params& p) { return QuantizationDivergence(seen, p); });

@@ -10,13 +10,14 @@ namespace linnet::quantize {
 
 enum class Calibrator : uint8_t {
   kMinMax,         ///< all that was seen
+  kLikely,         ///< all that was seen and what a further sample may have: see Histogram::LikelyHigh
   kMovingAverage,  ///< the moving average of the samples' extremes
   kPercentile,     ///< cut equally rare tails
   kEntropy,        ///< least Kullback-Leibler divergence of the quantized distribution
   kMse,            ///< least mean squared error
 };
 
-/// "minmax", "average", "percentile", "entropy", "mse".
+/// "minmax", "likely", "average", "percentile", "entropy", "mse".
 const char* CalibratorName(Calibrator calibrator);
 /// False when no calibrator has that name.
 bool CalibratorFromName(std::string_view name, Calibrator* out);

@@ -9,20 +9,23 @@
 #include "ops/quantize_helpers.h"
 #include "passes/passes.h"
 #include "passes/patterns.h"
+#include "quantize/prepare.h"
 
 namespace linnet::quantize {
 namespace {
 
-/// The passes that keep every value a reader may ask for: nothing is fused or folded away but what is constant.
-Status Tidy(Graph& graph) {
+/// A float model goes through the passes that quantization starts with, so that names mean the same values: a convolution's
+/// that of the folded BatchNormalization. A quantized one keeps its weights behind DequantizeLinear.
+Status Tidy(Graph& graph, bool is_float) {
   std::erase_if(graph.inputs, [&](ValueId id) { return graph.is_constant(id); });
   PassContext context;
   context.table = &OpTable::BuiltIn();
   PipelineOptions options;
-  options.level = kOptimizeBasic;
   options.plain_onnx = true;
-  // A weight behind DequantizeLinear stays one.
-  options.disabled = {"fold_constants", "common_subexpressions"};
+  if (!is_float) {
+    options.level = kOptimizeBasic;
+    options.disabled = {"fold_constants", "common_subexpressions"};
+  }
   return RunPipeline(graph, context, options);
 }
 
@@ -74,8 +77,8 @@ bool FindRange(const Graph& graph, ValueId id, Range* range) {
 
 Result<std::vector<ValueComparison>> CompareModels(OnnxModel first, OnnxModel second, Samples* samples,
                                                    const std::vector<int64_t>& which, int threads, Watch watch) {
-  LINNET_TRY(Tidy(first.graph).At("the first model"));
-  LINNET_TRY(Tidy(second.graph).At("the second model"));
+  LINNET_TRY(Tidy(first.graph, !IsQuantized(first.graph)).At("the first model"));
+  LINNET_TRY(Tidy(second.graph, !IsQuantized(second.graph)).At("the second model"));
   const Graph &a = first.graph, &b = second.graph;
   std::unordered_map<std::string, ValueId> by_name;
   for (ValueId id = 0; id < b.value_count(); ++id) {

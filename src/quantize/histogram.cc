@@ -11,7 +11,24 @@ namespace {
 /// Weight of a new sample in the moving averages.
 constexpr double kMomentum = 0.01;
 
+double Deviation(double sum, double squares, int64_t n) {
+  if (n < 2) return 0;
+  const double mean = sum / static_cast<double>(n);
+  const double variance = (squares - sum * mean) / static_cast<double>(n - 1);
+  // What is left of equal numbers is rounding.
+  return variance > 1e-12 * mean * mean ? sqrt(variance) : 0;
+}
+
 }  // namespace
+
+double Histogram::LikelyLow(double deviations) const {
+  if (samples_ == 0) return 0;
+  return std::min(low_, sum_low_ / static_cast<double>(samples_) - deviations * Deviation(sum_low_, squares_low_, samples_));
+}
+double Histogram::LikelyHigh(double deviations) const {
+  if (samples_ == 0) return 0;
+  return std::max(high_, sum_high_ / static_cast<double>(samples_) + deviations * Deviation(sum_high_, squares_high_, samples_));
+}
 
 void Histogram::Reach(double magnitude) {
   if (magnitude == 0) return;
@@ -47,6 +64,8 @@ void Histogram::Add(const float* values, int64_t count) {
   high_ = first ? high : std::max(high_, high);
   average_low_ = first ? low : average_low_ + kMomentum * (low - average_low_);
   average_high_ = first ? high : average_high_ + kMomentum * (high - average_high_);
+  ++samples_;
+  sum_low_ += low, sum_high_ += high, squares_low_ += low * low, squares_high_ += high * high;
   Reach(std::max(fabs(low), fabs(high)));
   const double per_width = width_ == 0 ? 0 : 1 / width_;
   for (int64_t i = 0; i < count; ++i) {

@@ -29,6 +29,11 @@ class Histogram {
   double average_low() const { return average_low_; }   ///< moving averages of the samples' extremes
   double average_high() const { return average_high_; }
 
+  /// Extremes that a further sample may have: the mean of the samples' plus `deviations` times their standard deviation, but at
+  /// least what was seen. Equal extremes (a clipped value) stay.
+  double LikelyLow(double deviations) const;
+  double LikelyHigh(double deviations) const;
+
   double width() const { return width_; }               ///< 0 while only zeros were seen
   /// How many values lie in bin `i`, 0 <= i < 2 * kBinsASide; empty while width() is 0.
   const std::vector<int64_t>& bins() const { return bins_; }
@@ -41,6 +46,8 @@ class Histogram {
   double width_ = 0;
   int64_t count_ = 0, zeros_ = 0, not_finite_ = 0;
   double low_ = 0, high_ = 0, average_low_ = 0, average_high_ = 0;
+  int64_t samples_ = 0;
+  double sum_low_ = 0, sum_high_ = 0, squares_low_ = 0, squares_high_ = 0;   ///< of the samples' extremes
 };
 
 }  // namespace linnet::quantize

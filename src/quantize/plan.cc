@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "passes/patterns.h"
+#include "quantize/region.h"
 
 namespace linnet::quantize {
 namespace {
@@ -142,13 +143,7 @@ Result<NodePrecisions> ChooseNodes(const Graph& graph, const StaticOptions& opti
   for (NodeId id : order) {
     const size_t i = static_cast<size_t>(id);
     if (!wanted[i]) continue;
-    // A Relu at the end of the last convolution is part of it.
-    bool last = false;
-    if (RoleOf(graph, graph.node(id)) == Role::kActivation) {
-      const NodeId producer = graph.value(graph.node(id).inputs[0]).producer;
-      last = producer != kNoNode && matrix[static_cast<size_t>(producer)];
-    }
-    if (!matrix[i] && options.include.empty() && !(below[i] && (above[i] || last))) continue;
+    if (!matrix[i] && options.include.empty() && !(below[i] && above[i])) continue;
     precisions[i] = wide ? Precision::kInt16 : Precision::kInt8;
     ++chosen;
   }
@@ -180,6 +175,7 @@ std::vector<ValueId> ValuesToObserve(const Graph& graph, const NodePrecisions& n
     if (nodes[static_cast<size_t>(id)] == Precision::kFloat) continue;
     for (ValueId in : ActivationsOf(graph, graph.node(id))) add(in);
     for (ValueId out : graph.node(id).outputs) add(out);
+    if (RoleOf(graph, graph.node(id)) == Role::kMatrix) add(RegionBehind(graph, graph.node(id).outputs[0]).exit);
   }
   return values;
 }

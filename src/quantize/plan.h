@@ -19,7 +19,7 @@ enum class Role : uint8_t {
   kPair,        ///< Add, Mul
   kConcat,
   kMove,        ///< its outputs hold its input's numbers: one range for all of them
-  kActivation,  ///< Relu and Clip: what saturation can do instead
+  kActivation,  ///< Relu and Clip
   kUnary,       ///< any other with one input, ranges of their own
 };
 /// The role of a node in `graph`, by its operator, attributes and types.
@@ -53,8 +53,9 @@ std::vector<ValueId> ValuesToObserve(const Graph& graph, const NodePrecisions& n
 using RangeTable = std::map<std::string, Range>;
 
 /// Rewrites the prepared `model`: QuantizeLinear and DequantizeLinear around the nodes that are not kFloat, weights as
-/// integers, biases as int32. Values keep their names; Relu and Clip go where saturation does their work. Fails naming a
-/// value whose range is missing.
+/// integers, biases as int32. Activations behind a convolution or matrix product come before its result is rounded (see
+/// region.h); a result that no quantized node reads is not rounded at all. Values keep their names; Relu and Clip go where
+/// saturation does their work. Raises the opset where 16 bits need it. Fails naming a value whose range is missing.
 Status QuantizeStatic(OnnxModel* model, const NodePrecisions& nodes, const RangeTable& ranges, const StaticOptions& options);
 
 }  // namespace linnet::quantize

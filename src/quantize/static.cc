@@ -5,7 +5,8 @@
 //     b(s32) ── DQ ───┘
 //
 // Values that must hold the same codes (a pool's input and output, a Concat's inputs and output) form a group with one
-// range. The Relu behind a convolution or sum lies between the node and its Q; it goes where the codes end at 0 anyway.
+// range. The activation behind a convolution or sum lies between the node and its Q; a Relu goes where the codes end at 0
+// anyway.
 #include <math.h>
 
 #include <algorithm>
@@ -13,7 +14,10 @@
 #include <set>
 
 #include "passes/patterns.h"
+#include "quantize/edit.h"
 #include "quantize/plan.h"
+#include "quantize/prepare.h"
+#include "quantize/region.h"
 
 namespace linnet::quantize {
 namespace {
@@ -24,14 +28,15 @@ constexpr double kConcatRangesRatio = 2;
 class StaticRewriter {
  public:
   StaticRewriter(Graph& graph, int opset, const NodePrecisions& nodes, const RangeTable& ranges, const StaticOptions& options)
-      : graph_(graph), opset_(opset), nodes_(nodes), ranges_(ranges), options_(options) {}
+      : edit_(graph, opset), graph_(graph), nodes_(nodes), ranges_(ranges), options_(options) {}
 
   Status Run() {
     LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());
+    FindRegions(order);
     LINNET_TRY(FindValues(order));
     GroupValues(order);
     ChooseAll();
-    DropActivations(order);
+    DropActivations();
     // Weights first: their bias needs the input's scale, which is known by the value that still is the input.
     for (NodeId id : order) {
       if (Quantized(id) && RoleOf(graph_, graph_.node(id)) == Role::kMatrix) {
@@ -39,7 +44,7 @@ class StaticRewriter {
       }
     }
     for (NodeId id : order) {
-      if (Quantized(id)) LINNET_TRY(QuantizeConstants(id));
+      if (Active(id)) LINNET_TRY(QuantizeConstants(id));
     }
     for (const auto& [value, place] : values_) LINNET_TRY(Insert(value));
     return Status();
@@ -54,38 +59,67 @@ class StaticRewriter {
     ValueId scale = kNoValue, zero = kNoValue;
   };
 
+  struct WeightEntry {
+    Params params;
+    ValueId read = kNoValue;
+  };
+
   bool Quantized(NodeId id) const {
     return id != kNoNode && id < static_cast<NodeId>(nodes_.size()) && graph_.node(id).alive &&
            nodes_[static_cast<size_t>(id)] != Precision::kFloat;
   }
 
-  /// The Relu or Clip that takes a node's only output, and nothing else does; kNoNode when there is none.
-  NodeId FoldedActivation(NodeId id) const {
-    const Node& node = graph_.node(id);
-    const Role role = RoleOf(graph_, node);
-    if ((role != Role::kMatrix && role != Role::kPair) || !ReadOnce(graph_, node.outputs[0])) return kNoNode;
-    const NodeId reader = graph_.value(node.outputs[0]).uses[0].node;
-    return Quantized(reader) && RoleOf(graph_, graph_.node(reader)) == Role::kActivation ? reader : kNoNode;
+  /// Quantized by itself, not a part of what follows another node.
+  bool Active(NodeId id) const { return Quantized(id) && !inside_.contains(id); }
+
+  /// Where a quantized node's result is rounded: behind the activations that follow it.
+  void FindRegions(const std::vector<NodeId>& order) {
+    for (NodeId id : order) {
+      const Role role = Quantized(id) ? RoleOf(graph_, graph_.node(id)) : Role::kNone;
+      if ((role != Role::kMatrix && role != Role::kPair) || inside_.contains(id)) continue;
+      Region region = RegionBehind(graph_, graph_.node(id).outputs[0]);
+      if (region.nodes.empty()) continue;
+      // A sum's activation is left to itself, but for the Relu, which costs nothing.
+      const bool relu = region.nodes.size() == 1 && RoleOf(graph_, graph_.node(region.nodes[0])) == Role::kActivation;
+      if (role == Role::kPair && !relu) continue;
+      inside_.insert(region.nodes.begin(), region.nodes.end());
+      if (relu) relus_[id] = region.nodes[0];
+      exits_[id] = region.exit;
+      made_by_integers_.insert(region.exit);
+    }
+  }
+  /// Whether some quantized node reads a value as an activation.
+  bool ReadAsIntegers(ValueId id) const {
+    return std::any_of(graph_.value(id).uses.begin(), graph_.value(id).uses.end(),
+                       [&](const Use& use) { return activation_inputs_.contains({use.node, use.index}); });
   }
 
   Status FindValues(const std::vector<NodeId>& order) {
     for (NodeId id : order) {
-      if (!Quantized(id)) continue;
-      const Precision precision = nodes_[static_cast<size_t>(id)];
+      if (!Active(id)) continue;
       const Node& node = graph_.node(id);
       const std::vector<ValueId> activations = ActivationsOf(graph_, node);
       for (size_t i = 0; i < node.inputs.size(); ++i) {
         const bool activation = std::find(activations.begin(), activations.end(), node.inputs[i]) != activations.end();
         if (activation) activation_inputs_.insert({id, static_cast<int>(i)});
       }
-      for (ValueId in : activations) {
-        const NodeId producer = graph_.value(in).producer;
-        if (graph_.is_constant(in) || (Quantized(producer) && FoldedActivation(producer) == id)) continue;
-        LINNET_TRY(Hold(in, precision));
+    }
+    for (NodeId id : order) {
+      if (!Active(id)) continue;
+      const Precision precision = nodes_[static_cast<size_t>(id)];
+      const Node& node = graph_.node(id);
+      for (ValueId in : ActivationsOf(graph_, node)) {
+        if (!graph_.is_constant(in)) LINNET_TRY(Hold(in, precision));
       }
-      if (FoldedActivation(id) != kNoNode) continue;
+      const auto exit = exits_.find(id);
+      if (exit != exits_.end()) {
+        if (ReadAsIntegers(exit->second)) LINNET_TRY(Hold(exit->second, precision));
+        continue;
+      }
       for (ValueId out : node.outputs) {
-        if (out != kNoValue && !graph_.value(out).uses.empty()) LINNET_TRY(Hold(out, precision));
+        if (out == kNoValue) continue;
+        made_by_integers_.insert(out);
+        if (ReadAsIntegers(out)) LINNET_TRY(Hold(out, precision));
       }
     }
     return Status();
@@ -119,7 +153,7 @@ class StaticRewriter {
   void GroupValues(const std::vector<NodeId>& order) {
     for (NodeId id : order) {
       const Node& node = graph_.node(id);
-      const Role role = Quantized(id) ? RoleOf(graph_, node) : Role::kNone;
+      const Role role = Active(id) ? RoleOf(graph_, node) : Role::kNone;
       if (role == Role::kMove && values_.contains(node.inputs[0])) {
         for (ValueId out : node.outputs) {
           if (values_.contains(out)) Join(node.inputs[0], out);
@@ -128,7 +162,7 @@ class StaticRewriter {
     }
     for (NodeId id : order) {
       const Node& node = graph_.node(id);
-      if (!Quantized(id) || RoleOf(graph_, node) != Role::kConcat || !values_.contains(node.outputs[0])) continue;
+      if (!Active(id) || RoleOf(graph_, node) != Role::kConcat || !values_.contains(node.outputs[0])) continue;
       const double whole = Width(node.outputs[0]);
       for (ValueId in : node.inputs) {
         if (values_.contains(in) && whole <= kConcatRangesRatio * Width(in)) Join(in, node.outputs[0]);
@@ -152,11 +186,8 @@ class StaticRewriter {
   const Params& ParamsFor(ValueId id) { return values_.at(GroupOf(id)).params; }
 
   /// Relu and Clip whose work the saturation of their output's codes does.
-  void DropActivations(const std::vector<NodeId>& order) {
-    for (NodeId id : order) {
-      if (!Quantized(id)) continue;
-      const NodeId activation = FoldedActivation(id);
-      if (activation == kNoNode) continue;
+  void DropActivations() {
+    for (const auto& [id, activation] : relus_) {
       const ValueId made = graph_.node(id).outputs[0], out = graph_.node(activation).outputs[0];
       if (!values_.contains(out) || !Saturates(graph_.node(activation), ParamsFor(out))) continue;
       std::string name = graph_.value(out).name;
@@ -166,6 +197,7 @@ class StaticRewriter {
       graph_.Rename(made, std::move(name));
       values_[made] = values_.at(out);
       values_.at(made).group = GroupOf(out);  // `out` stays as the group's entry; nothing reads it any more
+      made_by_integers_.insert(made);
     }
   }
   bool Saturates(const Node& node, const Params& params) const {
@@ -191,11 +223,20 @@ class StaticRewriter {
     const bool bias = tensor.params.dtype == DType::kInt32;
     std::vector<ValueId> inputs = {graph_.AddConstant(graph_.FreshName(name + "_quantized"), std::move(tensor.integers)),
                                    graph_.AddConstant(graph_.FreshName(name + "_scale"), tensor.params.ScaleTensor())};
-    if (!bias) inputs.push_back(graph_.AddConstant(graph_.FreshName(name + "_zero"), tensor.params.ZeroTensor()));
+    if (!bias) inputs.push_back(ZeroPoint(name, tensor.params));
     std::vector<Attribute> attributes;
     if (tensor.params.axis >= 0) attributes.push_back({"axis", static_cast<int64_t>(tensor.params.axis)});
-    return graph_.AddNode("DequantizeLinear", "", opset_, std::move(inputs), std::move(attributes),
-                          Type::Tensor(DType::kFloat, shape), name + "_dequantized");
+    return edit_.Add("DequantizeLinear", std::move(inputs), std::move(attributes), Type::Tensor(DType::kFloat, shape), name + "_dequantized");
+  }
+
+  /// Zero points that are all 0 are one constant for all weights with as many channels.
+  ValueId ZeroPoint(const std::string& name, const Params& params) {
+    const bool zero = std::all_of(params.zeros.begin(), params.zeros.end(), [](int32_t z) { return z == 0; });
+    if (!zero) return graph_.AddConstant(graph_.FreshName(name + "_zero"), params.ZeroTensor());
+    const std::pair<DType, int64_t> key = {params.dtype, params.axis < 0 ? -1 : static_cast<int64_t>(params.zeros.size())};
+    auto [place, is_new] = zeros_.try_emplace(key, kNoValue);
+    if (is_new) place->second = graph_.AddConstant(graph_.FreshName("zero_point"), params.ZeroTensor());
+    return place->second;
   }
 
   /// The axis of a weight that counts the output's channels, or -1.
@@ -249,8 +290,12 @@ class StaticRewriter {
       }
     }
     const Params params = weights.params;
-    LINNET_ASSIGN(ValueId w_read, Dequantized(graph_.value(inputs[1]).name, std::move(weights)));
-    graph_.SetInput(id, 1, w_read);
+    WeightEntry& shared = weights_[{inputs[1], axis}];
+    if (shared.read == kNoValue || !(shared.params == params) || (gemm && alpha != 1)) {
+      LINNET_ASSIGN(shared.read, Dequantized(graph_.value(inputs[1]).name, std::move(weights)));
+      shared.params = params;
+    }
+    graph_.SetInput(id, 1, shared.read);
     if (gemm) {
       graph_.mutable_node(id).Unset("alpha");
       if (bias.has_data()) graph_.mutable_node(id).Unset("beta");
@@ -268,7 +313,6 @@ class StaticRewriter {
 
   /// Constant operands of sums, products and Concat.
   Status QuantizeConstants(NodeId id) {
-    if (!Quantized(id)) return Status();
     const Role role = RoleOf(graph_, graph_.node(id));
     const bool product = graph_.node(id).op == "MatMul";
     if (role != Role::kPair && role != Role::kConcat && !product) return Status();
@@ -295,11 +339,10 @@ class StaticRewriter {
       group.zero = graph_.AddConstant(graph_.FreshName(name + "_zero"), group.params.ZeroTensor());
     }
     const Type type = graph_.value(id).type;
-    LINNET_ASSIGN(ValueId integers, graph_.AddNode("QuantizeLinear", "", opset_, {id, group.scale, group.zero}, {},
-                                                   Type::Tensor(group.params.dtype, type.shape), name + "_quantized"));
-    LINNET_ASSIGN(ValueId read, graph_.AddNode("DequantizeLinear", "", opset_, {integers, group.scale, group.zero}, {}, type,
-                                               name + "_dequantized"));
-    const bool made_by_integers = Quantized(graph_.value(id).producer);
+    LINNET_ASSIGN(ValueId integers, edit_.Add("QuantizeLinear", {id, group.scale, group.zero}, {}, Type::Tensor(group.params.dtype, type.shape),
+                                           name + "_quantized"));
+    LINNET_ASSIGN(ValueId read, edit_.Add("DequantizeLinear", {integers, group.scale, group.zero}, {}, type, name + "_dequantized"));
+    const bool made_by_integers = made_by_integers_.contains(id);
     for (const Use& use : uses) {
       if (use.node == kNoNode) {
         if (!made_by_integers) continue;
@@ -313,23 +356,26 @@ class StaticRewriter {
     }
     return Status();
   }
+  Edit edit_;
   Graph& graph_;
-  const int opset_;
   const NodePrecisions& nodes_;
   const RangeTable& ranges_;
   const StaticOptions& options_;
   std::map<ValueId, Held> values_;
   std::set<std::pair<NodeId, int>> activation_inputs_;   ///< of quantized nodes
+  std::set<NodeId> inside_;                              ///< nodes between a quantized node and the rounding of its result
+  std::map<NodeId, ValueId> exits_;                      ///< what leaves them, by the node
+  std::map<NodeId, NodeId> relus_;                       ///< by node, the lone Relu or Clip behind it
+  std::set<ValueId> made_by_integers_;
+  std::map<std::pair<ValueId, int>, WeightEntry> weights_;
+  std::map<std::pair<DType, int64_t>, ValueId> zeros_;
 };
 
 }  // namespace
 
 Status QuantizeStatic(OnnxModel* model, const NodePrecisions& nodes, const RangeTable& ranges, const StaticOptions& options) {
-  int64_t opset = 0;
-  for (const auto& [domain, version] : model->info.opsets) {
-    if (domain.empty()) opset = version;
-  }
-  LINNET_TRY(StaticRewriter(model->graph, static_cast<int>(opset), nodes, ranges, options).Run());
+  if (std::find(nodes.begin(), nodes.end(), Precision::kInt16) != nodes.end()) LINNET_TRY(RaiseOpset(model, kOpsetSmallAndWide));
+  LINNET_TRY(StaticRewriter(model->graph, OpsetOf(*model), nodes, ranges, options).Run());
   LINNET_ASSIGN(model->graph, model->graph.Compacted());
   return Status();
 }

@@ -1,0 +1,61 @@
+// Quantizing until a floor on accuracy is met: which layers get 16 bits or stay in float.
+#pragma once
+
+#include "quantize/quantize.h"
+
+namespace linnet::quantize {
+
+/// What the quantized model must reach beside the float model. Negative infinity: not asked for.
+struct Floor {
+  double sqnr_db = -1e300;        ///< of the worst output
+  double top1_agreement = -1;     ///< share of rows of the first output whose largest element is at the same place
+  double accuracy = -1;           ///< share of samples whose label is the first output's largest element
+};
+
+/// How a model does.
+struct Score {
+  double sqnr_db = 0;
+  double top1_agreement = 0;
+  double accuracy = -1;           ///< -1: no labels
+  bool Meets(const Floor& floor) const;
+};
+
+/// Outputs of float models and labels, against which candidates are scored on some samples.
+class Judge {
+ public:
+  /// `labels` may be empty, or has one class a sample of `samples`. All must outlive the judge.
+  Judge(const Graph& reference, Samples* samples, std::span<const int64_t> labels, int threads)
+      : reference_(reference), samples_(samples), labels_(labels), threads_(threads) {}
+  Result<Score> Of(const Graph& candidate, const std::vector<int64_t>& which);
+  /// The float model's own accuracy; -1 without labels.
+  Result<double> ReferenceAccuracy(const std::vector<int64_t>& which);
+
+ private:
+  const Graph& reference_;
+  Samples* samples_;
+  std::span<const int64_t> labels_;
+  int threads_;
+  std::unique_ptr<GraphRunner> runner_;
+};
+
+/// What was decided for a model.
+struct Decision {
+  NodePrecisions nodes;
+  Calibrator calibrator = Calibrator::kMinMax;
+  RangeTable ranges;
+  Score score;                         ///< on the samples that decided
+  bool met = false;
+  int layers = 0;                      ///< convolutions and matrix products that could be quantized
+  std::vector<std::string> wide;       ///< of those, what got 16-bit activations, the worst first
+  std::vector<std::string> in_float;   ///< what stays in float
+};
+
+/// Tries `calibrators` in order and takes the first with which 8 bits everywhere meet `floor`. Otherwise ranks the layers by
+/// the error each makes when it alone is quantized and gives the worst 16-bit activations, as few as meet the floor, and
+/// where that is not enough leaves the worst in float. What meets nothing is the best that was found, with `met` false.
+/// `which` of the judge's samples decide.
+Result<Decision> Decide(const OnnxModel& prepared, const NodePrecisions& nodes, const StaticOptions& options,
+                        const Calibration& calibration, const CalibrationChoice& choice, std::span<const Calibrator> calibrators,
+                        const Floor& floor, Judge* judge, const std::vector<int64_t>& which, Watch watch);
+
+}  // namespace linnet::quantize

@@ -1,0 +1,175 @@
+// Dynamic quantization:
+//
+//     A ── DynamicQuantizeLinear ──┬── integers, zero point ── MatMulInteger ── Cast ── Mul ── Y      B as integers, once
+//                                  └── scale ── Mul (B's scales) ───────────────────────┘
+#include "quantize/dynamic.h"
+
+#include <algorithm>
+#include <map>
+
+#include "passes/patterns.h"
+#include "quantize/edit.h"
+#include "quantize/scale.h"
+
+namespace linnet::quantize {
+namespace {
+
+/// Smaller tables are not worth a node.
+constexpr int64_t kTableElementsMin = 1024;
+
+class DynamicRewriter {
+ public:
+  DynamicRewriter(Graph& graph, int opset, const DynamicOptions& options) : edit_(graph, opset), graph_(graph), options_(options) {}
+
+  Result<int> Run() {
+    LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());
+    int changed = 0;
+    for (NodeId id : order) {
+      const Node& node = graph_.node(id);
+      if (!node.domain.empty() || !options_.selection.Takes(graph_, node)) continue;
+      Result<bool> done = node.op == "MatMul" || node.op == "Gemm" ? Product(id)
+                          : node.op == "Gather"                    ? Table(id)
+                          : node.op == "LSTM" || node.op == "GRU" || node.op == "RNN" ? Recurrent(id)
+                                                                                     : Result<bool>(false);
+      if (!done.ok()) return done.TakeStatus().At(graph_.node(id).Label(graph_));
+      changed += *done;
+    }
+    return changed;
+  }
+
+ private:
+  struct Activation {
+    ValueId integers, scale, zero;
+  };
+
+  Result<Activation> Quantized(ValueId x) {
+    auto found = activations_.find(x);
+    if (found != activations_.end()) return found->second;
+    const std::string name = graph_.value(x).name;
+    Node node;
+    node.op = "DynamicQuantizeLinear";
+    node.version = edit_.opset();
+    node.name = graph_.FreshName(name + "_quantize");
+    node.inputs = {x};
+    Activation made{graph_.AddValue(graph_.FreshName(name + "_quantized"), Type::Tensor(DType::kUint8, graph_.value(x).type.shape)),
+                    graph_.AddValue(graph_.FreshName(name + "_scale"), Type::Tensor(DType::kFloat, Shape::OfRank(0))),
+                    graph_.AddValue(graph_.FreshName(name + "_zero"), Type::Tensor(DType::kUint8, Shape::OfRank(0)))};
+    node.outputs = {made.integers, made.scale, made.zero};
+    LINNET_TRY(graph_.AddNode(std::move(node)).TakeStatus());
+    activations_[x] = made;
+    return made;
+  }
+
+  Result<bool> Product(NodeId id) {
+    const std::vector<ValueId> inputs = graph_.node(id).inputs;
+    const Tensor* b = edit_.FloatConstant(inputs.size() > 1 ? inputs[1] : kNoValue);
+    if (!b || b->shape().rank() < 2 || graph_.value(inputs[0]).type.dtype != DType::kFloat || graph_.is_constant(inputs[0])) return false;
+    const bool gemm = graph_.node(id).op == "Gemm";
+    Tensor w = *b;
+    ValueId bias = kNoValue;
+    if (gemm) {
+      LINNET_ASSIGN(int64_t transposed_a, graph_.node(id).Int("transA", 0));
+      LINNET_ASSIGN(int64_t transposed_b, graph_.node(id).Int("transB", 0));
+      LINNET_ASSIGN(float alpha, graph_.node(id).Float("alpha", 1));
+      LINNET_ASSIGN(float beta, graph_.node(id).Float("beta", 1));
+      bias = inputs.size() > 2 ? inputs[2] : kNoValue;
+      const Tensor* c = edit_.FloatConstant(bias);
+      if (transposed_a != 0 || (bias != kNoValue && !c)) return false;
+      LINNET_ASSIGN(w, ScaledAndTransposed(w, alpha, transposed_b != 0));
+      if (c && beta != 1) {
+        LINNET_ASSIGN(Tensor scaled, ScaledAndTransposed(c->Reshaped(Shape{1, c->elements()}), beta, false));
+        bias = graph_.AddConstant(graph_.FreshName(graph_.value(bias).name), scaled.Reshaped(c->shape()));
+      }
+    }
+    const int axis = options_.per_channel && w.shape().rank() == 2 ? 1 : -1;
+    LINNET_ASSIGN(QuantizedTensor whole, QuantizeWeights(w, axis, options_.weights, true));
+    LINNET_ASSIGN(Activation a, Quantized(inputs[0]));
+    const std::string name = graph_.value(inputs[1]).name;
+    const ValueId out = graph_.node(id).outputs[0];
+    const Type type = graph_.value(out).type;
+    const std::string node_name = graph_.node(id).name;
+    std::vector<ValueId> operands = {a.integers, graph_.AddConstant(graph_.FreshName(name + "_quantized"), std::move(whole.integers)), a.zero};
+    // A zero point that is 0 is left out.
+    if (!IsSigned(options_.weights)) operands.push_back(graph_.AddConstant(graph_.FreshName(name + "_zero"), whole.params.ZeroTensor()));
+    LINNET_ASSIGN(ValueId sums, edit_.Add("MatMulInteger", std::move(operands), {}, Type::Tensor(DType::kInt32, type.shape), node_name + "_integer"));
+    const ValueId b_scale = graph_.AddConstant(graph_.FreshName(name + "_scale"), whole.params.ScaleTensor());
+    LINNET_ASSIGN(ValueId scale, edit_.Add("Mul", {a.scale, b_scale}, {}, Type::Tensor(DType::kFloat, whole.params.ScaleTensor().shape()),
+                                           node_name + "_scale"));
+    LINNET_ASSIGN(ValueId floats, edit_.Add("Cast", {sums}, {{"to", static_cast<int64_t>(DType::kFloat)}}, type, node_name + "_cast"));
+    graph_.RemoveNode(id);
+    if (bias == kNoValue) {
+      LINNET_TRY(edit_.AddFor("Mul", {floats, scale}, out, node_name));
+      return true;
+    }
+    LINNET_ASSIGN(ValueId product, edit_.Add("Mul", {floats, scale}, {}, type, node_name + "_product"));
+    LINNET_TRY(edit_.AddFor("Add", {product, bias}, out, node_name));
+    return true;
+  }
+
+  static Result<Tensor> ScaledAndTransposed(const Tensor& x, float factor, bool transpose) {
+    const int64_t rows = x.shape()[0], columns = x.shape()[1];
+    LINNET_ASSIGN(Tensor out, Tensor::Allocate(DType::kFloat, transpose ? Shape{columns, rows} : x.shape()));
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < columns; ++c) {
+        out.mutable_as<float>()[transpose ? c * rows + r : r * columns + c] = x.as<float>()[r * columns + c] * factor;
+      }
+    }
+    return out;
+  }
+
+  /// Rows are picked from the integers; the scales of the columns apply behind.
+  Result<bool> Table(NodeId id) {
+    const std::vector<ValueId> inputs = graph_.node(id).inputs;
+    const Tensor* table = edit_.FloatConstant(inputs[0]);
+    LINNET_ASSIGN(int64_t axis, graph_.node(id).Int("axis", 0));
+    const ValueId out = graph_.node(id).outputs[0];
+    const Type type = graph_.value(out).type;
+    if (!table || axis != 0 || table->shape().rank() != 2 || table->elements() < kTableElementsMin || !type.shape.has_rank()) return false;
+    const int columns = options_.per_channel ? 1 : -1;
+    LINNET_ASSIGN(QuantizedTensor whole, QuantizeWeights(*table, columns, options_.weights, true));
+    const std::string name = graph_.value(inputs[0]).name, node_name = graph_.node(id).name;
+    const DType dtype = whole.params.dtype;
+    const ValueId integers = graph_.AddConstant(graph_.FreshName(name + "_quantized"), std::move(whole.integers));
+    const ValueId scale = graph_.AddConstant(graph_.FreshName(name + "_scale"), whole.params.ScaleTensor());
+    const ValueId zero = graph_.AddConstant(graph_.FreshName(name + "_zero"), whole.params.ZeroTensor());
+    LINNET_ASSIGN(ValueId rows, edit_.Add("Gather", {integers, inputs[1]}, {{"axis", int64_t{0}}}, Type::Tensor(dtype, type.shape),
+                                          node_name + "_integer"));
+    graph_.RemoveNode(id);
+    std::vector<Attribute> attributes;
+    if (columns >= 0) attributes.push_back({"axis", static_cast<int64_t>(type.shape.rank() - 1)});
+    LINNET_TRY(edit_.AddFor("DequantizeLinear", {rows, scale, zero}, out, node_name, std::move(attributes)));
+    return true;
+  }
+
+  Result<bool> Recurrent(NodeId id) {
+    bool any = false;
+    for (int i = 1; i <= 2; ++i) {
+      const std::vector<ValueId>& inputs = graph_.node(id).inputs;
+      const Tensor* w = edit_.FloatConstant(static_cast<size_t>(i) < inputs.size() ? inputs[static_cast<size_t>(i)] : kNoValue);
+      if (!w || w->shape().rank() != 3) continue;
+      LINNET_ASSIGN(QuantizedTensor whole, QuantizeWeights(*w, options_.per_channel ? 1 : -1, options_.weights, true));
+      LINNET_ASSIGN(ValueId read, edit_.Dequantized(graph_.value(inputs[static_cast<size_t>(i)]).name, std::move(whole)));
+      graph_.SetInput(id, i, read);
+      any = true;
+    }
+    return any;
+  }
+
+  Edit edit_;
+  Graph& graph_;
+  const DynamicOptions& options_;
+  std::map<ValueId, Activation> activations_;
+};
+
+}  // namespace
+
+Result<int> QuantizeDynamic(OnnxModel* model, const DynamicOptions& options) {
+  LINNET_TRY(options.selection.Check(model->graph));
+  DynamicRewriter rewriter(model->graph, OpsetOf(*model), options);
+  LINNET_ASSIGN(int changed, rewriter.Run());
+  if (changed == 0) return InvalidArgument("the model has no product with a constant matrix, no table and no recurrent operator");
+  LINNET_ASSIGN(model->graph, model->graph.Compacted());
+  return changed;
+}
+
+}  // namespace linnet::quantize

@@ -1,0 +1,60 @@
+// Quantization without data: dynamic integers, integer weights alone, and half precision.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace linnet::quantize {
+
+/// Which nodes: as StaticOptions has them.
+struct Selection {
+  std::vector<std::string> include, exclude;
+  /// Fails naming an entry that matches no node of `graph`.
+  Status Check(const Graph& graph) const;
+  bool Takes(const Graph& graph, const Node& node) const;
+};
+
+struct DynamicOptions {
+  DType weights = DType::kInt8;   ///< int8 or uint8
+  bool per_channel = true;
+  Selection selection;
+};
+
+/// Products with constant matrices become DynamicQuantizeLinear, MatMulInteger, Cast and Mul: the activations' ranges are
+/// found when the model runs. Tables that Gather picks rows from become integers with a scale a column, dequantized behind it;
+/// weights of LSTM, GRU and RNN integers behind DequantizeLinear. Gives the number of nodes changed; fails when there is none.
+Result<int> QuantizeDynamic(OnnxModel* model, const DynamicOptions& options);
+
+struct WeightOptions {
+  DType weights = DType::kInt4;   ///< int4, uint4, int8 or uint8
+  int block_size = 32;            ///< 4 bits: rows of a matrix that share a scale
+  bool refine = true;             ///< 4 bits: scales and zero points that minimise the error, instead of those of the extremes
+  Selection selection;
+};
+
+/// Weights become integers behind DequantizeLinear, everything is computed in float: 8 bits for convolutions, products and
+/// recurrent operators, with a scale a channel; 4 bits for products, with a scale a block (opset 21). Gives the number of
+/// weights changed; fails when there is none.
+Result<int> QuantizeWeightsOnly(OnnxModel* model, const WeightOptions& options);
+
+/// One block of numbers as 4-bit integers. `refine`: the range is shrunk and the scale fitted to the codes by least squares,
+/// whatever leaves the least squared error; never worse than the plain choice. No data is needed.
+struct Block4 {
+  float scale = 1;
+  int32_t zero = 0;
+};
+Block4 FitBlock(const float* values, int64_t count, int64_t stride, DType dtype, bool refine);
+
+struct HalfOptions {
+  DType to = DType::kFloat16;     ///< or kBfloat16
+  Selection keep;                 ///< `exclude` stays in float
+};
+
+/// Converts the model's inner floats to 16 bits; inputs and outputs keep their types behind Casts. Operators that do not take
+/// such numbers, nodes with subgraphs, and nodes with a constant beyond 65504 (float16) stay in float. Gives the number of
+/// nodes changed.
+Result<int> ConvertToHalf(OnnxModel* model, const HalfOptions& options);
+
+}  // namespace linnet::quantize

@@ -1,0 +1,79 @@
+// Adding nodes and selecting them.
+#include "quantize/edit.h"
+
+#include <algorithm>
+
+#include "passes/patterns.h"
+#include "quantize/dynamic.h"
+
+namespace linnet::quantize {
+namespace {
+
+bool Matches(const Graph& graph, const Node& node, const std::string& pattern) {
+  if (node.name == pattern || node.op == pattern) return true;
+  return std::any_of(node.outputs.begin(), node.outputs.end(),
+                     [&](ValueId id) { return id != kNoValue && graph.value(id).name == pattern; });
+}
+
+bool MatchesAny(const Graph& graph, const Node& node, const std::vector<std::string>& patterns) {
+  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) { return Matches(graph, node, pattern); });
+}
+
+}  // namespace
+
+int OpsetOf(const OnnxModel& model) {
+  for (const auto& [domain, version] : model.info.opsets) {
+    if (domain.empty()) return static_cast<int>(version);
+  }
+  return 0;
+}
+
+Result<ValueId> Edit::Add(std::string_view op, std::vector<ValueId> inputs, std::vector<Attribute> attributes, const Type& type,
+                          std::string_view hint) {
+  LINNET_ASSIGN(ValueId out, graph_.AddNode(op, "", opset_, std::move(inputs), std::move(attributes), type, hint));
+  graph_.mutable_node(graph_.value(out).producer).name = graph_.value(out).name;
+  return out;
+}
+
+Status Edit::AddFor(std::string_view op, std::vector<ValueId> inputs, ValueId out, std::string name, std::vector<Attribute> attributes) {
+  Node node;
+  node.op = std::string(op);
+  node.version = opset_;
+  node.name = std::move(name);
+  node.inputs = std::move(inputs);
+  node.outputs = {out};
+  node.attributes = std::move(attributes);
+  return graph_.AddNode(std::move(node)).TakeStatus();
+}
+
+const Tensor* Edit::FloatConstant(ValueId id) const {
+  const Tensor* tensor = id == kNoValue ? nullptr : ConstantOf(graph_, id);
+  return tensor && tensor->dtype() == DType::kFloat && tensor->has_data() && tensor->elements() > 0 ? tensor : nullptr;
+}
+
+Result<ValueId> Edit::Dequantized(const std::string& name, QuantizedTensor tensor) {
+  const Shape shape = tensor.integers.shape();
+  std::vector<ValueId> inputs = {graph_.AddConstant(graph_.FreshName(name + "_quantized"), std::move(tensor.integers)),
+                                 graph_.AddConstant(graph_.FreshName(name + "_scale"), tensor.params.ScaleTensor()),
+                                 graph_.AddConstant(graph_.FreshName(name + "_zero"), tensor.params.ZeroTensor())};
+  std::vector<Attribute> attributes;
+  if (tensor.params.axis >= 0) attributes.push_back({"axis", static_cast<int64_t>(tensor.params.axis)});
+  return Add("DequantizeLinear", std::move(inputs), std::move(attributes), Type::Tensor(DType::kFloat, shape), name + "_dequantized");
+}
+
+Status Selection::Check(const Graph& graph) const {
+  for (const std::vector<std::string>* list : {&include, &exclude}) {
+    for (const std::string& pattern : *list) {
+      bool found = false;
+      for (NodeId id = 0; id < graph.node_count(); ++id) found = found || (graph.node(id).alive && Matches(graph, graph.node(id), pattern));
+      if (!found) return InvalidArgument("no node, operator or value is called ", Quote(pattern));
+    }
+  }
+  return Status();
+}
+
+bool Selection::Takes(const Graph& graph, const Node& node) const {
+  return node.alive && (include.empty() || MatchesAny(graph, node, include)) && !MatchesAny(graph, node, exclude);
+}
+
+}  // namespace linnet::quantize

@@ -1,0 +1,34 @@
+// Small edits that all rewritings share: nodes with names of their own, integers behind DequantizeLinear, selections.
+#pragma once
+
+#include "quantize/scale.h"
+
+#include "graph/graph.h"
+
+namespace linnet::quantize {
+
+/// The version of ai.onnx a model imports; 0 when it does not say.
+int OpsetOf(const OnnxModel& model);
+
+/// Adds nodes of ai.onnx in one version to one graph.
+class Edit {
+ public:
+  Edit(Graph& graph, int opset) : graph_(graph), opset_(opset) {}
+  int opset() const { return opset_; }
+
+  /// As Graph::AddNode; the node is called as its output is, so that no two nodes share a name.
+  Result<ValueId> Add(std::string_view op, std::vector<ValueId> inputs, std::vector<Attribute> attributes, const Type& type,
+                      std::string_view hint);
+  /// A node that makes `out`, which has lost its producer.
+  Status AddFor(std::string_view op, std::vector<ValueId> inputs, ValueId out, std::string name, std::vector<Attribute> attributes = {});
+  /// The contents of a float constant with at least one element, or null; kNoValue gives null.
+  const Tensor* FloatConstant(ValueId id) const;
+  /// A constant of integers and the DequantizeLinear behind it. `name` is the float constant's.
+  Result<ValueId> Dequantized(const std::string& name, QuantizedTensor tensor);
+
+ private:
+  Graph& graph_;
+  int opset_;
+};
+
+}  // namespace linnet::quantize
