@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "hwy/highway.h"
-#include "kernels/gemm_int8.h"
+#include "kernels/int8_gemm.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet {

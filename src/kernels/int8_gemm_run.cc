@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "base/memory.h"
-#include "kernels/gemm_int8.h"
+#include "kernels/int8_gemm.h"
 
 namespace linnet {
 namespace {
