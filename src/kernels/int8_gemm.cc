@@ -129,9 +129,8 @@ HWY_INLINE void WidenBytes(const T* from, int64_t n, int16_t* to) {
   const hn::Rebind<T, decltype(d16_8)> d8_8;
   const hn::Rebind<T, decltype(d16_4)> d8_4;
   if (n >= 8) {
-    const auto first = hn::PromoteTo(d16_8, hn::LoadU(d8_8, from)), last = hn::PromoteTo(d16_8, hn::LoadU(d8_8, from + n - 8));
-    hn::StoreU(first, d16_8, to);
-    hn::StoreU(last, d16_8, to + n - 8);
+    for (; i + 8 <= n; i += 8) hn::StoreU(hn::PromoteTo(d16_8, hn::LoadU(d8_8, from + i)), d16_8, to + i);
+    hn::StoreU(hn::PromoteTo(d16_8, hn::LoadU(d8_8, from + n - 8)), d16_8, to + n - 8);
   } else if (n >= 4) {
     const auto first = hn::PromoteTo(d16_4, hn::LoadU(d8_4, from)), last = hn::PromoteTo(d16_4, hn::LoadU(d8_4, from + n - 4));
     hn::StoreU(first, d16_4, to);
