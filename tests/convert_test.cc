@@ -1,6 +1,7 @@
 // Type-changing loops against scalar conversions, over all 16-bit codes and bit patterns spread over all
 // floats.
 #include "kernels/convert.h"
+#include "kernels/quantize_columns.h"
 
 #include <gtest/gtest.h>
 #include <math.h>
@@ -146,6 +147,46 @@ TEST(Convert, Quantize) {
   CheckQuantize<uint8_t>(DType::kUint8);
   CheckQuantize<int16_t>(DType::kInt16);
   CheckQuantize<uint16_t>(DType::kUint16);
+}
+
+template <class T>
+void CheckColumns(DType dtype) {
+  for (CpuLevel level : FloatLevels()) {
+    for (int64_t n = 0; n < 40; ++n) {
+      for (bool zeros : {false, true}) {
+        Guarded<float> x(n), scale(n), back(n);
+        Guarded<T> zero(n), out(n);
+        for (int64_t i = 0; i < n; ++i) {
+          x[i] = i == 5 ? NAN : i == 6 ? INFINITY : static_cast<float>(i * i % 37) * 0.75f - 9, scale[i] = static_cast<float>(1 + i % 5) * 0.25f;
+          zero[i] = static_cast<T>(i * 29);
+        }
+        PickQuantizeColumns(dtype, level)(x.data(), scale.data(), zeros ? zero.data() : nullptr, n, out.data());
+        PickDequantizeColumns(dtype, level)(out.data(), scale.data(), zeros ? zero.data() : nullptr, n, back.data());
+        for (int64_t i = 0; i < n; ++i) {
+          const float z = zeros ? static_cast<float>(zero[i]) : 0, q = x[i] / scale[i];
+          const float whole = (q == q ? std::nearbyint(q) : 0) + z;
+          const float low = std::numeric_limits<T>::min(), high = std::numeric_limits<T>::max();
+          ASSERT_EQ(out[i], static_cast<T>(std::min(std::max(whole, low), high))) << i << " of " << n;
+          ASSERT_EQ(back[i], (static_cast<float>(out[i]) - z) * scale[i]);
+        }
+      }
+    }
+  }
+}
+
+TEST(Convert, ScalesOfColumns) {
+  CheckColumns<int8_t>(DType::kInt8);
+  CheckColumns<uint8_t>(DType::kUint8);
+  for (CpuLevel level : FloatLevels()) {
+    const int32_t x[] = {1000000, -7, 0}, zero[] = {1, 1, -5};
+    const float scale[] = {0.5f, 2, 3};
+    float out[3];
+    PickDequantizeColumns(DType::kInt32, level)(x, scale, zero, 3, out);
+    EXPECT_EQ(out[0], 499999.5f);
+    EXPECT_EQ(out[1], -16.0f);
+    EXPECT_EQ(out[2], 15.0f);
+    EXPECT_EQ(PickQuantizeColumns(DType::kInt16, level), nullptr);
+  }
 }
 
 TEST(Convert, Dequantize) {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/cpu.h"
-#include "kernels/gemm_int8.h"
+#include "kernels/int8_gemm.h"
 
 namespace linnet {
 

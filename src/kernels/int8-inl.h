@@ -20,7 +20,6 @@
 #endif
 
 #include "hwy/highway.h"
-#include "kernels/gemm_int8.h"
 #include "kernels/vec-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -29,10 +28,6 @@ namespace HWY_NAMESPACE {
 
 using I16 = hn::ScalableTag<int16_t>;
 using I32 = hn::ScalableTag<int32_t>;
-
-/// Int8Kernels::finish of this target. Defined in gemm_int8.cc.
-void Int8Finish(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
-                int64_t columns);
 
 /// Lane i is a[2 i] b[2 i] + a[2 i + 1] b[2 i + 1], exact (but for -2^15 everywhere, which bytes do not reach).
 template <class V16>

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "kernels/gemm_int8.h"
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/qlinear.cc"
 #include "hwy/foreach_target.h"

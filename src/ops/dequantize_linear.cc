@@ -3,6 +3,7 @@
 // Versions: 10 one scale · 13 a scale per index of `axis` · 19 float8 · 21 blocks, 4 and 16 bits · 23 float4, output_dtype ·
 // 25 2 bits. int32 x has no zero point. Computed in float, rounded once to the output's type.
 #include "kernels/convert.h"
+#include "kernels/quantize_columns.h"
 #include "ops/quantize_helpers.h"
 
 namespace linnet {
@@ -12,6 +13,7 @@ struct DequantizeLinear {
   int64_t axis = 1, block_size = 0;
   DType output_dtype = DType::kUndefined;
   DequantizeFn* fast = nullptr;
+  DequantizeColumnsFn* columns = nullptr;
 
   Status Parse(const Node& node) {
     LINNET_ASSIGN(axis, node.Int("axis", 1));
@@ -36,6 +38,7 @@ struct DequantizeLinear {
 
   Status Prepare(PrepareContext& c) {
     fast = c.output(0).dtype == DType::kFloat ? PickDequantize(c.dtype(0), c.cpu()) : nullptr;
+    columns = fast && c.dtype(1) == DType::kFloat ? PickDequantizeColumns(c.dtype(0), c.cpu()) : nullptr;
     return Status();
   }
 
@@ -65,6 +68,18 @@ struct DequantizeLinear {
     return c.ParallelFor(DivUp(elements, kConvertChunk), 16, 0.2 * kConvertChunk, [&](int64_t begin, int64_t end, int) {
       int64_t at = begin * kConvertChunk;
       const int64_t stop = std::min(elements, end * kConvertChunk);
+      if (columns && map.IsColumns()) {
+        // The last axis has a scale for each index: rows, as far as they reach.
+        const int64_t bytes = static_cast<int64_t>(DTypeBytes(from));
+        const std::byte* zero = static_cast<const std::byte*>(zeros);
+        while (at < stop) {
+          const int64_t first = at % map.axis, n = std::min(stop - at, map.axis - first);
+          columns(static_cast<const std::byte*>(x) + at * bytes, static_cast<const float*>(scales) + first,
+                  zero ? zero + first * bytes : nullptr, n, static_cast<float*>(y) + at);
+          at += n;
+        }
+        return;
+      }
       if (fast) {
         while (at < stop) {
           int64_t n = std::min(stop - at, map.RunFrom(at, elements)), s = map.IndexOf(at);

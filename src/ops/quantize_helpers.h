@@ -12,6 +12,8 @@ struct ScaleMap {
   int64_t axis = 1, inner = 1;
   int64_t block = 1, blocks = 1;
 
+  /// Each index of the last axis has a scale.
+  bool IsColumns() const { return kind == Kind::kAxis && inner == 1; }
   int64_t IndexOf(int64_t element) const {
     if (kind == Kind::kTensor) return 0;
     int64_t a = element / inner % axis;

@@ -8,6 +8,7 @@
 
 #include "base/float_types.h"
 #include "kernels/convert.h"
+#include "kernels/quantize_columns.h"
 #include "ops/for_type.h"
 #include "ops/quantize_helpers.h"
 
@@ -21,6 +22,7 @@ struct QuantizeLinear {
   bool rounds_quotient = false;              ///< to `precision`, or the scale's type where that is undefined
   DType precision = DType::kUndefined;
   QuantizeFn* fast = nullptr;
+  QuantizeColumnsFn* columns = nullptr;
 
   Status Parse(const Node& node) {
     LINNET_ASSIGN(axis, node.Int("axis", 1));
@@ -71,6 +73,8 @@ struct QuantizeLinear {
     // A scale whose type is not known yet may still ask for rounding.
     if (rounds_quotient && (c.dtype(1) == DType::kUndefined || Narrowing(c.dtype(1)) != DType::kUndefined)) return Status();
     fast = c.dtype(0) == DType::kFloat ? PickQuantize(c.output(0).dtype, c.cpu()) : nullptr;
+    const bool floats = c.dtype(0) == DType::kFloat && c.dtype(1) == DType::kFloat;
+    columns = floats ? PickQuantizeColumns(c.output(0).dtype, c.cpu()) : nullptr;
     return Status();
   }
 
@@ -98,6 +102,17 @@ struct QuantizeLinear {
     return c.ParallelFor(DivUp(elements, kConvertChunk), 16, 0.2 * kConvertChunk, [&](int64_t begin, int64_t end, int) {
       int64_t at = begin * kConvertChunk;
       const int64_t stop = std::min(elements, end * kConvertChunk);
+      if (columns && map.IsColumns()) {
+        // The last axis has a scale for each index: rows, as far as they reach.
+        const uint8_t* zero = static_cast<const uint8_t*>(zeros);
+        while (at < stop) {
+          const int64_t first = at % map.axis, n = std::min(stop - at, map.axis - first);
+          columns(static_cast<const float*>(x) + at, static_cast<const float*>(scales) + first, zero ? zero + first : nullptr, n,
+                  static_cast<uint8_t*>(y) + at);
+          at += n;
+        }
+        return;
+      }
       if (fast) {
         while (at < stop) {
           int64_t n = std::min(stop - at, map.RunFrom(at, elements)), s = map.IndexOf(at);

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "kernels/gemm_int8.h"
+#include "kernels/int8_gemm.h"
 
 namespace linnet {
 

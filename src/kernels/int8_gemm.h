@@ -15,7 +15,7 @@
 //
 // A is unsigned or signed bytes. Some rows at a time are copied into a block, in the form that the dot product of the
 // instruction set reads (16-bit numbers, or unsigned bytes), and all panels pass by. A convolution gathers its taps there
-// (conv_int8.h). Sums are exact modulo 2^32, also where a 16-bit step would have saturated.
+// (int8_conv.h). Sums are exact modulo 2^32, also where a 16-bit step would have saturated.
 //
 // Threads: kernels start none. A caller splits [0, m) x [0, panels) as it likes; the results are the same bits, on every
 // instruction set: what follows the exact sums is computed in float in one order, without fused multiply-adds.

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/memory.h"
-#include "kernels/depthwise_int8.h"
+#include "kernels/int8_depthwise.h"
 
 namespace linnet {
 

@@ -1,14 +1,14 @@
-// 8-bit convolution of one or two spatial dimensions, channels last, on the packed panels and tiles of gemm_int8.h.
+// 8-bit convolution of one or two spatial dimensions, channels last, on the packed panels and tiles of int8_gemm.h.
 //
 // Rows of A are output pixels, K runs over (kernel row, kernel column, channel) of a group. Some output pixels at a time are
 // gathered as rows of a block, from which every weight fetched serves all of them; what lies outside of the image is the zero
 // point. 1x1 convolutions read the image as it lies. The block stays in the first caches, so that gathering costs a copy of
-// each tap for the N multiply-adds that it takes part in. Depthwise convolution has a kernel of its own (depthwise_int8.h).
+// each tap for the N multiply-adds that it takes part in. Depthwise convolution has a kernel of its own (int8_depthwise.h).
 #pragma once
 
 #include <stdint.h>
 
-#include "kernels/gemm_int8.h"
+#include "kernels/int8_gemm.h"
 
 namespace linnet {
 

@@ -1,10 +1,8 @@
-// Packing 8-bit matrices, zero points, and the order in which a product visits blocks, panels and tiles. No vector code.
-#include <string.h>
-
+// Zero points, and the order in which a product visits blocks, panels and tiles. No vector code.
 #include <algorithm>
 
 #include "base/memory.h"
-#include "kernels/gemm_int8.h"
+#include "kernels/int8_gemm.h"
 
 namespace linnet {
 namespace {
@@ -23,33 +21,6 @@ struct ScratchOf {
 uint32_t Bits(int32_t x) { return static_cast<uint32_t>(x); }
 
 }  // namespace
-
-void PackPanelsInt8(const void* b, bool is_signed, int64_t k, int64_t n, int64_t row_stride, int64_t col_stride,
-                    int64_t panel0, int64_t panel1, void* out) {
-  const uint8_t* from = static_cast<const uint8_t*>(b);
-  const uint8_t flip = is_signed ? 0 : 0x80;  // w - 128 as bits
-  int32_t* sums = static_cast<int32_t*>(out);
-  int8_t* panels = static_cast<int8_t*>(out) + PanelCount(n) * kPanelColumns * 4;
-  const int64_t panel_bytes = PaddedK(k) * kPanelColumns;
-  for (int64_t p = panel0; p < panel1; ++p) {
-    const int64_t columns = std::min(kPanelColumns, n - p * kPanelColumns);
-    const uint8_t* corner = from + p * kPanelColumns * col_stride;
-    int8_t* to = panels + p * panel_bytes;
-    int32_t* sum = sums + p * kPanelColumns;
-    memset(to, 0, static_cast<size_t>(panel_bytes));
-    uint32_t total[kPanelColumns] = {};
-    for (int64_t i = 0; i < k; ++i) {
-      int8_t* row = to + i / 4 * (kPanelColumns * 4) + i % 4;
-      const uint8_t* source = corner + i * row_stride;
-      for (int64_t j = 0; j < columns; ++j) {
-        const int8_t w = static_cast<int8_t>(source[j * col_stride] ^ flip);
-        row[j * 4] = w;
-        total[j] += Bits(w);
-      }
-    }
-    for (int j = 0; j < kPanelColumns; ++j) sum[j] = static_cast<int32_t>(total[j]);
-  }
-}
 
 void OffsetsInt8(const Int8Kernels& kernels, bool a_signed, int32_t a_zero, const int32_t* sums, const int32_t* column_zero,
                  const int32_t* bias, int64_t k, int64_t n, int32_t* out) {

@@ -1,15 +1,15 @@
 // 8-bit depthwise convolution: the ring of rows and the loop over pairs of taps.
-#include "kernels/depthwise_int8.h"
+#include "kernels/int8_depthwise.h"
 
 #include <string.h>
 
 #include <algorithm>
 
 #include "base/memory.h"
-#include "kernels/depthwise_int8_ring.h"
+#include "kernels/int8_depthwise_ring.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/depthwise_int8.cc"
+#define HWY_TARGET_INCLUDE "kernels/int8_depthwise.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/dispatch.h"
@@ -19,6 +19,10 @@
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
+
+// Int8Kernels::finish of this target. Defined in int8_gemm.cc.
+void Int8Finish(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                int64_t columns);
 
 constexpr int kChannels = 8;   // of a vector of 16-bit numbers
 using D16 = hn::FixedTag<int16_t, kChannels>;

@@ -7,15 +7,15 @@
 //     sum  c0(k0+k1)  c0(k2+k3) | c1(k0+k1) ...
 //
 // A tile of R rows by V vectors keeps R V sums in registers. Levels with an instruction of their own for four byte products
-// replace these dot products (gemm_int8_*.cc) and share the rest.
-#include "kernels/gemm_int8.h"
+// replace these dot products (int8_gemm_*.cc) and share the rest.
+#include "kernels/int8_gemm.h"
 
 #include <string.h>
 
 #include <algorithm>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/gemm_int8.cc"
+#define HWY_TARGET_INCLUDE "kernels/int8_gemm.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/dispatch.h"

@@ -1,5 +1,5 @@
 // 8-bit convolution: how output pixels are gathered for the matrix product. No vector code here.
-#include "kernels/conv_int8.h"
+#include "kernels/int8_conv.h"
 
 #include <string.h>
 
