@@ -126,7 +126,7 @@ Result<std::vector<int64_t>> LoadLabels(const std::string& path, int64_t samples
 
 /// What is asked of the result. Without a wish: about what 8 bits give a model that takes to them.
 quantize::Floor FloorOf(const QuantizeArguments& arguments) {
-  constexpr double kUsualDb = 23;
+  constexpr double kUsualDb = 20.5;
   quantize::Floor floor;
   if (!std::isnan(arguments.min_sqnr)) floor.sqnr_db = arguments.min_sqnr;
   if (!std::isnan(arguments.min_agreement)) floor.top1_agreement = arguments.min_agreement;
@@ -169,38 +169,51 @@ Result<quantize::StaticOptions> StaticOptionsOf(const QuantizeArguments& argumen
   return options;
 }
 
-/// Calibrates, and decides which layers get what.
-Result<quantize::Decision> DecideByData(const QuantizeArguments& arguments, const quantize::StaticOptions& options,
-                                        const quantize::NodePrecisions& nodes, const quantize::Floor& floor,
-                                        std::span<const int64_t> labels, ProgressWatch& watch, Work* work) {
-  const Graph& graph = work->model.graph;
-  LINNET_ASSIGN(std::unique_ptr<quantize::Calibration> calibration,
-                quantize::Calibration::Make(graph, quantize::ValuesToObserve(graph, nodes), arguments.threads));
-  LINNET_TRY(quantize::Calibrate(calibration.get(), work->samples.get(), work->calibrating, watch));
+/// Calibrated once, decided about as often as it takes.
+struct Deciding {
+  quantize::StaticOptions options;
+  quantize::NodePrecisions nodes;                    ///< what could be quantized
+  std::unique_ptr<quantize::Calibration> calibration;
   quantize::CalibrationChoice choice;
-  quantize::CalibratorFromName(arguments.calibrate, &choice.calibrator);
-  choice.percentile = arguments.percentile;
-  choice.dtype = options.activations;
-  choice.symmetric = arguments.symmetric;
-  std::vector<quantize::Calibrator> calibrators = {choice.calibrator};
+  std::vector<quantize::Calibrator> calibrators;
+  std::vector<int64_t> labels, which;
+  std::unique_ptr<quantize::Judge> judge;
+  quantize::Sensitivities known;
+};
+
+Status Begin(const QuantizeArguments& arguments, ProgressWatch& watch, Work* work, Deciding* out) {
+  const Graph& graph = work->model.graph;
+  LINNET_ASSIGN(out->calibration,
+                quantize::Calibration::Make(graph, quantize::ValuesToObserve(graph, out->nodes), arguments.threads));
+  LINNET_TRY(quantize::Calibrate(out->calibration.get(), work->samples.get(), work->calibrating, watch));
+  quantize::CalibratorFromName(arguments.calibrate, &out->choice.calibrator);
+  out->choice.percentile = arguments.percentile;
+  out->choice.dtype = out->options.activations;
+  out->choice.symmetric = arguments.symmetric;
+  out->calibrators = {out->choice.calibrator};
   if (arguments.Asks()) {
     for (quantize::Calibrator other : {quantize::Calibrator::kMse, quantize::Calibrator::kPercentile}) {
-      if (other != choice.calibrator) calibrators.push_back(other);
+      if (other != out->choice.calibrator) out->calibrators.push_back(other);
     }
   }
+  out->judge = std::make_unique<quantize::Judge>(graph, work->samples.get(), out->labels, arguments.threads);
+  // Some of the samples decide, spread evenly; what is held out only verifies. Shares of samples need them all.
+  const size_t most = out->labels.empty() && std::isnan(arguments.min_agreement) ? 8 : 4096;
+  const size_t step = std::max<size_t>(work->calibrating.size() / most, 1);
+  for (size_t i = 0; i < work->calibrating.size() && out->which.size() < most; i += step) out->which.push_back(work->calibrating[i]);
+  return Status();
+}
+
+Result<quantize::Decision> DecideOnce(const QuantizeArguments& arguments, const quantize::Floor& aim, ProgressWatch& watch, Work* work,
+                                      Deciding* deciding) {
   if (arguments.as_is) {
-    quantize::Decision decision{nodes, choice.calibrator};
+    quantize::Decision decision{deciding->nodes, deciding->choice.calibrator};
     decision.met = true;
-    LINNET_ASSIGN(decision.ranges, calibration->Choose(choice));
+    LINNET_ASSIGN(decision.ranges, deciding->calibration->Choose(deciding->choice));
     return decision;
   }
-  quantize::Judge judge(graph, work->samples.get(), labels, arguments.threads);
-  // Some of the samples decide, spread evenly; what is held out only verifies. Labels need them all.
-  const size_t most = labels.empty() && std::isnan(arguments.min_agreement) ? 8 : 4096;
-  std::vector<int64_t> deciding;
-  const size_t step = std::max<size_t>(work->calibrating.size() / most, 1);
-  for (size_t i = 0; i < work->calibrating.size() && deciding.size() < most; i += step) deciding.push_back(work->calibrating[i]);
-  return quantize::Decide(work->model, nodes, options, *calibration, choice, calibrators, floor, &judge, deciding, watch);
+  return quantize::Decide(work->model, deciding->nodes, deciding->options, *deciding->calibration, deciding->choice, deciding->calibrators,
+                          aim, deciding->judge.get(), deciding->which, &deciding->known, watch);
 }
 
 /// Layers that the decision keeps from being integers, as notes.
@@ -226,21 +239,22 @@ std::string ScoreText(const quantize::Score& score) {
 }
 
 /// The written file, read again and run on what was held out, must keep what was asked.
-Status CheckFloor(const QuantizeArguments& arguments, const quantize::Floor& floor, std::span<const int64_t> labels, Work* work,
-                  bool* kept) {
-  LINNET_ASSIGN(OnnxModel written, ImportOnnx(arguments.output, SessionOptions()));
-  quantize::Judge judge(work->model.graph, work->samples.get(), labels, arguments.threads);
-  LINNET_ASSIGN(work->report.score, judge.Of(written.graph, work->held_out));
+Status CheckFloor(const std::string& path, const quantize::Floor& floor, quantize::Judge* judge, Work* work, bool* kept) {
+  LINNET_ASSIGN(OnnxModel written, ImportOnnx(path, SessionOptions()));
+  LINNET_ASSIGN(work->report.score, judge->Of(written.graph, work->held_out));
   *kept = work->report.score.Meets(floor);
   return Status();
 }
 
 Status QuantizeStatically(const QuantizeArguments& arguments, ProgressWatch& watch, Work* work) {
-  LINNET_ASSIGN(quantize::StaticOptions options, StaticOptionsOf(arguments));
-  LINNET_ASSIGN(quantize::NodePrecisions nodes, quantize::ChooseNodes(work->model.graph, options));
+  Deciding deciding;
+  LINNET_ASSIGN(deciding.options, StaticOptionsOf(arguments));
+  const quantize::StaticOptions& options = deciding.options;
+  LINNET_ASSIGN(deciding.nodes, quantize::ChooseNodes(work->model.graph, options));
+  const quantize::NodePrecisions& nodes = deciding.nodes;
   QuantizeReport& report = work->report;
   report.nodes = static_cast<int64_t>(nodes.size());
-  std::vector<int64_t> labels;
+  std::vector<int64_t>& labels = deciding.labels;
   if (!arguments.labels.empty() && work->samples) {
     LINNET_ASSIGN(labels, LoadLabels(arguments.labels, work->samples->size()));
   }
@@ -255,11 +269,12 @@ Status QuantizeStatically(const QuantizeArguments& arguments, ProgressWatch& wat
     return WriteModel(arguments, work->model);
   }
   report.calibrated = static_cast<int64_t>(work->calibrating.size());
+  LINNET_TRY(Begin(arguments, watch, work, &deciding));
   const quantize::Floor floor = FloorOf(arguments);
   quantize::Floor aim = floor;
   constexpr int kAttempts = 3;
   for (int attempt = 1;; ++attempt) {
-    LINNET_ASSIGN(quantize::Decision decision, DecideByData(arguments, options, nodes, aim, labels, watch, work));
+    LINNET_ASSIGN(quantize::Decision decision, DecideOnce(arguments, aim, watch, work, &deciding));
     if (!decision.met && arguments.Asks()) {
       return InvalidArgument("no choice of layers meets the floor; the best has ", ScoreText(decision.score), "; the layers that cost most: ",
                              Listed(decision.in_float.empty() ? decision.wide : decision.in_float));
@@ -278,7 +293,7 @@ Status QuantizeStatically(const QuantizeArguments& arguments, ProgressWatch& wat
     LINNET_TRY(WriteModel(trial, quantized));
     bool kept = true;
     if (!arguments.as_is) {
-      Status checked = CheckFloor(trial, floor, labels, work, &kept);
+      Status checked = CheckFloor(trial.output, floor, deciding.judge.get(), work, &kept);
       if (arguments.Asks()) {
         std::error_code ignored;
         fs::remove(trial.output, ignored);
@@ -294,7 +309,7 @@ Status QuantizeStatically(const QuantizeArguments& arguments, ProgressWatch& wat
       break;
     }
     // What decided was seen in calibration; ask more of it than of what is new.
-    aim.sqnr_db += 2;
+    if (aim.sqnr_db > 0) aim.sqnr_db = decision.score.sqnr_db + std::max(floor.sqnr_db - report.score.sqnr_db, 0.0) + 0.5;
     aim.top1_agreement = aim.top1_agreement < 0 ? -1 : (1 + aim.top1_agreement) / 2;
     aim.accuracy = aim.accuracy < 0 ? -1 : aim.accuracy + 0.002;
   }

@@ -70,7 +70,7 @@ void QuantizeReport::Print() const {
   for (const std::string& note : notes) fmt::print("{}\n", Printable(note));
   if (agreements.empty()) return;
   fmt::print("\nbeside the float model, on {} sample{}{}:\n", compared, compared == 1 ? "" : "s",
-             held_out ? " that were not used to calibrate" : " that were used to calibrate, for want of others");
+             calibrated == 0 ? "" : held_out ? " that were not used to calibrate" : " that were used to calibrate, for want of others");
   Terminal terminal(stdout);
   using Align = Table::Align;
   Table table({{"output"}, {"SQNR", Align::kRight}, {"largest error", Align::kRight}, {"of values up to", Align::kRight},

@@ -6,8 +6,8 @@
 //     B    c0k0 c0k1 c0k2 c0k3 | c1k0 ...        A    k0 k1 k2 k3 | k0 ...
 //     sum  c0(k0+k1)  c0(k2+k3) | c1(k0+k1) ...
 //
-// A tile of R rows by V vectors keeps R V sums in registers. Levels with an instruction of their own for four byte products
-// replace these dot products (int8_gemm_*.cc) and share the rest.
+// A tile of R rows by V vectors keeps R V sums in registers. Where there is an instruction for four byte products, blocks
+// hold bytes and every column has one sum; the rest is shared.
 #include "kernels/int8_gemm.h"
 
 #include <string.h>

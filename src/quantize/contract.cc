@@ -8,6 +8,8 @@
 namespace linnet::quantize {
 namespace {
 
+/// Samples whose outputs of the float model are kept.
+constexpr size_t kExpectedMax = 16;
 /// Samples that a layer's own error is measured on.
 constexpr size_t kSensitivitySamples = 2;
 
@@ -46,15 +48,20 @@ class Search {
   }
 
   /// Measures each layer by itself, at 8-bit or 16-bit activations, and puts the worst first.
-  Status Rank(Precision precision) {
+  Status Rank(Precision precision, std::map<std::string, double>* known) {
     const std::vector<int64_t> few(which_.begin(), which_.begin() + static_cast<ptrdiff_t>(std::min(which_.size(), kSensitivitySamples)));
     int64_t done = 0;
     for (Layer& layer : layers_) {
       watch_("measuring layers", done++, static_cast<int64_t>(layers_.size()));
+      const auto found = known->find(layer.name);
+      if (found != known->end()) {
+        layer.error = found->second;
+        continue;
+      }
       NodePrecisions alone(nodes_.size(), Precision::kFloat);
       for (NodeId id : layer.nodes) alone[static_cast<size_t>(id)] = precision;
       LINNET_ASSIGN(Score score, Judged(alone, few));
-      layer.error = pow(10, -score.sqnr_db / 10);
+      layer.error = (*known)[layer.name] = pow(10, -score.sqnr_db / 10);
     }
     std::stable_sort(layers_.begin(), layers_.end(), [](const Layer& a, const Layer& b) { return a.error > b.error; });
     return Status();
@@ -117,6 +124,15 @@ bool Score::Meets(const Floor& floor) const {
   return sqnr_db >= floor.sqnr_db && top1_agreement >= floor.top1_agreement && accuracy >= floor.accuracy;
 }
 
+Result<const std::vector<Datum>*> Judge::Expected(int64_t index, std::span<const Datum> sample) {
+  const auto found = expected_.find(index);
+  if (found != expected_.end()) return &found->second;
+  LINNET_ASSIGN(std::vector<Datum> outputs, runner_->Run(sample));
+  std::vector<Datum>& kept = expected_.size() < kExpectedMax ? expected_[index] : latest_;
+  kept = std::move(outputs);
+  return &kept;
+}
+
 Result<Score> Judge::Of(const Graph& candidate, const std::vector<int64_t>& which) {
   if (!runner_) {
     LINNET_ASSIGN(runner_, GraphRunner::Make(reference_, {}, threads_));
@@ -126,10 +142,10 @@ Result<Score> Judge::Of(const Graph& candidate, const std::vector<int64_t>& whic
   int64_t right = 0;
   for (int64_t i : which) {
     LINNET_ASSIGN(std::vector<Datum> sample, samples_->Load(i));
-    LINNET_ASSIGN(std::vector<Datum> expected, runner_->Run(sample));
+    LINNET_ASSIGN(const std::vector<Datum>* expected, Expected(i, sample));
     LINNET_ASSIGN(std::vector<Datum> got, actual->Run(sample));
-    agreements.resize(expected.size());
-    for (size_t k = 0; k < expected.size() && k < got.size(); ++k) agreements[k].Add(expected[k], got[k]);
+    agreements.resize(expected->size());
+    for (size_t k = 0; k < expected->size() && k < got.size(); ++k) agreements[k].Add((*expected)[k], got[k]);
     if (!labels_.empty() && !got.empty()) right += TopOf(got[0].tensor) == labels_[static_cast<size_t>(i)];
   }
   Score score;
@@ -151,7 +167,8 @@ Result<double> Judge::ReferenceAccuracy(const std::vector<int64_t>& which) {
 
 Result<Decision> Decide(const OnnxModel& prepared, const NodePrecisions& nodes, const StaticOptions& options,
                         const Calibration& calibration, const CalibrationChoice& choice, std::span<const Calibrator> calibrators,
-                        const Floor& floor, Judge* judge, const std::vector<int64_t>& which, Watch watch) {
+                        const Floor& floor, Judge* judge, const std::vector<int64_t>& which,
+                        Sensitivities* known, Watch watch) {
   Decision best;
   best.score.sqnr_db = -INFINITY;
   int64_t tried = 0;
@@ -178,12 +195,12 @@ Result<Decision> Decide(const OnnxModel& prepared, const NodePrecisions& nodes, 
   if (best.met) return best;
 
   const size_t count = search.layers().size();
-  LINNET_TRY(search.Rank(Precision::kInt8));
+  LINNET_TRY(search.Rank(Precision::kInt8, &known->narrow));
   size_t in_float = 0, wide = count;
   LINNET_ASSIGN(Score score, search.Judged(0, count));
   if (!score.Meets(floor)) {
     // 16 bits are not enough: what is left is the weights' error.
-    LINNET_TRY(search.Rank(Precision::kInt16));
+    LINNET_TRY(search.Rank(Precision::kInt16, &known->wide));
     LINNET_ASSIGN(Score all, search.Judged(count, 0));
     if (!all.Meets(floor)) {
       in_float = wide = count;  // not even the float model does

@@ -35,7 +35,16 @@ class Judge {
   Samples* samples_;
   std::span<const int64_t> labels_;
   int threads_;
+  Result<const std::vector<Datum>*> Expected(int64_t index, std::span<const Datum> sample);
+
   std::unique_ptr<GraphRunner> runner_;
+  std::map<int64_t, std::vector<Datum>> expected_;   ///< of a few samples, which are asked for again and again
+  std::vector<Datum> latest_;
+};
+
+/// What was measured of layers: the error each makes alone, by name, at 8- and at 16-bit activations. Filled as needed.
+struct Sensitivities {
+  std::map<std::string, double> narrow, wide;
 };
 
 /// What was decided for a model.
@@ -53,9 +62,10 @@ struct Decision {
 /// Tries `calibrators` in order and takes the first with which 8 bits everywhere meet `floor`. Otherwise ranks the layers by
 /// the error each makes when it alone is quantized and gives the worst 16-bit activations, as few as meet the floor, and
 /// where that is not enough leaves the worst in float. What meets nothing is the best that was found, with `met` false.
-/// `which` of the judge's samples decide.
+/// `which` of the judge's samples decide. `known` carries measurements from one call to the next for the same model.
 Result<Decision> Decide(const OnnxModel& prepared, const NodePrecisions& nodes, const StaticOptions& options,
                         const Calibration& calibration, const CalibrationChoice& choice, std::span<const Calibrator> calibrators,
-                        const Floor& floor, Judge* judge, const std::vector<int64_t>& which, Watch watch);
+                        const Floor& floor, Judge* judge, const std::vector<int64_t>& which,
+                        Sensitivities* known, Watch watch);
 
 }  // namespace linnet::quantize

@@ -164,10 +164,22 @@ class Raiser {
       PutInput(id, 1, Constant("scales", Tensor::Of<float>(Shape{static_cast<int64_t>(scales.size())}, scales)));
     }
     graph_.mutable_node(id).op = "Resize";
-    return ResizeByScales(id);
+    return ByScales(id, "floor");
   }
-  /// Before version 11 a position in the result divided by the scale is one in the image, rounded down for "nearest".
+  /// "nearest" of Resize-10 rounds down where it enlarges, up where it shrinks.
   Status ResizeByScales(NodeId id) {
+    const Tensor* scales = ConstantOf(graph_, graph_.node(id).inputs[1]);
+    bool enlarges = false, shrinks = false;
+    for (int64_t i = 0; scales && i < scales->elements(); ++i) {
+      enlarges = enlarges || scales->as<float>()[i] > 1;
+      shrinks = shrinks || scales->as<float>()[i] < 1;
+    }
+    LINNET_ASSIGN(std::string mode, graph_.node(id).String("mode", "nearest"));
+    if (mode == "nearest" && (!scales || (enlarges && shrinks))) return Refuse(id);
+    return ByScales(id, shrinks ? "ceil" : "floor");
+  }
+  /// Before version 11 a position in the result divided by the scale is one in the image.
+  Status ByScales(NodeId id, const char* nearest_mode) {
     const ValueId scales = graph_.node(id).inputs[1];
     graph_.SetInput(id, 1, kNoValue);
     PutInput(id, 2, scales);
@@ -177,7 +189,7 @@ class Raiser {
     Node& node = graph_.mutable_node(id);
     if (mode.value() == "bilinear") node.Set("mode", std::string("linear"));
     node.Set("coordinate_transformation_mode", std::string("asymmetric"));
-    if (nearest) node.Set("nearest_mode", std::string("floor"));
+    if (nearest) node.Set("nearest_mode", std::string(nearest_mode));
     return Status();
   }
   Status ResizeModes(NodeId id) {

@@ -1,0 +1,243 @@
+// Scales, histograms and calibrators against brute force and known distributions; 4-bit blocks; the calibration table.
+#include <gtest/gtest.h>
+
+#include <float.h>
+
+#include <cmath>
+#include <random>
+
+#include "ops/quantize_helpers.h"
+#include "quantize/calibration.h"
+#include "quantize/dynamic.h"
+
+namespace linnet::quantize {
+namespace {
+
+std::vector<float> Normal(int64_t count, uint64_t seed, float mean = 0, float deviation = 1) {
+  std::mt19937_64 random(seed);
+  std::normal_distribution<float> normal(mean, deviation);
+  std::vector<float> out(static_cast<size_t>(count));
+  for (float& x : out) x = normal(random);
+  return out;
+}
+
+/// The error of quantizing the values themselves.
+double ErrorOf(const std::vector<float>& values, const Params& params) {
+  const IntegerRange codes = RangeOf(params.dtype);
+  double sum = 0;
+  for (float x : values) {
+    double code = std::nearbyint(static_cast<double>(x) / params.scales[0]) + params.zeros[0];
+    code = std::clamp(code, static_cast<double>(codes.low), static_cast<double>(codes.high));
+    const double error = (code - params.zeros[0]) * params.scales[0] - x;
+    sum += error * error;
+  }
+  return sum / static_cast<double>(values.size());
+}
+
+TEST(QuantizeScale, ZeroIsExactAndRangesAreCovered) {
+  for (DType dtype : {DType::kUint8, DType::kInt8, DType::kUint16, DType::kInt16, DType::kUint4, DType::kInt4}) {
+    for (bool symmetric : {false, true}) {
+      for (Range range : {Range{-1, 3}, Range{0, 6}, Range{2, 5}, Range{-7, -3}, Range{-1e-30, 1e-30}, Range{-1e38, 1e38}, Range{0, 1e-44}}) {
+        const Params params = ChooseParams(range, dtype, symmetric);
+        ASSERT_TRUE(std::isnormal(params.scales[0]) && params.scales[0] > 0);
+        const IntegerRange codes = RangeOf(dtype);
+        ASSERT_GE(params.zeros[0], codes.low);
+        ASSERT_LE(params.zeros[0], codes.high);
+        const Range expressed = params.Expressed();
+        const double step = params.scales[0];
+        EXPECT_LE(expressed.low, std::min(range.low, 0.0) + 0.51 * step) << DTypeName(dtype);
+        EXPECT_GE(expressed.high, std::max(range.high, 0.0) - 0.51 * step) << DTypeName(dtype);
+      }
+    }
+  }
+  // A constant zero, and the symmetric zero points of ONNX's types.
+  EXPECT_EQ(ChooseParams({0, 0}, DType::kUint8, false).scales[0], 1.0f);
+  EXPECT_EQ(ChooseParams({-1, 1}, DType::kUint8, true).zeros[0], 128);
+  EXPECT_EQ(ChooseParams({-1, 1}, DType::kInt8, true).zeros[0], 0);
+  EXPECT_EQ(ChooseParams({-1, 1}, DType::kInt8, true).scales[0], static_cast<float>(1.0 / 127));
+  EXPECT_EQ(ChooseParams({0, 255}, DType::kUint8, false).scales[0], 1.0f);
+}
+
+TEST(QuantizeScale, WeightsRoundHalfToEvenByChannel) {
+  const float values[] = {127, 0.5f, 1.5f, -2.5f, 254, 1, 3, -254};
+  Result<QuantizedTensor> whole = QuantizeWeights(Tensor::Of<float>(Shape{2, 4}, values), 0, DType::kInt8, true);
+  ASSERT_TRUE(whole.ok());
+  EXPECT_EQ(whole->params.scales, (std::vector<float>{1, 2}));
+  const int8_t expected[] = {127, 0, 2, -2, 127, 0, 2, -127};
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(whole->integers.as<int8_t>()[i], expected[i]) << i;
+  const float bad[] = {1, NAN};
+  EXPECT_FALSE(QuantizeWeights(Tensor::Of<float>(Shape{2}, bad), -1, DType::kInt8, true).ok());
+}
+
+TEST(QuantizeScale, BiasThatWouldNotFitRaisesTheWeightsScale) {
+  Params weights;
+  weights.dtype = DType::kInt8;
+  weights.axis = 0;
+  weights.scales = {1e-6f, 1e-6f};
+  weights.zeros = {0, 0};
+  const float values[] = {5000, 0.001f};
+  const Tensor bias = Tensor::Of<float>(Shape{2}, values);
+  FitBias(bias, 1e-3f, &weights);
+  EXPECT_GT(weights.scales[0], 1e-6f);
+  EXPECT_EQ(weights.scales[1], 1e-6f);
+  Result<QuantizedTensor> whole = QuantizeBias(bias, 1e-3f, weights);
+  ASSERT_TRUE(whole.ok());
+  for (int c = 0; c < 2; ++c) {
+    EXPECT_NEAR(whole->integers.as<int32_t>()[c] * static_cast<double>(whole->params.scales[static_cast<size_t>(c)]), values[c],
+                std::abs(values[c]) * 1e-6 + whole->params.scales[static_cast<size_t>(c)]);
+  }
+}
+
+TEST(QuantizeHistogram, DoesNotDependOnHowValuesArrive) {
+  std::vector<float> values = Normal(20000, 1);
+  values.insert(values.end(), {0, 0, 100, -3e-5f});
+  Histogram whole, pieces;
+  whole.Add(values.data(), static_cast<int64_t>(values.size()));
+  for (size_t i = 0; i < values.size(); i += 1001) {
+    pieces.Add(values.data() + i, static_cast<int64_t>(std::min<size_t>(1001, values.size() - i)));
+  }
+  EXPECT_EQ(whole.bins(), pieces.bins());
+  EXPECT_EQ(whole.width(), pieces.width());
+  EXPECT_EQ(whole.zeros(), 2);
+  EXPECT_EQ(whole.high(), 100);
+  int64_t counted = 0;
+  for (int64_t n : whole.bins()) counted += n;
+  EXPECT_EQ(counted + whole.zeros(), static_cast<int64_t>(values.size()));
+  const float bad[] = {NAN, INFINITY, -INFINITY, 1};
+  pieces.Add(bad, 4);
+  EXPECT_EQ(pieces.not_finite(), 3);
+  EXPECT_EQ(pieces.count(), whole.count() + 1);
+}
+
+TEST(QuantizeHistogram, FurtherSamplesAreLikelyWithin) {
+  // Maxima of 40 samples; the next 1000 maxima are below the likely one with few exceptions, and many above the seen.
+  Histogram seen;
+  for (int i = 0; i < 40; ++i) {
+    const std::vector<float> one = Normal(100, static_cast<uint64_t>(i));
+    seen.Add(one.data(), 100);
+  }
+  int above_seen = 0, above_likely = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const std::vector<float> one = Normal(100, static_cast<uint64_t>(1000 + i));
+    const float top = *std::max_element(one.begin(), one.end());
+    above_seen += top > seen.high();
+    above_likely += top > seen.LikelyHigh(2.5);
+  }
+  EXPECT_LE(above_likely, above_seen);
+  EXPECT_LE(above_likely, 30);
+  // Equal maxima are a bound.
+  Histogram clipped;
+  const float same[] = {-1, 6};
+  for (int i = 0; i < 5; ++i) clipped.Add(same, 2);
+  EXPECT_EQ(clipped.LikelyHigh(2.5), 6);
+}
+
+Range Chosen(const std::vector<float>& values, Calibrator calibrator, double percentile = 99.9, bool symmetric = false) {
+  Histogram seen;
+  seen.Add(values.data(), static_cast<int64_t>(values.size()));
+  Result<Range> range = ChooseRange(seen, {calibrator, percentile, symmetric ? DType::kInt8 : DType::kUint8, symmetric});
+  EXPECT_TRUE(range.ok()) << range.status().message();
+  return *range;
+}
+
+TEST(QuantizeCalibrate, PercentileIsTheSortedValues) {
+  std::vector<float> values = Normal(100000, 3);
+  const Range range = Chosen(values, Calibrator::kPercentile, 99);
+  std::sort(values.begin(), values.end());
+  EXPECT_NEAR(range.low, values[500], 0.01);
+  EXPECT_NEAR(range.high, values[99500], 0.01);
+  // One-sided values lose one tail only.
+  for (float& x : values) x = std::abs(x);
+  const Range positive = Chosen(values, Calibrator::kPercentile, 99);
+  std::sort(values.begin(), values.end());
+  EXPECT_EQ(positive.low, 0);
+  EXPECT_NEAR(positive.high, values[99000], 0.01);
+}
+
+TEST(QuantizeCalibrate, MseIsNoWorseThanBruteForce) {
+  for (int kind = 0; kind < 3; ++kind) {
+    std::vector<float> values = Normal(30000, 5);
+    if (kind == 1) {
+      for (float& x : values) x = x * x * x;                 // heavy tails
+    } else if (kind == 2) {
+      for (float& x : values) x = std::max(x, 0.0f);
+      values.push_back(40);                                  // an outlier behind a Relu
+    }
+    const Range range = Chosen(values, Calibrator::kMse);
+    const double got = ErrorOf(values, ChooseParams(range, DType::kUint8, false));
+    const float low = *std::min_element(values.begin(), values.end()), high = *std::max_element(values.begin(), values.end());
+    double least = INFINITY;
+    for (int a = 1; a <= 40; ++a) {
+      for (int b = 1; b <= 40; ++b) least = std::min(least, ErrorOf(values, ChooseParams({low * a / 40.0, high * b / 40.0}, DType::kUint8, false)));
+    }
+    EXPECT_LE(got, least * 1.05) << kind;
+    EXPECT_LE(got, ErrorOf(values, ChooseParams({low, high}, DType::kUint8, false)) * 1.001) << kind;
+  }
+}
+
+TEST(QuantizeCalibrate, EntropyCutsAnOutlierAndKeepsAUniform) {
+  std::vector<float> values = Normal(50000, 7);
+  values.push_back(60);
+  EXPECT_LT(Chosen(values, Calibrator::kEntropy).high, 12);
+  std::mt19937 random(9);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  for (float& x : values) x = uniform(random);
+  const Range range = Chosen(values, Calibrator::kEntropy);
+  EXPECT_LT(range.low, -0.95);
+  EXPECT_GT(range.high, 0.95);
+}
+
+TEST(QuantizeCalibrate, ExtremesAndOddData) {
+  const std::vector<float> values = {-2, 0, 5};
+  EXPECT_EQ(Chosen(values, Calibrator::kMinMax).low, -2);
+  EXPECT_EQ(Chosen(values, Calibrator::kMinMax).high, 5);
+  EXPECT_EQ(Chosen({3, 3, 3}, Calibrator::kMinMax).low, 0);
+  EXPECT_EQ(Chosen({0, 0}, Calibrator::kMse).high, 0);
+  EXPECT_EQ(Chosen({1e38f, 1, 2}, Calibrator::kMinMax).high, 1e38f);
+  for (Calibrator each : {Calibrator::kMinMax, Calibrator::kLikely, Calibrator::kMovingAverage, Calibrator::kPercentile,
+                          Calibrator::kEntropy, Calibrator::kMse}) {
+    const Range range = Chosen({5, 5, 5, 5}, each);
+    EXPECT_TRUE(range.low == 0 && range.high > 0 && range.high <= 5.01) << CalibratorName(each);
+    Calibrator again;
+    EXPECT_TRUE(CalibratorFromName(CalibratorName(each), &again) && again == each);
+    const float nan[] = {NAN, NAN};
+    Histogram seen;
+    seen.Add(nan, 2);
+    Result<Range> none = ChooseRange(seen, {each});
+    ASSERT_FALSE(none.ok());
+    EXPECT_NE(none.status().message().find("no finite number"), std::string_view::npos);
+  }
+}
+
+TEST(QuantizeBlocks, RefiningNeverCostsAndUsuallyPays) {
+  double plain = 0, refined = 0;
+  for (DType dtype : {DType::kInt4, DType::kUint4}) {
+    for (uint64_t seed = 0; seed < 50; ++seed) {
+      const std::vector<float> values = Normal(32, seed, 0.3f);
+      auto error = [&](const Block4& block) { return ErrorOf(values, {dtype, -1, {block.scale}, {block.zero}}); };
+      const double a = error(FitBlock(values.data(), 32, 1, dtype, false)), b = error(FitBlock(values.data(), 32, 1, dtype, true));
+      EXPECT_LE(b, a * 1.0000001);
+      plain += a, refined += b;
+    }
+  }
+  EXPECT_LT(refined, 0.9 * plain);
+}
+
+TEST(QuantizeTable, ReadsWhatItWrites) {
+  const RangeTable table = {{"a", {-1.5, 2}}, {"odd\tname\n\\", {0, 1e-30}}, {"", {-1e38, 1e38}}};
+  MemorySink sink;
+  ASSERT_TRUE(WriteTable(table, sink).ok());
+  Result<RangeTable> again = ReadTable(sink.contents());
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  ASSERT_EQ(again->size(), table.size());
+  for (const auto& [name, range] : table) {
+    EXPECT_EQ(again->at(name).low, range.low);
+    EXPECT_EQ(again->at(name).high, range.high);
+  }
+  const std::string head = sink.contents().substr(0, sink.contents().find('\n') + 1);
+  for (const char* bad : {"1\t2\n", "2\t1\tx\n", "nan\t1\tx\n", "a\tb\tc\n"}) EXPECT_FALSE(ReadTable(head + bad).ok()) << bad;
+  EXPECT_FALSE(ReadTable("hello").ok());
+}
+
+}  // namespace
+}  // namespace linnet::quantize

@@ -1,0 +1,372 @@
+// Rewriting graphs: what gets QuantizeLinear, what stays, and how near the numbers remain; raised opsets compute the same.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "graph/verify.h"
+#include "onnx/reader.h"
+#include "onnx/writer.h"
+#include "passes_test_util.h"
+#include "quantize/contract.h"
+#include "quantize/dynamic.h"
+#include "quantize/prepare.h"
+
+namespace linnet::quantize {
+namespace {
+
+Tensor Random(const Shape& shape, uint64_t seed, float deviation = 1) {
+  std::mt19937_64 random(seed);
+  std::normal_distribution<float> normal(0, deviation);
+  Tensor tensor = Tensor::Allocate(DType::kFloat, shape).value();
+  for (int64_t i = 0; i < tensor.elements(); ++i) tensor.mutable_as<float>()[i] = normal(random);
+  return tensor;
+}
+
+/// Samples of random numbers for one input.
+class RandomSamples : public Samples {
+ public:
+  RandomSamples(Shape shape, int64_t count) : shape_(shape), count_(count) {}
+  int64_t size() const override { return count_; }
+  Result<std::vector<Datum>> Load(int64_t index) override {
+    return std::vector<Datum>{Datum::Of(Random(shape_, static_cast<uint64_t>(1000 + index)))};
+  }
+
+ private:
+  Shape shape_;
+  int64_t count_;
+};
+
+constexpr auto kQuiet = [](const char*, int64_t, int64_t) {};
+const std::vector<int64_t> kFour = {0, 1, 2, 3};
+
+OnnxModel Model(std::string_view text, int opset) {
+  OnnxModel model;
+  model.graph = Parsed(text);
+  model.info.opsets = {{"", opset}};
+  return model;
+}
+
+/// A small network with weights as inputs of the text, made constants here.
+OnnxModel Network(int opset = 13) {
+  const std::string v = std::to_string(opset);
+  OnnxModel model = Model("graph g (x: float[1,3,8,8], w1: float[8,3,3,3], b1: float[8], w2: float[8,1,3,3], w3: float[8,8,1,1], w4: float[128,10], c4: float[10]) -> (y) {\n"
+                          "  a = Conv-" + v + "(x, w1, b1) {pads=[1, 1, 1, 1]} @first\n"
+                          "  r = Relu-" + v + "(a)\n"
+                          "  d = Conv-" + v + "(r, w2) {group=8, pads=[1, 1, 1, 1]} @depthwise\n"
+                          "  s = Sigmoid-" + v + "(d)\n"
+                          "  m = Mul-" + v + "(d, s)\n"
+                          "  p = Conv-" + v + "(m, w3) @project\n"
+                          "  t = Add-" + v + "(p, r)\n"
+                          "  q = MaxPool-" + v + "(t) {kernel_shape=[2, 2], strides=[2, 2]}\n"
+                          "  f = Flatten-" + v + "(q)\n"
+                          "  z = Gemm-" + v + "(f, w4, c4) @last\n"
+                          "  y = Softmax-" + v + "(z) {axis=1}\n"
+                          "}\n", opset);
+  Graph& graph = model.graph;
+  for (size_t i = 1; i < graph.inputs.size(); ++i) {
+    const ValueId id = graph.inputs[i];
+    graph.SetConstant(id, Random(graph.value(id).type.shape, i, 0.3f));
+  }
+  return model;
+}
+
+struct Built {
+  OnnxModel prepared, quantized;
+  RangeTable ranges;
+  NodePrecisions nodes;
+};
+
+Built Quantized(OnnxModel model, const StaticOptions& options, RandomSamples* samples) {
+  Built built;
+  built.prepared = std::move(model);
+  auto run = [&]() -> Status {
+    LINNET_TRY(Prepare(&built.prepared, kOpsetPerChannel));
+    LINNET_ASSIGN(built.nodes, ChooseNodes(built.prepared.graph, options));
+    LINNET_ASSIGN(std::unique_ptr<Calibration> calibration,
+                  Calibration::Make(built.prepared.graph, ValuesToObserve(built.prepared.graph, built.nodes), 1));
+    LINNET_TRY(Calibrate(calibration.get(), samples, kFour, kQuiet));
+    LINNET_ASSIGN(built.ranges, calibration->Choose({Calibrator::kLikely, 99.9, options.activations, options.symmetric_activations}));
+    built.quantized = {built.prepared.graph.Clone(), built.prepared.info};
+    LINNET_TRY(QuantizeStatic(&built.quantized, built.nodes, built.ranges, options));
+    return Verify(built.quantized.graph);
+  };
+  Status status = run();
+  EXPECT_TRUE(status.ok()) << status.message();
+  return built;
+}
+
+int CountOf(const Graph& graph, std::string_view op) {
+  int count = 0;
+  for (NodeId id = 0; id < graph.node_count(); ++id) count += graph.node(id).Is(op);
+  return count;
+}
+
+double SqnrOf(const Graph& a, const Graph& b, RandomSamples* samples) {
+  auto run = [&]() -> Result<double> {
+    LINNET_ASSIGN(std::unique_ptr<GraphRunner> first, GraphRunner::Make(a, {}, 1));
+    LINNET_ASSIGN(std::unique_ptr<GraphRunner> second, GraphRunner::Make(b, {}, 1));
+    LINNET_ASSIGN(std::vector<Agreement> agreements, CompareOutputs(first.get(), second.get(), samples, {8, 9, 10, 11}, kQuiet));
+    return agreements[0].SqnrDb();
+  };
+  Result<double> db = run();
+  EXPECT_TRUE(db.ok()) << db.status().message();
+  return db.ok() ? *db : -INFINITY;
+}
+
+TEST(QuantizeStatic, NumbersStayNear) {
+  RandomSamples samples({1, 3, 8, 8}, 12);
+  struct {
+    DType activations, weights;
+    bool per_channel, symmetric;
+    double db;
+  } const cases[] = {{DType::kUint8, DType::kInt8, true, false, 25},  {DType::kInt8, DType::kInt8, true, false, 25},
+                     {DType::kInt8, DType::kInt8, true, true, 20},    {DType::kUint8, DType::kUint8, false, false, 22},
+                     {DType::kUint16, DType::kInt8, true, false, 30}, {DType::kInt16, DType::kInt8, true, true, 30}};
+  for (const auto& c : cases) {
+    StaticOptions options;
+    options.activations = c.activations;
+    options.weights = c.weights;
+    options.per_channel = c.per_channel;
+    options.symmetric_activations = c.symmetric;
+    Built built = Quantized(Network(), options, &samples);
+    EXPECT_GE(SqnrOf(built.prepared.graph, built.quantized.graph, &samples), c.db)
+        << DTypeName(c.activations) << " " << DTypeName(c.weights) << " " << c.per_channel << c.symmetric;
+    // The written file computes the same.
+    std::string bytes;
+    Status status = WriteOnnx(built.quantized, bytes);
+    ASSERT_TRUE(status.ok()) << status.message();
+    Result<OnnxModel> again = ReadOnnxBytes(std::as_bytes(std::span<const char>(bytes)));
+    ASSERT_TRUE(again.ok()) << again.status().message();
+    EXPECT_EQ(SqnrOf(built.quantized.graph, again->graph, &samples), INFINITY);
+  }
+}
+
+TEST(QuantizeStatic, EveryProductReadsIntegersAndActivationsComeBeforeRounding) {
+  RandomSamples samples({1, 3, 8, 8}, 12);
+  Built built = Quantized(Network(), {}, &samples);
+  const Graph& graph = built.quantized.graph;
+  for (NodeId id = 0; id < graph.node_count(); ++id) {
+    const Node& node = graph.node(id);
+    if (!node.Is("Conv") && !node.Is("Gemm")) continue;
+    for (ValueId in : node.inputs) {
+      const NodeId producer = graph.value(in).producer;
+      ASSERT_NE(producer, kNoNode) << node.name;
+      EXPECT_TRUE(graph.node(producer).Is("DequantizeLinear")) << node.name << " reads " << graph.value(in).name;
+    }
+  }
+  // x, the first Relu, Swish's product, the projection, the sum, its pool and Flatten are rounded; the end is not.
+  EXPECT_EQ(CountOf(graph, "QuantizeLinear"), 7);
+  EXPECT_EQ(CountOf(graph, "Relu"), 0);   // u8 codes from 0 on do its work
+  EXPECT_EQ(CountOf(graph, "Sigmoid"), 1);
+  EXPECT_EQ(graph.value(graph.outputs()[0]).name, "y");
+  // The bias's scale is the product of the input's and the weight's.
+  for (NodeId id = 0; id < graph.node_count(); ++id) {
+    const Node& node = graph.node(id);
+    if (node.name != "first") continue;
+    const Node& x = graph.node(graph.value(node.inputs[0]).producer);
+    const Node& w = graph.node(graph.value(node.inputs[1]).producer);
+    const Node& b = graph.node(graph.value(node.inputs[2]).producer);
+    EXPECT_EQ(graph.value(b.inputs[0]).type.dtype, DType::kInt32);
+    for (int c = 0; c < 8; ++c) {
+      EXPECT_EQ(graph.value(b.inputs[1]).constant.as<float>()[c],
+                *graph.value(x.inputs[1]).constant.as<float>() * graph.value(w.inputs[1]).constant.as<float>()[c]);
+    }
+  }
+}
+
+TEST(QuantizeStatic, SelectionsAndSigns) {
+  RandomSamples samples({1, 3, 8, 8}, 12);
+  StaticOptions options;
+  options.exclude = {"depthwise"};
+  Built built = Quantized(Network(), options, &samples);
+  int float_convolutions = 0;
+  for (NodeId id = 0; id < built.quantized.graph.node_count(); ++id) {
+    const Node& node = built.quantized.graph.node(id);
+    float_convolutions += node.Is("Conv") && built.quantized.graph.is_constant(node.inputs[1]);
+  }
+  EXPECT_EQ(float_convolutions, 1);
+  options.exclude = {"nobody"};
+  OnnxModel model = Network();
+  ASSERT_TRUE(Prepare(&model, 13).ok());
+  Result<NodePrecisions> nodes = ChooseNodes(model.graph, options);
+  ASSERT_FALSE(nodes.ok());
+  EXPECT_NE(nodes.status().message().find("'nobody'"), std::string_view::npos);
+  // With symmetric codes the Relu's zeros lie in the middle: it stays.
+  StaticOptions symmetric;
+  symmetric.activations = DType::kInt8;
+  symmetric.symmetric_activations = true;
+  EXPECT_EQ(CountOf(Quantized(Network(), symmetric, &samples).quantized.graph, "Relu"), 1);
+}
+
+TEST(QuantizeStatic, RefusesWhatItCannotDo) {
+  RandomSamples samples({1, 3, 8, 8}, 12);
+  Built built = Quantized(Network(), {}, &samples);
+  Status again = Prepare(&built.quantized, 13);
+  ASSERT_FALSE(again.ok());
+  EXPECT_NE(again.message().find("quantized already"), std::string_view::npos);
+  RangeTable fewer = built.ranges;
+  fewer.erase("x");
+  Status missing = QuantizeStatic(&built.prepared, built.nodes, fewer, {});
+  ASSERT_FALSE(missing.ok());
+  EXPECT_NE(missing.message().find("'x'"), std::string_view::npos);
+  OnnxModel nothing = Model("graph g (x: float[2]) -> (y) {\n  y = Relu-13(x)\n}\n", 13);
+  EXPECT_FALSE(ChooseNodes(nothing.graph, {}).ok());
+}
+
+TEST(QuantizeContract, SpendsPrecisionOnlyWhereItIsNeeded) {
+  RandomSamples samples({1, 3, 8, 8}, 12);
+  OnnxModel prepared = Network();
+  ASSERT_TRUE(Prepare(&prepared, 13).ok());
+  StaticOptions options;
+  NodePrecisions nodes = ChooseNodes(prepared.graph, options).value();
+  auto calibration = Calibration::Make(prepared.graph, ValuesToObserve(prepared.graph, nodes), 1);
+  ASSERT_TRUE(calibration.ok());
+  ASSERT_TRUE(Calibrate(calibration->get(), &samples, kFour, kQuiet).ok());
+  Judge judge(prepared.graph, &samples, {}, 1);
+  const Calibrator calibrators[] = {Calibrator::kMinMax};
+  Sensitivities known;
+  double last = -INFINITY;
+  size_t exceptions = 0;
+  for (double db : {10.0, 34.0, 48.0, 60.0}) {
+    Floor floor;
+    floor.sqnr_db = db;
+    Result<Decision> decision = Decide(prepared, nodes, options, **calibration, {}, calibrators, floor, &judge, kFour, &known, kQuiet);
+    ASSERT_TRUE(decision.ok()) << decision.status().message();
+    const size_t now = decision->wide.size() + 2 * decision->in_float.size();
+    EXPECT_GE(now, exceptions) << db;
+    exceptions = now;
+    if (!decision->met) continue;
+    EXPECT_GE(decision->score.sqnr_db, db);
+    // It holds for the model that is made of it.
+    OnnxModel made{prepared.graph.Clone(), prepared.info};
+    ASSERT_TRUE(QuantizeStatic(&made, decision->nodes, decision->ranges, options).ok());
+    Result<Score> score = judge.Of(made.graph, kFour);
+    ASSERT_TRUE(score.ok());
+    EXPECT_GE(score->sqnr_db, db);
+    last = db;
+  }
+  EXPECT_GE(last, 34);
+  EXPECT_GT(exceptions, 0u);
+}
+
+TEST(QuantizeDynamic, ProductsRunAsIntegers) {
+  RandomSamples samples({1, 3, 8, 8}, 12);
+  for (DType weights : {DType::kInt8, DType::kUint8}) {
+    OnnxModel prepared = Network(), quantized = Network();
+    ASSERT_TRUE(Prepare(&prepared, 13).ok());
+    ASSERT_TRUE(Prepare(&quantized, 13).ok());
+    DynamicOptions options;
+    options.weights = weights;
+    Result<int> changed = QuantizeDynamic(&quantized, options);
+    ASSERT_TRUE(changed.ok()) << changed.status().message();
+    EXPECT_EQ(*changed, 1);
+    EXPECT_EQ(CountOf(quantized.graph, "MatMulInteger"), 1);
+    EXPECT_EQ(CountOf(quantized.graph, "Gemm"), 0);
+    EXPECT_GE(SqnrOf(prepared.graph, quantized.graph, &samples), 30);
+  }
+}
+
+TEST(QuantizeWeights, FourAndEightBits) {
+  RandomSamples samples({1, 3, 8, 8}, 12);
+  OnnxModel prepared = Network();
+  ASSERT_TRUE(Prepare(&prepared, 21).ok());
+  double eight = 0, plain = 0;
+  for (auto [weights, refine, db] : {std::tuple{DType::kInt8, true, 30.0}, {DType::kUint4, false, 12.0}, {DType::kUint4, true, 12.0}, {DType::kInt4, true, 12.0}}) {
+    OnnxModel quantized{prepared.graph.Clone(), prepared.info};
+    WeightOptions options;
+    options.weights = weights;
+    options.refine = refine;
+    Result<int> changed = QuantizeWeightsOnly(&quantized, options);
+    ASSERT_TRUE(changed.ok()) << changed.status().message();
+    EXPECT_EQ(*changed, weights == DType::kInt8 ? 4 : 1);
+    const double got = SqnrOf(prepared.graph, quantized.graph, &samples);
+    EXPECT_GE(got, db) << DTypeName(weights);
+    if (weights == DType::kInt8) eight = got;
+    if (!refine) plain = got;
+    std::string bytes;
+    EXPECT_TRUE(WriteOnnx(quantized, bytes).ok());
+  }
+  EXPECT_GT(eight, plain);
+  OnnxModel none{prepared.graph.Clone(), prepared.info};
+  EXPECT_FALSE(QuantizeWeightsOnly(&none, {DType::kInt4, 24}).ok());
+}
+
+TEST(QuantizeHalf, InputsAndOutputsKeepTheirTypes) {
+  RandomSamples samples({1, 3, 8, 8}, 12);
+  for (auto [to, opset, db] : {std::tuple{DType::kFloat16, 13, 50.0}, {DType::kBfloat16, 22, 30.0}}) {
+    OnnxModel prepared = Network();
+    ASSERT_TRUE(Prepare(&prepared, opset).ok());
+    OnnxModel half{prepared.graph.Clone(), prepared.info};
+    HalfOptions options;
+    options.to = to;
+    options.keep.exclude = {"project"};
+    Result<int> changed = ConvertToHalf(&half, options);
+    ASSERT_TRUE(changed.ok()) << changed.status().message();
+    EXPECT_EQ(half.graph.value(half.graph.outputs()[0]).type.dtype, DType::kFloat);
+    EXPECT_EQ(half.graph.value(half.graph.outputs()[0]).name, "y");
+    const double got = SqnrOf(prepared.graph, half.graph, &samples);
+    EXPECT_GE(got, db);
+    EXPECT_LT(got, 120);
+    for (NodeId id = 0; id < half.graph.node_count(); ++id) {
+      const Node& node = half.graph.node(id);
+      if (node.name == "project") EXPECT_EQ(half.graph.value(node.outputs[0]).type.dtype, DType::kFloat);
+      if (node.name == "first") EXPECT_EQ(half.graph.value(node.outputs[0]).type.dtype, to);
+    }
+  }
+}
+
+TEST(QuantizeRaise, OldOperatorsComputeTheSame) {
+  struct {
+    const char* text;
+    int from, to;
+    Shape shape;
+  } const cases[] = {
+      {"y = Softmax-11(x) {axis=1}", 11, 13, {2, 3, 4}},
+      {"y = Softmax-9(x)", 9, 13, {2, 3, 4}},
+      {"y = Clip-9(x) {min=-0.5, max=0.25}", 9, 13, {2, 3, 4}},
+      {"y = Pad-9(x) {mode=\"constant\", pads=[0, 1, 0, 1, 0, 2], value=1.5}", 9, 13, {2, 3, 4}},
+      {"y = Slice-9(x) {axes=[1], starts=[1], ends=[3]}", 9, 13, {2, 3, 4}},
+      {"y = Unsqueeze-11(x) {axes=[0]}", 11, 13, {2, 3, 4}},
+      {"y = Squeeze-11(x) {axes=[0]}", 11, 13, {1, 3, 4}},
+      {"y = ReduceSum-11(x) {axes=[1], keepdims=0}", 11, 13, {2, 3, 4}},
+      {"y = ReduceMean-13(x) {axes=[1], keepdims=0}", 13, 21, {2, 3, 4}},
+      {"y, z = Split-11(x) {axis=1, split=[1, 2]}", 11, 13, {2, 3, 4}},
+      {"y, z = Split-13(x) {axis=2}", 13, 21, {2, 3, 4}},
+      {"y, z = TopK-9(x) {k=2}", 9, 13, {2, 3, 4}},
+      {"s = const float[4]{1, 1, 2, 3}\n  y = Upsample-9(x, s) {mode=\"nearest\"}", 9, 13, {1, 2, 3, 4}},
+      {"y = Upsample-7(x) {mode=\"linear\", scales=[1.0, 1.0, 2.0, 2.0]}", 7, 13, {1, 2, 3, 4}},
+      {"s = const float[4]{1, 1, 2, 0.5}\n  y = Resize-10(x, s) {mode=\"linear\"}", 10, 13, {1, 2, 4, 4}},
+      {"s = const float[4]{1, 1, 1.5, 2}\n  y = Resize-10(x, s) {mode=\"nearest\"}", 10, 13, {1, 2, 7, 9}},
+      {"s = const float[4]{1, 1, 0.5, 0.7}\n  y = Resize-10(x, s) {mode=\"nearest\"}", 10, 13, {1, 2, 7, 9}},
+      {"y = Dropout-10(x) {ratio=0.5}", 10, 13, {2, 3, 4}},
+  };
+  for (const auto& c : cases) {
+    const std::string text = Cat("graph g (x: ", ToString(Type::Tensor(DType::kFloat, c.shape)), ") -> (y) {\n  ", c.text, "\n}\n");
+    OnnxModel model = Model(text, c.from);
+    PassContext context;
+    context.table = &OpTable::BuiltIn();
+    ASSERT_TRUE(InferTypes(model.graph, context).ok()) << c.text;
+    Status status = RaiseOpset(&model, c.to);
+    ASSERT_TRUE(status.ok()) << c.text << ": " << status.message();
+    ASSERT_TRUE(Verify(model.graph).ok()) << c.text;
+    for (NodeId id = 0; id < model.graph.node_count(); ++id) {
+      if (model.graph.node(id).alive) EXPECT_EQ(model.graph.node(id).version, c.to) << c.text;
+    }
+    PipelineOptions plain;
+    plain.level = kOptimizeNothing;
+    const std::vector<Tensor> input = {Random(c.shape, 5)};
+    EXPECT_EQ(Outputs(Parsed(text), input, plain, DetectedCpuLevel(), 1), Outputs(std::move(model.graph), input, plain, DetectedCpuLevel(), 1)) << c.text;
+  }
+}
+
+TEST(QuantizeRaise, RefusesWhatHasNoNewerForm) {
+  // Rows are enlarged and columns shrunk: no one rounding of newer versions says both.
+  OnnxModel model = Model("graph g (x: float[1,2,7,9]) -> (y) {\n  s = const float[4]{1, 1, 1.5, 0.7}\n  y = Resize-10(x, s) {mode=\"nearest\"}\n}\n", 10);
+  Status status = RaiseOpset(&model, 13);
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.message().find("version 10"), std::string_view::npos) << status.message();
+}
+
+}  // namespace
+}  // namespace linnet::quantize
