@@ -56,15 +56,28 @@ HWY_INLINE void AddInPlace(hn::Vec<I32>& sum, hn::Vec<I32> v) {
 #endif
 }
 
-/// Sums of neighbouring lanes: those of a, then those of b.
+/// Bytes of a panel as two vectors of 16-bit numbers, whose products' PairSums are in the order of its columns.
+HWY_INLINE void WidenTwo(const int8_t* p, hn::Vec<I16>& first, hn::Vec<I16>& second) {
+#if HWY_TARGET == HWY_AVX2
+  // Within the halves of the register, as PairSums does: cheaper than what crosses them.
+  const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  first.raw = _mm256_srai_epi16(_mm256_unpacklo_epi8(bytes, bytes), 8);
+  second.raw = _mm256_srai_epi16(_mm256_unpackhi_epi8(bytes, bytes), 8);
+#else
+  const I16 d;
+  const hn::Rebind<int8_t, I16> d8;
+  first = hn::PromoteTo(d, hn::LoadU(d8, p));
+  second = hn::PromoteTo(d, hn::LoadU(d8, p + hn::Lanes(d)));
+#endif
+}
+
+/// Sums of neighbouring lanes of what came from WidenTwo's vectors.
 HWY_INLINE hn::Vec<I32> PairSums(hn::Vec<I32> a, hn::Vec<I32> b) {
   const I32 d;
 #if HWY_TARGET == HWY_AVX2
-  // Added before they cross the halves of the register.
   const __m256 x = _mm256_castsi256_ps(a.raw), y = _mm256_castsi256_ps(b.raw);
-  const __m256i sums = _mm256_add_epi32(_mm256_castps_si256(_mm256_shuffle_ps(x, y, 0x88)),
-                                        _mm256_castps_si256(_mm256_shuffle_ps(x, y, 0xdd)));
-  return hn::Vec<I32>{_mm256_permute4x64_epi64(sums, 0xd8)};
+  return hn::Vec<I32>{_mm256_add_epi32(_mm256_castps_si256(_mm256_shuffle_ps(x, y, 0x88)),
+                                       _mm256_castps_si256(_mm256_shuffle_ps(x, y, 0xdd)))};
 #else
   return hn::Add(hn::ConcatEven(d, b, a), hn::ConcatOdd(d, b, a));
 #endif

@@ -53,7 +53,6 @@ template <int kRows>
 void TileDots(const void* block, int64_t row_bytes, int64_t k4, const int8_t* panel, int64_t columns, int32_t* sums) {
   const I16 d16;
   const I32 d32;
-  const hn::Rebind<int8_t, I16> d8;
   const hn::Repartition<uint64_t, I16> d64;
   constexpr int kVectors = Int8Vectors(kRows);
   static_assert(kPanelColumns % (kVectorColumns * kVectors) == 0);
@@ -75,7 +74,7 @@ void TileDots(const void* block, int64_t row_bytes, int64_t k4, const int8_t* pa
     for (int64_t k = k4; k > 0; --k, b += kPanelColumns * 4) {
       hn::Vec<I16> bv[kVectors];
       LINNET_UNROLL
-      for (int v = 0; v < kVectors; ++v) bv[v] = hn::PromoteTo(d16, hn::LoadU(d8, b + v * kVectorColumns * 4));
+      for (int v = 0; v < kVectors; v += 2) WidenTwo(b + v * kVectorColumns * 4, bv[v], bv[v + 1]);
       __builtin_prefetch(b + kInt8Ahead);
       LINNET_UNROLL
       for (int r = 0; r < kRows; ++r) {
