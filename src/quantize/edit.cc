@@ -51,7 +51,7 @@ const Tensor* Edit::FloatConstant(ValueId id) const {
   return tensor && tensor->dtype() == DType::kFloat && tensor->has_data() && tensor->elements() > 0 ? tensor : nullptr;
 }
 
-Result<ValueId> Edit::Dequantized(const std::string& name, QuantizedTensor tensor) {
+Result<ValueId> Edit::Dequantized(std::string name, QuantizedTensor tensor) {
   const Shape shape = tensor.integers.shape();
   std::vector<ValueId> inputs = {graph_.AddConstant(graph_.FreshName(name + "_quantized"), std::move(tensor.integers)),
                                  graph_.AddConstant(graph_.FreshName(name + "_scale"), tensor.params.ScaleTensor()),

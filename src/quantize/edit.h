@@ -24,7 +24,7 @@ class Edit {
   /// The contents of a float constant with at least one element, or null; kNoValue gives null.
   const Tensor* FloatConstant(ValueId id) const;
   /// A constant of integers and the DequantizeLinear behind it. `name` is the float constant's.
-  Result<ValueId> Dequantized(const std::string& name, QuantizedTensor tensor);
+  Result<ValueId> Dequantized(std::string name, QuantizedTensor tensor);
 
  private:
   Graph& graph_;

@@ -218,7 +218,7 @@ class StaticRewriter {
   }
 
   /// A constant as integers and a DequantizeLinear behind it.
-  Result<ValueId> Dequantized(const std::string& name, QuantizedTensor tensor) {
+  Result<ValueId> Dequantized(std::string name, QuantizedTensor tensor) {
     const Shape shape = tensor.integers.shape();
     const bool bias = tensor.params.dtype == DType::kInt32;
     std::vector<ValueId> inputs = {graph_.AddConstant(graph_.FreshName(name + "_quantized"), std::move(tensor.integers)),
@@ -230,9 +230,9 @@ class StaticRewriter {
   }
 
   /// Zero points that are all 0 are one constant for all weights with as many channels.
-  ValueId ZeroPoint(const std::string& name, const Params& params) {
+  ValueId ZeroPoint(std::string_view name, const Params& params) {
     const bool zero = std::all_of(params.zeros.begin(), params.zeros.end(), [](int32_t z) { return z == 0; });
-    if (!zero) return graph_.AddConstant(graph_.FreshName(name + "_zero"), params.ZeroTensor());
+    if (!zero) return graph_.AddConstant(graph_.FreshName(Cat(name, "_zero")), params.ZeroTensor());
     const std::pair<DType, int64_t> key = {params.dtype, params.axis < 0 ? -1 : static_cast<int64_t>(params.zeros.size())};
     auto [place, is_new] = zeros_.try_emplace(key, kNoValue);
     if (is_new) place->second = graph_.AddConstant(graph_.FreshName("zero_point"), params.ZeroTensor());
