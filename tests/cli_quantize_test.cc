@@ -29,21 +29,18 @@ struct Ran {
 
 /// The command in this process.
 Ran Linnet(std::vector<std::string> arguments) {
-  CLI::App app;
   Ran ran;
-  AddQuantizeCommand(app, &ran.code);
-  AddCompareCommand(app, &ran.code);
-  std::reverse(arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  arguments.insert(arguments.begin(), "linnet");
+  for (std::string& argument : arguments) argv.push_back(argument.data());
   testing::internal::CaptureStdout();
   testing::internal::CaptureStderr();
-  try {
-    app.parse(arguments);
-  } catch (const CLI::ParseError& error) {
-    ran.code = kUsage;
-    ran.err = error.what();
-  }
+  ran.code = RunCommandLine(static_cast<int>(argv.size()), argv.data(), "linnet", "", "", "", [](Arguments& root) {
+    AddQuantizeCommand(root);
+    AddCompareCommand(root);
+  });
   ran.out = testing::internal::GetCapturedStdout();
-  ran.err += testing::internal::GetCapturedStderr();
+  ran.err = testing::internal::GetCapturedStderr();
   return ran;
 }
 
