@@ -127,6 +127,7 @@ TEST_F(CliQuantize, ContractsAreKeptOrRefused) {
   EXPECT_EQ((*ParseJson(ran.out, "report"))["accuracy"].get<double>(), 1);
   fs::remove(out_);
   ExpectFails({"quantize", model_, out_, "--data", data_, "--min-sqnr", "190"}, "the layers that cost most");
+  EXPECT_EQ(Linnet({"quantize", model_, out_, "--data", data_, "--min-sqnr", "190"}).code, kFailure);
   ExpectFails({"quantize", model_, out_, "--data", data_, "--min-accuracy", "0.9"}, "needs --labels");
   std::ofstream(labels) << "1\n2\n";
   ExpectFails({"quantize", model_, out_, "--data", data_, "--labels", labels, "--min-accuracy", "0.9"}, "has 2 labels");

@@ -276,6 +276,7 @@ Status QuantizeStatically(const QuantizeArguments& arguments, ProgressWatch& wat
   for (int attempt = 1;; ++attempt) {
     LINNET_ASSIGN(quantize::Decision decision, DecideOnce(arguments, aim, watch, work, &deciding));
     if (!decision.met && arguments.Asks()) {
+      report.refused = true;
       return InvalidArgument("no choice of layers meets the floor; the best has ", ScoreText(decision.score), "; the layers that cost most: ",
                              Listed(decision.in_float.empty() ? decision.wide : decision.in_float));
     }
@@ -302,6 +303,7 @@ Status QuantizeStatically(const QuantizeArguments& arguments, ProgressWatch& wat
     }
     if (kept || attempt == kAttempts) {
       if (!kept && arguments.Asks()) {
+        report.refused = true;
         return InvalidArgument("on samples that were not used to calibrate it has only ", ScoreText(report.score),
                                "; more and more varied --data may help. ", Cat(report.notes.empty() ? "" : report.notes[0]));
       }
@@ -349,7 +351,10 @@ int Quantize(const QuantizeArguments& arguments) {
   Status status = arguments.mode == "static" ? QuantizeStatically(arguments, watch, &*work) : QuantizeWithoutData(arguments, &*work);
   if (status.ok()) status = Verify(arguments, watch, &*work);
   watch.Finish();
-  if (!status.ok()) return Report(status);
+  if (!status.ok()) {
+    const int code = Report(status);
+    return work->report.refused ? kFailure : code;
+  }
   QuantizeReport& report = work->report;
   report.input = arguments.model;
   report.output = arguments.output;

@@ -15,6 +15,7 @@ struct QuantizeReport {
   quantize::ConstantBytes before, after;
   int64_t calibrated = 0, compared = 0;   ///< samples
   bool held_out = false;                  ///< those compared were not used to calibrate
+  bool refused = false;                   ///< the work was done, and nothing meets the floor
   double seconds = 0;
   std::vector<std::string> output_names;
   std::vector<quantize::Agreement> agreements;   ///< one an output; empty without data

@@ -28,6 +28,14 @@ int OpsetOf(const OnnxModel& model) {
   return 0;
 }
 
+std::string ShortName(const std::string& name) {
+  constexpr size_t kBytesMax = 32;
+  if (name.size() <= kBytesMax) return name;
+  size_t begin = name.size() - kBytesMax;
+  while (begin < name.size() && (static_cast<unsigned char>(name[begin]) & 0xc0) == 0x80) ++begin;  // whole characters
+  return name.substr(begin);
+}
+
 Result<ValueId> Edit::Add(std::string_view op, std::vector<ValueId> inputs, std::vector<Attribute> attributes, const Type& type,
                           std::string_view hint) {
   LINNET_ASSIGN(ValueId out, graph_.AddNode(op, "", opset_, std::move(inputs), std::move(attributes), type, hint));
@@ -52,6 +60,7 @@ const Tensor* Edit::FloatConstant(ValueId id) const {
 }
 
 Result<ValueId> Edit::Dequantized(std::string name, QuantizedTensor tensor) {
+  name = ShortName(name);
   const Shape shape = tensor.integers.shape();
   std::vector<ValueId> inputs = {graph_.AddConstant(graph_.FreshName(name + "_quantized"), std::move(tensor.integers)),
                                  graph_.AddConstant(graph_.FreshName(name + "_scale"), tensor.params.ScaleTensor()),

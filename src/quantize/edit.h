@@ -10,6 +10,9 @@ namespace linnet::quantize {
 /// The version of ai.onnx a model imports; 0 when it does not say.
 int OpsetOf(const OnnxModel& model);
 
+/// The end of a long name: what is derived from it is written four times a value, and exporters' names can be long.
+std::string ShortName(const std::string& name);
+
 /// Adds nodes of ai.onnx in one version to one graph.
 class Edit {
  public:

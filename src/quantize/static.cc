@@ -219,6 +219,7 @@ class StaticRewriter {
 
   /// A constant as integers and a DequantizeLinear behind it.
   Result<ValueId> Dequantized(std::string name, QuantizedTensor tensor) {
+    name = ShortName(name);
     const Shape shape = tensor.integers.shape();
     const bool bias = tensor.params.dtype == DType::kInt32;
     std::vector<ValueId> inputs = {graph_.AddConstant(graph_.FreshName(name + "_quantized"), std::move(tensor.integers)),
@@ -333,7 +334,7 @@ class StaticRewriter {
     const std::vector<Use> uses = graph_.value(id).uses;
     if (uses.empty()) return Status();
     Held& group = values_.at(GroupOf(id));
-    const std::string name = graph_.value(id).name;
+    const std::string whole_name = graph_.value(id).name, name = ShortName(whole_name);
     if (group.scale == kNoValue) {
       group.scale = graph_.AddConstant(graph_.FreshName(name + "_scale"), group.params.ScaleTensor());
       group.zero = graph_.AddConstant(graph_.FreshName(name + "_zero"), group.params.ZeroTensor());
@@ -347,8 +348,8 @@ class StaticRewriter {
       if (use.node == kNoNode) {
         if (!made_by_integers) continue;
         graph_.SetOutput(use.index, read);
-        graph_.Rename(id, graph_.FreshName(name + "_float"));
-        graph_.Rename(read, name);
+        graph_.Rename(id, graph_.FreshName(whole_name + "_float"));
+        graph_.Rename(read, whole_name);
       } else if (use.index < static_cast<int>(graph_.node(use.node).inputs.size()) &&
                  (made_by_integers || activation_inputs_.contains({use.node, use.index}))) {
         graph_.SetInput(use.node, use.index, read);

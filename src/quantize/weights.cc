@@ -56,7 +56,7 @@ class WeightRewriter {
     const std::string name = graph_.value(value).name, op = graph_.node(id).op;
     if (narrow) {
       if (w->shape().rank() != 2) return false;
-      LINNET_ASSIGN(ValueId read, Blocks(*w, name, transposed != 0 ? 1 : 0));
+      LINNET_ASSIGN(ValueId read, Blocks(*w, ShortName(name), transposed != 0 ? 1 : 0));
       graph_.SetInput(id, input, read);
       return true;
     }
@@ -69,7 +69,7 @@ class WeightRewriter {
   }
 
   /// [K, N] (axis 0) or [N, K] (axis 1) in blocks along K.
-  Result<ValueId> Blocks(const Tensor& w, const std::string& name, int axis) {
+  Result<ValueId> Blocks(Tensor w, std::string name, int axis) {
     const int64_t rows = w.shape()[0], columns = w.shape()[1], depth = w.shape()[axis];
     const int64_t blocks = (depth + options_.block_size - 1) / options_.block_size;
     const Shape scales_shape = axis == 0 ? Shape{blocks, columns} : Shape{rows, blocks};
