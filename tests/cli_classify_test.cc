@@ -3,8 +3,8 @@
 
 #include <filesystem>
 
-#include "cli/model_inputs.h"
-#include "cli/preprocessing.h"
+#include "cli/data/model_inputs.h"
+#include "cli/data/preprocessing.h"
 
 namespace linnet::cli {
 namespace {

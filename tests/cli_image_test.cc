@@ -1,5 +1,5 @@
 // Pictures: decoding, refusing bombs, torchvision's geometry, normalisation.
-#include "cli/image.h"
+#include "cli/data/image.h"
 
 #include <gtest/gtest.h>
 

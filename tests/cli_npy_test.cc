@@ -1,5 +1,5 @@
 // .npy files: those numpy writes, those we write, and those nobody should.
-#include "cli/npy.h"
+#include "cli/data/npy.h"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>

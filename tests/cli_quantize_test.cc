@@ -8,10 +8,10 @@
 #include <fstream>
 #include <random>
 
-#include "cli/commands.h"
+#include "cli/commands/commands.h"
 #include "cli/json.h"
-#include "cli/npy.h"
-#include "cli/samples.h"
+#include "cli/data/npy.h"
+#include "cli/data/samples.h"
 #include "onnx/reader.h"
 #include "onnx/writer.h"
 #include "passes_test_util.h"

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <optional>
 
-#include "kernels/conv_block.h"
+#include "kernels/conv/conv_block.h"
 #include "ops/conv_block_sizes.h"
 #include "passes_test_util.h"
 #include "reference_test_util.h"

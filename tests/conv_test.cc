@@ -1,5 +1,5 @@
 // Float32 convolutions at every instruction set against direct sums in double precision.
-#include "kernels/conv.h"
+#include "kernels/conv/conv.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Float32 transposed convolution at every instruction set against scattering in double precision.
-#include "kernels/conv_transpose.h"
+#include "kernels/conv/conv_transpose.h"
 
 #include <gtest/gtest.h>
 

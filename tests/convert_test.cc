@@ -1,7 +1,7 @@
 // Type-changing loops against scalar conversions, over all 16-bit codes and bit patterns spread over all
 // floats.
 #include "kernels/convert.h"
-#include "kernels/quantize_columns.h"
+#include "kernels/int8/quantize_columns.h"
 
 #include <gtest/gtest.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 // Float32 depthwise convolution at every instruction set against direct sums in double precision.
-#include "kernels/depthwise.h"
+#include "kernels/conv/depthwise.h"
 
 #include <gtest/gtest.h>
 

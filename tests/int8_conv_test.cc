@@ -1,5 +1,5 @@
 // 8-bit convolutions at every instruction set against exact sums, with unreadable memory behind each array.
-#include "kernels/int8_conv.h"
+#include "kernels/int8/int8_conv.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 
 #include "guarded.h"
 #include "int8_test_util.h"
-#include "kernels/int8_depthwise.h"
+#include "kernels/int8/int8_depthwise.h"
 
 namespace linnet {
 namespace {

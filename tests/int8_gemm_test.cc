@@ -1,5 +1,5 @@
 // Product of 8-bit matrices at every instruction set against exact sums, with unreadable memory behind each array.
-#include "kernels/int8_gemm.h"
+#include "kernels/int8/int8_gemm.h"
 
 #include <gtest/gtest.h>
 

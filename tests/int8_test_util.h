@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/cpu.h"
-#include "kernels/int8_gemm.h"
+#include "kernels/int8/int8_gemm.h"
 
 namespace linnet {
 

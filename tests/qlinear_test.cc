@@ -1,5 +1,5 @@
 // Elementwise 8-bit loops at every instruction set, for all pairs of bytes, against their definition step by step.
-#include "kernels/qlinear.h"
+#include "kernels/int8/qlinear.h"
 
 #include <gtest/gtest.h>
 

@@ -101,6 +101,15 @@ TEST(Structure, RuntimeLayersKeepHeavyPartsOut) {
   }
 }
 
+TEST(Structure, FoldersStaySmall) {
+  constexpr int kFilesMax = 40;   // ops/ has one file per operator
+  std::map<std::string, int> files;
+  for (const SourceFile& file : Sources()) ++files[file.path.parent_path().string()];
+  for (const auto& [folder, count] : files) {
+    if (folder != "ops") EXPECT_LE(count, kFilesMax) << folder << " wants folders of its own";
+  }
+}
+
 TEST(Structure, EnvironmentIsReadInOnePlace) {
   for (const SourceFile& file : Sources()) {
     // The terminal's own conventions (TERM, LANG) are not Linnet's switches.

@@ -1,5 +1,5 @@
 // Winograd convolutions at every instruction set against direct sums in double precision, and when they are chosen.
-#include "kernels/winograd.h"
+#include "kernels/conv/winograd.h"
 
 #include <gtest/gtest.h>
 #include <string.h>

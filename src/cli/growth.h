@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/model_inputs.h"
+#include "cli/data/model_inputs.h"
 
 namespace linnet::cli {
 

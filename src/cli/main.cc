@@ -1,5 +1,5 @@
 // linnet: the command.
-#include "cli/commands.h"
+#include "cli/commands/commands.h"
 
 namespace {
 

@@ -10,7 +10,7 @@
 #define HWY_TARGET_INCLUDE "kernels/convert.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "kernels/int8-inl.h"
+#include "kernels/int8/int8-inl.h"
 #include "kernels/vec-inl.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/qlinear.h"
+#include "kernels/int8/qlinear.h"
 #include "ops/op.h"
 
 namespace linnet {

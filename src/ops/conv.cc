@@ -6,18 +6,18 @@
 //
 //     y = activation(conv(x, w) + b + residual)       inputs x, w, b?, residual?; attributes activation, alpha, beta
 //
-// Float32 runs on packed panels (kernels/conv.h), on transformed ones where constant weights of 3x3 make it cheaper
-// (kernels/winograd.h), or channel by channel where every channel is a group of its own (kernels/depthwise.h). One spatial dimension is a picture of height 1. With more than two, the leading spatial
+// Float32 runs on packed panels (kernels/conv/conv.h), on transformed ones where constant weights of 3x3 make it cheaper
+// (kernels/conv/winograd.h), or channel by channel where every channel is a group of its own (kernels/conv/depthwise.h). One spatial dimension is a picture of height 1. With more than two, the leading spatial
 // dimensions are walked here: every tap of theirs is a 2-D convolution that adds to the output of the taps before it.
 // Other types run by the definition.
-#include "kernels/conv.h"
+#include "kernels/conv/conv.h"
 
 #include <string.h>
 
 #include <algorithm>
 
-#include "kernels/depthwise.h"
-#include "kernels/winograd.h"
+#include "kernels/conv/depthwise.h"
+#include "kernels/conv/winograd.h"
 #include "ops/conv_helpers.h"
 
 namespace linnet {

@@ -5,9 +5,9 @@
 //
 // Images have channels last and two spatial dimensions, weights are constant, all is float32. Expand or project may be
 // absent. Their attributes are those of linnet:Conv with the part's name before them: expand_pads, depthwise_activation.
-// For each set of shapes the parts run strip by strip (kernels/conv_block.h) or, where that does not pay, one after
+// For each set of shapes the parts run strip by strip (kernels/conv/conv_block.h) or, where that does not pay, one after
 // another with whole images in scratch.
-#include "kernels/conv_block.h"
+#include "kernels/conv/conv_block.h"
 
 #include "ops/conv_block_sizes.h"
 #include "ops/conv_helpers.h"

@@ -2,11 +2,11 @@
 //
 // As with Conv, ONNX's operator (versions 1, 11, 22: one meaning) is only parsed and inferred; the resolve pass makes it
 // linnet:ConvTranspose with channels last, fused activation and residual. Weights are [in_c, out_c / group, kernel...]. Float32 up
-// to two spatial dimensions runs as one convolution per output phase (kernels/conv_transpose.h).
+// to two spatial dimensions runs as one convolution per output phase (kernels/conv/conv_transpose.h).
 //
 // Surprises: output_shape decides the padding, which is then never negative, and so does SAME, for which the output is input
 // times stride; an odd padding goes to the end only for SAME_UPPER. Rows of output that no input reaches hold the bias.
-#include "kernels/conv_transpose.h"
+#include "kernels/conv/conv_transpose.h"
 
 #include "ops/conv_helpers.h"
 

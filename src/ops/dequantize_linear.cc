@@ -3,7 +3,7 @@
 // Versions: 10 one scale · 13 a scale per index of `axis` · 19 float8 · 21 blocks, 4 and 16 bits · 23 float4, output_dtype ·
 // 25 2 bits. int32 x has no zero point. Computed in float, rounded once to the output's type.
 #include "kernels/convert.h"
-#include "kernels/quantize_columns.h"
+#include "kernels/int8/quantize_columns.h"
 #include "ops/quantize_helpers.h"
 
 namespace linnet {

@@ -1,13 +1,13 @@
 // Products of 8-bit matrices as operators use them: batches with broadcasting, zero points, scales, and what follows.
 //
 //     sums[b] = (A[b] - a_zero) (B[b] - b_zero) + bias        exact, in 32 bits
-//     Y[b] = sums, or in float or 8 bits as kernels/int8_gemm.h finishes them
+//     Y[b] = sums, or in float or 8 bits as kernels/int8/int8_gemm.h finishes them
 //
 // B is packed when the model is prepared, where it is a constant, and otherwise by each run, one matrix at a time. Rows of all
 // batches become one matrix where B is shared by them.
 #pragma once
 
-#include "kernels/int8_gemm.h"
+#include "kernels/int8/int8_gemm.h"
 #include "ops/op.h"
 
 namespace linnet {

@@ -19,7 +19,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/qlinear.h"
+#include "kernels/int8/qlinear.h"
 #include "ops/conv_helpers.h"
 
 namespace linnet {

@@ -4,14 +4,14 @@
 // (conv_integer.cc), and so is what has more dimensions. QLinearConv takes attributes q_min and q_max besides: its output is
 // clamped to [q_min, q_max], which is how a Relu or Clip behind it is fused.
 //
-// Runs on packed panels (kernels/int8_conv.h), or channel by channel where every channel is a group of its own
-// (kernels/int8_depthwise.h). y = saturate(round(float(sum) (x_scale w_scale / y_scale)) + y_zero_point), in float32.
+// Runs on packed panels (kernels/int8/int8_conv.h), or channel by channel where every channel is a group of its own
+// (kernels/int8/int8_depthwise.h). y = saturate(round(float(sum) (x_scale w_scale / y_scale)) + y_zero_point), in float32.
 #include <string.h>
 
 #include <cmath>
 
-#include "kernels/int8_conv.h"
-#include "kernels/int8_depthwise.h"
+#include "kernels/int8/int8_conv.h"
+#include "kernels/int8/int8_depthwise.h"
 #include "ops/conv_helpers.h"
 #include "ops/convert.h"
 #include "ops/integer_product.h"

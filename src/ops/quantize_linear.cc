@@ -8,7 +8,7 @@
 
 #include "base/float_types.h"
 #include "kernels/convert.h"
-#include "kernels/quantize_columns.h"
+#include "kernels/int8/quantize_columns.h"
 #include "ops/for_type.h"
 #include "ops/quantize_helpers.h"
 

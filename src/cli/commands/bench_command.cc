@@ -1,0 +1,380 @@
+// linnet bench: how long a model takes, by itself and beside the peer.
+#include <fmt/format.h>
+#include <stdio.h>
+#include <time.h>
+
+#include <algorithm>
+#include <map>
+
+#include "cli/allocations.h"
+#include "cli/commands/commands.h"
+#include "cli/data/compare.h"
+#include "cli/growth.h"
+#include "cli/json.h"
+#include "cli/machine.h"
+#include "cli/data/model_inputs.h"
+#include "cli/peer.h"
+#include "cli/terminal.h"
+#include "cli/units.h"
+#include "cli/usage.h"
+
+namespace linnet::cli {
+namespace {
+
+struct BenchOptions {
+  std::string model, peer, grow;
+  CommonOptions common;
+  ShapeOptions shapes;
+  double seconds = 2;
+  bool json = false, table = true;
+  int top = 15;
+};
+
+struct Times {
+  std::vector<double> ns;
+  double Quantile(double q) const {
+    if (ns.empty()) return 0;
+    std::vector<double> sorted = ns;
+    std::sort(sorted.begin(), sorted.end());
+    return sorted[static_cast<size_t>(q * static_cast<double>(sorted.size() - 1) + 0.5)];
+  }
+  double median() const { return Quantile(0.5); }
+};
+
+double TimeNs(FunctionRef<Status()> work, Status* status) {
+  int64_t begin = MonotonicNs();
+  *status = work();
+  return static_cast<double>(MonotonicNs() - begin);
+}
+
+/// Runs in blocks long enough to time, alternating between us and the peer so that both meet the same machine.
+class Race {
+ public:
+  explicit Race(double seconds) : deadline_(MonotonicNs() + static_cast<int64_t>(seconds * 1e9)) {}
+
+  /// `theirs` may do nothing and be left out by `with_peer`.
+  Status Run(FunctionRef<Status()> ours, Times* our_times, bool with_peer, bool peer_spins, FunctionRef<Status()> theirs,
+             Times* their_times) {
+    constexpr double kBlockNs = 30e6;
+    constexpr int kRoundsMin = 3;
+    for (int round = 0; round < kRoundsMin || MonotonicNs() < deadline_; ++round) {
+      if (with_peer && peer_spins) WaitUntilIdle();
+      LINNET_TRY(Block(ours, our_times, kBlockNs));
+      if (with_peer) LINNET_TRY(Block(theirs, their_times, kBlockNs));
+    }
+    return Status();
+  }
+
+ private:
+  /// The peer's workers spin for a while after a run; ours must not be timed against them. Waits until the whole process
+  /// computes no more, a second at most.
+  static void WaitUntilIdle() {
+    constexpr long kStepNs = 5'000'000;
+    auto computed_ns = [] {
+      timespec now;
+      clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+      return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+    };
+    for (int step = 0; step < 200; ++step) {
+      const int64_t before = computed_ns();
+      timespec wait{0, kStepNs};
+      nanosleep(&wait, nullptr);
+      if (computed_ns() - before < kStepNs / 10) return;
+    }
+  }
+
+  static Status Block(FunctionRef<Status()> work, Times* times, double block_ns) {
+    Status status;
+    // One run to warm up caches and wake workers, then timed ones.
+    double once = TimeNs(work, &status);
+    LINNET_TRY(std::move(status));
+    int runs = static_cast<int>(std::clamp(block_ns / std::max(once, 1.0), 1.0, 2000.0));
+    for (int i = 0; i < runs; ++i) {
+      times->ns.push_back(TimeNs(work, &status));
+      LINNET_TRY(std::move(status));
+    }
+    return Status();
+  }
+
+  int64_t deadline_;
+};
+
+Result<std::vector<PeerTensor>> PeerInputs(const Session& session, const std::vector<Datum>& data) {
+  std::vector<PeerTensor> tensors;
+  for (size_t i = 0; i < data.size(); ++i) {
+    if (data[i].type.kind == Kind::kUnknown) continue;
+    const Tensor& from = data[i].tensor;
+    PeerTensor tensor;
+    tensor.name = session.inputs()[i].name;
+    tensor.type = static_cast<int>(from.dtype());
+    tensor.dims.assign(from.shape().begin(), from.shape().end());
+    if (from.dtype() == DType::kString) {
+      tensor.strings.assign(from.as<std::string>(), from.as<std::string>() + from.elements());
+    } else if (from.bytes() > 0) {
+      tensor.bytes.assign(from.as<char>(), static_cast<size_t>(from.bytes()));
+    }
+    tensors.push_back(std::move(tensor));
+  }
+  return tensors;
+}
+
+/// Largest differences over all outputs.
+Result<Difference> CompareWithPeer(const Session& session, const std::vector<RunOutput>& ours,
+                                   const std::vector<PeerTensor>& theirs) {
+  Difference worst;
+  for (const PeerTensor& tensor : theirs) {
+    int index = session.FindOutput(tensor.name);
+    if (index < 0) return Internal("the peer has an output ", Quote(tensor.name), " that we lack");
+    LINNET_ASSIGN(Shape shape, MakeShape(tensor.dims));
+    DType dtype = static_cast<DType>(tensor.type);
+    const void* data = dtype == DType::kString ? static_cast<const void*>(tensor.strings.data()) : tensor.bytes.data();
+    Tensor expected = Tensor::View(dtype, shape, data);
+    Difference difference = Measure(ours[static_cast<size_t>(index)].datum.tensor, expected);
+    worst.max_abs = std::max(worst.max_abs, difference.max_abs);
+    worst.max_rel = std::max(worst.max_rel, difference.max_rel);
+  }
+  return worst;
+}
+
+struct OpTime {
+  double ns = 0;
+  int64_t count = 0;
+  double floor_ns = 0;
+  bool floor_known = true;   ///< of every step
+};
+
+/// The floor of every step of the plan for these types; steps behind a boundary have none.
+std::map<const NodeIo*, double> FloorsOf(Session& session, const std::vector<Type>& types, const MachinePeaks& peaks) {
+  std::map<const NodeIo*, double> floors;
+  Result<PlanRef> plan = session.PlanFor(types);
+  if (!plan.ok() || peaks.flops_per_ns <= 0) return floors;
+  const Plan& made = *plan->get();
+  for (const Step& step : made.steps) {
+    if (step.late) continue;
+    auto values = [&](const std::vector<ValueId>& ids) {
+      std::vector<StepValue> list;
+      for (ValueId id : ids) {
+        const size_t at = static_cast<size_t>(id);
+        list.push_back(id == kNoValue ? StepValue() : StepValue{&made.facts[at].type, made.places[at].kind == Place::kKnown});
+      }
+      return list;
+    };
+    const StepCost cost = CostOf(step.io->op, values(step.io->inputs), values(step.io->outputs));
+    floors[step.io] = peaks.FloorNs(cost, static_cast<double>(session.model().weight_bytes()), session.threads());
+  }
+  return floors;
+}
+
+/// --grow: instead of one shape, a dimension that grows by one a run.
+int BenchGrowth(const BenchOptions& options) {
+  Result<SessionOptions> session_options = options.common.ToSession();
+  if (!session_options.ok()) return Report(session_options.status());
+  Result<GrowthRange> range = ParseGrowth(options.grow);
+  if (!range.ok()) return Report(range.status());
+  Result<std::unique_ptr<Session>> session = Session::Open(options.model, *session_options);
+  if (!session.ok()) return Report(session.status());
+  Result<Growth> growth = MeasureGrowth(**session, options.shapes, *range);
+  if (!growth.ok()) return Report(growth.status());
+  double share = growth->planning_ns / growth->total_ns;
+  if (options.json) {
+    Json json{{"model", options.model},          {"threads", (*session)->threads()},
+              {"symbol", range->symbol},         {"from", range->from},
+              {"to", range->to},                 {"runs", growth->runs},
+              {"median_ms", growth->median_ns / 1e6}, {"total_ms", growth->total_ns / 1e6},
+              {"plans_made", growth->plans_made}, {"planning_share", share},
+              {"allocations", growth->allocations}, {"allocations_warm_up", growth->allocations_first}};
+    fmt::print("{}", FormatJson(json));
+    return kSuccess;
+  }
+  fmt::print("{}  {} from {} to {}, one a run ({} thread{})\n", options.model, range->symbol, range->from, range->to,
+             (*session)->threads(), (*session)->threads() == 1 ? "" : "s");
+  fmt::print("latency   median {}   all {}\n", FormatDurationNs(growth->median_ns), FormatDurationNs(growth->total_ns));
+  fmt::print("planning  {} plans, {} = {:.2f} % of the time\n", growth->plans_made, FormatDurationNs(growth->planning_ns),
+             100 * share);
+  fmt::print("memory    {} heap allocations in {} runs ({} while warming up)\n", growth->allocations, growth->runs,
+             growth->allocations_first);
+  return kSuccess;
+}
+
+int Bench(const BenchOptions& options) {
+  Result<SessionOptions> session_options = options.common.ToSession();
+  if (!session_options.ok()) return Report(session_options.status());
+
+  Status status;
+  std::unique_ptr<Session> session;
+  double load_ns = TimeNs(
+      [&]() -> Status {
+        LINNET_ASSIGN(session, Session::Open(options.model, *session_options));
+        return Status();
+      },
+      &status);
+  if (!status.ok()) return Report(status);
+  std::vector<std::string> unbound;
+  Result<std::vector<Type>> types = BindInputTypes(*session, options.shapes, &unbound);
+  if (!types.ok()) return Report(types.status());
+  Result<std::vector<Datum>> data = RandomInputs(*session, *types, 1);
+  if (!data.ok()) return Report(data.status());
+  std::vector<Fact> inputs = FactsOf(*data);
+  std::vector<RunOutput> outputs(session->outputs().size());
+  double first_ns = TimeNs([&] { return session->Run(inputs.data(), outputs.data()); }, &status);
+  if (!status.ok()) return Report(status);
+  // From here on outputs go to the memory of the first run's, as a caller who cares about speed does.
+  std::vector<RunOutput> first = std::move(outputs);
+  auto owned = [&] {
+    std::vector<RunOutput> into(first.size());
+    for (size_t i = 0; i < first.size(); ++i) {
+      if (!first[i].datum.type.is_tensor() || first[i].datum.type.dtype == DType::kString) continue;
+      into[i].data = first[i].datum.tensor.mutable_data();
+      into[i].capacity = first[i].datum.tensor.bytes();
+    }
+    return into;
+  };
+  std::vector<RunOutput> steady = owned();
+  auto ours = [&] { return session->Run(inputs.data(), steady.data()); };
+  for (int i = 0; i < 2 && status.ok(); ++i) status = ours();
+  if (!status.ok()) return Report(status);
+  int64_t allocations_before = HeapAllocations();
+  status = ours();
+  int64_t allocations = HeapAllocations() - allocations_before;
+  if (!status.ok()) return Report(status);
+  int64_t peak_rss = PeakRssBytes();
+
+  std::shared_ptr<Peer> peer;
+  std::unique_ptr<PeerSession> peer_session;
+  double peer_load_ns = 0;
+  Difference difference;
+  if (!options.peer.empty()) {
+    Result<std::shared_ptr<Peer>> loaded = Peer::Load(options.peer);
+    if (!loaded.ok()) return Report(loaded.status());
+    peer = *loaded;
+    PeerOptions peer_options;
+    peer_options.threads = session->threads();
+    peer_load_ns = TimeNs(
+        [&]() -> Status {
+          LINNET_ASSIGN(peer_session, peer->OpenModel(options.model, peer_options));
+          return Status();
+        },
+        &status);
+    if (!status.ok()) return Report(status);
+    Result<std::vector<PeerTensor>> peer_inputs = PeerInputs(*session, *data);
+    if (!peer_inputs.ok()) return Report(peer_inputs.status());
+    Result<std::vector<PeerTensor>> theirs = peer_session->Run(std::move(*peer_inputs));
+    if (!theirs.ok()) return Report(theirs.status());
+    Result<Difference> measured = CompareWithPeer(*session, first, *theirs);
+    if (!measured.ok()) return Report(measured.status());
+    difference = *measured;
+  }
+  auto theirs = [&] { return peer_session->Run(); };
+  Times our_times, their_times;
+  Race race(options.seconds);
+  status = race.Run(ours, &our_times, peer_session != nullptr, session->threads() > 1, theirs, &their_times);
+  if (!status.ok()) return Report(status);
+
+  double ratio = our_times.median() > 0 ? their_times.median() / our_times.median() : 0;
+  if (options.json) {
+    Json json;
+    json["model"] = options.model;
+    json["threads"] = session->threads();
+    json["median_ms"] = our_times.median() / 1e6;
+    json["p90_ms"] = our_times.Quantile(0.9) / 1e6;
+    json["min_ms"] = our_times.Quantile(0) / 1e6;
+    json["runs"] = our_times.ns.size();
+    json["load_ms"] = load_ns / 1e6;
+    json["first_run_ms"] = first_ns / 1e6;
+    json["peak_rss_bytes"] = peak_rss;
+    json["arena_bytes"] = session->arena_bytes();
+    json["weight_bytes"] = session->model().weight_bytes();
+    json["allocations_per_run"] = allocations;
+    if (peer_session) {
+      json["peer"] = {{"version", peer->version()},
+                      {"median_ms", their_times.median() / 1e6},
+                      {"p90_ms", their_times.Quantile(0.9) / 1e6},
+                      {"load_ms", peer_load_ns / 1e6}};
+      json["ratio"] = ratio;
+      json["max_abs_diff"] = difference.max_abs;
+      json["max_rel_diff"] = difference.max_rel;
+    }
+    fmt::print("{}", FormatJson(json));
+    return kSuccess;
+  }
+
+  Terminal terminal(stdout);
+  for (const std::string& name : unbound) fmt::print("note: dimension {} is 1; set it with --dim {}=N\n", Quote(name), name);
+  fmt::print("{}  ({} thread{}, {} runs)\n", options.model, session->threads(), session->threads() == 1 ? "" : "s",
+             our_times.ns.size());
+  fmt::print("latency   median {}   p90 {}   min {}\n", FormatDurationNs(our_times.median()),
+             FormatDurationNs(our_times.Quantile(0.9)), FormatDurationNs(our_times.Quantile(0)));
+  fmt::print("load      {}   first run {}\n", FormatDurationNs(load_ns), FormatDurationNs(first_ns));
+  fmt::print("memory    peak RSS {}   arena {}   weights {}   allocations per run {}\n", FormatBytes(peak_rss),
+             FormatBytes(session->arena_bytes()), FormatBytes(session->model().weight_bytes()), allocations);
+  if (peer_session) {
+    fmt::print("peer {}   median {}   p90 {}   load {}\n", peer->version(), FormatDurationNs(their_times.median()),
+               FormatDurationNs(their_times.Quantile(0.9)), FormatDurationNs(peer_load_ns));
+    Color color = ratio >= 1 ? Color::kGreen : Color::kRed;
+    fmt::print("ratio     {} (peer / ours)   largest difference {:.3g} absolute, {:.3g} of the output's maximum\n",
+               terminal.Paint(color, fmt::format("{:.2f}", ratio)), difference.max_abs, difference.max_rel);
+  }
+  if (!options.table) return kSuccess;
+
+  std::map<std::string, OpTime> by_op;
+  constexpr int kProfiledRuns = 5;
+  const MachinePeaks peaks = MeasurePeaks(session->model().options().cpu);
+  const std::map<const NodeIo*, double> floors = FloorsOf(*session, *types, peaks);
+  double floor_total = 0;
+  double total = 0;
+  for (int run = 0; run < kProfiledRuns; ++run) {
+    Profiler profiler;
+    RunOptions run_options;
+    run_options.profiler = &profiler;
+    status = session->Run(inputs.data(), steady.data(), run_options);
+    if (!status.ok()) return Report(status);
+    for (const Profiler::Span& span : profiler.spans) {
+      if (span.depth > 0) continue;
+      OpTime& time = by_op[span.io->op];
+      time.ns += static_cast<double>(span.end_ns - span.begin_ns) / kProfiledRuns;
+      if (run == 0) {
+        ++time.count;
+        const auto floor = floors.find(span.io);
+        if (floor == floors.end()) time.floor_known = false;
+        if (floor != floors.end()) time.floor_ns += floor->second, floor_total += floor->second;
+      }
+      total += static_cast<double>(span.end_ns - span.begin_ns) / kProfiledRuns;
+    }
+  }
+  std::vector<std::pair<std::string, OpTime>> rows(by_op.begin(), by_op.end());
+  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.second.ns > b.second.ns; });
+  Table table({{"operator", Table::Align::kLeft}, {"steps", Table::Align::kRight}, {"time", Table::Align::kRight},
+               {"share", Table::Align::kRight}, {"floor", Table::Align::kRight}, {"of floor", Table::Align::kRight}});
+  for (size_t i = 0; i < rows.size() && i < static_cast<size_t>(options.top); ++i) {
+    const OpTime& time = rows[i].second;
+    table.Row({rows[i].first, fmt::format("{}", time.count), FormatDurationNs(time.ns),
+               fmt::format("{:.1f} %", total > 0 ? 100 * time.ns / total : 0),
+               time.floor_known ? FormatDurationNs(time.floor_ns) : "",
+               time.floor_known && time.floor_ns > 0 ? fmt::format("{:.1f} x", time.ns / time.floor_ns) : ""});
+  }
+  fmt::print("\n{}", table.ToString(terminal));
+  fmt::print("all steps {}, floor {} ({:.0f} GFLOP/s a thread; reading {:.0f}, {:.0f}, {:.0f} GB/s from near, middle, far)\n",
+             FormatDurationNs(total), FormatDurationNs(floor_total), peaks.flops_per_ns, peaks.near_bytes_per_ns,
+             peaks.middle_bytes_per_ns, peaks.far_bytes_per_ns);
+  return kSuccess;
+}
+
+}  // namespace
+
+void AddBenchCommand(Arguments& root) {
+  auto options = std::make_shared<BenchOptions>();
+  Arguments bench = root.Command("bench", "Measure latency, load time and memory, alone or beside ONNX Runtime");
+  bench.Add("model", options->model, "Model file").Required();
+  bench.Add("--peer", options->peer, "libonnxruntime.so: same model and inputs, interleaved, with the ratio");
+  bench.Add("--shape", options->shapes.shapes, "Shape of an input, e.g. image=1x3x224x224 (repeatable)");
+  bench.Add("--dim", options->shapes.dims, "Value of a symbolic dimension, e.g. seq=128 (repeatable)");
+  bench.Add("--grow", options->grow, "SYMBOL=FROM:TO: a dimension that grows by one a run, e.g. past=0:255");
+  bench.Add("--seconds", options->seconds, "How long to measure (2)").Positive();
+  bench.Add("--top", options->top, "Rows of the operator table (15)");
+  bench.Flag("--json", options->json, "Print one JSON object");
+  bench.Flag("!--no-table", options->table, "Leave the operator table out");
+  options->common.AddTo(bench);
+  bench.OnRun([options] { return options->grow.empty() ? Bench(*options) : BenchGrowth(*options); });
+}
+
+}  // namespace linnet::cli

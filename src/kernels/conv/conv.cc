@@ -1,0 +1,294 @@
+// Float32 convolution: how A is found for the matrix product. No vector code here.
+#include "kernels/conv/conv.h"
+
+#include <string.h>
+
+#include <algorithm>
+
+namespace linnet {
+namespace {
+
+constexpr int64_t kGatherBytes = 512 << 10;  // of gathered pixels: about half of a second-level cache
+constexpr int64_t kRingBytes = 1 << 20;
+
+enum class Way { kPointwise, kRows, kGather };
+
+// What follows from the sizes alone.
+struct Shape {
+  explicit Shape(const GemmF32Kernels& kernels, const ConvF32& c) {
+    group_in = c.in_c / c.groups;
+    group_out = c.out_c / c.groups;
+    k = c.kernel_h * c.kernel_w * group_in;
+    group_panels = PanelCount(group_out);
+    ring_rows = (c.kernel_h - 1) * c.dilation_h + 1;
+    ring_pixels = (c.out_w - 1) * c.stride_w + (c.kernel_w - 1) * c.dilation_w + 1;
+    gather_stride =
+        k + kPanelColumns;  // never a multiple of a large power of two, which would crowd one cache set
+    const int64_t tile = kernels.rows, pixels = c.batch * c.out_h * c.out_w;
+    gather_rows = std::max(tile, kGatherBytes / 4 / gather_stride / tile * tile);
+    if (pixels * gather_stride <= 2 * kGatherBytes / 4) gather_rows = std::max(gather_rows, pixels);
+    gather_rows = std::min(gather_rows, pixels);
+    const bool one = c.kernel_h == 1 && c.kernel_w == 1 && c.stride_h == 1 && c.stride_w == 1;
+    const bool dense = c.input_channel_stride == 1 && c.input_row_stride == c.in_w * c.input_pixel_stride &&
+                       (c.batch == 1 || c.input_batch_stride == c.in_h * c.input_row_stride);
+    if (one && dense && c.pad_top == 0 && c.pad_left == 0 && c.out_h == c.in_h && c.out_w == c.in_w) {
+      way = Way::kPointwise;
+    } else {
+      // Gathering costs two moves per k for the group_out / 16 multiply-adds; a ring leaves the tile of each
+      // row's end incomplete and reads the weights once a row.
+      const bool narrow = c.out_w < 2 * tile && c.out_w % tile != 0;
+      const bool big = k * group_out * 4 > kGatherBytes && c.out_w < 2 * tile;
+      const bool fits = 4.0 * static_cast<double>(ring_rows) * static_cast<double>(ring_pixels) *
+                            static_cast<double>(group_in) <=
+                        kRingBytes;  // may exceed int64
+      way = !fits || ((narrow || big) && group_out >= 64 && c.output_row_stride == 0) ? Way::kGather
+                                                                                      : Way::kRows;
+    }
+  }
+  int64_t group_in, group_out, k, group_panels, ring_rows, ring_pixels, gather_stride, gather_rows;
+  Way way;
+};
+
+// `pixels` pixels of a group's channels, every `step`-th of a row, from pixel `first` on, which may lie
+// outside.
+void CopyPixels(const ConvF32& c, const float* row, int64_t channels, int64_t first, int64_t pixels,
+                int64_t step, float* out) {
+  auto zero = [&](int64_t begin, int64_t end) {
+    memset(out + begin * channels, 0, static_cast<size_t>((end - begin) * channels) * 4);
+  };
+  if (step != 1) {
+    for (int64_t i = 0; i < pixels; ++i)
+      CopyPixels(c, row, channels, first + i * step, 1, 1, out + i * channels);
+    return;
+  }
+  const int64_t begin = std::clamp<int64_t>(-first, 0, pixels);
+  const int64_t end = std::clamp<int64_t>(c.in_w - first, begin, pixels);
+  const float* from = row + (first + begin) * c.input_pixel_stride;
+  zero(0, begin);
+  if (c.input_channel_stride != 1) {
+    for (int64_t j = 0; j < channels; ++j, from += c.input_channel_stride) {
+      for (int64_t i = begin; i < end; ++i) out[i * channels + j] = from[(i - begin) * c.input_pixel_stride];
+    }
+  } else if (c.input_pixel_stride == channels) {
+    if (end > begin) memcpy(out + begin * channels, from, static_cast<size_t>((end - begin) * channels) * 4);
+  } else {
+    for (int64_t i = begin; i < end; ++i, from += c.input_pixel_stride) {
+      memcpy(out + i * channels, from, static_cast<size_t>(channels) * 4);
+    }
+  }
+  zero(end, pixels);
+}
+
+// The convolution of one group, and the product that all its pieces share.
+class Group {
+ public:
+  Group(const GemmF32Kernels& kernels, const ConvF32& conv, const Shape& shape, int64_t group, void* scratch)
+      : kernels_(kernels), c_(conv), s_(shape), scratch_(scratch) {
+    input_ = c_.input + group * s_.group_in * c_.input_channel_stride;
+    product_.n = s_.group_out;
+    product_.k = s_.k;
+    UsePackedB(&product_, c_.packed + group * PackedSizeF32(s_.k, s_.group_out));
+    product_.c_row_stride = c_.output_pixel_stride;
+    product_.epilogue = c_.epilogue;
+    if (c_.epilogue.bias) product_.epilogue.bias += group * s_.group_out;
+    output_ = c_.output + group * s_.group_out;
+    if (c_.epilogue.residual) residual_ = c_.epilogue.residual + group * s_.group_out;
+  }
+
+  void Run(int64_t pixel0, int64_t pixel1, int64_t panel0, int64_t panel1) {
+    panel0_ = panel0, panel1_ = panel1;
+    switch (s_.way) {
+      case Way::kPointwise:
+        product_.a = input_ + pixel0 * c_.input_pixel_stride;
+        product_.a_row_stride = c_.input_pixel_stride;
+        return Multiply(pixel0, pixel1 - pixel0);
+      case Way::kRows:
+        return RunRows(pixel0, pixel1);
+      case Way::kGather:
+        return RunGather(pixel0, pixel1);
+    }
+  }
+
+ private:
+  // Products of `count` rows of A, which begin the product's A, into consecutive output pixels.
+  void Multiply(int64_t pixel, int64_t count) {
+    if (c_.output_row_stride == 0) return MultiplyTo(output_ + pixel * c_.output_pixel_stride, pixel, count);
+    for (const int64_t end = pixel + count; pixel < end;) {
+      const int64_t row = pixel / c_.out_w, x = pixel % c_.out_w, now = std::min(c_.out_w - x, end - pixel);
+      MultiplyTo(output_ + row * c_.output_row_stride + x * c_.output_pixel_stride, pixel, now);
+      // Segments never reach beyond an output row.
+      if (product_.segment_count == 0) product_.a += now * product_.a_row_stride;
+      pixel += now;
+    }
+  }
+
+  void MultiplyTo(float* to, int64_t pixel, int64_t count) {
+    product_.m = count;
+    product_.c = to;
+    if (residual_) product_.epilogue.residual = residual_ + pixel * c_.epilogue.residual_row_stride;
+    kernels_.run(product_, 0, count, panel0_, panel1_);
+  }
+
+  // Scratch: the segments of an output row, then for each slot of the ring the input row it holds, then the
+  // ring.
+  void RunRows(int64_t pixel0, int64_t pixel1) {
+    const bool whole = c_.dilation_w == 1;
+    const int64_t per_row = whole ? 1 : c_.kernel_w, row_floats = s_.ring_pixels * s_.group_in;
+    SegmentF32* segments = static_cast<SegmentF32*>(scratch_);
+    int64_t* holds = reinterpret_cast<int64_t*>(segments + c_.kernel_h * c_.kernel_w);
+    float* ring = reinterpret_cast<float*>(holds + s_.ring_rows);
+    product_.segments = segments;
+    product_.segment_count = c_.kernel_h * per_row;
+    product_.a_row_stride = c_.stride_w * s_.group_in;
+    int64_t image = -1;
+    for (int64_t pixel = pixel0; pixel < pixel1;) {
+      const int64_t row = pixel / c_.out_w, x = pixel % c_.out_w,
+                    count = std::min(c_.out_w - x, pixel1 - pixel);
+      if (row / c_.out_h != image) {
+        image = row / c_.out_h;
+        for (int64_t i = 0; i < s_.ring_rows; ++i) holds[i] = -1;
+      }
+      const int64_t top = row % c_.out_h * c_.stride_h;  // of the kernel, in the padded image
+      for (int64_t i = 0; i < c_.kernel_h; ++i) {
+        const int64_t y = top + i * c_.dilation_h, slot = y % s_.ring_rows;
+        float* kept = ring + slot * row_floats;
+        if (holds[slot] != y) {
+          holds[slot] = y;
+          FillRow(image, y - c_.pad_top, kept);
+        }
+        for (int64_t j = 0; j < per_row; ++j) {
+          segments[i * per_row + j] = {kept + (x * c_.stride_w + j * c_.dilation_w) * s_.group_in,
+                                       whole ? c_.kernel_w * s_.group_in : s_.group_in};
+        }
+      }
+      Multiply(pixel, count);
+      pixel += count;
+    }
+  }
+
+  void FillRow(int64_t image, int64_t y, float* out) {
+    if (y < 0 || y >= c_.in_h) {
+      memset(out, 0, static_cast<size_t>(s_.ring_pixels * s_.group_in) * 4);
+    } else {
+      const float* row = input_ + image * c_.input_batch_stride + y * c_.input_row_stride;
+      CopyPixels(c_, row, s_.group_in, -c_.pad_left, s_.ring_pixels, 1, out);
+    }
+  }
+
+  void RunGather(int64_t pixel0, int64_t pixel1) {
+    float* rows = static_cast<float*>(scratch_);
+    product_.a_row_stride = s_.gather_stride;
+    for (int64_t begin = pixel0; begin < pixel1; begin += s_.gather_rows) {
+      const int64_t count = std::min(s_.gather_rows, pixel1 - begin);
+      for (int64_t i = 0; i < count; ++i) GatherPixel(begin + i, rows + i * s_.gather_stride);
+      product_.a = rows;
+      Multiply(begin, count);
+    }
+  }
+
+  void GatherPixel(int64_t pixel, float* out) {
+    const int64_t x = pixel % c_.out_w * c_.stride_w - c_.pad_left, row = pixel / c_.out_w;
+    const int64_t top = row % c_.out_h * c_.stride_h - c_.pad_top;
+    const float* image = input_ + row / c_.out_h * c_.input_batch_stride;
+    const int64_t tap_row = c_.kernel_w * s_.group_in;
+    for (int64_t i = 0; i < c_.kernel_h; ++i, out += tap_row) {
+      const int64_t y = top + i * c_.dilation_h;
+      if (y < 0 || y >= c_.in_h) {
+        memset(out, 0, static_cast<size_t>(tap_row) * 4);
+      } else {
+        CopyPixels(c_, image + y * c_.input_row_stride, s_.group_in, x, c_.kernel_w, c_.dilation_w, out);
+      }
+    }
+  }
+
+  const GemmF32Kernels& kernels_;
+  const ConvF32& c_;
+  const Shape& s_;
+  void* scratch_;
+  GemmF32 product_;
+  const float* input_;
+  float* output_;
+  const float* residual_ = nullptr;
+  int64_t panel0_ = 0, panel1_ = 0;
+};
+
+}  // namespace
+
+int64_t PackedConvSizeF32(int64_t out_c, int64_t in_c, int64_t groups, int64_t kernel_h, int64_t kernel_w) {
+  return groups * PackedSizeF32(kernel_h * kernel_w * (in_c / groups), out_c / groups);
+}
+
+void PackConvF32(const float* weights, int64_t out_c, int64_t in_c, int64_t groups, int64_t kernel_h,
+                 int64_t kernel_w, float* out) {
+  const int64_t taps = kernel_h * kernel_w, group_in = in_c / groups, group_out = out_c / groups,
+                k = taps * group_in;
+  for (int64_t g = 0; g < groups; ++g, weights += group_out * k, out += PackedSizeF32(k, group_out)) {
+    if (taps == 1) {
+      PackF32(weights, k, group_out, 1, k, out);
+      continue;
+    }
+    float* to = out;
+    for (int64_t first = 0; first < group_out; first += kPanelColumns, to += k * kPanelColumns) {
+      const int64_t columns = std::min(kPanelColumns, group_out - first);
+      const float* from = weights + first * k;
+      for (int64_t c = 0; c < group_in; ++c) {
+        for (int64_t t = 0; t < taps; ++t) {
+          float* row = to + (t * group_in + c) * kPanelColumns;
+          for (int64_t j = 0; j < columns; ++j) row[j] = from[j * k + c * taps + t];
+          for (int64_t j = columns; j < kPanelColumns; ++j) row[j] = 0;
+        }
+      }
+    }
+  }
+}
+
+int64_t ConvPanels(const ConvF32& conv) {
+  return conv.groups * PanelCount(conv.out_c / conv.groups);
+}
+
+int64_t ConvScratchBytes(const GemmF32Kernels& kernels, const ConvF32& conv) {
+  const Shape shape(kernels, conv);
+  switch (shape.way) {
+    case Way::kPointwise:
+      return 0;
+    case Way::kRows:
+      return conv.kernel_h * conv.kernel_w * static_cast<int64_t>(sizeof(SegmentF32)) + shape.ring_rows * 8 +
+             shape.ring_rows * shape.ring_pixels * shape.group_in * 4;
+    case Way::kGather:
+      return shape.gather_rows * shape.gather_stride * 4;
+  }
+  return 0;
+}
+
+void RunConvF32(const GemmF32Kernels& kernels, const ConvF32& conv, int64_t pixel0, int64_t pixel1,
+                int64_t panel0, int64_t panel1, void* scratch) {
+  const Shape shape(kernels, conv);
+  for (int64_t panel = panel0; panel < panel1;) {
+    const int64_t group = panel / shape.group_panels, first = panel % shape.group_panels;
+    const int64_t count = std::min(shape.group_panels - first, panel1 - panel);
+    Group(kernels, conv, shape, group, scratch).Run(pixel0, pixel1, first, first + count);
+    panel += count;
+  }
+}
+
+GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv, int threads) {
+  const Shape shape(kernels, conv);
+  const int64_t pixels = conv.batch * conv.out_h * conv.out_w;
+  GemmGrain grain = GemmGrainF32(kernels, pixels, shape.group_out, shape.k, threads, shape.way != Way::kPointwise);
+  if (conv.groups > 1) grain.panels = shape.group_panels;
+  if (shape.way == Way::kGather) {
+    // What is gathered meets all weights, which are read once for it; few pixels are gathered again by each part.
+    constexpr int64_t kParts = 4;
+    grain.rows = shape.gather_rows;
+    grain.panels = shape.group_panels;
+    if (shape.gather_rows == pixels) grain.panels = (shape.group_panels + kParts - 1) / kParts;
+  }
+  if (shape.way == Way::kRows) {
+    // Whole output rows, and enough of them that filling the ring's first rows again does not matter.
+    const int64_t rows = std::max((grain.rows + conv.out_w - 1) / conv.out_w, 2 * conv.kernel_h);
+    grain.rows = std::min(pixels, rows * conv.out_w);
+  }
+  return grain;
+}
+
+}  // namespace linnet

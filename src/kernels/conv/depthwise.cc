@@ -1,0 +1,299 @@
+// Float32 depthwise convolution: some output pixels of a row at a time, 16 or fewer channels at a time.
+//
+// For one vector of channels, kPixels sums are held in registers; each tap loads its weights once and one
+// input vector for each sum. Taps outside of the image read zeros.
+#include "kernels/conv/depthwise.h"
+
+#include <algorithm>
+
+#include "kernels/gemm.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/conv/depthwise.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/dispatch.h"
+#include "kernels/epilogue-inl.h"
+#include "kernels/unroll.h"
+#include "kernels/vec-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+
+constexpr int64_t kLanes = HWY_LANES(float);
+
+// The part of the kernel that lies inside the image, for some output pixels of a row.
+struct Taps {
+  const float* input;    // of the first tap, for the first output pixel
+  const float* weights;  // of that tap
+  int64_t rows, columns;
+  int64_t until_wrap;          // row steps after which the ring begins again; beyond `rows` when it does not
+  int64_t begin = 0, end = 0;  // at the edge: the inputs of a row that lie inside, counted from `input`
+  uint32_t inside = 0;         // the same as bits, for the first 31
+};
+
+struct Job {
+  const DepthwiseF32& conv;
+  Clamp clamp;
+  int64_t channel0, channel1;
+  int64_t weight_stride;  // floats from tap to tap
+  int64_t ring_floats;    // of the whole ring of input rows
+};
+
+constexpr float kZeros[kLanes] = {};
+
+// How a vector of channels is read. `taps` and `stride`, where not 0, are the kernel's width and horizontal
+// stride, with horizontal dilation 1. `edge`: some inputs may lie outside. `partial`: only the first lanes exist.
+struct Mode {
+  int taps = 0, stride = 0;
+  bool edge = false, partial = false;
+};
+
+template <int kPixels, Mode kMode>
+HWY_INLINE void PixelVectors(const Job& job, const Taps& taps, int64_t pixel, int64_t channel) {
+  const F32 d;
+  const DepthwiseF32& c = job.conv;
+  const Epilogue& e = c.epilogue;
+  const size_t left = static_cast<size_t>(job.channel1 - channel);
+  auto load = [left](const float* p) HWY_ATTR {
+    const F32 d;
+    return kMode.partial ? LoadTail(d, p, left) : hn::LoadU(d, p);
+  };
+  VF32 sum[kPixels];
+  const VF32 bias = e.bias ? load(e.bias + channel) : hn::Zero(d);
+  LINNET_UNROLL
+  for (int t = 0; t < kPixels; ++t) sum[t] = bias;
+  const int64_t step = c.stride_w * c.input_pixel_stride, tap_step = c.dilation_w * c.input_pixel_stride;
+  const int64_t row_step = c.dilation_h * c.input_row_stride,
+                weight_row_step = c.kernel_w * job.weight_stride;
+  const float* row = taps.input + channel;
+  const float* weights = taps.weights + channel;
+  for (int64_t i = 0; i < taps.rows; ++i, row += row_step, weights += weight_row_step) {
+    if (i == taps.until_wrap) row -= job.ring_floats;
+    const float* w = weights;
+    const float* in = row;
+    if constexpr (kMode.taps != 0) {
+      constexpr int kInputs = (kPixels - 1) * kMode.stride + kMode.taps;
+      VF32 x[kInputs];
+      LINNET_UNROLL
+      for (int q = 0; q < kInputs; ++q, in += c.input_pixel_stride) {
+        x[q] = kMode.edge && (taps.inside >> q & 1) == 0 ? hn::Zero(d) : hn::LoadU(d, in);
+      }
+      LINNET_UNROLL
+      for (int j = 0; j < kMode.taps; ++j, w += job.weight_stride) {
+        const VF32 weight = hn::LoadU(d, w);
+        LINNET_UNROLL
+        for (int t = 0; t < kPixels; ++t) sum[t] = hn::MulAdd(weight, x[t * kMode.stride + j], sum[t]);
+      }
+    } else {
+      for (int64_t j = 0; j < taps.columns; ++j, w += job.weight_stride, in += tap_step) {
+        const VF32 weight = hn::LoadU(d, w);
+        const float* p = in;
+        int64_t q = j * c.dilation_w;
+        if (kMode.edge && (q < taps.begin || q + (kPixels - 1) * c.stride_w >= taps.end)) {
+          LINNET_UNROLL
+          for (int t = 0; t < kPixels; ++t, p += step, q += c.stride_w) {
+            const float* inside = q < taps.begin || q >= taps.end ? kZeros : p;
+            sum[t] = hn::MulAdd(weight, hn::LoadU(d, inside), sum[t]);
+          }
+        } else {
+          LINNET_UNROLL
+          for (int t = 0; t < kPixels; ++t, p += step) sum[t] = hn::MulAdd(weight, load(p), sum[t]);
+        }
+      }
+    }
+  }
+  if (e.residual) {
+    const float* residual = e.residual + pixel * e.residual_row_stride + channel;
+    LINNET_UNROLL
+    for (int t = 0; t < kPixels; ++t, residual += e.residual_row_stride)
+      sum[t] = hn::Add(sum[t], load(residual));
+  }
+  if (job.clamp.has_low) {
+    const VF32 low = hn::Set(d, job.clamp.low);
+    LINNET_UNROLL
+    for (int t = 0; t < kPixels; ++t) sum[t] = AtLeast(low, sum[t]);
+  }
+  if (job.clamp.has_high) {
+    const VF32 high = hn::Set(d, job.clamp.high);
+    LINNET_UNROLL
+    for (int t = 0; t < kPixels; ++t) sum[t] = AtMost(high, sum[t]);
+  }
+  float* out = c.output + pixel * c.output_pixel_stride + channel;
+  LINNET_UNROLL
+  for (int t = 0; t < kPixels; ++t, out += c.output_pixel_stride) {
+    if constexpr (kMode.partial) {
+      StoreTail(sum[t], d, out, left);
+    } else {
+      hn::StoreU(sum[t], d, out);
+    }
+  }
+}
+
+// The channels of kPixels output pixels from `pixel` on that fill whole vectors.
+template <int kPixels, Mode kMode>
+void Pixels(const Job& job, const Taps& taps, int64_t pixel) {
+  for (int64_t channel = job.channel0; channel + kLanes <= job.channel1; channel += kLanes) {
+    PixelVectors<kPixels, kMode>(job, taps, pixel, channel);
+  }
+}
+
+// The channels that are left.
+template <int kPixels>
+void Tail(const Job& job, const Taps& taps, int64_t pixel) {
+  PixelVectors<kPixels, Mode{.partial = true}>(job, taps, pixel, job.channel1 - job.channel1 % kLanes);
+}
+
+// The taps i of [0, count) with 0 <= first + i * dilation < size, as [*begin, *end).
+HWY_INLINE void Clip(int64_t first, int64_t dilation, int64_t count, int64_t size, int64_t* begin,
+                     int64_t* end) {
+  *begin = first >= 0 ? 0 : std::min(count, (-first + dilation - 1) / dilation);
+  *end = first >= size ? *begin : std::clamp((size - first + dilation - 1) / dilation, *begin, count);
+}
+
+using PixelsFn = void(const Job&, const Taps&, int64_t pixel);
+
+constexpr int kSizes = 3;
+constexpr int64_t kPixelsOf[kSizes] = {7, 4, 1};
+
+struct Variant {
+  int taps, stride;  // 0: any
+  PixelsFn* inside[kSizes];
+  PixelsFn* edge[kSizes];
+};
+template <int kTaps, int kStride>
+constexpr Variant kVariant = {
+    kTaps,
+    kStride,
+    {Pixels<7, Mode{kTaps, kStride}>, Pixels<4, Mode{kTaps, kStride}>, Pixels<1, Mode{kTaps, kStride}>},
+    {Pixels<7, Mode{kTaps, kStride, true}>, Pixels<4, Mode{kTaps, kStride, true}>,
+     Pixels<1, Mode{kTaps, kStride, true}>}};
+constexpr Variant kAny = {0,
+                          0,
+                          {Pixels<7, Mode{}>, Pixels<4, Mode{}>, Pixels<1, Mode{}>},
+                          {Pixels<7, Mode{.edge = true}>, Pixels<4, Mode{.edge = true}>, Pixels<1, Mode{.edge = true}>}};
+constexpr PixelsFn* kTail[kSizes] = {Tail<7>, Tail<4>, Tail<1>};
+constexpr const Variant* kVariants[] = {&kVariant<3, 1>, &kVariant<3, 2>, &kVariant<5, 1>, &kVariant<5, 2>};
+
+const Variant& PickVariant(const DepthwiseF32& c) {
+  for (const Variant* v : kVariants) {
+    if (c.dilation_w == 1 && c.kernel_w == v->taps && c.stride_w == v->stride) return *v;
+  }
+  return kAny;
+}
+
+// One output row.
+class Row {
+ public:
+  Row(const Job& job, int64_t row) : job_(job), c_(job.conv), row_(row) {
+    top_ = row % c_.out_h * c_.stride_h - c_.pad_top;
+    Clip(top_, c_.dilation_h, c_.kernel_h, c_.in_h, &i0_, &i1_);
+    image_ = c_.input + row / c_.out_h * c_.input_batch_stride;
+    first_ = top_ + i0_ * c_.dilation_h;
+    until_wrap_ = c_.kernel_h;
+    if (c_.input_ring_rows > 0 && i0_ < i1_) {
+      first_ %= c_.input_ring_rows;
+      until_wrap_ = (c_.input_ring_rows - first_ + c_.dilation_h - 1) / c_.dilation_h;
+    }
+  }
+
+  // Output pixels from x on that are done together; returns how many of them had not been done.
+  int64_t Tile(const Variant& variant, int64_t x) {
+    int size = 0;
+    while (kPixelsOf[size] > c_.out_w - x) ++size;
+    int64_t done = kPixelsOf[size];
+    const int64_t rest = c_.out_w - x;
+    if (size != 0 && done != rest && c_.out_w >= kPixelsOf[0] && !c_.epilogue.residual) {
+      // One whole tile that does some pixels again costs less than several small ones.
+      size = 0, done = rest, x = c_.out_w - kPixelsOf[0];
+    }
+    const int64_t pixels = kPixelsOf[size], pixel = row_ * c_.out_w + x;
+    const int64_t left = x * c_.stride_w - c_.pad_left;
+    const int64_t reach = (pixels - 1) * c_.stride_w + (c_.kernel_w - 1) * c_.dilation_w;
+    const bool inside = left >= 0 && left + reach < c_.in_w;
+    Taps taps = At(x, 0, c_.kernel_w);
+    if (!inside) {
+      taps.begin = -left, taps.end = c_.in_w - left;
+      const int64_t begin = std::clamp<int64_t>(taps.begin, 0, 31), end = std::clamp<int64_t>(taps.end, begin, 31);
+      taps.inside = (uint32_t{1} << end) - (uint32_t{1} << begin);
+    }
+    (inside ? variant.inside : variant.edge)[size](job_, taps, pixel);
+    if (job_.channel1 % kLanes != 0) {
+      if (inside) {
+        kTail[size](job_, taps, pixel);
+      } else {
+        // Pixels at the edge have their taps clipped.
+        for (int64_t i = 0; i < pixels; ++i) kTail[kSizes - 1](job_, Clipped(x + i), pixel + i);
+      }
+    }
+    if (job_.clamp.after) {
+      ActivateRows(c_.epilogue, c_.output + pixel * c_.output_pixel_stride + job_.channel0, c_.output_pixel_stride,
+                   pixels, job_.channel1 - job_.channel0);
+    }
+    return done;
+  }
+
+ private:
+  Taps At(int64_t x, int64_t j0, int64_t j1) const {
+    if (i0_ == i1_ || j0 == j1) return {c_.input, c_.packed, 0, 0, 1};
+    const int64_t left = x * c_.stride_w - c_.pad_left + j0 * c_.dilation_w;
+    return {image_ + first_ * c_.input_row_stride + left * c_.input_pixel_stride,
+            c_.packed + (i0_ * c_.kernel_w + j0) * job_.weight_stride, i1_ - i0_, j1 - j0, until_wrap_};
+  }
+  Taps Clipped(int64_t x) const {
+    int64_t j0, j1;
+    Clip(x * c_.stride_w - c_.pad_left, c_.dilation_w, c_.kernel_w, c_.in_w, &j0, &j1);
+    return At(x, j0, j1);
+  }
+
+  const Job& job_;
+  const DepthwiseF32& c_;
+  int64_t row_, top_, i0_ = 0, i1_ = 0;
+  int64_t first_, until_wrap_;  // the place of the first input row read, and row steps from there to the ring's end
+  const float* image_;
+};
+
+void DepthwiseRows(const DepthwiseF32& c, int64_t row0, int64_t row1, int64_t channel0, int64_t channel1) {
+  const Job job = {c,        Clamp(c.epilogue),
+                   channel0, channel1,
+                   PanelCount(c.channels) * kPanelColumns, c.input_ring_rows * c.input_row_stride};
+  const Variant& variant = PickVariant(c);
+  // Two rows side by side: most of what the second reads, the first has just read.
+  const int64_t step = c.dilation_h == 1 ? 2 : 1;
+  for (int64_t row = row0; row < row1; row += step) {
+    const int64_t last = std::min(row + step, row1) - 1;
+    Row first(job, row), second(job, last);
+    for (int64_t x = 0; x < c.out_w;) {
+      const int64_t done = first.Tile(variant, x);
+      if (last > row) second.Tile(variant, x);
+      x += done;
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace linnet {
+
+int64_t PackedDepthwiseSizeF32(int64_t channels, int64_t kernel_h, int64_t kernel_w) {
+  return kernel_h * kernel_w * PanelCount(channels) * kPanelColumns;
+}
+
+void PackDepthwiseF32(const float* weights, int64_t channels, int64_t kernel_h, int64_t kernel_w,
+                      float* out) {
+  const int64_t taps = kernel_h * kernel_w, stride = PanelCount(channels) * kPanelColumns;
+  for (int64_t t = 0; t < taps; ++t, out += stride) {
+    for (int64_t c = 0; c < stride; ++c) out[c] = c < channels ? weights[c * taps + t] : 0.0f;
+  }
+}
+
+DepthwiseF32Fn* PickDepthwiseF32(CpuLevel level) {
+  return LINNET_PICK(level, DepthwiseRows);
+}
+
+}  // namespace linnet
+#endif

@@ -1,0 +1,182 @@
+// The transforms of Winograd convolution for each instruction set: channels lie across the lanes.
+//
+// A two-dimensional transform is a one-dimensional one of all columns, then of all rows. What lies between them, more
+// than the registers hold, goes through an array in the first-level cache; one column or row stays in registers.
+#include "kernels/conv/winograd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/conv/winograd.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/dispatch.h"
+#include "kernels/epilogue-inl.h"
+#include "kernels/unroll.h"
+#include "kernels/vec-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+
+constexpr int64_t kLanes = HWY_LANES(float);
+
+HWY_INLINE VF32 Set(float x) {
+  return hn::Set(F32(), x);
+}
+
+/// B' of m = 2, and A'.
+HWY_INLINE void Forward(const VF32 (&d)[4], VF32 (&v)[4]) {
+  v[0] = hn::Sub(d[0], d[2]);
+  v[1] = hn::Add(d[2], d[1]);
+  v[2] = hn::Sub(d[2], d[1]);
+  v[3] = hn::Sub(d[3], d[1]);
+}
+HWY_INLINE void Backward(const VF32 (&m)[4], VF32 (&y)[2]) {
+  y[0] = hn::Add(m[0], hn::Add(m[1], m[2]));
+  y[1] = hn::Add(hn::Sub(m[1], m[2]), m[3]);
+}
+
+/// The same of m = 4. Points +-p and +-q give sums and differences of the same even and odd parts.
+constexpr float kP = 0.75f, kQ = 1.5f, kP2 = kP * kP, kQ2 = kQ * kQ;
+HWY_INLINE void Forward(const VF32 (&d)[6], VF32 (&v)[6]) {
+  const VF32 p2 = Set(kP2), q2 = Set(kQ2), sum = Set(kP2 + kQ2), product = Set(kP2 * kQ2), p = Set(kP), q = Set(kQ);
+  const VF32 even_p = hn::NegMulAdd(q2, d[2], d[4]), odd_p = hn::NegMulAdd(q2, d[1], d[3]);
+  const VF32 even_q = hn::NegMulAdd(p2, d[2], d[4]), odd_q = hn::NegMulAdd(p2, d[1], d[3]);
+  v[0] = hn::MulAdd(product, d[0], hn::NegMulAdd(sum, d[2], d[4]));
+  v[1] = hn::MulAdd(p, odd_p, even_p);
+  v[2] = hn::NegMulAdd(p, odd_p, even_p);
+  v[3] = hn::MulAdd(q, odd_q, even_q);
+  v[4] = hn::NegMulAdd(q, odd_q, even_q);
+  v[5] = hn::MulAdd(product, d[1], hn::NegMulAdd(sum, d[3], d[5]));
+}
+HWY_INLINE void Backward(const VF32 (&m)[6], VF32 (&y)[4]) {
+  const VF32 even_p = hn::Add(m[1], m[2]), odd_p = hn::Sub(m[1], m[2]);
+  const VF32 even_q = hn::Add(m[3], m[4]), odd_q = hn::Sub(m[3], m[4]);
+  y[0] = hn::Add(m[0], hn::Add(even_p, even_q));
+  y[1] = hn::MulAdd(Set(kQ), odd_q, hn::Mul(Set(kP), odd_p));
+  y[2] = hn::MulAdd(Set(kQ2), even_q, hn::Mul(Set(kP2), even_p));
+  y[3] = hn::MulAdd(Set(kQ2 * kQ), odd_q, hn::MulAdd(Set(kP2 * kP), odd_p, m[5]));
+}
+
+/// One vector of channels of a patch; `left` of them exist.
+template <int kTile, bool kTail>
+HWY_INLINE void InputVector(const float* const* pixels, int64_t c, size_t left, float* v, int64_t position_stride) {
+  constexpr int kSide = kTile + 2;
+  const F32 d;
+  HWY_ALIGN float half[kSide * kSide * kLanes];
+  for (int j = 0; j < kSide; ++j) {
+    VF32 in[kSide], out[kSide];
+    LINNET_UNROLL
+    for (int i = 0; i < kSide; ++i) {
+      const float* p = pixels[i * kSide + j] + c;
+      in[i] = kTail ? LoadTail(d, p, left) : hn::LoadU(d, p);
+    }
+    Forward(in, out);
+    LINNET_UNROLL
+    for (int i = 0; i < kSide; ++i) hn::Store(out[i], d, half + (i * kSide + j) * kLanes);
+  }
+  for (int i = 0; i < kSide; ++i) {
+    VF32 in[kSide], out[kSide];
+    LINNET_UNROLL
+    for (int j = 0; j < kSide; ++j) in[j] = hn::Load(d, half + (i * kSide + j) * kLanes);
+    Forward(in, out);
+    LINNET_UNROLL
+    for (int j = 0; j < kSide; ++j) hn::Store(out[j], d, v + (i * kSide + j) * position_stride + c);
+  }
+}
+
+template <int kTile>
+void Input(const float* const* pixels, int64_t channels, float* v, int64_t position_stride) {
+  int64_t c = 0;
+  for (; c + kLanes <= channels; c += kLanes) InputVector<kTile, false>(pixels, c, 0, v, position_stride);
+  if (c < channels) {
+    InputVector<kTile, true>(pixels, c, static_cast<size_t>(channels - c), v, position_stride);
+    c += kLanes;
+  }
+  for (; c % kPanelColumns != 0; c += kLanes) {
+    for (int i = 0; i < (kTile + 2) * (kTile + 2); ++i) {
+      hn::Store(hn::Zero(F32()), F32(), v + i * position_stride + c);
+    }
+  }
+}
+
+/// Where a tile's pixels go, and what is added on the way.
+struct Destination {
+  int64_t rows, columns;
+  const Epilogue& epilogue;
+  Clamp clamp;
+  int64_t residual_line_stride;
+  float* output;
+  int64_t row_stride, pixel_stride;
+};
+
+template <int kTile, bool kTail>
+HWY_INLINE void OutputVector(const float* m, int64_t position_stride, int64_t c, size_t left, const Destination& to) {
+  constexpr int kSide = kTile + 2;
+  const F32 d;
+  HWY_ALIGN float half[kTile * kSide * kLanes];
+  for (int j = 0; j < kSide; ++j) {
+    VF32 in[kSide], out[kTile];
+    LINNET_UNROLL
+    for (int i = 0; i < kSide; ++i) in[i] = hn::Load(d, m + (i * kSide + j) * position_stride + c);
+    Backward(in, out);
+    LINNET_UNROLL
+    for (int i = 0; i < kTile; ++i) hn::Store(out[i], d, half + (i * kSide + j) * kLanes);
+  }
+  VF32 bias = hn::Zero(d);
+  if (const float* p = to.epilogue.bias) bias = kTail ? LoadTail(d, p + c, left) : hn::LoadU(d, p + c);
+  for (int64_t y = 0; y < to.rows; ++y) {
+    VF32 in[kSide], out[kTile];
+    LINNET_UNROLL
+    for (int j = 0; j < kSide; ++j) in[j] = hn::Load(d, half + (y * kSide + j) * kLanes);
+    Backward(in, out);
+    float* line = to.output + y * to.row_stride + c;
+    const float* residual = to.epilogue.residual;
+    if (residual) residual += y * to.residual_line_stride + c;
+    LINNET_UNROLL
+    for (int x = 0; x < kTile; ++x) {
+      if (x >= to.columns) break;
+      VF32 value = hn::Add(out[x], bias);
+      if (residual) {
+        const float* p = residual + x * to.epilogue.residual_row_stride;
+        value = hn::Add(value, kTail ? LoadTail(d, p, left) : hn::LoadU(d, p));
+      }
+      if (to.clamp.has_low) value = AtLeast(hn::Set(d, to.clamp.low), value);
+      if (to.clamp.has_high) value = AtMost(hn::Set(d, to.clamp.high), value);
+      float* p = line + x * to.pixel_stride;
+      if (kTail) {
+        StoreTail(value, d, p, left);
+      } else {
+        hn::StoreU(value, d, p);
+      }
+    }
+  }
+}
+
+template <int kTile>
+void Output(const float* m, int64_t position_stride, int64_t channels, int64_t rows, int64_t columns,
+            const Epilogue& epilogue, int64_t residual_line_stride, float* output, int64_t row_stride,
+            int64_t pixel_stride) {
+  const Destination to = {rows,   columns,    epilogue,    Clamp(epilogue), residual_line_stride,
+                          output, row_stride, pixel_stride};
+  int64_t c = 0;
+  for (; c + kLanes <= channels; c += kLanes) OutputVector<kTile, false>(m, position_stride, c, 0, to);
+  if (c < channels) OutputVector<kTile, true>(m, position_stride, c, static_cast<size_t>(channels - c), to);
+  if (!to.clamp.after) return;
+  for (int64_t y = 0; y < rows; ++y) ActivateRows(epilogue, output + y * row_stride, pixel_stride, columns, channels);
+}
+
+constexpr WinogradF32Kernels kWinogradF32 = {{Input<2>, Input<4>}, {Output<2>, Output<4>}};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace linnet {
+
+const WinogradF32Kernels& PickWinogradF32(CpuLevel level) {
+  return *LINNET_PICK(level, kWinogradF32);
+}
+
+}  // namespace linnet
+#endif

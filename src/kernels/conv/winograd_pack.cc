@@ -1,0 +1,130 @@
+// Weights of Winograd convolution: when they pay, and how they are made.
+#include <string.h>
+
+#include <algorithm>
+
+#include "hwy/highway.h"
+#include "kernels/conv/winograd.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Doubles, two at a time: each weight is rounded once.
+using D2 = hn::FixedTag<double, 2>;
+using V2 = hn::Vec<D2>;
+
+/// G times a column of three, for m = 2 (points 0, 1, -1, infinity).
+HWY_INLINE void Transform(V2 a, V2 b, V2 c, V2 (&u)[4]) {
+  const D2 d;
+  const V2 half = hn::Set(d, 0.5), even = hn::Mul(half, hn::Add(a, c)), odd = hn::Mul(half, b);
+  u[0] = a;
+  u[1] = hn::Add(even, odd);
+  u[2] = hn::Sub(even, odd);
+  u[3] = c;
+}
+
+/// The same for m = 4 (points 0, +-p, +-q, infinity): a row is 1, x, x^2 over the product of x minus the other points.
+HWY_INLINE void Transform(V2 a, V2 b, V2 c, V2 (&u)[6]) {
+  constexpr double p = 0.75, q = 1.5, p2 = p * p, q2 = q * q;
+  constexpr double at_p = 1 / (2 * p2 * (p2 - q2)), at_q = 1 / (2 * q2 * (q2 - p2));
+  const D2 d;
+  const V2 even_p = hn::Add(hn::Mul(hn::Set(d, at_p), a), hn::Mul(hn::Set(d, at_p * p2), c));
+  const V2 even_q = hn::Add(hn::Mul(hn::Set(d, at_q), a), hn::Mul(hn::Set(d, at_q * q2), c));
+  const V2 odd_p = hn::Mul(hn::Set(d, at_p * p), b), odd_q = hn::Mul(hn::Set(d, at_q * q), b);
+  u[0] = hn::Mul(hn::Set(d, 1 / (p2 * q2)), a);
+  u[1] = hn::Add(even_p, odd_p);
+  u[2] = hn::Sub(even_p, odd_p);
+  u[3] = hn::Add(even_q, odd_q);
+  u[4] = hn::Sub(even_q, odd_q);
+  u[5] = c;
+}
+
+/// One input channel of a panel: `taps` 9 rows of 16 floats, position i to out + i * position_stride.
+template <int kSide>
+void PackChannel(const float* taps, float* out, int64_t position_stride) {
+  const D2 d;
+  const hn::Rebind<float, D2> narrow;
+  for (int64_t lane = 0; lane < kPanelColumns; lane += 2) {
+    V2 half[3][kSide];
+    for (int64_t j = 0; j < 3; ++j) {
+      auto tap = [&](int64_t i) {
+        return hn::PromoteTo(d, hn::LoadU(narrow, taps + (i * 3 + j) * kPanelColumns + lane));
+      };
+      Transform(tap(0), tap(1), tap(2), half[j]);
+    }
+    for (int64_t i = 0; i < kSide; ++i) {
+      V2 u[kSide];
+      Transform(half[0][i], half[1][i], half[2][i], u);
+      for (int64_t j = 0; j < kSide; ++j) {
+        hn::StoreU(hn::DemoteTo(narrow, u[j]), narrow, out + (i * kSide + j) * position_stride + lane);
+      }
+    }
+  }
+}
+
+template <int kSide>
+void Pack(const float* weights, int64_t out_c, int64_t in_c, float* out) {
+  // The matrices often lie a power of two apart and crowd one cache set: their lines are written once, whole.
+  constexpr int64_t kChannels = 4, kPositions = kSide * kSide, kStride = kChannels * kPanelColumns;
+  float taps[kStride * 9], made[kStride * kPositions];
+  const int64_t panels = PanelCount(out_c), position_stride = panels * in_c * kPanelColumns;
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    const int64_t first = panel * kPanelColumns, columns = std::min(kPanelColumns, out_c - first);
+    for (int64_t c0 = 0; c0 < in_c; c0 += kChannels) {
+      const int64_t channels = std::min(kChannels, in_c - c0);
+      PackF32(weights + (first * in_c + c0) * 9, channels * 9, columns, 1, in_c * 9, taps);
+      for (int64_t c = 0; c < channels; ++c) {
+        PackChannel<kSide>(taps + c * 9 * kPanelColumns, made + c * kPanelColumns, kStride);
+      }
+      float* to = out + (panel * in_c + c0) * kPanelColumns;
+      for (int64_t i = 0; i < kPositions; ++i) {
+        memcpy(to + i * position_stride, made + i * kStride, static_cast<size_t>(channels * kPanelColumns) * 4);
+      }
+    }
+  }
+}
+
+/// Cost in multiply-adds, for any machine alike. Weights beyond what a cache keeps come from memory at every run.
+double WeightCost(double bytes) {
+  constexpr double kCache = 1 << 20, kFromCache = 0.25, kFromMemory = 3;
+  return bytes <= kCache ? bytes * kFromCache : kCache * kFromCache + (bytes - kCache) * kFromMemory;
+}
+
+double WinogradCost(double in_c, double out_c, int64_t out_h, int64_t out_w, int tile) {
+  // Starting and storing a row of a product costs as much as some channels; a transform, per channel of a tile.
+  constexpr double kRow = 8;
+  const double transform = tile == 2 ? 80 : 250;
+  const double positions = (tile + 2) * (tile + 2);
+  const double tiles = static_cast<double>((out_h + tile - 1) / tile) * static_cast<double>((out_w + tile - 1) / tile);
+  return tiles * (positions * (in_c + kRow) * out_c + transform * (in_c + out_c)) +
+         WeightCost(positions * in_c * out_c * 4);
+}
+
+}  // namespace
+
+int WinogradTile(int64_t in_c, int64_t out_c, int64_t out_h, int64_t out_w) {
+  // What is not known is taken to be a picture in the middle of a network.
+  constexpr int64_t kUsual = 28;
+  if (out_h <= 0) out_h = kUsual;
+  if (out_w <= 0) out_w = kUsual;
+  const double in = static_cast<double>(in_c), out = static_cast<double>(out_c);
+  const double direct = static_cast<double>(out_h) * static_cast<double>(out_w) * 9 * in * out + WeightCost(9 * in * out * 4);
+  const double two = WinogradCost(in, out, out_h, out_w, 2), four = WinogradCost(in, out, out_h, out_w, 4);
+  // Four must gain clearly: it is less exact and its weights are 2.25 times as big.
+  const int tile = four < 0.85 * two ? 4 : 2;
+  return (tile == 4 ? four : two) < 0.9 * direct ? tile : 0;
+}
+
+int64_t PackedWinogradSizeF32(int64_t out_c, int64_t in_c, int tile) {
+  return (tile + 2) * (tile + 2) * PackedSizeF32(in_c, out_c);
+}
+
+void PackWinogradF32(const float* weights, int64_t out_c, int64_t in_c, int tile, float* out) {
+  if (tile == 4) return Pack<6>(weights, out_c, in_c, out);
+  Pack<4>(weights, out_c, in_c, out);
+}
+
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();

@@ -1,0 +1,185 @@
+// Winograd convolution strip by strip: which input a tile reads, the products, where its output goes. No vector code here.
+#include <string.h>
+
+#include <algorithm>
+
+#include "kernels/conv/winograd.h"
+
+namespace linnet {
+namespace {
+
+constexpr int kPositionsMax = 36;
+
+int64_t UpTo(int64_t n, int64_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
+/// What follows from the sizes alone.
+struct Layout {
+  Layout(const GemmF32Kernels& gemm, const ConvF32& c, int tile)
+      : tile(tile), side(tile + 2), positions(side * side), panels(PanelCount(c.out_c)) {
+    tiles_h = (c.out_h + tile - 1) / tile;
+    tiles_w = (c.out_w + tile - 1) / tile;
+    tiles = c.batch * tiles_h * tiles_w;
+    // A strip reads all weights once, from beyond the second-level cache when there are many channels: the more
+    // channels, the more tiles.
+    const int64_t balance = c.in_c * c.out_c / (c.in_c + c.out_c);
+    const int64_t most = std::clamp<int64_t>(balance, kStripMin, kStripMax);
+    const int64_t parts = std::max<int64_t>(1, (tiles + most - 1) / most);
+    strip = parts == 1 ? tiles : std::max<int64_t>(1, tiles / parts / gemm.rows) * gemm.rows;
+    v_row = UpTo(c.in_c, kPanelColumns);
+    const int64_t panel_bytes = positions * strip * kPanelColumns * 4;
+    const int64_t pair = std::max<int64_t>(1, gemm.columns / kPanelColumns);
+    block = std::clamp<int64_t>(kBlockBytes / panel_bytes / pair * pair, pair, std::max(pair, panels));
+    m_row = block * kPanelColumns;
+    // Positions a power of two apart would crowd one cache set.
+    v_position = strip * v_row + kPanelColumns;
+    m_position = strip * m_row + kPanelColumns;
+  }
+  static constexpr int64_t kStripMin = 24, kStripMax = 96, kBlockBytes = 256 << 10;
+
+  int64_t zero_floats() const { return v_row; }
+  int64_t bytes() const { return kHeader + (zero_floats() + positions * (v_position + m_position)) * 4; }
+
+  static constexpr int64_t kHeader = 64;
+  int64_t tile, side, positions, panels;
+  int64_t tiles_h, tiles_w, tiles;
+  int64_t strip;   ///< tiles
+  int64_t block;   ///< panels of M at a time
+  int64_t v_row, m_row, v_position, m_position;
+};
+
+/// What V holds.
+struct Held {
+  int64_t tile0, tile1;
+};
+
+class Strip {
+ public:
+  Strip(const WinogradF32Kernels& kernels, const GemmF32Kernels& gemm, const ConvF32& conv, const Layout& layout,
+        void* scratch)
+      : kernels_(kernels), gemm_(gemm), c_(conv), s_(layout), held_(static_cast<Held*>(scratch)) {
+    zeros_ = reinterpret_cast<float*>(static_cast<char*>(scratch) + Layout::kHeader);
+    v_ = zeros_ + s_.zero_floats();
+    m_ = v_ + s_.positions * s_.v_position;
+  }
+
+  void Run(int64_t tile0, int64_t tile1, int64_t panel0, int64_t panel1) {
+    if (held_->tile0 != tile0 || held_->tile1 != tile1) {
+      memset(zeros_, 0, static_cast<size_t>(s_.zero_floats()) * 4);
+      for (int64_t t = tile0; t < tile1; ++t) TransformInput(t, v_ + (t - tile0) * s_.v_row);
+      *held_ = {tile0, tile1};
+    }
+    for (int64_t panel = panel0; panel < panel1; panel += s_.block) {
+      const int64_t count = std::min(s_.block, panel1 - panel);
+      Multiply(tile1 - tile0, panel, count);
+      for (int64_t t = tile0; t < tile1; ++t) TransformOutput(t, m_ + (t - tile0) * s_.m_row, panel, count);
+    }
+  }
+
+ private:
+  struct Place {
+    int64_t image, y, x;   // of the tile's first output pixel
+  };
+  Place PlaceOf(int64_t t) const {
+    const int64_t row = t / s_.tiles_w;
+    return {row / s_.tiles_h, row % s_.tiles_h * s_.tile, t % s_.tiles_w * s_.tile};
+  }
+
+  void TransformInput(int64_t t, float* v) const {
+    const Place place = PlaceOf(t);
+    const float* pixels[kPositionsMax];
+    const float** next = pixels;
+    for (int64_t i = 0; i < s_.side; ++i) {
+      const int64_t y = place.y + i - c_.pad_top;
+      const bool inside = y >= 0 && y < c_.in_h;
+      const float* row = inside ? c_.input + place.image * c_.input_batch_stride + y * c_.input_row_stride : zeros_;
+      for (int64_t j = 0; j < s_.side; ++j) {
+        const int64_t x = place.x + j - c_.pad_left;
+        *next++ = inside && x >= 0 && x < c_.in_w ? row + x * c_.input_pixel_stride : zeros_;
+      }
+    }
+    kernels_.input[s_.tile == 4](pixels, c_.in_c, v, s_.v_position);
+  }
+
+  void Multiply(int64_t rows, int64_t panel, int64_t count) const {
+    GemmF32 product;
+    product.m = rows;
+    product.k = c_.in_c;
+    // The last panel's columns beyond the channels are not needed, but whole vectors of M are read.
+    product.n = std::min(count * kPanelColumns, UpTo(c_.out_c - panel * kPanelColumns, 8));
+    product.a_row_stride = s_.v_row;
+    product.c_row_stride = s_.m_row;
+    const int64_t panel_floats = c_.in_c * kPanelColumns;
+    for (int64_t i = 0; i < s_.positions; ++i) {
+      product.a = v_ + i * s_.v_position;
+      product.c = m_ + i * s_.m_position;
+      UsePackedB(&product, c_.packed + (i * s_.panels + panel) * panel_floats);
+      gemm_.run(product, 0, rows, 0, count);
+    }
+  }
+
+  void TransformOutput(int64_t t, const float* m, int64_t panel, int64_t count) const {
+    const Place place = PlaceOf(t);
+    const int64_t first = panel * kPanelColumns, channels = std::min(count * kPanelColumns, c_.out_c - first);
+    const int64_t row = place.image * c_.out_h + place.y, pixel = row * c_.out_w + place.x;
+    const int64_t row_stride = c_.output_row_stride ? c_.output_row_stride : c_.out_w * c_.output_pixel_stride;
+    Epilogue epilogue = c_.epilogue;
+    if (epilogue.bias) epilogue.bias += first;
+    if (epilogue.residual) epilogue.residual += pixel * epilogue.residual_row_stride + first;
+    kernels_.output[s_.tile == 4](m, s_.m_position, channels, std::min(s_.tile, c_.out_h - place.y),
+                                  std::min(s_.tile, c_.out_w - place.x), epilogue,
+                                  c_.out_w * epilogue.residual_row_stride,
+                                  c_.output + row * row_stride + place.x * c_.output_pixel_stride + first, row_stride,
+                                  c_.output_pixel_stride);
+  }
+
+  const WinogradF32Kernels& kernels_;
+  const GemmF32Kernels& gemm_;
+  const ConvF32& c_;
+  const Layout& s_;
+  Held* held_;
+  float *zeros_, *v_, *m_;
+};
+
+}  // namespace
+
+int64_t WinogradTiles(const ConvF32& c, int tile) {
+  return c.batch * ((c.out_h + tile - 1) / tile) * ((c.out_w + tile - 1) / tile);
+}
+
+int64_t WinogradScratchBytes(const GemmF32Kernels& gemm, const ConvF32& conv, int tile) {
+  return Layout(gemm, conv, tile).bytes();
+}
+
+void StartWinogradF32(void* scratch) {
+  *static_cast<Held*>(scratch) = {0, 0};
+}
+
+void RunWinogradF32(const WinogradF32Kernels& kernels, const GemmF32Kernels& gemm, const ConvF32& conv, int tile,
+                    int64_t tile0, int64_t tile1, int64_t panel0, int64_t panel1, void* scratch) {
+  const Layout layout(gemm, conv, tile);
+  Strip strip(kernels, gemm, conv, layout, scratch);
+  for (int64_t t = tile0; t < tile1; t += layout.strip) {
+    strip.Run(t, std::min(tile1, t + layout.strip), panel0, panel1);
+  }
+}
+
+GemmGrain WinogradGrainF32(const GemmF32Kernels& gemm, const ConvF32& conv, int tile, int threads) {
+  const Layout layout(gemm, conv, tile);
+  GemmGrain grain = {layout.strip, layout.panels};
+  const int64_t strips = (layout.tiles + layout.strip - 1) / layout.strip;
+  // Few strips are cut by panels too, though threads that share a strip transform its input each; and long ones, so that
+  // a run can be stopped.
+  constexpr double kLong = 1 << 26;
+  int64_t parts = threads > 1 && strips < 3 * threads ? (4 * threads + strips - 1) / strips : 1;
+  const double work = static_cast<double>(layout.positions * layout.strip) * static_cast<double>(conv.in_c * conv.out_c);
+  parts = std::max(parts, static_cast<int64_t>(std::min(work / kLong, static_cast<double>(layout.panels))));
+  if (parts > 1) {
+    const int64_t pair = std::max<int64_t>(2, gemm.columns / kPanelColumns);
+    grain.panels = std::min(layout.panels, UpTo((layout.panels + parts - 1) / parts, pair));
+  }
+  return grain;
+}
+
+}  // namespace linnet

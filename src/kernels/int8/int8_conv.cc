@@ -1,0 +1,174 @@
+// 8-bit convolution: how output pixels are gathered for the matrix product. No vector code here.
+#include "kernels/int8/int8_conv.h"
+
+#include <string.h>
+
+#include <algorithm>
+
+#include "base/memory.h"
+
+namespace linnet {
+namespace {
+
+struct Shape {
+  Shape(const Int8Kernels& kernels, const ConvInt8& c)
+      : group_in(c.in_c / c.groups), group_out(c.out_c / c.groups), k(c.kernel_h * c.kernel_w * group_in),
+        panels(PanelCount(group_out)), pixels(c.batch * c.out_h * c.out_w), row_bytes(BlockRowBytes(kernels, k)) {
+    const bool one = c.kernel_h == 1 && c.kernel_w == 1 && c.stride_h == 1 && c.stride_w == 1;
+    pointwise = one && c.groups == 1 && c.pad_top == 0 && c.pad_left == 0 && c.out_h == c.in_h && c.out_w == c.in_w;
+    rows = BlockRowsInt8(kernels, pixels, k);
+    sums_bytes = RoundUp(rows * int64_t{4}, int64_t{64});
+    block_bytes = RoundUp(rows * row_bytes, int64_t{64});
+    outside_bytes = RoundUp(c.kernel_w * group_in, int64_t{64});
+  }
+  int64_t group_in, group_out, k, panels, pixels, row_bytes, rows, sums_bytes, block_bytes, outside_bytes;
+  bool pointwise;
+};
+
+/// Gathers pixels of a group into rows of a block.
+class Gatherer {
+ public:
+  /// `outside`: kernel_w * group_in bytes of the zero point.
+  Gatherer(const Int8Kernels& kernels, const ConvInt8& conv, const Shape& shape, int64_t group, const uint8_t* outside)
+      : kernels_(kernels), c_(conv), s_(shape), input_(conv.input + group * shape.group_in), outside_(outside) {}
+
+  /// `count` pixels from `pixel` on. Elements that pad K stay as they are: weights are zeros there.
+  void Pixels(int64_t pixel, int64_t count, char* to) const {
+    int64_t x = pixel % c_.out_w, y = pixel / c_.out_w % c_.out_h, image = pixel / c_.out_w / c_.out_h;
+    for (; count > 0; --count, to += s_.row_bytes) {
+      Pixel(input_ + image * c_.in_h * c_.in_w * c_.in_c, y * c_.stride_h - c_.pad_top, x * c_.stride_w - c_.pad_left, to);
+      if (++x < c_.out_w) continue;
+      x = 0;
+      if (++y < c_.out_h) continue;
+      y = 0;
+      ++image;
+    }
+  }
+
+ private:
+  /// The pixel whose kernel begins at row `top` and column `x` of an image.
+  void Pixel(const uint8_t* image, int64_t top, int64_t x, char* to) const {
+    const int64_t tap_row = c_.kernel_w * s_.group_in, size = kernels_.block_bytes;
+    const bool whole = c_.dilation_w == 1 && c_.groups == 1;
+    for (int64_t i = 0; i < c_.kernel_h; ++i, to += tap_row * size) {
+      const int64_t y = top + i * c_.dilation_h;
+      if (y < 0 || y >= c_.in_h) {
+        Load(outside_, tap_row, to);
+        continue;
+      }
+      const uint8_t* line = image + y * c_.in_w * c_.in_c;
+      if (whole && x >= 0 && x + c_.kernel_w <= c_.in_w) {
+        Load(line + x * c_.in_c, tap_row, to);
+      } else if (whole) {
+        // Columns [begin, end) of the kernel lie inside.
+        const int64_t begin = std::clamp<int64_t>(-x, 0, c_.kernel_w), end = std::clamp<int64_t>(c_.in_w - x, begin, c_.kernel_w);
+        if (begin > 0) Load(outside_, begin * s_.group_in, to);
+        if (end > begin) Load(line + (x + begin) * c_.in_c, (end - begin) * s_.group_in, to + begin * s_.group_in * size);
+        if (end < c_.kernel_w) Load(outside_, (c_.kernel_w - end) * s_.group_in, to + end * s_.group_in * size);
+      } else {
+        for (int64_t j = 0; j < c_.kernel_w; ++j) {
+          const int64_t at = x + j * c_.dilation_w;
+          Load(at < 0 || at >= c_.in_w ? outside_ : line + at * c_.in_c, s_.group_in, to + j * s_.group_in * size);
+        }
+      }
+    }
+  }
+
+  void Load(const uint8_t* from, int64_t n, char* to) const { kernels_.load(from, n, c_.input_signed, to); }
+
+  const Int8Kernels& kernels_;
+  const ConvInt8& c_;
+  const Shape& s_;
+  const uint8_t* input_;
+  const uint8_t* outside_;
+};
+
+int64_t GroupBytes(int64_t k, int64_t n) { return RoundUp(PackedSizeInt8(k, n), int64_t{64}); }
+
+}  // namespace
+
+int64_t PackedConvSizeInt8(int64_t out_c, int64_t in_c, int64_t groups, int64_t taps) {
+  return groups * GroupBytes(in_c / groups * taps, out_c / groups);
+}
+
+void PackConvInt8(const void* weights, bool is_signed, int64_t out_c, int64_t in_c, int64_t groups, int64_t taps,
+                  void* temporary, void* out) {
+  const int64_t group_in = in_c / groups, group_out = out_c / groups, k = group_in * taps;
+  const uint8_t* from = static_cast<const uint8_t*>(weights);
+  uint8_t* ordered = static_cast<uint8_t*>(temporary);
+  char* to = static_cast<char*>(out);
+  for (int64_t g = 0; g < groups; ++g, from += group_out * k, to += GroupBytes(k, group_out)) {
+    const uint8_t* matrix = from;
+    if (taps > 1) {
+      for (int64_t o = 0; o < group_out; ++o) {
+        for (int64_t c = 0; c < group_in; ++c) {
+          for (int64_t t = 0; t < taps; ++t) ordered[(o * taps + t) * group_in + c] = from[(o * group_in + c) * taps + t];
+        }
+      }
+      matrix = ordered;
+    }
+    PackInt8(matrix, is_signed, k, group_out, 1, k, to);
+  }
+}
+
+int64_t ConvColumns(int64_t out_c, int64_t groups) { return groups * PanelCount(out_c / groups) * kPanelColumns; }
+int64_t ConvPanels(const ConvInt8& conv) { return conv.groups * PanelCount(conv.out_c / conv.groups); }
+
+void ConvOffsetsInt8(const Int8Kernels& kernels, const ConvInt8& conv, int32_t input_zero, const int32_t* column_zero,
+                     const int32_t* bias, int32_t* out) {
+  const Shape s(kernels, conv);
+  const char* packed = static_cast<const char*>(conv.packed);
+  for (int64_t g = 0; g < conv.groups; ++g, packed += GroupBytes(s.k, s.group_out)) {
+    OffsetsInt8(kernels, conv.input_signed, input_zero, PackedSums(packed), column_zero, bias, s.k, s.group_out, out);
+    out += s.panels * kPanelColumns;
+    if (column_zero) column_zero += s.panels * kPanelColumns;
+    if (bias) bias += s.group_out;
+  }
+}
+
+int64_t ConvScratchBytes(const Int8Kernels& kernels, const ConvInt8& conv) {
+  const Shape s(kernels, conv);
+  return s.sums_bytes + s.outside_bytes + s.block_bytes;
+}
+
+void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel0, int64_t pixel1, int64_t panel0,
+                 int64_t panel1, void* scratch) {
+  const Shape s(kernels, conv);
+  int32_t* row_sums = static_cast<int32_t*>(scratch);
+  uint8_t* outside = static_cast<uint8_t*>(scratch) + s.sums_bytes;
+  char* block = static_cast<char*>(scratch) + s.sums_bytes + s.outside_bytes;
+  memset(outside, conv.input_zero, static_cast<size_t>(conv.kernel_w * s.group_in));
+  for (int64_t group = panel0 / s.panels; group * s.panels < panel1; ++group) {
+    const int64_t first = std::max(panel0 - group * s.panels, int64_t{0}), last = std::min(panel1 - group * s.panels, s.panels);
+    const char* packed = static_cast<const char*>(conv.packed) + group * GroupBytes(s.k, s.group_out);
+    FinishInt8 finish = conv.finish;
+    const int64_t columns = group * s.panels * kPanelColumns, channels = group * s.group_out;
+    if (finish.offset) finish.offset += columns;
+    if (finish.column_zero) finish.column_zero += columns;
+    if (finish.scale) finish.scale += columns;
+    if (finish.epilogue.bias) finish.epilogue.bias += columns;
+    if (finish.epilogue.residual) finish.epilogue.residual += channels;
+    const bool wide = finish.to == FinishInt8::To::kInt32 || finish.to == FinishInt8::To::kFloat;
+    finish.c = static_cast<char*>(finish.c) + channels * (wide ? 4 : 1);
+    const BlocksInt8 job = {kernels, s.group_out, s.k, PackedPanels(packed, s.group_out), finish};
+    const Gatherer gatherer(kernels, conv, s, group, outside);
+    for (int64_t pixel = pixel0; pixel < pixel1; pixel += s.rows) {
+      const int64_t count = std::min(s.rows, pixel1 - pixel);
+      if (s.pointwise && s.k % 4 == 0) {
+        kernels.load(conv.input + pixel * s.k, count * s.k, conv.input_signed, block);
+      } else {
+        gatherer.Pixels(pixel, count, block);
+      }
+      MultiplyBlockInt8(job, block, pixel, count, first, last, row_sums);
+    }
+  }
+}
+
+GemmGrain ConvGrainInt8(const Int8Kernels& kernels, const ConvInt8& conv, int threads) {
+  const Shape s(kernels, conv);
+  GemmGrain grain = GemmGrainInt8(kernels, s.pixels, conv.out_c, s.k, threads);
+  grain.panels = grain.panels >= PanelCount(conv.out_c) ? ConvPanels(conv) : std::min(grain.panels, ConvPanels(conv));
+  return grain;
+}
+
+}  // namespace linnet

@@ -1,0 +1,55 @@
+// 8-bit convolution of one or two spatial dimensions, channels last, on the packed panels and tiles of int8_gemm.h.
+//
+// Rows of A are output pixels, K runs over (kernel row, kernel column, channel) of a group. Some output pixels at a time are
+// gathered as rows of a block, from which every weight fetched serves all of them; what lies outside of the image is the zero
+// point. 1x1 convolutions read the image as it lies. The block stays in the first caches, so that gathering costs a copy of
+// each tap for the N multiply-adds that it takes part in. Depthwise convolution has a kernel of its own (int8_depthwise.h).
+#pragma once
+
+#include <stdint.h>
+
+#include "kernels/int8/int8_gemm.h"
+
+namespace linnet {
+
+/// One convolution. Sizes, kernel, strides, dilations and groups are >= 1 and below 2^30; pads are below it and may be
+/// negative. Input element (n, h, w, c) is at input[((n * in_h + h) * in_w + w) * in_c + c]; output pixel p = (n * out_h + h) *
+/// out_w + w is row p of `finish`'s C, whose columns are the out_c channels. Only the elements themselves are touched.
+struct ConvInt8 {
+  const uint8_t* input = nullptr;   ///< bytes, signed or not
+  bool input_signed = false;
+  uint8_t input_zero = 0;           ///< the byte that stands outside of the image
+  int64_t batch = 1, in_h = 1, in_w = 1, in_c = 1;
+  int64_t out_h = 1, out_w = 1, out_c = 1;
+  int64_t groups = 1;
+  int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
+  int64_t pad_top = 0, pad_left = 0;
+  const void* packed = nullptr;     ///< made by PackConvInt8
+  FinishInt8 finish;                ///< its arrays: see ConvColumns
+};
+
+/// Bytes of the packed weights: `groups` packed matrices of (kernel_h kernel_w in_c / groups) x (out_c / groups), each a
+/// multiple of 64 bytes. Overflow is the caller's to check.
+int64_t PackedConvSizeInt8(int64_t out_c, int64_t in_c, int64_t groups, int64_t taps);
+/// Packs weights of ONNX's order [out_c][in_c / groups][taps]. `temporary`: room for as many bytes as one group has.
+void PackConvInt8(const void* weights, bool is_signed, int64_t out_c, int64_t in_c, int64_t groups, int64_t taps,
+                  void* temporary, void* out);
+
+/// Columns of all groups, each a multiple of 16: the arrays of FinishInt8 have so many elements, group by group.
+int64_t ConvColumns(int64_t out_c, int64_t groups);
+/// Panels of all groups: the second dimension of work.
+int64_t ConvPanels(const ConvInt8& conv);
+
+/// As OffsetsInt8 for every group: column_zero (or null) has ConvColumns elements, bias (or null) out_c.
+void ConvOffsetsInt8(const Int8Kernels& kernels, const ConvInt8& conv, int32_t input_zero, const int32_t* column_zero,
+                     const int32_t* bias, int32_t* out);
+
+/// Bytes of scratch a call of RunConvInt8 needs, 64-byte aligned; each thread its own. Reads only sizes.
+int64_t ConvScratchBytes(const Int8Kernels& kernels, const ConvInt8& conv);
+/// Computes output pixels [pixel0, pixel1) of [0, batch * out_h * out_w) in panels [panel0, panel1) of [0, ConvPanels).
+void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel0, int64_t pixel1, int64_t panel0,
+                 int64_t panel1, void* scratch);
+/// A good unit of parallel work: output pixels (`rows`) by panels.
+GemmGrain ConvGrainInt8(const Int8Kernels& kernels, const ConvInt8& conv, int threads);
+
+}  // namespace linnet

@@ -1,0 +1,359 @@
+// Product of 8-bit matrices: tiles of exact sums by 16-bit multiply-adds, and what follows the sums.
+//
+// A block of A holds 16-bit numbers. A vector of B's panel is widened to 16 bits and multiplied by four k of a row of A,
+// repeated; neighbouring products are added in the multiplication, so that every column has two partial sums:
+//
+//     B    c0k0 c0k1 c0k2 c0k3 | c1k0 ...        A    k0 k1 k2 k3 | k0 ...
+//     sum  c0(k0+k1)  c0(k2+k3) | c1(k0+k1) ...
+//
+// A tile of R rows by V vectors keeps R V sums in registers. Where there is an instruction for four byte products, blocks
+// hold bytes and every column has one sum; the rest is shared.
+#include "kernels/int8/int8_gemm.h"
+
+#include <string.h>
+
+#include <algorithm>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/int8/int8_gemm.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/dispatch.h"
+#include "kernels/epilogue-inl.h"
+#include "kernels/int8/int8-inl.h"
+#include "kernels/unroll.h"
+#include "kernels/vec-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+
+#if HWY_TARGET == HWY_AVX3
+constexpr char kInt8Name[] = "avx512";
+constexpr int kInt8Rows = 14;
+#elif HWY_TARGET == HWY_AVX2
+constexpr char kInt8Name[] = "avx2";
+constexpr int kInt8Rows = 6;
+#elif HWY_TARGET == HWY_NEON
+constexpr char kInt8Name[] = "neon";
+constexpr int kInt8Rows = 6;
+#else
+constexpr char kInt8Name[] = "128-bit";
+constexpr int kInt8Rows = 6;
+#endif
+
+// Bytes between the row of a panel in use and the one asked for.
+constexpr int kInt8Ahead = 2048;
+
+constexpr int kVectorColumns = HWY_LANES(int16_t) / 4;
+// Vectors of columns: few rows leave registers for more of them.
+constexpr int Int8Vectors(int rows) { return rows <= 2 && kVectorColumns * 4 <= kPanelColumns ? 4 : 2; }
+
+template <int kRows>
+void TileDots(const void* block, int64_t row_bytes, int64_t k4, const int8_t* panel, int64_t columns, int32_t* sums) {
+  const I16 d16;
+  const I32 d32;
+  const hn::Repartition<uint64_t, I16> d64;
+  constexpr int kVectors = Int8Vectors(kRows);
+  static_assert(kPanelColumns % (kVectorColumns * kVectors) == 0);
+  for (int64_t column = 0; column < columns; column += kVectorColumns * kVectors) {
+    hn::Vec<I32> sum[kRows][kVectors];
+    LINNET_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      LINNET_UNROLL
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::Zero(d32);
+    }
+    constexpr int kBases = (kRows + 3) / 4;
+    const char* base[kBases];
+    LINNET_UNROLL
+    for (int i = 0; i < kBases; ++i) {
+      base[i] = static_cast<const char*>(block) + i * 4 * row_bytes;
+      LINNET_OPAQUE(base[i]);
+    }
+    const int8_t* b = panel + column * 4;
+    for (int64_t k = k4; k > 0; --k, b += kPanelColumns * 4) {
+      hn::Vec<I16> bv[kVectors];
+      LINNET_UNROLL
+      for (int v = 0; v < kVectors; v += 2) WidenTwo(b + v * kVectorColumns * 4, bv[v], bv[v + 1]);
+      __builtin_prefetch(b + kInt8Ahead);
+      LINNET_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        uint64_t four;
+        memcpy(&four, base[r / 4] + r % 4 * row_bytes, sizeof(four));
+        hn::Vec<I16> av = hn::BitCast(d16, hn::Set(d64, four));
+        LINNET_IN_ORDER(av);
+        LINNET_UNROLL
+        for (int v = 0; v < kVectors; ++v) AddInPlace(sum[r][v], PairProducts(av, bv[v]));
+      }
+      LINNET_UNROLL
+      for (int i = 0; i < kBases; ++i) base[i] += 4 * sizeof(int16_t);
+    }
+    LINNET_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      int32_t* to = sums + r * kPanelColumns + column;
+      LINNET_UNROLL
+      for (int v = 0; v < kVectors; v += 2) hn::StoreU(PairSums(sum[r][v], sum[r][v + 1]), d32, to + v * kVectorColumns);
+    }
+  }
+}
+
+using TileDotsFn = void(const void* block, int64_t row_bytes, int64_t k4, const int8_t* panel, int64_t columns, int32_t* sums);
+TileDotsFn* const kTileDots[] = {
+    nullptr, TileDots<1>, TileDots<2>, TileDots<3>, TileDots<4>, TileDots<5>, TileDots<6>,
+#if HWY_TARGET == HWY_AVX3
+    TileDots<7>, TileDots<8>, TileDots<9>, TileDots<10>, TileDots<11>, TileDots<12>, TileDots<13>, TileDots<14>,
+#endif
+};
+
+void Int8Dots(const void* block, int64_t row_bytes, int rows, int64_t k4, const int8_t* panel, int64_t columns,
+              int32_t* sums) {
+  kTileDots[rows](block, row_bytes, k4, panel, columns, sums);
+}
+
+// n bytes as 16-bit numbers.
+template <class T>
+HWY_INLINE void WidenBytes(const T* from, int64_t n, int16_t* to) {
+  const I16 d16;
+  const hn::Rebind<T, I16> d8;
+  constexpr int64_t kLanes = HWY_LANES(int16_t);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) hn::StoreU(hn::PromoteTo(d16, hn::LoadU(d8, from + i)), d16, to + i);
+  if (i == n) return;
+  if (n >= kLanes) {  // the last vector overlaps the one before
+    i = n - kLanes;
+    return hn::StoreU(hn::PromoteTo(d16, hn::LoadU(d8, from + i)), d16, to + i);
+  }
+  const hn::FixedTag<int16_t, 8> d16_8;
+  const hn::FixedTag<int16_t, 4> d16_4;
+  const hn::Rebind<T, decltype(d16_8)> d8_8;
+  const hn::Rebind<T, decltype(d16_4)> d8_4;
+  if (n >= 8) {
+    for (; i + 8 <= n; i += 8) hn::StoreU(hn::PromoteTo(d16_8, hn::LoadU(d8_8, from + i)), d16_8, to + i);
+    hn::StoreU(hn::PromoteTo(d16_8, hn::LoadU(d8_8, from + n - 8)), d16_8, to + n - 8);
+  } else if (n >= 4) {
+    const auto first = hn::PromoteTo(d16_4, hn::LoadU(d8_4, from)), last = hn::PromoteTo(d16_4, hn::LoadU(d8_4, from + n - 4));
+    hn::StoreU(first, d16_4, to);
+    hn::StoreU(last, d16_4, to + n - 4);
+  } else {
+    for (; i < n; ++i) to[i] = static_cast<int16_t>(from[i]);
+  }
+}
+
+void Int8Load(const uint8_t* a, int64_t n, bool is_signed, void* block) {
+  int16_t* to = static_cast<int16_t*>(block);
+  if (is_signed) {
+    WidenBytes(reinterpret_cast<const int8_t*>(a), n, to);
+  } else {
+    WidenBytes(a, n, to);
+  }
+}
+
+// The same from blocks of unsigned bytes, four k of a column at a time, by an instruction that multiplies and adds bytes.
+//
+// kLeaf says by which. kEmulated is for tests on processors that have neither of the others: it is exact, and slow.
+enum class ByteLeaf { kEmulated, kAvxVnni, kAvx512Vnni };
+
+// Lane i: sum[i] += a[4 i] b[4 i] + ... + a[4 i + 3] b[4 i + 3], a's bytes unsigned, b's signed, modulo 2^32.
+template <ByteLeaf kLeaf>
+HWY_INLINE void AddByteProducts(hn::Vec<I32>& sum, hn::Vec<I32> a, hn::Vec<I32> b) {
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (kLeaf == ByteLeaf::kAvx512Vnni) {
+    __asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
+    return;
+  }
+#elif HWY_TARGET == HWY_AVX2
+  if constexpr (kLeaf == ByteLeaf::kAvxVnni) {
+    __asm__ volatile("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.raw) : "x"(a.raw), "x"(b.raw));
+    return;
+  }
+#endif
+  const I16 d16;
+  const hn::RebindToUnsigned<I16> du16;
+  const auto a16 = hn::BitCast(du16, a);
+  const auto b16 = hn::BitCast(d16, b);
+  const auto even = PairProducts(hn::BitCast(d16, hn::And(a16, hn::Set(du16, 0xff))), hn::ShiftRight<8>(hn::ShiftLeft<8>(b16)));
+  const auto odd = PairProducts(hn::BitCast(d16, hn::ShiftRight<8>(a16)), hn::ShiftRight<8>(b16));
+  sum = hn::Add(sum, hn::Add(even, odd));
+}
+
+template <ByteLeaf kLeaf, int kRows>
+void ByteDots(const void* block, int64_t row_bytes, int64_t k4, const int8_t* panel, int64_t columns, int32_t* sums) {
+  const I32 d;
+  constexpr int64_t kLanes = HWY_LANES(int32_t);
+  constexpr int kVectors = kLanes * 2 <= kPanelColumns ? 2 : 1;
+  for (int64_t column = 0; column < columns; column += kLanes * kVectors) {
+    hn::Vec<I32> sum[kRows][kVectors];
+    LINNET_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      LINNET_UNROLL
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::Zero(d);
+    }
+    constexpr int kBases = (kRows + 3) / 4;
+    const char* base[kBases];
+    LINNET_UNROLL
+    for (int i = 0; i < kBases; ++i) {
+      base[i] = static_cast<const char*>(block) + i * 4 * row_bytes;
+      LINNET_OPAQUE(base[i]);
+    }
+    const int8_t* b = panel + column * 4;
+    for (int64_t k = k4; k > 0; --k, b += kPanelColumns * 4) {
+      hn::Vec<I32> bv[kVectors];
+      LINNET_UNROLL
+      for (int v = 0; v < kVectors; ++v) bv[v] = hn::BitCast(d, hn::LoadU(hn::Repartition<int8_t, I32>(), b + v * kLanes * 4));
+      __builtin_prefetch(b + kInt8Ahead);
+      LINNET_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        int32_t four;
+        memcpy(&four, base[r / 4] + r % 4 * row_bytes, sizeof(four));
+        const hn::Vec<I32> av = hn::Set(d, four);
+        LINNET_UNROLL
+        for (int v = 0; v < kVectors; ++v) AddByteProducts<kLeaf>(sum[r][v], av, bv[v]);
+      }
+      LINNET_UNROLL
+      for (int i = 0; i < kBases; ++i) base[i] += 4;
+    }
+    LINNET_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      LINNET_UNROLL
+      for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[r][v], d, sums + r * kPanelColumns + column + v * kLanes);
+    }
+  }
+}
+
+template <ByteLeaf kLeaf>
+void Int8ByteDots(const void* block, int64_t row_bytes, int rows, int64_t k4, const int8_t* panel, int64_t columns,
+                  int32_t* sums) {
+  static constexpr TileDotsFn* kDots[] = {
+      nullptr, ByteDots<kLeaf, 1>, ByteDots<kLeaf, 2>, ByteDots<kLeaf, 3>, ByteDots<kLeaf, 4>, ByteDots<kLeaf, 5>, ByteDots<kLeaf, 6>,
+#if HWY_TARGET == HWY_AVX3
+      ByteDots<kLeaf, 7>, ByteDots<kLeaf, 8>, ByteDots<kLeaf, 9>, ByteDots<kLeaf, 10>, ByteDots<kLeaf, 11>, ByteDots<kLeaf, 12>,
+      ByteDots<kLeaf, 13>, ByteDots<kLeaf, 14>,
+#endif
+  };
+  kDots[rows](block, row_bytes, k4, panel, columns, sums);
+}
+
+// Bytes as they are, or as unsigned ones 128 more.
+void Int8LoadBytes(const uint8_t* a, int64_t n, bool is_signed, void* block) {
+  uint8_t* to = static_cast<uint8_t*>(block);
+  if (!is_signed) {
+    memcpy(to, a, static_cast<size_t>(n));
+    return;
+  }
+  const hn::ScalableTag<uint8_t> d;
+  const auto flip = hn::Set(d, 0x80);
+  constexpr int64_t kLanes = HWY_LANES(uint8_t);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) hn::StoreU(hn::Xor(hn::LoadU(d, a + i), flip), d, to + i);
+  for (; i < n; ++i) to[i] = a[i] ^ 0x80;
+}
+
+// Sums of one row at a vector of columns from `at` on, corrected for zero points and biases.
+template <class D>
+HWY_INLINE hn::Vec<D> Corrected(D d, const FinishInt8& f, const int32_t* sums, const int32_t* row_sum, int64_t at) {
+  hn::Vec<D> t = hn::LoadU(d, sums);
+  if (f.offset) t = hn::Add(t, hn::LoadU(d, f.offset + at));
+  if (f.column_zero) t = hn::Sub(t, hn::Mul(hn::LoadU(d, f.column_zero + at), hn::Set(d, *row_sum)));
+  return t;
+}
+
+constexpr int kLanes32 = HWY_LANES(int32_t);
+
+template <class T>
+void FinishBytes(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                 int64_t columns) {
+  const hn::FixedTag<int32_t, 4> d;
+  const hn::FixedTag<float, 4> df;
+  const FinishInt8 f = finish;  // what bytes are stored to might be the caller's, for all that compilers know
+  const ByteRounding<T> rounding(f.low, f.high, f.zero);
+  T* to = static_cast<T*>(f.c) + row * f.c_row_stride + column;
+  for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
+    alignas(64) T tail[kPanelColumns];
+    T* out = columns == kPanelColumns ? to : tail;
+    LINNET_UNROLL
+    for (int j = 0; j < kPanelColumns; j += 8) {
+      const float* scale = f.scale + (f.one_scale ? 0 : column + j);
+      const auto t0 = hn::Mul(hn::ConvertTo(df, Corrected(d, f, sums + j, row_sums + r, column + j)), hn::LoadU(df, scale));
+      const auto t1 = hn::Mul(hn::ConvertTo(df, Corrected(d, f, sums + j + 4, row_sums + r, column + j + 4)), hn::LoadU(df, scale + 4));
+      rounding.Store(t0, t1, out + j);
+    }
+    if (out == tail) memcpy(to, tail, static_cast<size_t>(columns));
+  }
+}
+
+void FinishFloats(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                  int64_t columns) {
+  const F32 d;
+  const Epilogue& e = f.epilogue;
+  const Clamp clamp(e);
+  float* to = static_cast<float*>(f.c) + row * f.c_row_stride + column;
+  const float* residual = e.residual ? e.residual + row * e.residual_row_stride + column : nullptr;
+  float* const first = to;
+  for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
+    for (int64_t j = 0; j < columns; j += kLanes32) {
+      const size_t left = static_cast<size_t>(columns - j);
+      VF32 t = hn::ConvertTo(d, Corrected(I32(), f, sums + j, row_sums + r, column + j));
+      t = hn::Mul(t, hn::LoadU(d, f.scale + (f.one_scale ? 0 : column + j)));
+      if (e.bias) t = hn::Add(t, hn::LoadU(d, e.bias + column + j));
+      if (residual) t = hn::Add(t, LoadSome(d, residual + j, left));
+      if (clamp.has_low) t = AtLeast(hn::Set(d, clamp.low), t);
+      if (clamp.has_high) t = AtMost(hn::Set(d, clamp.high), t);
+      StoreSome(t, d, to + j, left);
+    }
+    if (residual) residual += e.residual_row_stride;
+  }
+  if (clamp.after) ActivateRows(e, first, f.c_row_stride, rows, columns);
+}
+
+void FinishInts(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                int64_t columns) {
+  const I32 d;
+  int32_t* to = static_cast<int32_t*>(f.c) + row * f.c_row_stride + column;
+  for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
+    for (int64_t j = 0; j < columns; j += kLanes32) {
+      StoreSome(Corrected(I32(), f, sums + j, row_sums + r, column + j), d, to + j, static_cast<size_t>(columns - j));
+    }
+  }
+}
+
+void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                int64_t columns) {
+  switch (f.to) {
+    case FinishInt8::To::kInt32:
+      return FinishInts(f, sums, row_sums, row, rows, column, columns);
+    case FinishInt8::To::kFloat:
+      return FinishFloats(f, sums, row_sums, row, rows, column, columns);
+    case FinishInt8::To::kInt8:
+      return FinishBytes<int8_t>(f, sums, row_sums, row, rows, column, columns);
+    case FinishInt8::To::kUint8:
+      return FinishBytes<uint8_t>(f, sums, row_sums, row, rows, column, columns);
+  }
+}
+
+constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Rows, 2, 0, Int8Load, Int8Dots, Int8Finish};
+constexpr Int8Kernels kInt8Emulated = {"bytes, emulated", kInt8Rows, 1, 128, Int8LoadBytes, Int8ByteDots<ByteLeaf::kEmulated>, Int8Finish};
+#if HWY_TARGET == HWY_AVX3
+constexpr Int8Kernels kInt8Bytes = {"avx512vnni", kInt8Rows, 1, 128, Int8LoadBytes, Int8ByteDots<ByteLeaf::kAvx512Vnni>, Int8Finish};
+#elif HWY_TARGET == HWY_AVX2
+constexpr Int8Kernels kInt8Bytes = {"avxvnni", kInt8Rows, 1, 128, Int8LoadBytes, Int8ByteDots<ByteLeaf::kAvxVnni>, Int8Finish};
+#endif
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace linnet {
+
+const Int8Kernels& PickInt8(CpuLevel level) {
+#if defined(__x86_64__)
+  if (Supports(level, CpuLevel::kAvx512Vnni)) return N_AVX3::kInt8Bytes;
+  if (Supports(level, CpuLevel::kAvxVnni)) return N_AVX2::kInt8Bytes;
+#endif
+  return *LINNET_PICK(level, kInt8);
+}
+
+const Int8Kernels& EmulatedInt8(CpuLevel level) { return *LINNET_PICK(level, kInt8Emulated); }
+
+}  // namespace linnet
+#endif

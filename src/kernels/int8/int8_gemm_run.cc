@@ -1,0 +1,123 @@
+// Zero points, and the order in which a product visits blocks, panels and tiles. No vector code.
+#include <algorithm>
+
+#include "base/memory.h"
+#include "kernels/int8/int8_gemm.h"
+
+namespace linnet {
+namespace {
+
+/// Bytes of a block of A: what a second-level cache keeps while panels pass by.
+constexpr int64_t kBlockBytes = 192 << 10;
+
+struct ScratchOf {
+  /// Row sums, then the block.
+  ScratchOf(const Int8Kernels& kernels, int64_t m, int64_t k)
+      : rows(BlockRowsInt8(kernels, m, k)), row_bytes(BlockRowBytes(kernels, k)),
+        sums_bytes(RoundUp(rows * int64_t{4}, int64_t{64})), bytes(sums_bytes + RoundUp(rows * row_bytes, int64_t{64})) {}
+  int64_t rows, row_bytes, sums_bytes, bytes;
+};
+
+uint32_t Bits(int32_t x) { return static_cast<uint32_t>(x); }
+
+}  // namespace
+
+void OffsetsInt8(const Int8Kernels& kernels, bool a_signed, int32_t a_zero, const int32_t* sums, const int32_t* column_zero,
+                 const int32_t* bias, int64_t k, int64_t n, int32_t* out) {
+  const uint32_t zero = Bits(a_zero + BlockShift(kernels, a_signed)), all = zero * static_cast<uint32_t>(k);
+  for (int64_t p = 0; p < PanelCount(n); ++p, sums += kPanelColumns, out += kPanelColumns) {
+    // Of a fixed length: compilers use vectors.
+    for (int64_t j = 0; j < kPanelColumns; ++j) out[j] = static_cast<int32_t>(0u - zero * Bits(sums[j]));
+    const int64_t columns = std::min(kPanelColumns, n - p * kPanelColumns);
+    for (int64_t j = columns; j < kPanelColumns; ++j) out[j] = 0;
+    if (bias) {
+      for (int64_t j = 0; j < columns; ++j) out[j] = static_cast<int32_t>(Bits(out[j]) + Bits(bias[p * kPanelColumns + j]));
+    }
+    if (column_zero) {
+      for (int64_t j = 0; j < columns; ++j) {
+        out[j] = static_cast<int32_t>(Bits(out[j]) + all * Bits(column_zero[p * kPanelColumns + j]));
+      }
+    }
+  }
+}
+
+int64_t BlockRowsInt8(const Int8Kernels& kernels, int64_t m, int64_t k) {
+  const int64_t fit = kBlockBytes / std::max<int64_t>(1, BlockRowBytes(kernels, k)) / kernels.rows * kernels.rows;
+  return std::max<int64_t>(1, std::min(m, std::max<int64_t>(fit, 2 * kernels.rows)));
+}
+
+void MultiplyBlockInt8(const BlocksInt8& job, const void* block, int64_t row, int64_t count, int64_t panel0, int64_t panel1,
+                       int32_t* row_sums) {
+  const Int8Kernels& kernels = job.kernels;
+  const int64_t row_bytes = BlockRowBytes(kernels, job.k), padded = PaddedK(job.k), k4 = padded / 4;
+  if (job.finish.column_zero) {
+    for (int64_t i = 0; i < count; ++i) {
+      const char* at = static_cast<const char*>(block) + i * row_bytes;
+      int32_t sum = 0;
+      if (kernels.block_bytes == 2) {
+        for (int64_t x = 0; x < job.k; ++x) sum += reinterpret_cast<const int16_t*>(at)[x];
+      } else {
+        for (int64_t x = 0; x < job.k; ++x) sum += reinterpret_cast<const uint8_t*>(at)[x];
+      }
+      row_sums[i] = sum;
+    }
+  }
+  alignas(64) int32_t sums[16 * kPanelColumns] = {};
+  for (int64_t p = panel0; p < panel1; ++p) {
+    const int8_t* panel = job.panels + p * padded * kPanelColumns;
+    const int64_t column = p * kPanelColumns, columns = std::min(kPanelColumns, job.n - column);
+    for (int64_t i = 0; i < count;) {
+      const int64_t left = count - i;
+      // Two tiles of about the same height are better than a high and a flat one.
+      const int rows = static_cast<int>(left <= kernels.rows ? left : left < 2 * kernels.rows ? (left + 1) / 2 : kernels.rows);
+      kernels.dots(static_cast<const char*>(block) + i * row_bytes, row_bytes, rows, k4, panel, columns, sums);
+      kernels.finish(job.finish, sums, row_sums + i, row + i, rows, column, columns);
+      i += rows;
+    }
+  }
+}
+
+int64_t GemmInt8ScratchBytes(const Int8Kernels& kernels, int64_t m, int64_t k) { return ScratchOf(kernels, m, k).bytes; }
+
+void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, int64_t m1, int64_t panel0, int64_t panel1,
+                 void* scratch) {
+  const ScratchOf at(kernels, gemm.m, gemm.k);
+  int32_t* row_sums = static_cast<int32_t*>(scratch);
+  char* block = static_cast<char*>(scratch) + at.sums_bytes;
+  const BlocksInt8 job = {kernels, gemm.n, gemm.k, PackedPanels(gemm.packed, gemm.n), gemm.finish};
+  const bool dense = gemm.a_row_stride == gemm.k && gemm.k % 4 == 0;
+  for (int64_t row = m0; row < m1; row += at.rows) {
+    const int64_t count = std::min(at.rows, m1 - row);
+    const uint8_t* a = gemm.a + row * gemm.a_row_stride;
+    if (dense) {
+      kernels.load(a, count * gemm.k, gemm.a_signed, block);
+    } else {
+      for (int64_t i = 0; i < count; ++i, a += gemm.a_row_stride) kernels.load(a, gemm.k, gemm.a_signed, block + i * at.row_bytes);
+    }
+    MultiplyBlockInt8(job, block, row, count, panel0, panel1, row_sums);
+  }
+}
+
+GemmGrain GemmGrainInt8(const Int8Kernels& kernels, int64_t m, int64_t n, int64_t k, int threads) {
+  constexpr int64_t kWork = 256 << 10, kWorkMax = 128 << 20;
+  m = std::max<int64_t>(m, 1);
+  const int64_t panels = std::max<int64_t>(PanelCount(n), 1), tile = kernels.rows;
+  const double work = static_cast<double>(m) * static_cast<double>(panels * kPanelColumns) * static_cast<double>(std::max<int64_t>(k, 1));
+  const double tasks = std::max(threads > 1 ? std::min(work / kWork, 4.0 * threads) : 1.0, std::max(1.0, work / kWorkMax));
+  auto split = [](int64_t size, double parts, int64_t unit) {
+    const double part = static_cast<double>(size) / std::max(parts, 1.0);
+    return std::min(size, RoundUp(std::max<int64_t>(1, static_cast<int64_t>(part)), unit));
+  };
+  GemmGrain grain = {m, panels};
+  // A block of A is made again for each group of panels: rows are split first, as far as they go.
+  if (m >= tile * static_cast<int64_t>(tasks) * 2 && panels * kPanelColumns * k <= (512 << 10)) {
+    grain.rows = split(m, tasks, tile);
+    return grain;
+  }
+  const double groups = std::min(tasks, static_cast<double>(panels) / 2);
+  grain.panels = split(panels, groups, 1);
+  if (tasks > 2 * groups) grain.rows = split(m, tasks / groups, tile);
+  return grain;
+}
+
+}  // namespace linnet

@@ -1,0 +1,111 @@
+// Elementwise 8-bit loops: eight bytes at a time, through float.
+#include "kernels/int8/qlinear.h"
+
+#include <string.h>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/int8/qlinear.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/dispatch.h"
+#include "kernels/int8/int8-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+
+template <class T>
+class RealBytes {
+ public:
+  explicit RealBytes(const ByteScale& s) : scale_(hn::Set(df_, s.scale)), zero_(hn::Set(d32_, s.zero)) {}
+  using V = hn::Vec<hn::FixedTag<float, 4>>;
+  // Four bytes as real numbers.
+  HWY_INLINE V Load(const T* p) const {
+    return hn::Mul(scale_, hn::ConvertTo(df_, hn::Sub(hn::PromoteTo(d32_, hn::LoadU(d8_, p)), zero_)));
+  }
+
+ private:
+  hn::FixedTag<float, 4> df_;
+  hn::FixedTag<int32_t, 4> d32_;
+  hn::Rebind<T, hn::FixedTag<int32_t, 4>> d8_;
+  V scale_;
+  hn::Vec<hn::FixedTag<int32_t, 4>> zero_;
+};
+
+template <QBinary op, class T>
+void QBinaryRun(const QBinaryArgs& args, const void* x, const void* y, void* out, int64_t n, uint32_t scalars) {
+  constexpr int64_t kStep = 8;
+  const hn::FixedTag<float, 4> df;
+  const RealBytes<T> left(args.x), right(args.y);
+  const ByteRounding<T> rounding(static_cast<float>(args.low - args.out.zero), static_cast<float>(args.high - args.out.zero),
+                                 args.out.zero);
+  const auto divisor = hn::Set(df, args.out.scale);
+  const T* a = static_cast<const T*>(x);
+  const T* b = static_cast<const T*>(y);
+  T* to = static_cast<T*>(out);
+  T a_all[kStep], b_all[kStep], a_tail[kStep], b_tail[kStep], to_tail[kStep];
+  const int64_t a_step = scalars & 1 ? 0 : 1, b_step = scalars & 2 ? 0 : 1;
+  if (a_step == 0) {
+    memset(a_all, static_cast<uint8_t>(*a), kStep);
+    a = a_all;
+  }
+  if (b_step == 0) {
+    memset(b_all, static_cast<uint8_t>(*b), kStep);
+    b = b_all;
+  }
+  auto combine = [&](const T* p, const T* q) HWY_ATTR {
+    const auto u = left.Load(p), v = right.Load(q);
+    return hn::Div(op == QBinary::kAdd ? hn::Add(u, v) : hn::Mul(u, v), divisor);
+  };
+  int64_t i = 0;
+  for (; i + kStep <= n; i += kStep) {
+    const T* p = a + i * a_step;
+    const T* q = b + i * b_step;
+    const auto t0 = combine(p, q), t1 = combine(p + 4, q + 4);
+    rounding.Store(t0, t1, to + i);
+  }
+  if (i == n) return;
+  const size_t rest = static_cast<size_t>(n - i);
+  memset(a_tail, 0, kStep);
+  memset(b_tail, 0, kStep);
+  memcpy(a_tail, a + i * a_step, rest);
+  memcpy(b_tail, b + i * b_step, rest);
+  rounding.Store(combine(a_tail, b_tail), combine(a_tail + 4, b_tail + 4), to_tail);
+  memcpy(to + i, to_tail, rest);
+}
+
+template <class T>
+void MaxBytesRun(const void* x, int64_t n, void* y) {
+  const hn::ScalableTag<T> d;
+  constexpr int64_t kLanes = HWY_LANES(T);
+  const T* from = static_cast<const T*>(x);
+  T* to = static_cast<T*>(y);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) hn::StoreU(hn::Max(hn::LoadU(d, from + i), hn::LoadU(d, to + i)), d, to + i);
+  for (; i < n; ++i) to[i] = from[i] > to[i] ? from[i] : to[i];
+}
+
+MaxBytesFn* MaxBytesOf(bool is_signed) { return is_signed ? MaxBytesRun<int8_t> : MaxBytesRun<uint8_t>; }
+
+QBinaryFn* QBinaryOf(QBinary op, bool is_signed) {
+  if (op == QBinary::kAdd) return is_signed ? QBinaryRun<QBinary::kAdd, int8_t> : QBinaryRun<QBinary::kAdd, uint8_t>;
+  return is_signed ? QBinaryRun<QBinary::kMul, int8_t> : QBinaryRun<QBinary::kMul, uint8_t>;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace linnet {
+
+QBinaryFn* PickQBinary(QBinary op, bool is_signed, CpuLevel level) { return LINNET_PICK(level, QBinaryOf)(op, is_signed); }
+
+MaxBytesFn* PickMaxBytes(bool is_signed, CpuLevel level) { return LINNET_PICK(level, MaxBytesOf)(is_signed); }
+
+void LookUpBytes(const uint8_t* table, const uint8_t* x, int64_t n, uint8_t* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = table[x[i]];
+}
+
+}  // namespace linnet
+#endif
