@@ -231,23 +231,20 @@ std::vector<Graph*> Graph::Subgraphs(const Node& node) {
 
 Result<std::vector<NodeId>> Graph::Order() const {
   size_t count = nodes_.size();
+  std::vector<NodeId> order;
+  order.reserve(count);
   // Most graphs are stored in order.
   bool in_order = true;
   for (size_t i = 0; i < count && in_order; ++i) {
     const Node& node = nodes_[i];
     if (!node.alive) continue;
+    order.push_back(static_cast<NodeId>(i));
     for (const auto* ids : {&node.inputs, &node.captures}) {
       for (ValueId id : *ids) in_order = in_order && (id == kNoValue || value(id).producer < static_cast<NodeId>(i));
     }
   }
-  if (in_order) {
-    std::vector<NodeId> order;
-    order.reserve(count);
-    for (size_t i = 0; i < count; ++i) {
-      if (nodes_[i].alive) order.push_back(static_cast<NodeId>(i));
-    }
-    return order;
-  }
+  if (in_order) return order;
+  order.clear();
   std::vector<int32_t> waiting(count, 0);
   size_t alive = 0;
   // A min-heap keeps ids ascending where the graph leaves a choice.
@@ -264,8 +261,6 @@ Result<std::vector<NodeId>> Graph::Order() const {
     });
     if (waiting[i] == 0) ready.push(static_cast<NodeId>(i));
   }
-  std::vector<NodeId> order;
-  order.reserve(alive);
   while (!ready.empty()) {
     NodeId id = ready.top();
     ready.pop();

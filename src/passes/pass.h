@@ -70,7 +70,7 @@ Status InferTypes(Graph& graph, const PassContext& context, InferVisitor* visito
 template <class Edit>
 Status ForEachGraph(Graph& graph, Edit&& edit) {
   for (NodeId id = 0; id < graph.node_count(); ++id) {
-    if (!graph.node(id).alive) continue;
+    if (!graph.node(id).alive || graph.node(id).attributes.empty()) continue;
     for (Graph* inner : Graph::Subgraphs(graph.node(id))) LINNET_TRY(ForEachGraph(*inner, edit));
   }
   return edit(graph);

@@ -14,6 +14,13 @@ uint64_t EditsOf(const Graph& graph) {
   return edits;
 }
 
+bool HasSubgraphs(const Graph& graph) {
+  for (NodeId id = 0; id < graph.node_count(); ++id) {
+    if (!graph.node(id).attributes.empty() && !Graph::Subgraphs(graph.node(id)).empty()) return true;
+  }
+  return false;
+}
+
 /// True when a node has been removed, here or in a subgraph.
 bool HasTombstones(const Graph& graph) {
   for (NodeId id = 0; id < graph.node_count(); ++id) {
@@ -74,13 +81,16 @@ Status RunPipeline(Graph& graph, const PassContext& context, const PipelineOptio
     }
     return false;
   };
+  // Looking for subgraphs takes a walk over all nodes; the built-in passes make none.
+  bool nested = HasSubgraphs(graph);
+  auto edits_now = [&] { return nested ? EditsOf(graph) : graph.edits(); };
   auto run = [&](const Pass& pass) -> Status {
     if (pass.level > options.level) return Status();
     if (options.plain_onnx && !pass.plain) return Status();
     if (pass.level > kOptimizeNothing && disabled(pass.name)) return Status();
-    const uint64_t edits = EditsOf(graph);
+    const uint64_t edits = edits_now();
     Status status = pass.run(graph, context);
-    if (status.ok() && EditsOf(graph) != edits) status = ListMissing(InferTypes(graph, context), graph, *context.table);
+    if (status.ok() && edits_now() != edits) status = ListMissing(InferTypes(graph, context), graph, *context.table);
     if (status.ok() && options.watch) options.watch(options.watch_user, graph);
     return std::move(status).At(Cat("pass ", pass.name));
   };
@@ -89,6 +99,7 @@ Status RunPipeline(Graph& graph, const PassContext& context, const PipelineOptio
     Status status = pass.run(pass.user, graph, context);
     if (status.ok()) status = Verify(graph);
     if (status.ok()) status = InferTypes(graph, context);
+    nested = HasSubgraphs(graph);
     return std::move(status).At(Cat("pass ", Quote(pass.name)));
   };
 
