@@ -30,6 +30,7 @@ SUITE = [
     ("bert_base, seq 128", "bert_base", ["batch=1", "seq=128"]),
     ("bert_base, seq 384", "bert_base", ["batch=1", "seq=384"]),
     ("bert_tiny, seq 16", "bert_tiny", ["batch=1", "seq=16"]),
+    ("bert_tiny, seq 128", "bert_tiny", ["batch=1", "seq=128"]),
     ("decoder, 1 token", "decoder", ["seq=1", "past=128"]),
     ("decoder, 32 tokens", "decoder", ["seq=32", "past=0"]),
     ("text_lstm, 1 token", "text_lstm", ["seq=1"]),
@@ -42,10 +43,16 @@ SUITE = [
     ("trees, batch 256", "trees", ["batch=256"]),
     ("mobilenet_v2_int8", "mobilenet_v2_int8", []),
     ("resnet50_int8", "resnet50_int8", []),
+    ("bert_base_int8, seq 8", "bert_base_int8", ["batch=1", "seq=8"]),
     ("bert_base_int8, seq 32", "bert_base_int8", ["batch=1", "seq=32"]),
+    ("bert_base_int8, seq 128", "bert_base_int8", ["batch=1", "seq=128"]),
+    ("bert_base_int8, seq 384", "bert_base_int8", ["batch=1", "seq=384"]),
     ("bert_tiny_int8, seq 16", "bert_tiny_int8", ["batch=1", "seq=16"]),
+    ("bert_tiny_int8, seq 128", "bert_tiny_int8", ["batch=1", "seq=128"]),
     ("decoder_int8, 1 token", "decoder_int8", ["seq=1", "past=128"]),
+    ("decoder_int8, 32 tokens", "decoder_int8", ["seq=32", "past=0"]),
     ("text_lstm_int8, 1 token", "text_lstm_int8", ["seq=1"]),
+    ("text_lstm_int8, 16 tokens", "text_lstm_int8", ["seq=16"]),
 ]
 
 
@@ -72,7 +79,7 @@ def main():
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--only", nargs="*", default=[])
-    parser.add_argument("--write", action="store_true", help="replace the table in docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="replace the table in docs/performance.md; with --only, its rows")
     options = parser.parse_args()
 
     head = ["model"]
@@ -105,7 +112,11 @@ def main():
         page = ROOT / "docs/performance.md"
         old = page.read_text()
         before, rest = old.split(BEGIN, 1)
-        page.write_text(before + BEGIN + "\n" + text + "\n" + END + rest.split(END, 1)[1])
+        inside, after = rest.split(END, 1)
+        kept = {row.split(" | ")[0].lstrip("| "): row for row in inside.strip().splitlines()[2:]} if options.only else {}
+        kept.update({row[0]: "| " + " | ".join(row) + " |" for row in rows})
+        lines = table[:2] + [kept[name] for name, _, _ in SUITE if name in kept]
+        page.write_text(before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + after)
 
 
 if __name__ == "__main__":
