@@ -201,9 +201,10 @@ class Raiser {
     return Status();
   }
   Status GridSampleModes(NodeId id) {
-    LINNET_ASSIGN(std::string mode, graph_.node(id).String("mode", "bilinear"));
-    if (mode == "bilinear") graph_.mutable_node(id).Set("mode", std::string("linear"));
-    if (mode == "bicubic") graph_.mutable_node(id).Set("mode", std::string("cubic"));
+    const Result<std::string> mode = graph_.node(id).String("mode", "bilinear");
+    if (!mode.ok()) return mode.status();
+    if (*mode == "bilinear") graph_.mutable_node(id).Set("mode", std::string("linear"));
+    if (*mode == "bicubic") graph_.mutable_node(id).Set("mode", std::string("cubic"));
     return Status();
   }
 
