@@ -201,8 +201,8 @@ class Raiser {
     return Status();
   }
   Status GridSampleModes(NodeId id) {
-    const Result<std::string> mode = graph_.node(id).String("mode", "bilinear");
-    if (!mode.ok()) return mode.status();
+    Result<std::string> mode = graph_.node(id).String("mode", "bilinear");
+    if (!mode.ok()) return mode.TakeStatus();
     if (*mode == "bilinear") graph_.mutable_node(id).Set("mode", std::string("linear"));
     if (*mode == "bicubic") graph_.mutable_node(id).Set("mode", std::string("cubic"));
     return Status();
