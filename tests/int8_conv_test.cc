@@ -67,6 +67,7 @@ class Convolution {
     Check<T>(level, PickInt8(level), split);
     if (testing::Test::HasFatalFailure()) return;
     Check<T>(level, EmulatedInt8(level), split);
+    if (level == CpuLevel::kAvx512 && !testing::Test::HasFatalFailure()) Check<T>(level, EmulatedInt8(CpuLevel::kAmx), split);
   }
 
   template <class T>
@@ -194,6 +195,21 @@ TEST(ConvInt8, Shapes) {
   Check({23, 21, 3, 20, 1, 7, 7, 2, 1, 3});
   Check({12, 10, 6, 9, 1, 3, 5, 1, 2, 2});
   Check({1, 30, 5, 9, 1, 1, 3, 1, 1, 0});
+}
+
+// What tiles read in place: taps in several steps, planes of strides, strips of large images.
+TEST(ConvInt8, Strips) {
+  for (int64_t in_c : {8, 64, 96, 100, 160, 260}) {
+    for (int64_t stride : {1, 2, 3}) Check({7, 9, in_c, 19, 1, 3, 3, stride, 1, 1});
+  }
+  Check({9, 9, 32, 16, 1, 3, 3, 1, 2, 2});
+  Check({9, 9, 32, 16, 1, 3, 3, 2, 3, 2});
+  Check({9, 9, 32, 16, 1, 2, 2, 4, 1, 0});
+  Check({9, 9, 32, 16, 1, 1, 1, 2, 1, 0});
+  Check({5, 6, 32, 40, 1, 5, 5, 1, 1, 4});       // more padding than image
+  Case wide{20, 150, 132, 20};                   // more rows than a strip has
+  wide.kernel_h = wide.kernel_w = 3, wide.batch = 1, wide.x_signed = true, wide.zero = -128;
+  Check(wide);
 }
 
 TEST(ConvInt8, TypesAndZeroPoints) {

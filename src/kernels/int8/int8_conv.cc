@@ -83,6 +83,90 @@ class Gatherer {
   const uint8_t* outside_;
 };
 
+/// A convolution whose taps tiles read in place: the rows of the image that some output rows need are copied to a strip, with
+/// their padding, sorted by where they fall in a stride. Tap (i, j) of all output pixels is then one run of equal steps:
+///
+///     stride 1   one plane       x . x . x . .         stride 2   planes (0, 0) (0, 1)      x . x .   o . o .
+///                                . . . . . . .                           (1, 0) (1, 1)
+///
+/// Rows of A are the pixels of a plane, `pitch` a row of the image; the last of them are no pixels of the output.
+struct Strip {
+  static constexpr int64_t kBytes = 384 << 10;   // of a strip: leaves a second-level cache room for weights
+  static constexpr int64_t kTapsMax = 1024;
+
+  explicit Strip(const ConvInt8& c) : c(c) {
+    if (c.groups != 1 || c.in_c % 4 != 0 || c.kernel_h * c.kernel_w > kTapsMax) return;
+    const int64_t last_row = (c.kernel_h - 1) * c.dilation_h / c.stride_h, last_column = (c.kernel_w - 1) * c.dilation_w / c.stride_w;
+    pitch = c.out_w + last_column;
+    more_rows = last_row;
+    row_phases = std::min(c.stride_h, (c.kernel_h - 1) * c.dilation_h + 1);
+    column_phases = std::min(c.stride_w, (c.kernel_w - 1) * c.dilation_w + 1);
+    // Where taps of a kernel row are neighbours, they are one run.
+    const int64_t run = c.stride_w == 1 && c.dilation_w == 1 ? c.kernel_w * c.in_c : c.in_c;
+    runs = c.kernel_h * c.kernel_w * c.in_c / run;
+    steps = DivUp(run, int64_t{64});
+    while (run / 4 % steps != 0) ++steps;
+    step = run / steps;
+    const double row_bytes = static_cast<double>(pitch) * static_cast<double>(c.in_c * column_phases * row_phases);
+    if (row_bytes * static_cast<double>(more_rows + 1) > 4 * kBytes || step * 2 < std::min<int64_t>(run, 64)) return;
+    rows = std::clamp<int64_t>(kBytes / static_cast<int64_t>(row_bytes) - more_rows, 1, c.out_h);
+    plane_bytes = (rows + more_rows) * pitch * c.in_c;
+    usable = true;
+  }
+
+  int64_t table_bytes() const { return RoundUp(runs * steps * 8, int64_t{64}); }
+  int64_t bytes() const { return table_bytes() + RoundUp(plane_bytes * row_phases * column_phases, int64_t{64}); }
+
+  /// Where the steps of a row of A are.
+  void Offsets(int64_t* out) const {
+    const bool joined = runs == c.kernel_h;
+    for (int64_t i = 0; i < c.kernel_h; ++i) {
+      for (int64_t j = 0; j < (joined ? 1 : c.kernel_w); ++j) {
+        const int64_t y = i * c.dilation_h, x = j * c.dilation_w;
+        const int64_t plane = y % c.stride_h * column_phases + x % c.stride_w;
+        const int64_t from = plane * plane_bytes + (y / c.stride_h * pitch + x / c.stride_w) * c.in_c;
+        for (int64_t s = 0; s < steps; ++s) *out++ = from + s * step;
+      }
+    }
+  }
+
+  /// The planes that output rows [y, y + count) of an image read.
+  void Fill(const uint8_t* image, int64_t y, int64_t count, uint8_t* out) const {
+    const int64_t line = pitch * c.in_c;
+    for (int64_t p = 0; p < row_phases; ++p) {
+      for (int64_t q = 0; q < column_phases; ++q, out += plane_bytes) {
+        for (int64_t r = 0; r < count + more_rows; ++r) {
+          const int64_t in_y = (y + r) * c.stride_h + p - c.pad_top;
+          if (in_y < 0 || in_y >= c.in_h) {
+            memset(out + r * line, c.input_zero, static_cast<size_t>(line));
+          } else {
+            FillLine(image + in_y * c.in_w * c.in_c, q, out + r * line);
+          }
+        }
+      }
+    }
+  }
+
+  const ConvInt8& c;
+  bool usable = false;
+  int64_t pitch = 0, more_rows = 0, row_phases = 1, column_phases = 1, runs = 1, steps = 1, step = 4, rows = 1, plane_bytes = 0;
+
+ private:
+  /// Pixels q - pad_left, q - pad_left + stride_w, ... of a row.
+  void FillLine(const uint8_t* line, int64_t q, uint8_t* out) const {
+    const int64_t from = q - c.pad_left, s = c.stride_w;
+    const int64_t begin = std::clamp<int64_t>(DivUp(std::max<int64_t>(-from, 0), s), 0, pitch);
+    const int64_t end = std::clamp<int64_t>(from >= c.in_w ? 0 : DivUp(c.in_w - from, s), begin, pitch);
+    memset(out, c.input_zero, static_cast<size_t>(begin * c.in_c));
+    if (s == 1) {
+      memcpy(out + begin * c.in_c, line + (from + begin) * c.in_c, static_cast<size_t>((end - begin) * c.in_c));
+    } else {
+      for (int64_t x = begin; x < end; ++x) memcpy(out + x * c.in_c, line + (from + x * s) * c.in_c, static_cast<size_t>(c.in_c));
+    }
+    memset(out + end * c.in_c, c.input_zero, static_cast<size_t>((pitch - end) * c.in_c));
+  }
+};
+
 int64_t GroupBytes(int64_t k, int64_t n) { return RoundUp(PackedSizeInt8(k, n), int64_t{64}); }
 
 }  // namespace
@@ -128,12 +212,54 @@ void ConvOffsetsInt8(const Int8Kernels& kernels, const ConvInt8& conv, int32_t i
 
 int64_t ConvScratchBytes(const Int8Kernels& kernels, const ConvInt8& conv) {
   const Shape s(kernels, conv);
-  return s.sums_bytes + s.outside_bytes + s.block_bytes;
+  const Strip strip(conv);
+  // Weights with zero points need the block, and are not known here.
+  const int64_t strip_bytes = kernels.tiles && strip.usable && !s.pointwise ? strip.bytes() : 0;
+  return std::max(strip_bytes, s.sums_bytes + s.outside_bytes + s.block_bytes);
 }
+
+namespace {
+
+/// Output pixels [pixel0, pixel1), strip by strip.
+void RunStrips(const Int8Kernels& kernels, const Strip& strip, const Shape& s, int64_t pixel0, int64_t pixel1, int64_t panel0,
+               int64_t panel1, void* scratch) {
+  const ConvInt8& conv = strip.c;
+  int64_t* offsets = static_cast<int64_t*>(scratch);
+  uint8_t* planes = static_cast<uint8_t*>(scratch) + strip.table_bytes();
+  strip.Offsets(offsets);
+  const BlocksInt8 job = {kernels, s.group_out, s.k, PackedPanels(conv.packed, s.group_out), conv.finish};
+  RowsInt8 rows;
+  rows.a = planes, rows.row_stride = conv.in_c, rows.is_signed = conv.input_signed;
+  rows.offsets = offsets, rows.steps = strip.runs * strip.steps, rows.step = strip.step;
+  rows.pitch = strip.pitch, rows.valid = conv.out_w;
+  const int64_t image_pixels = conv.out_h * conv.out_w;
+  while (pixel0 < pixel1) {
+    const int64_t image = pixel0 / image_pixels, y = pixel0 % image_pixels / conv.out_w, x = pixel0 % conv.out_w;
+    const int64_t first = image * image_pixels + y * conv.out_w;   // pixel of the strip
+    const int64_t count = std::min(strip.rows, conv.out_h - y), end = std::min(pixel1, first + count * conv.out_w);
+    const int64_t last = end - 1 - first, needed = last / conv.out_w + 1;
+    strip.Fill(conv.input + image * conv.in_h * conv.in_w * conv.in_c, y, needed, planes);
+    rows.c_row = first;
+    kernels.tiles(job, rows, x, last / conv.out_w * strip.pitch + last % conv.out_w + 1, panel0, panel1, nullptr);
+    pixel0 = end;
+  }
+}
+
+}  // namespace
 
 void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel0, int64_t pixel1, int64_t panel0,
                  int64_t panel1, void* scratch) {
   const Shape s(kernels, conv);
+  if (kernels.tiles && s.pointwise) {
+    GemmInt8 gemm;
+    gemm.a = conv.input, gemm.a_row_stride = conv.in_c, gemm.a_signed = conv.input_signed;
+    gemm.m = s.pixels, gemm.n = conv.out_c, gemm.k = s.k, gemm.packed = conv.packed, gemm.finish = conv.finish;
+    return RunGemmInt8(kernels, gemm, pixel0, pixel1, panel0, panel1, scratch);
+  }
+  if (kernels.tiles && !conv.finish.column_zero) {
+    const Strip strip(conv);
+    if (strip.usable) return RunStrips(kernels, strip, s, pixel0, pixel1, panel0, panel1, scratch);
+  }
   int32_t* row_sums = static_cast<int32_t*>(scratch);
   uint8_t* outside = static_cast<uint8_t*>(scratch) + s.sums_bytes;
   char* block = static_cast<char*>(scratch) + s.sums_bytes + s.outside_bytes;
@@ -154,12 +280,12 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
     const Gatherer gatherer(kernels, conv, s, group, outside);
     for (int64_t pixel = pixel0; pixel < pixel1; pixel += s.rows) {
       const int64_t count = std::min(s.rows, pixel1 - pixel);
-      if (s.pointwise && s.k % 4 == 0) {
+      if (s.pointwise && PaddedK(s.k) == s.k) {
         kernels.load(conv.input + pixel * s.k, count * s.k, conv.input_signed, block);
       } else {
         gatherer.Pixels(pixel, count, block);
       }
-      MultiplyBlockInt8(job, block, pixel, count, first, last, row_sums);
+      MultiplyBlockInt8(job, block, conv.input_signed, pixel, count, first, last, row_sums);
     }
   }
 }
@@ -167,6 +293,9 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
 GemmGrain ConvGrainInt8(const Int8Kernels& kernels, const ConvInt8& conv, int threads) {
   const Shape s(kernels, conv);
   GemmGrain grain = GemmGrainInt8(kernels, s.pixels, conv.out_c, s.k, threads);
+  if (kernels.tiles && !s.pointwise && Strip(conv).usable) {   // whole rows
+    grain.rows = std::min(s.pixels, RoundUp(grain.rows, conv.out_w));
+  }
   grain.panels = grain.panels >= PanelCount(conv.out_c) ? ConvPanels(conv) : std::min(grain.panels, ConvPanels(conv));
   return grain;
 }
