@@ -96,7 +96,7 @@ class Convolution {
     finish.c = y.data();
     finish.c_row_stride = t_.out_c;
     if (depthwise) {
-      RunDepthwise(level, x, finish, split);
+      RunDepthwise(level, level == CpuLevel::kAvx512 && &kernels == &EmulatedInt8(CpuLevel::kAmx), x, finish, split);
     } else {
       const int64_t taps = t_.kernel_h * t_.kernel_w;
       Guarded<std::byte> packed(PackedConvSizeInt8(t_.out_c, t_.in_c, t_.groups, taps));
@@ -142,7 +142,7 @@ class Convolution {
     c->dilation_h = c->dilation_w = t_.dilation, c->pad_top = c->pad_left = t_.pad;
   }
 
-  void RunDepthwise(CpuLevel level, const Guarded<uint8_t>& x, const FinishInt8& finish, bool split) const {
+  void RunDepthwise(CpuLevel level, bool emulated, const Guarded<uint8_t>& x, const FinishInt8& finish, bool split) const {
     const int64_t taps = t_.kernel_h * t_.kernel_w;
     Guarded<int16_t> packed(PackedDepthwiseSizeInt8(t_.out_c, taps));
     std::vector<int32_t> zeros = zeros_;
@@ -153,7 +153,8 @@ class Convolution {
     c.channels = t_.out_c, c.input_zero = t_.zero, c.packed = packed.data(), c.finish = finish;
     Guarded<std::byte> scratch(DepthwiseScratchBytes(c));
     const int64_t rows = t_.batch * out_h_, step = split ? 2 : rows;
-    for (int64_t r = 0; r < rows; r += step) PickDepthwiseInt8(level)(c, r, std::min(rows, r + step), scratch.data());
+    DepthwiseInt8Fn* run = emulated ? EmulatedDepthwiseInt8() : PickDepthwiseInt8(level);
+    for (int64_t r = 0; r < rows; r += step) run(c, r, std::min(rows, r + step), scratch.data());
   }
 
   static int64_t RoundUpTo(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
@@ -243,6 +244,14 @@ TEST(ConvInt8, Depthwise) {
   for (int64_t channels : {1, 7, 8, 9, 16, 33, 100}) {
     for (int64_t kernel : {1, 3, 5}) {
       for (int64_t stride : {1, 2}) Check({8, 9, channels, channels, channels, kernel, kernel, stride, 1, kernel / 2});
+    }
+  }
+  for (int64_t channels : {4, 12, 24, 32, 64, 96, 144}) {
+    for (int64_t stride : {1, 2}) {
+      Case t{7, 11, channels, channels, channels, 3, 3, stride};
+      Check(t);
+      t.x_signed = true, t.zero = -128, t.to = To::kInt8;
+      Check(t);
     }
   }
   Check({9, 9, 12, 12, 12, 3, 3, 1, 2, 3});

@@ -18,8 +18,8 @@ struct Shape {
     pointwise = one && c.groups == 1 && c.pad_top == 0 && c.pad_left == 0 && c.out_h == c.in_h && c.out_w == c.in_w;
     rows = BlockRowsInt8(kernels, pixels, k);
     sums_bytes = RoundUp(rows * int64_t{4}, int64_t{64});
-    block_bytes = RoundUp(rows * row_bytes, int64_t{64});
-    outside_bytes = RoundUp(c.kernel_w * group_in, int64_t{64});
+    block_bytes = RoundUp(rows * row_bytes + 32, int64_t{64});   // copies end behind the last row
+    outside_bytes = RoundUp(c.kernel_w * group_in + 32, int64_t{64});
   }
   int64_t group_in, group_out, k, panels, pixels, row_bytes, rows, sums_bytes, block_bytes, outside_bytes;
   bool pointwise;
@@ -35,7 +35,19 @@ class Gatherer {
   /// `count` pixels from `pixel` on. Elements that pad K stay as they are: weights are zeros there.
   void Pixels(int64_t pixel, int64_t count, char* to) const {
     int64_t x = pixel % c_.out_w, y = pixel / c_.out_w % c_.out_h, image = pixel / c_.out_w / c_.out_h;
+    const int64_t tap_row = c_.kernel_w * s_.group_in;
+    const bool plain = kernels_.block_bytes == 1 && BlockShift(kernels_, c_.input_signed) == 0;
+    const bool few = plain && c_.dilation_w == 1 && c_.groups == 1 && tap_row <= 32 && s_.k >= 32 - tap_row;
     for (; count > 0; --count, to += s_.row_bytes) {
+      if (few) {
+        const int64_t done = tap_row <= 16 ? FewBytes<16>(image, y, x, count, to) : FewBytes<32>(image, y, x, count, to);
+        x += done, count -= done, to += done * s_.row_bytes;
+        if (x >= c_.out_w) {
+          x = 0;
+          if (++y >= c_.out_h) y = 0, ++image;
+        }
+        if (count == 0) return;
+      }
       Pixel(input_ + image * c_.in_h * c_.in_w * c_.in_c, y * c_.stride_h - c_.pad_top, x * c_.stride_w - c_.pad_left, to);
       if (++x < c_.out_w) continue;
       x = 0;
@@ -46,6 +58,38 @@ class Gatherer {
   }
 
  private:
+  /// Pixels from x on whose taps are short and inside of the image's columns, and which of them `count` there were. Copies are
+  /// longer than the taps: the next ones overwrite what is too much.
+  template <int kCopy>
+  int64_t FewBytes(int64_t image, int64_t y, int64_t x, int64_t count, char* to) const {
+    const int64_t left = x * c_.stride_w - c_.pad_left, top = y * c_.stride_h - c_.pad_top, tap_row = c_.kernel_w * s_.group_in;
+    if (left < 0) return 0;
+    const int64_t room = c_.in_w - c_.kernel_w - left, step = c_.stride_w * c_.in_c;
+    int64_t pixels = room < 0 ? 0 : std::min({count, c_.out_w - x, room / c_.stride_w + 1});
+    const uint8_t* const image_at = c_.input + image * c_.in_h * c_.in_w * c_.in_c;
+    const uint8_t* const input_end = c_.input + c_.batch * c_.in_h * c_.in_w * c_.in_c;
+    const uint8_t* lines[kFewRows];
+    int64_t steps[kFewRows];
+    if (c_.kernel_h > kFewRows) return 0;
+    for (int64_t i = 0; i < c_.kernel_h; ++i) {
+      const int64_t in_y = top + i * c_.dilation_h;
+      const bool inside = in_y >= 0 && in_y < c_.in_h;
+      lines[i] = inside ? image_at + (in_y * c_.in_w + left) * c_.in_c : outside_;
+      steps[i] = inside ? step : 0;
+      // Copies end inside of the image.
+      const int64_t beyond = input_end - lines[i] - kCopy;
+      if (inside) pixels = std::min(pixels, beyond < 0 ? 0 : beyond / step + 1);
+    }
+    for (int64_t p = 0; p < pixels; ++p, to += s_.row_bytes) {
+      for (int64_t i = 0; i < c_.kernel_h; ++i) {
+        memcpy(to + i * tap_row, lines[i], kCopy);
+        lines[i] += steps[i];
+      }
+    }
+    return pixels;
+  }
+  static constexpr int64_t kFewRows = 11;
+
   /// The pixel whose kernel begins at row `top` and column `x` of an image.
   void Pixel(const uint8_t* image, int64_t top, int64_t x, char* to) const {
     const int64_t tap_row = c_.kernel_w * s_.group_in, size = kernels_.block_bytes;

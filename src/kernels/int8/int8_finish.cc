@@ -32,39 +32,14 @@ constexpr int kLanes32 = HWY_LANES(int32_t);
 
 #if HWY_TARGET == HWY_AVX3
 
-// ByteRounding, of four vectors at a time: 64 bytes in the order of the vectors.
-template <class T>
-class WideByteRounding {
- public:
-  HWY_INLINE WideByteRounding(float low, float high, int32_t zero)
-      : high_(_mm512_set1_ps(high)), zero_(_mm512_set1_epi16(static_cast<int16_t>(zero))),
-        least_(_mm512_set1_epi8(static_cast<char>(static_cast<int32_t>(low) + zero))),
-        order_(_mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0)) {}
-
-  HWY_INLINE __m512i Bytes(__m512 t0, __m512 t1, __m512 t2, __m512 t3) const {
-    const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(Whole(t0), Whole(t1)), zero_);
-    const __m512i high = _mm512_adds_epi16(_mm512_packs_epi32(Whole(t2), Whole(t3)), zero_);
-    if constexpr (std::is_signed_v<T>) {
-      return _mm512_permutexvar_epi32(order_, _mm512_max_epi8(_mm512_packs_epi16(low, high), least_));
-    } else {
-      return _mm512_permutexvar_epi32(order_, _mm512_max_epu8(_mm512_packus_epi16(low, high), least_));
-    }
-  }
-
- private:
-  // NaN, the second operand, becomes the least integer.
-  HWY_INLINE __m512i Whole(__m512 t) const { return _mm512_cvtps_epi32(_mm512_min_ps(high_, t)); }
-  __m512 high_;
-  __m512i zero_, least_, order_;
-};
-
 // kPanels (1 or 2) panels side by side, four vectors of 16 columns at a time: rows of one panel, or pairs of rows of two.
-template <class T, int kPanels>
-void FinishWideBytes(const FinishInt8& finish, const int32_t* sums, int64_t panel_stride, const int32_t* row_sums, int64_t row,
+// kExact: nothing is left to add to the sums, and they are bounded behind the scale.
+template <class T, int kPanels, bool kExact>
+void FinishWideRows(const FinishInt8& finish, const int32_t* sums, int64_t panel_stride, const int32_t* row_sums, int64_t row,
                      int rows, int64_t column, int64_t columns) {
   constexpr int kRows = 4 / kPanels;
   const FinishInt8 f = finish;
-  const WideByteRounding<T> rounding(f.low, f.high, f.zero);
+  const WideByteRounding rounding(std::is_signed_v<T>, f.low, f.high, f.zero);
   __m512i offset[kPanels], column_zero[kPanels];
   __m512 scale[kPanels];
   LINNET_UNROLL
@@ -83,12 +58,13 @@ void FinishWideBytes(const FinishInt8& finish, const int32_t* sums, int64_t pane
       const int at = kRows == 1 ? r : std::min(r + i, rows - 1);
       LINNET_UNROLL
       for (int p = 0; p < kPanels; ++p) {
-        __m512i sum = _mm512_add_epi32(_mm512_loadu_si512(sums + p * panel_stride + at * kPanelColumns), offset[p]);
-        if (f.column_zero) sum = _mm512_sub_epi32(sum, _mm512_mullo_epi32(column_zero[p], _mm512_set1_epi32(row_sums[at])));
+        __m512i sum = _mm512_loadu_si512(sums + p * panel_stride + at * kPanelColumns);
+        if (!kExact) sum = _mm512_add_epi32(sum, offset[p]);
+        if (!kExact && f.column_zero) sum = _mm512_sub_epi32(sum, _mm512_mullo_epi32(column_zero[p], _mm512_set1_epi32(row_sums[at])));
         t[i * kPanels + p] = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale[p]);
       }
     }
-    const __m512i bytes = rounding.Bytes(t[0], t[1], t[2], t[3]);
+    const __m512i bytes = rounding.template Bytes<kExact>(t[0], t[1], t[2], t[3]);
     if constexpr (kPanels == 2) {
       const __m256i first = _mm512_castsi512_si256(bytes), second = _mm512_extracti64x4_epi64(bytes, 1);
       if (HWY_LIKELY(mask == ~0u)) {
@@ -111,6 +87,20 @@ void FinishWideBytes(const FinishInt8& finish, const int32_t* sums, int64_t pane
         }
       }
     }
+  }
+}
+
+template <class T, int kPanels>
+void FinishWideBytes(const FinishInt8& f, const int32_t* sums, int64_t panel_stride, const int32_t* row_sums, int64_t row, int rows,
+                     int64_t column, int64_t columns) {
+  bool exact = f.offset == nullptr && f.column_zero == nullptr;
+  for (int p = 0; p < kPanels; ++p) {
+    exact = exact && WideByteRounding::Bounds(_mm512_loadu_ps(f.scale + (f.one_scale ? 0 : column + p * kPanelColumns)));
+  }
+  if (exact) {
+    FinishWideRows<T, kPanels, true>(f, sums, panel_stride, row_sums, row, rows, column, columns);
+  } else {
+    FinishWideRows<T, kPanels, false>(f, sums, panel_stride, row_sums, row, rows, column, columns);
   }
 }
 
