@@ -190,6 +190,8 @@ void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sum
 // The same of panels side by side, the sums of panel p at sums + p * panel_stride.
 void Int8FinishPanels(const FinishInt8& f, const int32_t* sums, int64_t panel_stride, const int32_t* row_sums, int64_t row,
                       int rows, int64_t column, int64_t columns) {
+  const bool bytes = f.to == FinishInt8::To::kUint8 || f.to == FinishInt8::To::kInt8;
+  if (!bytes && rows == 1 && panel_stride == kPanelColumns) return Int8Finish(f, sums, row_sums, row, rows, column, columns);
   while (columns > 0) {
     int64_t panels = 1;
     if (columns > kPanelColumns && f.to == FinishInt8::To::kUint8) {
