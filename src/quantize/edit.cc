@@ -43,10 +43,12 @@ Result<ValueId> Edit::Add(std::string_view op, std::vector<ValueId> inputs, std:
   return out;
 }
 
-Status Edit::AddFor(std::string_view op, std::vector<ValueId> inputs, ValueId out, std::string name, std::vector<Attribute> attributes) {
+Status Edit::AddFor(std::string_view op, std::vector<ValueId> inputs, ValueId out, std::string name, std::vector<Attribute> attributes,
+                    std::string_view domain) {
   Node node;
   node.op = std::string(op);
-  node.version = opset_;
+  node.domain = std::string(domain);
+  node.version = domain.empty() ? opset_ : 1;
   node.name = std::move(name);
   node.inputs = std::move(inputs);
   node.outputs = {out};

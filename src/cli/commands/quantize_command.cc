@@ -36,6 +36,7 @@ struct QuantizeArguments {
   double min_sqnr = NAN, min_agreement = NAN, min_accuracy = NAN;
   int threads = 0, opset = 0;
   int block = 32;
+  std::string format = "qdq", rounding = "squares";
   bool plain = false, as_is = false, per_tensor = false, symmetric = false, asymmetric_weights = false, json = false;
 
   /// Whether a floor on accuracy was given.
@@ -48,6 +49,15 @@ DType TypeOf(const std::string& name) {
   if (name == "u16") return DType::kUint16;
   if (name == "s16") return DType::kInt16;
   return name == "u4" ? DType::kUint4 : DType::kInt4;
+}
+
+quantize::Format FormatOf(const QuantizeArguments& arguments) {
+  return arguments.format == "qoperator" ? quantize::Format::kQOperator : quantize::Format::kQdq;
+}
+
+quantize::BlockRounding RoundingOf(const QuantizeArguments& arguments) {
+  if (arguments.plain || arguments.rounding == "extremes") return quantize::BlockRounding::kExtremes;
+  return arguments.rounding == "squares" ? quantize::BlockRounding::kSquares : quantize::BlockRounding::kHalfQuadratic;
 }
 
 /// Fails before the work when the file cannot be written after it.
@@ -87,7 +97,7 @@ Result<Work> Open(const QuantizeArguments& arguments) {
   Work work;
   LINNET_ASSIGN(work.model, ImportOnnx(arguments.model, SessionOptions()));
   work.report.before = quantize::CountConstants(work.model.graph);
-  const bool small = arguments.weights.ends_with("4");
+  const bool small = arguments.weights.ends_with("4") && arguments.format == "qdq";   // DequantizeLinear with 4-bit blocks
   const int least = arguments.mode == "bf16" ? quantize::kOpsetBfloat16 : small ? quantize::kOpsetSmallAndWide : quantize::kOpsetPerChannel;
   const int opset = std::max(arguments.opset, least);
   LINNET_TRY(quantize::Prepare(&work.model, opset).At(Quote(arguments.model)));
@@ -330,7 +340,8 @@ Status QuantizeWithoutData(const QuantizeArguments& arguments, Work* work) {
     if (DTypeBits(TypeOf(arguments.weights)) != 8) return InvalidArgument("dynamic quantization has weights of 8 bits");
     changed = quantize::QuantizeDynamic(&quantized, {TypeOf(arguments.weights), !arguments.per_tensor, selection});
   } else if (arguments.mode == "weights") {
-    changed = quantize::QuantizeWeightsOnly(&quantized, {TypeOf(arguments.weights), arguments.block, !arguments.plain, selection});
+    changed = quantize::QuantizeWeightsOnly(&quantized, {TypeOf(arguments.weights), arguments.block, RoundingOf(arguments),
+                                                         FormatOf(arguments), selection});
   } else {
     changed = quantize::ConvertToHalf(&quantized, {arguments.mode == "fp16" ? DType::kFloat16 : DType::kBfloat16, selection});
   }
@@ -380,8 +391,13 @@ void AddQuantizeCommand(Arguments& root) {
   command.Add("--mode", arguments->mode, "static: integers with ranges from --data; dynamic: products whose ranges are found at run time; weights: "
               "only weights; fp16, bf16: half precision")
       .OneOf({"static", "dynamic", "weights", "fp16", "bf16"});
-  command.Add("--block", arguments->block, "4-bit weights: rows that share a scale (32)").Range(16, 1024);
-  command.Flag("--plain", arguments->plain, "4-bit weights: scales by the extremes instead of the least error");
+  command.Add("--format", arguments->format, "qdq: float operators between QuantizeLinear and DequantizeLinear; qoperator: operators on integers "
+              "(QLinearConv, MatMulNBits ...) (qdq)")
+      .OneOf({"qdq", "qoperator"});
+  command.Add("--block", arguments->block, "Weights in blocks: rows that share a scale (32)").Range(16, 1024);
+  command.Add("--rounding", arguments->rounding, "Weights in blocks: scales by least squared error, by the extremes, or half-quadratic (squares)")
+      .OneOf({"squares", "extremes", "half-quadratic"});
+  command.Flag("--plain", arguments->plain, "The same as --rounding extremes");
   command.Add("--calibrate", arguments->calibrate, "How ranges are chosen (likely)")
       .OneOf({"minmax", "likely", "average", "percentile", "entropy", "mse"});
   command.Add("--percentile", arguments->percentile, "Share of values inside the range, in percent (99.999)")
