@@ -69,5 +69,24 @@ TEST_F(QuantizePeer, BlockWiseWeights) {
   }
 }
 
+TEST_F(QuantizePeer, StaticOperatorsOnIntegers) {
+  RandomSamples samples({1, 3, 8, 8}, 12);
+  struct {
+    DType activations, weights;
+    bool per_channel, symmetric;
+  } const cases[] = {{DType::kUint8, DType::kInt8, true, false}, {DType::kInt8, DType::kInt8, true, false},
+                     {DType::kInt8, DType::kInt8, false, true},  {DType::kUint8, DType::kUint8, false, false}};
+  for (const auto& c : cases) {
+    for (Format format : {Format::kQdq, Format::kQOperator}) {
+      StaticOptions options;
+      options.activations = c.activations, options.weights = c.weights;
+      options.per_channel = c.per_channel, options.symmetric_activations = c.symmetric;
+      options.format = format;
+      Built built = Quantized(Network(), options, &samples);
+      EXPECT_GE(Beside(built.quantized, &samples), 35) << DTypeName(c.activations) << " " << DTypeName(c.weights) << static_cast<int>(format);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace linnet::quantize

@@ -71,6 +71,27 @@ TEST(QuantizeStatic, EveryProductReadsIntegersAndActivationsComeBeforeRounding) 
   }
 }
 
+TEST(QuantizeStatic, OperatorsOnIntegers) {
+  RandomSamples samples({1, 3, 8, 8}, 12);
+  StaticOptions options;
+  options.format = Format::kQOperator;
+  Built built = Quantized(Network(), options, &samples);
+  const Graph& graph = built.quantized.graph;
+  std::map<std::string, int> count;
+  for (NodeId id = 0; id < graph.node_count(); ++id) ++count[graph.node(id).op];
+  EXPECT_EQ(count, (std::map<std::string, int>{{"QuantizeLinear", 1}, {"QLinearConv", 3}, {"QLinearSigmoid", 1}, {"QLinearMul", 1}, {"QLinearAdd", 1},
+                                               {"MaxPool", 1}, {"Flatten", 1}, {"QGemm", 1}, {"Softmax", 1}}));
+  EXPECT_GE(SqnrOf(built.prepared.graph, graph, &samples), 20);
+  // Not far from what Q and DQ around the same nodes give, and the file is read again.
+  std::string bytes;
+  Status status = WriteOnnx(built.quantized, bytes);
+  ASSERT_TRUE(status.ok()) << status.message();
+  Result<OnnxModel> again = ReadOnnxBytes(std::as_bytes(std::span<const char>(bytes)));
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_TRUE(IsQuantized(again->graph));
+  EXPECT_EQ(SqnrOf(graph, again->graph, &samples), INFINITY);
+}
+
 TEST(QuantizeStatic, SelectionsAndSigns) {
   RandomSamples samples({1, 3, 8, 8}, 12);
   StaticOptions options;

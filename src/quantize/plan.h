@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "graph/graph.h"
+#include "quantize/format.h"
 #include "quantize/scale.h"
 
 namespace linnet::quantize {
@@ -31,6 +32,7 @@ struct StaticOptions {
   bool per_channel = true;
   bool symmetric_activations = false;
   bool symmetric_weights = true;
+  Format format = Format::kQdq;
   std::vector<std::string> include;   ///< names of nodes, operator types or names of outputs; empty: what pays
   std::vector<std::string> exclude;
 };
@@ -55,7 +57,8 @@ using RangeTable = std::map<std::string, Range>;
 /// Rewrites the prepared `model`: QuantizeLinear and DequantizeLinear around the nodes that are not kFloat, weights as
 /// integers, biases as int32. Activations behind a convolution or matrix product come before its result is rounded (see
 /// region.h); a result that no quantized node reads is not rounded at all. Values keep their names; Relu and Clip go where
-/// saturation does their work. Raises the opset where 16 bits need it. Fails naming a value whose range is missing.
+/// saturation does their work. With kQOperator products round their results at once, and the graph is then written in
+/// operators on integers (qoperator.h). Raises the opset where 16 bits need it. Fails naming a value whose range is missing.
 Status QuantizeStatic(OnnxModel* model, const NodePrecisions& nodes, const RangeTable& ranges, const StaticOptions& options);
 
 }  // namespace linnet::quantize

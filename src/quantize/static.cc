@@ -17,6 +17,7 @@
 #include "quantize/edit.h"
 #include "quantize/plan.h"
 #include "quantize/prepare.h"
+#include "quantize/qoperator.h"
 #include "quantize/region.h"
 
 namespace linnet::quantize {
@@ -81,7 +82,7 @@ class StaticRewriter {
       if (region.nodes.empty()) continue;
       // A sum's activation is left to itself, but for the Relu, which costs nothing.
       const bool relu = region.nodes.size() == 1 && RoleOf(graph_, graph_.node(region.nodes[0])) == Role::kActivation;
-      if (role == Role::kPair && !relu) continue;
+      if (!relu && (role == Role::kPair || options_.format == Format::kQOperator)) continue;
       inside_.insert(region.nodes.begin(), region.nodes.end());
       if (relu) relus_[id] = region.nodes[0];
       exits_[id] = region.exit;
@@ -112,14 +113,16 @@ class StaticRewriter {
         if (!graph_.is_constant(in)) LINNET_TRY(Hold(in, precision));
       }
       const auto exit = exits_.find(id);
+      // An operator on integers rounds its result whoever reads it; but for Gemm's, which may be real.
+      const bool rounds = options_.format == Format::kQOperator && precision == Precision::kInt8 && RoleOf(graph_, node) == Role::kMatrix && node.op != "Gemm";
       if (exit != exits_.end()) {
-        if (ReadAsIntegers(exit->second)) LINNET_TRY(Hold(exit->second, precision));
+        if (rounds || ReadAsIntegers(exit->second)) LINNET_TRY(Hold(exit->second, precision));
         continue;
       }
       for (ValueId out : node.outputs) {
         if (out == kNoValue) continue;
         made_by_integers_.insert(out);
-        if (ReadAsIntegers(out)) LINNET_TRY(Hold(out, precision));
+        if (rounds || ReadAsIntegers(out)) LINNET_TRY(Hold(out, precision));
       }
     }
     return Status();
@@ -378,7 +381,7 @@ Status QuantizeStatic(OnnxModel* model, const NodePrecisions& nodes, const Range
   if (std::find(nodes.begin(), nodes.end(), Precision::kInt16) != nodes.end()) LINNET_TRY(RaiseOpset(model, kOpsetSmallAndWide));
   LINNET_TRY(StaticRewriter(model->graph, OpsetOf(*model), nodes, ranges, options).Run());
   LINNET_ASSIGN(model->graph, model->graph.Compacted());
-  return Status();
+  return options.format == Format::kQOperator ? ToQOperator(model).TakeStatus() : Status();
 }
 
 }  // namespace linnet::quantize

@@ -174,6 +174,7 @@ Result<quantize::StaticOptions> StaticOptionsOf(const QuantizeArguments& argumen
   options.per_channel = !arguments.per_tensor;
   options.symmetric_activations = arguments.symmetric;
   options.symmetric_weights = !arguments.asymmetric_weights;
+  options.format = FormatOf(arguments);
   options.include = arguments.include;
   options.exclude = arguments.exclude;
   return options;
