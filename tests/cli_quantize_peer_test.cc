@@ -88,5 +88,24 @@ TEST_F(QuantizePeer, StaticOperatorsOnIntegers) {
   }
 }
 
+TEST_F(QuantizePeer, Dynamic) {
+  RandomSamples samples({1, 3, 8, 8}, 12), sequences({6, 2, 20}, 12);
+  for (DType weights : {DType::kInt8, DType::kUint8}) {
+    for (bool per_channel : {true, false}) {
+      for (Format format : {Format::kQdq, Format::kQOperator}) {
+        DynamicOptions options;
+        options.weights = weights, options.per_channel = per_channel, options.format = format;
+        OnnxModel model = Network();
+        ASSERT_TRUE(Prepare(&model, kOpsetPerChannel).ok());
+        ASSERT_TRUE(QuantizeDynamic(&model, options).ok());
+        EXPECT_GE(Beside(model, &samples), 35) << DTypeName(weights) << per_channel << static_cast<int>(format);
+        OnnxModel lstm = Lstm();
+        ASSERT_TRUE(QuantizeDynamic(&lstm, options).ok());
+        EXPECT_GE(Beside(lstm, &sequences), 35) << DTypeName(weights) << per_channel << static_cast<int>(format);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace linnet::quantize

@@ -184,6 +184,25 @@ TEST(QuantizeDynamic, ProductsRunAsIntegers) {
   }
 }
 
+TEST(QuantizeDynamic, AsOperators) {
+  RandomSamples samples({1, 3, 8, 8}, 12), sequences({6, 2, 20}, 12);
+  for (DType weights : {DType::kInt8, DType::kUint8}) {
+    for (bool per_channel : {true, false}) {
+      DynamicOptions options;
+      options.weights = weights, options.per_channel = per_channel, options.format = Format::kQOperator;
+      OnnxModel prepared = Network(), lstm = Lstm();
+      ASSERT_TRUE(Prepare(&prepared, 13).ok());
+      OnnxModel quantized{prepared.graph.Clone(), prepared.info}, quantized_lstm{lstm.graph.Clone(), lstm.info};
+      ASSERT_TRUE(QuantizeDynamic(&quantized, options).ok());
+      ASSERT_TRUE(QuantizeDynamic(&quantized_lstm, options).ok());
+      EXPECT_EQ(CountOf(quantized.graph, "Gemm") + CountOf(quantized.graph, "MatMulInteger") + CountOf(quantized_lstm.graph, "LSTM"), 0);
+      EXPECT_TRUE(IsQuantized(quantized.graph) && IsQuantized(quantized_lstm.graph));
+      EXPECT_GE(SqnrOf(prepared.graph, quantized.graph, &samples), 30);
+      EXPECT_GE(SqnrOf(lstm.graph, quantized_lstm.graph, &sequences), 30) << DTypeName(weights) << per_channel;
+    }
+  }
+}
+
 TEST(QuantizeWeights, FourAndEightBits) {
   RandomSamples samples({1, 3, 8, 8}, 12);
   OnnxModel prepared = Network();

@@ -69,6 +69,19 @@ inline OnnxModel Network(int opset = 13) {
   return model;
 }
 
+/// A bidirectional LSTM.
+inline OnnxModel Lstm() {
+  OnnxModel model = Model("graph g (x: float[6,2,20], w: float[2,32,20], r: float[2,32,8], b: float[2,64]) -> (y) {\n"
+                          "  y = LSTM-14(x, w, r, b) {direction=\"bidirectional\", hidden_size=8}\n"
+                          "}\n", 14);
+  for (size_t i = 1; i < model.graph.inputs.size(); ++i) {
+    const ValueId id = model.graph.inputs[i];
+    model.graph.SetConstant(id, Random(model.graph.value(id).type.shape, i, 0.3f));
+  }
+  EXPECT_TRUE(Prepare(&model, 14).ok());
+  return model;
+}
+
 struct Built {
   OnnxModel prepared, quantized;
   RangeTable ranges;

@@ -21,12 +21,14 @@ struct Selection {
 struct DynamicOptions {
   DType weights = DType::kInt8;   ///< int8 or uint8
   bool per_channel = true;
+  Format format = Format::kQdq;
   Selection selection;
 };
 
 /// Products with constant matrices become DynamicQuantizeLinear, MatMulInteger, Cast and Mul: the activations' ranges are
 /// found when the model runs. Tables that Gather picks rows from become integers with a scale a column, dequantized behind it;
-/// weights of LSTM, GRU and RNN integers behind DequantizeLinear. Gives the number of nodes changed; fails when there is none.
+/// weights of LSTM, GRU and RNN integers behind DequantizeLinear. kQOperator: products become com.microsoft's
+/// DynamicQuantizeMatMul and LSTMs DynamicQuantizeLSTM. Gives the number of nodes changed; fails when there is none.
 Result<int> QuantizeDynamic(OnnxModel* model, const DynamicOptions& options);
 
 struct WeightOptions {

@@ -339,7 +339,7 @@ Status QuantizeWithoutData(const QuantizeArguments& arguments, Work* work) {
   Result<int> changed = 0;
   if (arguments.mode == "dynamic") {
     if (DTypeBits(TypeOf(arguments.weights)) != 8) return InvalidArgument("dynamic quantization has weights of 8 bits");
-    changed = quantize::QuantizeDynamic(&quantized, {TypeOf(arguments.weights), !arguments.per_tensor, selection});
+    changed = quantize::QuantizeDynamic(&quantized, {TypeOf(arguments.weights), !arguments.per_tensor, FormatOf(arguments), selection});
   } else if (arguments.mode == "weights") {
     changed = quantize::QuantizeWeightsOnly(&quantized, {TypeOf(arguments.weights), arguments.block, RoundingOf(arguments),
                                                          FormatOf(arguments), selection});
