@@ -7,7 +7,7 @@
 #include <random>
 
 #include "ops/quantize_helpers.h"
-#include "quantize/calibration.h"
+#include "quantize/calibration/calibration.h"
 #include "quantize/dynamic.h"
 
 namespace linnet::quantize {

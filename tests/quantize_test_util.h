@@ -8,7 +8,7 @@
 
 #include "graph/verify.h"
 #include "passes_test_util.h"
-#include "quantize/calibration.h"
+#include "quantize/calibration/calibration.h"
 #include "quantize/prepare.h"
 #include "quantize/quantize.h"
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,15 @@ enum class Role : uint8_t {
 /// The role of a node in `graph`, by its operator, attributes and types.
 Role RoleOf(const Graph& graph, const Node& node);
 
+/// What is asked for one tensor or node by name, against the options for all. Of a node: type and range are its results', symmetric
+/// and per_channel its weights'. Of an activation: type, range, symmetric; of a constant: type, symmetric, per_channel.
+struct Override {
+  std::optional<DType> type;      ///< 8 or 16 bits; of constants 8
+  std::optional<Range> range;
+  std::optional<bool> symmetric, per_channel;
+  bool exclude = false;           ///< the node, or the one that makes the tensor, stays in float
+};
+
 struct StaticOptions {
   DType activations = DType::kUint8;
   DType weights = DType::kInt8;
@@ -35,13 +45,14 @@ struct StaticOptions {
   Format format = Format::kQdq;
   std::vector<std::string> include;   ///< names of nodes, operator types or names of outputs; empty: what pays
   std::vector<std::string> exclude;
+  std::map<std::string, Override> overrides;
 };
 
 /// By node id: what precision it gets.
 using NodePrecisions = std::vector<Precision>;
 
 /// Convolutions and matrix products with constant weights, products of two activations, and what lies between such
-/// nodes; everything before the first and behind the last stays in float. Fails when include or exclude name nothing, and
+/// nodes; everything before the first and behind the last stays in float. Fails when include, exclude or overrides name nothing, and
 /// when there is nothing to quantize.
 Result<NodePrecisions> ChooseNodes(const Graph& graph, const StaticOptions& options);
 
