@@ -203,6 +203,41 @@ TEST(QuantizeDynamic, AsOperators) {
   }
 }
 
+TEST(QuantizeDynamic, BodiesToo) {
+  RandomSamples samples({4, 4}, 12);
+  const char* const text =
+      "graph g (x: float[4,4]) -> (y) {\n"
+      "  s = ReduceSum-13(x) {keepdims=0}\n"
+      "  zero = const float[]{0}\n"
+      "  c = Greater-13(s, zero)\n"
+      "  y: float[4,3] = If-13(c) {then_branch=graph t () captures (u: float[4,4] = x) -> (a) {\n"
+      "    w = const float[4,3]{0.5, -1, 0.25, 2, 0.1, -0.3, 1, 0.9, -0.7, 0.33, -2, 1.5}\n"
+      "    a: float[4,3] = MatMul-13(u, w) @yes\n"
+      "  }, else_branch=graph e () captures (u: float[4,4] = x) -> (b) {\n"
+      "    v = const float[4,3]{1, 0.2, -0.4, 0.6, -0.8, 1.2, -1.4, 1.6, 0.3, -0.5, 0.7, -0.9}\n"
+      "    b: float[4,3] = MatMul-13(u, v) @no\n"
+      "  }}\n"
+      "}\n";
+  for (bool dynamic : {true, false}) {
+    OnnxModel prepared = Model(text, 13);
+    ASSERT_TRUE(Prepare(&prepared, 13).ok());
+    OnnxModel quantized{prepared.graph.Clone(), prepared.info};
+    WeightOptions weights;
+    weights.weights = DType::kInt8;
+    weights.selection.include = {"yes", "no"};
+    Result<int> changed = dynamic ? QuantizeDynamic(&quantized, {}) : QuantizeWeightsOnly(&quantized, weights);
+    ASSERT_TRUE(changed.ok()) << changed.status().message();
+    EXPECT_EQ(*changed, 2);
+    EXPECT_TRUE(IsQuantized(quantized.graph));
+    ASSERT_TRUE(Verify(quantized.graph).ok());
+    std::string bytes;
+    ASSERT_TRUE(WriteOnnx(quantized, bytes).ok());
+    Result<OnnxModel> again = ReadOnnxBytes(std::as_bytes(std::span<const char>(bytes)));
+    ASSERT_TRUE(again.ok()) << again.status().message();
+    EXPECT_GE(SqnrOf(prepared.graph, again->graph, &samples), 30) << dynamic;
+  }
+}
+
 TEST(QuantizeWeights, FourAndEightBits) {
   RandomSamples samples({1, 3, 8, 8}, 12);
   OnnxModel prepared = Network();

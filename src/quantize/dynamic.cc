@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <map>
 
+#include "passes/pass.h"
 #include "passes/patterns.h"
 #include "quantize/edit.h"
 #include "quantize/scale.h"
@@ -229,8 +230,12 @@ class DynamicRewriter {
 
 Result<int> QuantizeDynamic(OnnxModel* model, const DynamicOptions& options) {
   LINNET_TRY(options.selection.Check(model->graph));
-  DynamicRewriter rewriter(model->graph, OpsetOf(*model), options);
-  LINNET_ASSIGN(int changed, rewriter.Run());
+  int changed = 0;
+  LINNET_TRY(ForEachGraph(model->graph, [&](Graph& each) -> Status {
+    LINNET_ASSIGN(int here, DynamicRewriter(each, OpsetOf(*model), options).Run());
+    changed += here;
+    return Status();
+  }));
   if (changed == 0) return InvalidArgument("the model has no product with a constant matrix, no table and no recurrent operator");
   LINNET_ASSIGN(model->graph, model->graph.Compacted());
   return changed;

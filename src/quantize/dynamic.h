@@ -26,7 +26,7 @@ struct DynamicOptions {
 };
 
 /// Products with constant matrices become DynamicQuantizeLinear, MatMulInteger, Cast and Mul: the activations' ranges are
-/// found when the model runs. Tables that Gather picks rows from become integers with a scale a column, dequantized behind it;
+/// found when the model runs, in bodies of If, Loop and Scan too. Tables that Gather picks rows from become integers with a scale a column, dequantized behind it;
 /// weights of LSTM, GRU and RNN integers behind DequantizeLinear. kQOperator: products become com.microsoft's
 /// DynamicQuantizeMatMul and LSTMs DynamicQuantizeLSTM. Gives the number of nodes changed; fails when there is none.
 Result<int> QuantizeDynamic(OnnxModel* model, const DynamicOptions& options);
@@ -39,7 +39,7 @@ struct WeightOptions {
   Selection selection;
 };
 
-/// Weights become integers, everything is computed in float. kQdq: behind DequantizeLinear, 8 bits for convolutions, products
+/// Weights become integers, in bodies of If, Loop and Scan too; everything is computed in float. kQdq: behind DequantizeLinear, 8 bits for convolutions, products
 /// and recurrent operators, with a scale a channel; 4 bits for products, with a scale a block (opset 21). kQOperator: products
 /// become com.microsoft's MatMulNBits, 4 or 8 bits with a scale a block, unsigned weights with zero points, which half-quadratic
 /// rounding makes real numbers where they have 4 bits; 8-bit weights of the other operators as before. Gives the number of weights changed; fails when

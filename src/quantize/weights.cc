@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ops/quantize_helpers.h"
+#include "passes/pass.h"
 #include "passes/patterns.h"
 #include "quantize/dynamic.h"
 #include "quantize/edit.h"
@@ -180,8 +181,12 @@ Result<int> QuantizeWeightsOnly(OnnxModel* model, const WeightOptions& options) 
     return InvalidArgument("blocks of ", options.block_size, " are not a power of two from 16 on");
   }
   LINNET_TRY(options.selection.Check(model->graph));
-  WeightRewriter rewriter(model->graph, OpsetOf(*model), options);
-  LINNET_ASSIGN(int changed, rewriter.Run());
+  int changed = 0;
+  LINNET_TRY(ForEachGraph(model->graph, [&](Graph& each) -> Status {
+    LINNET_ASSIGN(int here, WeightRewriter(each, OpsetOf(*model), options).Run());
+    changed += here;
+    return Status();
+  }));
   if (changed == 0) return InvalidArgument("the model has no constant weight of a kind that ", DTypeName(options.weights), " is for");
   LINNET_ASSIGN(model->graph, model->graph.Compacted());
   return changed;
