@@ -29,6 +29,7 @@ void Int8FinishPanels(const FinishInt8& f, const int32_t* sums, int64_t panel_st
                       int rows, int64_t column, int64_t columns);
 
 constexpr int kTileRows = 16;
+constexpr int64_t kOnceBytes = 1 << 20;   // of B, that are read once
 
 // Rows and bytes a row of the eight tiles, as ldtilecfg reads them.
 struct TileConfig {
@@ -138,13 +139,10 @@ class TileProduct {
     // B is read once where it is larger than a cache, and A is not.
     const int64_t b_bytes = (panel1 - panel0) * panel_bytes_;
     const int64_t group = count <= kTileRows ? 4 : 2;
-    if (b_bytes > (1 << 20) || count <= 2 * kTileRows) {
-      for (int64_t p = panel0; p < panel1; p += group) Rows(row0_, row1, row1, p, std::min(panel1, p + group), panel1);
-    } else {
-      for (int64_t row = row0_; row < row1; row += 2 * kTileRows) {
-        const int64_t end = std::min(row1, row + 2 * kTileRows);
-        for (int64_t p = panel0; p < panel1; p += group) Rows(row, end, row1, p, std::min(panel1, p + group), panel1);
-      }
+    const int64_t rows = b_bytes > kOnceBytes ? count : 2 * kTileRows;
+    for (int64_t row = row0_; row < row1; row += rows) {
+      const int64_t end = std::min(row1, row + rows);
+      for (int64_t p = panel0; p < panel1; p += group) Rows(row, end, row1, p, std::min(panel1, p + group), panel1);
     }
     if (pending_) {
       StorePending();
