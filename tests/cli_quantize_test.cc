@@ -106,7 +106,7 @@ TEST_F(CliQuantize, DigitsStayAndShrink) {
   Ran equal = Linnet({"compare", model_, model_, "--data", data_, "--json"});
   ASSERT_EQ(equal.code, kSuccess) << equal.err;
   Result<Json> equal_rows = ParseJson(equal.out, "rows");
-  ASSERT_TRUE(equal_rows.ok()) << equal_rows.status();
+  ASSERT_TRUE(equal_rows.ok()) << equal_rows.status().message();
   for (const Json& row : (*equal_rows)["values"]) EXPECT_TRUE(row["equal"].get<bool>()) << row["name"];
 }
 
