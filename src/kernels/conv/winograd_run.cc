@@ -115,6 +115,8 @@ class Strip {
       product.a = v_ + i * s_.v_position;
       product.c = m_ + i * s_.m_position;
       UsePackedB(&product, c_.packed + (i * s_.panels + panel) * panel_floats);
+      product.b_is_near = i > 0;
+      product.next_b = i + 1 < s_.positions ? product.b + s_.panels * panel_floats : nullptr;
       gemm_.run(product, 0, rows, 0, count);
     }
   }
