@@ -338,11 +338,9 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     d.output = conv.output;
     d.output_pixel_stride = conv.output_pixel_stride;
     d.epilogue = conv.epilogue;
-    // On small maps a few channels over all rows stay in the first cache.
-    const int64_t width = d.out_w <= 28 ? 64 : d.channels;
     double row_ns = static_cast<double>(d.out_w * d.channels * d.kernel_h * d.kernel_w) / 30;
     return c.ParallelFor(d.batch * d.out_h, 2, row_ns, [&](int64_t begin, int64_t end, int) {
-      for (int64_t k = 0; k < d.channels; k += width) depthwise(d, begin, end, k, std::min(d.channels, k + width));
+      depthwise(d, begin, end, 0, d.channels);
     });
   }
 

@@ -305,11 +305,9 @@ struct ConvBlock {
       d.input = expanded;
     }
     if (has_project) d.output = between;
-    // On small maps a few channels over all rows stay in the first cache.
-    const int64_t width = d.out_w <= 28 ? 64 : d.channels;
     const double row_ns = static_cast<double>(d.out_w * d.channels * d.kernel_h * d.kernel_w) / 30;
     LINNET_TRY(c.ParallelFor(d.batch * d.out_h, 2, row_ns, [&](int64_t begin, int64_t end, int) {
-      for (int64_t k = 0; k < d.channels; k += width) run_depthwise(d, begin, end, k, std::min(d.channels, k + width));
+      run_depthwise(d, begin, end, 0, d.channels);
     }));
     if (!has_project) return Status();
     ConvF32 conv = b.project.conv;
