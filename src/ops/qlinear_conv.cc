@@ -266,7 +266,7 @@ struct ChannelsLastIntegerConv {
 
     const int64_t panels = ConvPanels(conv), pixel_blocks = DivUp(b.pixels, b.grain.rows), panel_blocks = DivUp(panels, b.grain.panels);
     const double task_ns = static_cast<double>(b.grain.rows) * static_cast<double>(b.grain.panels * kPanelColumns) *
-                           static_cast<double>(weights.group_in * weights.taps + 8) / 20;
+                           static_cast<double>(weights.group_in * weights.taps + 8) * kernels->mac_ns;
     return c.ParallelFor(pixel_blocks * panel_blocks, 1, task_ns, [&](int64_t begin, int64_t end, int worker) {
       for (int64_t task = begin; task < end;) {
         // Neighbouring groups of panels in one call: it gathers their pixels once.
