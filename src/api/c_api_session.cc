@@ -201,6 +201,7 @@ LinnetCode LinnetSessionInfo(LinnetSession* session, LinnetModelInfo* info) LINN
     filled.doc_string = model.doc_string.c_str();
     filled.opset_count = model.opsets.size();
     filled.metadata_count = model.metadata.size();
+    filled.precision = object->parts->session->precision();
     return FillStruct(info, filled);
   });
 }

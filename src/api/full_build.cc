@@ -88,6 +88,7 @@ Status ConvertModel(const std::string& input, const std::string& output, const S
   }
   for (const PortInfo& port : session->outputs()) file.outputs.push_back({port.name, port.type});
   file.weights = std::move(recorded.weights);
+  file.precision = session->precision();
   return WriteFileAtomically(output, [&](Sink& sink) { return WriteLinnet(file, sink); });
 }
 
@@ -122,6 +123,9 @@ std::vector<KnownOperator> KnownOperators() {
 }
 
 Status WriteOptimizedOnnx(const std::string& input, const std::string& output, const SessionOptions& options) {
+  if (!options.precision.empty() && options.precision != "f32") {
+    return InvalidArgument("a .onnx file cannot say that it runs with precision ", Quote(options.precision), "; a .linnet file can");
+  }
   LINNET_ASSIGN(OnnxModel model, ImportOnnx(input, options));
   PassContext context;
   context.table = options.table ? options.table : &OpTable::BuiltIn();

@@ -84,6 +84,12 @@ struct SessionBudget : MemoryBudget {
 std::atomic<SessionBudget*> retired{nullptr};
 std::atomic<bool> sweeping{false};
 
+Result<Precision> ParsePrecision(std::string_view text) {
+  if (text.empty() || text == "f32") return Precision::kFloat32;
+  if (text == "bf16") return Precision::kBfloat16;
+  return InvalidArgument("unknown precision ", Quote(text), "; known: f32 bf16");
+}
+
 void PushRetired(SessionBudget* budget) {
   budget->next = retired.load(std::memory_order_relaxed);
   while (!retired.compare_exchange_weak(budget->next, budget, std::memory_order_acq_rel)) {
@@ -184,8 +190,12 @@ Status Session::Configure(const SessionOptions& options) {
   if (!options_.pool) options_.pool = &ThreadPool::Shared();
   budget_->set_limit_bytes(options_.memory_limit_bytes);
   LINNET_ASSIGN(cpu_, options_.cpu.empty() ? ChosenCpuLevel() : ParseCpuLevel(options_.cpu));
+  LINNET_ASSIGN(precision_, ParsePrecision(options_.precision));
   if (!options_.provider.empty() && options_.provider != "cpu") {
     LINNET_ASSIGN(std::unique_ptr<Provider> provider, MakeProvider(options_.provider));
+    if (precision_ != Precision::kFloat32 && provider->wants_plain_onnx()) {
+      return InvalidArgument("provider ", Quote(options_.provider), " has precision f32 only");
+    }
     providers_.push_back(std::move(provider));
   }
   return Status();
@@ -194,6 +204,11 @@ Status Session::Configure(const SessionOptions& options) {
 Status Session::PrepareLinnet(std::string_view bytes, std::shared_ptr<const void> owner) {
   GraphLimits limits = options_.untrusted ? GraphLimits::Hostile() : GraphLimits();
   LINNET_ASSIGN(PreparedFile file, ReadLinnet(bytes, std::move(owner), limits));
+  if (!options_.precision.empty() && options_.precision != file.precision) {
+    return InvalidArgument("the .linnet file was prepared for precision ", file.precision, ", not ", options_.precision,
+                           "; convert the model with that precision");
+  }
+  LINNET_ASSIGN(precision_, ParsePrecision(file.precision));
   info_ = std::move(file.info);
   symbols_ = file.graph.symbols().Copy();
   for (const PortType& port : file.inputs) inputs_.push_back({port.name, port.type, false});
@@ -250,6 +265,7 @@ Result<std::unique_ptr<Model>> Session::Build(Graph graph, const std::vector<cha
   PassContext passes;
   passes.table = options_.table;
   passes.budget = budget_.get();
+  passes.precision = precision_;
   PipelineOptions pipeline = options_.pipeline;
   for (const std::unique_ptr<Provider>& provider : providers_) {
     if (!provider->wants_plain_onnx()) continue;
