@@ -10,7 +10,7 @@
 
 #include "api/full_build.h"
 #include "api/model_cache.h"
-
+#include "api/precision.h"
 #include "base/denormals.h"
 #include "base/file.h"
 #include "base/knobs.h"
@@ -83,12 +83,6 @@ struct SessionBudget : MemoryBudget {
 };
 std::atomic<SessionBudget*> retired{nullptr};
 std::atomic<bool> sweeping{false};
-
-Result<Precision> ParsePrecision(std::string_view text) {
-  if (text.empty() || text == "f32") return Precision::kFloat32;
-  if (text == "bf16") return Precision::kBfloat16;
-  return InvalidArgument("unknown precision ", Quote(text), "; known: f32 bf16");
-}
 
 void PushRetired(SessionBudget* budget) {
   budget->next = retired.load(std::memory_order_relaxed);
@@ -204,11 +198,7 @@ Status Session::Configure(const SessionOptions& options) {
 Status Session::PrepareLinnet(std::string_view bytes, std::shared_ptr<const void> owner) {
   GraphLimits limits = options_.untrusted ? GraphLimits::Hostile() : GraphLimits();
   LINNET_ASSIGN(PreparedFile file, ReadLinnet(bytes, std::move(owner), limits));
-  if (!options_.precision.empty() && options_.precision != file.precision) {
-    return InvalidArgument("the .linnet file was prepared for precision ", file.precision, ", not ", options_.precision,
-                           "; convert the model with that precision");
-  }
-  LINNET_ASSIGN(precision_, ParsePrecision(file.precision));
+  LINNET_ASSIGN(precision_, PrecisionOfFile(file.precision, options_.precision));
   info_ = std::move(file.info);
   symbols_ = file.graph.symbols().Copy();
   for (const PortType& port : file.inputs) inputs_.push_back({port.name, port.type, false});
@@ -262,10 +252,7 @@ Result<std::unique_ptr<Model>> Session::Build(Graph graph, const std::vector<cha
     }
   }
   graph.inputs = kept;
-  PassContext passes;
-  passes.table = options_.table;
-  passes.budget = budget_.get();
-  passes.precision = precision_;
+  const PassContext passes = {options_.table, budget_.get(), precision_};
   PipelineOptions pipeline = options_.pipeline;
   for (const std::unique_ptr<Provider>& provider : providers_) {
     if (!provider->wants_plain_onnx()) continue;

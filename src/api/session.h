@@ -76,7 +76,7 @@ class Session {
   MemoryBudget& budget() { return *budget_; }
   const Model& model() const { return *model_; }
   int threads() const { return threads_; }
-  const char* precision() const { return precision_ == Precision::kBfloat16 ? "bf16" : "f32"; }
+  Precision precision() const { return precision_; }
   int64_t arena_bytes();                         ///< held by idle run states
 
  private:

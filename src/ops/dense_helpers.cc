@@ -80,19 +80,7 @@ Status Dense::Prepare(PrepareContext& c, int w) {
   const int64_t matrices = BatchOf(shape).elements();
   // A single column or row is better read as it is, without padding to a panel.
   if (n == 1) return Status();
-  if (reduce && dtype == DType::kFloat && matrices == 1) {
-    int64_t reduced_bytes;
-    if (!CheckedMul(PanelCount(n) * kPanelColumns, PackedKBf16(k), &reduced_bytes) || !CheckedMul(reduced_bytes, 2, &reduced_bytes)) {
-      return LimitReached("packing weights of shape ", ToString(shape), " overflows");
-    }
-    LINNET_ASSIGN(packed_, c.Weights("w_bf16", reduced_bytes, [&](void* out) -> Status {
-      PackPanelsBf16(c.data<float>(w), k, n, transpose_w ? 1 : n, transpose_w ? k : 1, alpha, 0, PanelCount(n), out);
-      return Status();
-    }));
-    reduced_ = &PickBf16(c.cpu());
-    c.Drop(w);
-    return Status();
-  }
+  if (reduce && dtype == DType::kFloat && matrices == 1) return PrepareReduced(c, w, k, n);
   int64_t padded, bytes;
   if (!CheckedMul(RoundUp(n, kPanelColumns), k, &padded) || !CheckedMul(padded, 4 * std::max<int64_t>(matrices, 1), &bytes)) {
     return LimitReached("packing weights of shape ", ToString(shape), " overflows");
@@ -263,30 +251,6 @@ Status Dense::MultiplyGroup(const RunContext& c, const DenseParams& p, const Gem
   });
 }
 
-Status Dense::MultiplyReduced(const RunContext& c, const DenseParams& p, const GemmF32& shared, const float* x, float* y) const {
-  const int64_t row_tasks = DivUp(p.m, p.grain.rows), column_tasks = DivUp(PanelCount(p.n), p.grain.panels);
-  const int64_t tasks = row_tasks * column_tasks, panels = PanelCount(p.n);
-  const double macs = static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k + 4);
-  const double ns = macs / static_cast<double>(tasks) * (reduced_->block_bytes == 2 ? kNsPerMac / 8 : kNsPerMac);
-  return c.ParallelFor(p.batches * tasks, 1, ns, [&](int64_t begin, int64_t end, int worker) {
-    void* scratch = c.scratch() + p.worker_at + worker * p.worker_bytes;
-    for (int64_t i = begin; i < end;) {
-      // Neighbouring groups of columns in one call: it rounds their rows once.
-      const int64_t batch = i / tasks, row = i % tasks / column_tasks, column = i % column_tasks;
-      const int64_t count = std::min(column_tasks - column, end - i);
-      GemmBf16 g;
-      g.a = x + OffsetOf(p.batch, batch, 0) * p.m * p.k, g.a_row_stride = p.k;
-      g.m = p.m, g.n = p.n, g.k = p.k, g.packed = packed_;
-      g.c = y + batch * p.m * p.n, g.c_row_stride = p.n;
-      g.epilogue = shared.epilogue;
-      if (g.epilogue.residual) g.epilogue.residual += batch * p.m * p.n;
-      const int64_t m0 = row * p.grain.rows, panel0 = column * p.grain.panels;
-      RunGemmBf16(*reduced_, g, m0, std::min(p.m, m0 + p.grain.rows), panel0, std::min(panels, panel0 + count * p.grain.panels), scratch);
-      i += count;
-    }
-  });
-}
-
 Status Dense::RunFloat(const RunContext& c, const DenseParams& p, const float* x, const float* w, const float* bias,
                        const float* added, float* y) const {
   using Added = DenseParams::Added;
@@ -346,7 +310,7 @@ Status Dense::RunFloat(const RunContext& c, const DenseParams& p, const float* x
     g.epilogue.residual = y;
   }
 
-  if (reduced_) return MultiplyReduced(c, p, g, x, y);
+  if (reduced_) return MultiplyReduced(c, p, g.epilogue, x, y);
   if (p.form != DenseForm::kPackNow) {
     return MultiplyGroup(c, p, g, x, p.form == DenseForm::kPacked ? static_cast<const float*>(packed_) : w, y, 0, p.batches);
   }

@@ -70,7 +70,8 @@ struct Dense {
   Status MultiplyGroup(const RunContext& c, const DenseParams& p, const GemmF32& shared, const float* x,
                        const float* w, float* y, int64_t first, int64_t count) const;
 
-  Status MultiplyReduced(const RunContext& c, const DenseParams& p, const GemmF32& shared, const float* x, float* y) const;
+  Status PrepareReduced(PrepareContext& c, int w, int64_t k, int64_t n);
+  Status MultiplyReduced(const RunContext& c, const DenseParams& p, const Epilogue& epilogue, const float* x, float* y) const;
 
   const GemmF32Kernels* kernels_ = nullptr;
   const Bf16Kernels* reduced_ = nullptr;   ///< not null: packed_ is bfloat16

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "api/precision.h"
 #include "cli/allocations.h"
 #include "cli/commands/commands.h"
 #include "cli/data/compare.h"
@@ -275,7 +276,7 @@ int Bench(const BenchOptions& options) {
     Json json;
     json["model"] = options.model;
     json["threads"] = session->threads();
-    json["precision"] = session->precision();
+    json["precision"] = PrecisionName(session->precision());
     json["median_ms"] = our_times.median() / 1e6;
     json["p90_ms"] = our_times.Quantile(0.9) / 1e6;
     json["min_ms"] = our_times.Quantile(0) / 1e6;
@@ -302,7 +303,7 @@ int Bench(const BenchOptions& options) {
   Terminal terminal(stdout);
   for (const std::string& name : unbound) fmt::print("note: dimension {} is 1; set it with --dim {}=N\n", Quote(name), name);
   fmt::print("{}  ({} thread{}, {}, {} runs)\n", options.model, session->threads(), session->threads() == 1 ? "" : "s",
-             session->precision(), our_times.ns.size());
+             PrecisionName(session->precision()), our_times.ns.size());
   fmt::print("latency   median {}   p90 {}   min {}\n", FormatDurationNs(our_times.median()),
              FormatDurationNs(our_times.Quantile(0.9)), FormatDurationNs(our_times.Quantile(0)));
   fmt::print("load      {}   first run {}\n", FormatDurationNs(load_ns), FormatDurationNs(first_ns));

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "api/full_build.h"
+#include "api/precision.h"
 #include "cli/commands/commands.h"
 #include "cli/data/model_file.h"
 #include "cli/terminal.h"
@@ -45,10 +46,9 @@ int Inspect(const InspectOptions& options) {
   if (!file->prepared && options.after != kRead) {
     PassContext context;
     context.table = &OpTable::BuiltIn();
-    if (!options.precision.empty() && options.precision != "f32") {
-      if (options.precision != "bf16") return Report(InvalidArgument("unknown precision ", Quote(options.precision), "; known: f32 bf16"));
-      context.precision = Precision::kBfloat16;
-    }
+    Result<Precision> precision = ParsePrecision(options.precision);
+    if (!precision.ok()) return Report(precision.status());
+    context.precision = *precision;
     PipelineOptions pipeline;
     pipeline.level = options.level;
     pipeline.disabled = options.disabled;
