@@ -9,13 +9,15 @@ namespace {
 
 /// B's bytes up to which it stays in a second-level cache while rows pass by.
 constexpr int64_t kCacheB = 512 << 10;
-/// A block's bytes then: a part of a first-level cache, or of the second.
-constexpr int64_t kBlockFew = 48 << 10;
+/// A block's bytes then: a part of a first-level cache; of the second where K is so long that it is cut (bf16_gemm_tiles.cc).
+constexpr int64_t kBlockFew = 48 << 10, kBlockSome = 256 << 10;
+constexpr int64_t kLongK = 24 * kStepBf16;
 constexpr int64_t kUnit = 32;
 
 int64_t BlockRows(const Bf16Kernels& kernels, int64_t m, int64_t n, int64_t k) {
   const int64_t row_bytes = BlockStrideBf16(kernels, k) * kernels.block_bytes;
-  const int64_t fit = (PackedSizeBf16(k, n) <= kCacheB ? kBlockFew : kernels.cache_bytes) / std::max<int64_t>(row_bytes, 1);
+  const int64_t bytes = PackedSizeBf16(k, n) > kCacheB ? kernels.cache_bytes : k < kLongK ? kBlockFew : kBlockSome;
+  const int64_t fit = bytes / std::max<int64_t>(row_bytes, 1);
   if (m <= fit) return std::max<int64_t>(m, 1);
   return std::min(m, std::max(fit / kUnit * kUnit, kUnit));
 }

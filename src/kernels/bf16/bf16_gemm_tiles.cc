@@ -4,6 +4,9 @@
 //
 // Sums begin as their columns' biases. A block's are stored while the next block begins: storing a tile that is still being
 // computed would wait for it, and so vectors finish one block while tiles multiply the next.
+//
+// A long K is cut into pieces of which B's part stays in the first-level cache while some rows pass by; their sums wait in
+// memory meanwhile, which changes no bit. Reading both A and B from the second level is more than it gives.
 #include <string.h>
 
 #include <algorithm>
@@ -156,11 +159,13 @@ void LoadRowsTiles(const float* a, int64_t a_row_stride, int64_t rows, int64_t k
   }
 }
 
-/// A block of sums: up to two tiles of rows of A, and panels.
+/// A block of sums: up to two tiles of rows of A, panels, and a piece of K.
 struct TileBlock {
   const char* a[2];
   int64_t panel;
   int panels, tiles;
+  int64_t step0, step1;
+  float* partial;             // where sums wait; begun there unless step0 is 0, left there unless step1 is the last
   int64_t row[2];             // of the view: that of the first sum that is stored
   int first[2], count[2];     // which rows of the tile are stored
 };
@@ -179,14 +184,22 @@ class TileProduct {
     const int64_t count = row1_ - row0_;
     Tiles::Configure(TileConfig(height_, rows_.step, count > height_));
     const int64_t group = count > height_ ? 2 : 4;
-    // B is read once where it is larger than a cache; A is not.
+    // B is read once where it is larger than a cache, or is cut; A is not.
     constexpr int64_t kCache = 512 << 10;
-    if ((panel1_ - panel0) * p_.panel_bytes > kCache || count <= 2 * height_) {
-      for (int64_t p = panel0; p < panel1_; p += group) Rows(row0_, row1_, p, std::min(panel1_, p + group));
+    const bool cut = rows_.steps > kPiece + kPiece / 2 && count > 2 * height_;
+    if (cut || (panel1_ - panel0) * p_.panel_bytes > kCache || count <= 2 * height_) {
+      for (int64_t p = panel0; p < panel1_; p += group) {
+        const int64_t end = std::min(panel1_, p + group);
+        if (cut) {
+          for (int64_t row = row0_; row < row1_; row += kWaiting * 2 * height_) Pieces(row, p, end);
+        } else {
+          Rows(row0_, row1_, p, end, 0, rows_.steps);
+        }
+      }
     } else {
       for (int64_t row = row0_; row < row1_; row += 2 * height_) {
         const int64_t end = std::min(row1_, row + 2 * height_);
-        for (int64_t p = panel0; p < panel1_; p += group) Rows(row, end, p, std::min(panel1_, p + group));
+        for (int64_t p = panel0; p < panel1_; p += group) Rows(row, end, p, std::min(panel1_, p + group), 0, rows_.steps);
       }
     }
     StorePending();
@@ -195,6 +208,10 @@ class TileProduct {
   }
 
  private:
+  static constexpr int64_t kPiece = 16;     // steps of K: 32 KiB of two panels
+  static constexpr int64_t kWaiting = 8;    // blocks of rows whose sums wait
+  static constexpr int64_t kAsking = 8;
+
   const char* Panel(int64_t p) const { return static_cast<const char*>(p_.panels) + p * p_.panel_bytes; }
 
   /// The tile of rows from `row` on: rows before it, where too few are left, are computed again and not stored.
@@ -206,13 +223,28 @@ class TileProduct {
     b->count[at] = static_cast<int>(start + height_ - row);
   }
 
-  void Rows(int64_t row, int64_t end, int64_t panel, int64_t group_end) {
-    for (; row < end; row += 2 * height_) {
-      TileBlock b;
+  /// Some rows from `row` on in a group of two panels, piece by piece.
+  void Pieces(int64_t row, int64_t panel, int64_t group_end) {
+    const int64_t end = std::min(row1_, row + kWaiting * 2 * height_);
+    // Pieces of about the same length. Rows that are alone find nothing in the first-level cache.
+    const int64_t pieces = end - row > 2 * height_ ? DivUp(rows_.steps, kPiece) : 1;
+    for (int64_t i = 0; i < pieces; ++i) Rows(row, end, panel, group_end, rows_.steps * i / pieces, rows_.steps * (i + 1) / pieces);
+  }
+
+  void Rows(int64_t row, int64_t end, int64_t panel, int64_t group_end, int64_t step0, int64_t step1) {
+    TileBlock b;
+    b.step0 = step0, b.step1 = step1;
+    b.partial = partial_;
+    const int64_t blocks = DivUp(end - row, 2 * height_), first_row = row;
+    for (int64_t i = 0; row < end; row += 2 * height_, ++i, b.partial += 4 * kTileRows * kPanelColumns) {
       b.tiles = end - row > height_ ? 2 : 1;
       SetTile(row, 0, &b);
       if (b.tiles == 2) SetTile(row + height_, 1, &b);
-      const char* next = row == row0_ && group_end < panel1_ ? Panel(group_end) : nullptr;
+      // What the next group of panels reads in these steps is asked for by all blocks of rows, each a share of the lines.
+      const bool ask = first_row == row0_ && group_end < panel1_ && i < kAsking;
+      const int64_t asking = std::min<int64_t>(blocks, kAsking), lines = step_bytes_ / 64;
+      ask_from_ = lines * i / asking * 64, ask_to_ = lines * (i + 1) / asking * 64;
+      const char* next = ask ? Panel(group_end) : nullptr;
       for (b.panel = panel; b.panel < group_end; b.panel += b.panels) {
         const int64_t panels = group_end - b.panel;
         if (b.tiles == 2) {
@@ -229,22 +261,24 @@ class TileProduct {
   template <int kTiles, int kPanels>
   void Block(const TileBlock& b, const char* next) {
     for (int p = 0; p < kPanels; ++p) bias_[p] = PanelBiasBf16(p_, b.panel + p, tail_);
-    const char* panel = Panel(b.panel);
+    const char* panel = Panel(b.panel) + b.step0 * step_bytes_;
+    begin_ = b.step0 > 0 ? b.partial : nullptr;
     auto at = [&](int64_t s) { return (rows_.offsets ? rows_.offsets[s] : s * rows_.step) * 2; };
     if (pending_ && last_.tiles == kTiles && last_.panels == kPanels) {
-      Step<kTiles, kPanels, true, true>(b, at(0), panel);
+      Step<kTiles, kPanels, true, true>(b, at(b.step0), panel);
     } else {
       StorePending();
-      Step<kTiles, kPanels, true, false>(b, at(0), panel);
+      Step<kTiles, kPanels, true, false>(b, at(b.step0), panel);
     }
-    Ask<kPanels>(next, 0);
-    for (int64_t s = 1; s < rows_.steps; ++s) {
+    Ask<kPanels>(next, b.step0);
+    for (int64_t s = b.step0 + 1; s < b.step1; ++s) {
       panel += step_bytes_;
       Step<kTiles, kPanels, false, false>(b, at(s), panel);
       Ask<kPanels>(next, s);
     }
     Finish();
     last_ = b;
+    last_to_ = b.step1 < rows_.steps ? b.partial : nullptr;
     pending_ = true;
   }
 
@@ -254,7 +288,7 @@ class TileProduct {
     if (!next) return;
     for (int p = 0; p < kPanels; ++p) {
       const char* line = next + p * p_.panel_bytes + s * step_bytes_;
-      for (int64_t i = 0; i < step_bytes_; i += 64) __builtin_prefetch(line + i, 0, 2);
+      for (int64_t i = ask_from_; i < ask_to_; i += 64) __builtin_prefetch(line + i, 0, 2);
     }
   }
 
@@ -262,13 +296,15 @@ class TileProduct {
   /// Sums of a panel: two tiles.
   static constexpr int64_t kPanelStride = 2 * kTileRows * kPanelColumns;
   float* SumsOf(int tile, int p) { return sums_ + p * kPanelStride + tile * kTileRows * kPanelColumns; }
+  /// Where the pending block's tile goes.
+  float* StoreTo(int index, int tile, int p) { return last_to_ ? last_to_ + index * kTileRows * kPanelColumns : SumsOf(tile, p); }
 
   template <int kTiles, int kPanels, bool kFirst, bool kStore, int kT, int kP>
   HWY_INLINE void Product() {
     constexpr int kSum = kT * kPanels + kP;
     if constexpr (kFirst) {
-      if constexpr (kStore) Tiles::template Store<kSum>(SumsOf(kT, kP));
-      Tiles::template Load<kSum>(bias_[kP], 0);
+      if constexpr (kStore) Tiles::template Store<kSum>(StoreTo(kSum, kT, kP));
+      begin_ ? Tiles::template Load<kSum>(begin_ + kSum * kTileRows * kPanelColumns, 64) : Tiles::template Load<kSum>(bias_[kP], 0);
     }
     Tiles::template Multiply<kSum, 4 + kT, TileOfB(kPanels, kP)>();
   }
@@ -298,7 +334,7 @@ class TileProduct {
 
   template <int kIndex>
   void StoreOne() {
-    if (kIndex < last_.tiles * last_.panels) Tiles::template Store<kIndex>(SumsOf(kIndex / last_.panels, kIndex % last_.panels));
+    if (kIndex < last_.tiles * last_.panels) Tiles::template Store<kIndex>(StoreTo(kIndex, kIndex / last_.panels, kIndex % last_.panels));
   }
   void StorePending() {
     if (!pending_) return;
@@ -311,22 +347,27 @@ class TileProduct {
   /// What follows the sums of the pending block, once they are stored.
   void Finish() {
     if (!pending_) return;
+    pending_ = false;
+    if (last_to_) return;
     const int64_t column = last_.panel * kPanelColumns, columns = std::min(p_.n - column, last_.panels * kPanelColumns);
     for (int t = 0; t < last_.tiles; ++t) {
       finisher_.Store(SumsOf(t, 0) + last_.first[t] * kPanelColumns, kPanelStride, last_.row[t], last_.count[t], column, columns);
     }
-    pending_ = false;
   }
 
   const ProductBf16& p_;
   const RowsBf16& rows_;
   const FinisherBf16 finisher_;
   int64_t row0_, row1_, panel1_, height_, a_stride_, step_bytes_;
+  int64_t ask_from_ = 0, ask_to_ = 0;
   const float* bias_[4];
+  const float* begin_ = nullptr;   // sums to go on with; null: biases
   TileBlock last_;
+  float* last_to_ = nullptr;       // where the pending sums wait; null: they are complete
   bool pending_ = false;
   alignas(64) float tail_[kPanelColumns];
   alignas(64) float sums_[4 * kPanelStride];
+  alignas(64) float partial_[kWaiting * 4 * kTileRows * kPanelColumns];
 };
 
 template <class Tiles>
