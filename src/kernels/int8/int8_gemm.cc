@@ -269,14 +269,14 @@ void Int8TilesEmulated(const BlocksInt8& job, const RowsInt8& rows, int64_t row0
                        const int32_t* row_sums);
 #endif
 
-constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Ns, kInt8Rows, 2, 0, Int8Load, Int8Dots, Int8Finish, nullptr};
-constexpr Int8Kernels kInt8Emulated = {"bytes, emulated", kInt8Ns, kInt8Rows, 1, 128, Int8LoadBytes, Int8ByteDots<ByteLeaf::kEmulated>, Int8Finish, nullptr};
+constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Ns, 8, kInt8Rows, 2, 0, Int8Load, Int8Dots, Int8Finish, nullptr};
+constexpr Int8Kernels kInt8Emulated = {"bytes, emulated", kInt8Ns, 8, kInt8Rows, 1, 128, Int8LoadBytes, Int8ByteDots<ByteLeaf::kEmulated>, Int8Finish, nullptr};
 #if HWY_TARGET == HWY_AVX3
-constexpr Int8Kernels kInt8Bytes = {"avx512vnni", 0.003, kInt8Rows, 1, 128, Int8LoadBytes, Int8ByteDots<ByteLeaf::kAvx512Vnni>, Int8Finish, nullptr};
-constexpr Int8Kernels kInt8Tiles = {"amx", 0.0006, 32, 1, 0, CopyBytes, nullptr, Int8Finish, Int8TilesAmx};
-constexpr Int8Kernels kInt8TilesEmulated = {"amx, emulated", 0.0006, 32, 1, 0, CopyBytes, nullptr, Int8Finish, Int8TilesEmulated};
+constexpr Int8Kernels kInt8Bytes = {"avx512vnni", 0.003, 20, kInt8Rows, 1, 128, Int8LoadBytes, Int8ByteDots<ByteLeaf::kAvx512Vnni>, Int8Finish, nullptr};
+constexpr Int8Kernels kInt8Tiles = {"amx", 0.0006, 90, 32, 1, 0, CopyBytes, nullptr, Int8Finish, Int8TilesAmx};
+constexpr Int8Kernels kInt8TilesEmulated = {"amx, emulated", 0.0006, 90, 32, 1, 0, CopyBytes, nullptr, Int8Finish, Int8TilesEmulated};
 #elif HWY_TARGET == HWY_AVX2
-constexpr Int8Kernels kInt8Bytes = {"avxvnni", 0.005, kInt8Rows, 1, 128, Int8LoadBytes, Int8ByteDots<ByteLeaf::kAvxVnni>, Int8Finish, nullptr};
+constexpr Int8Kernels kInt8Bytes = {"avxvnni", 0.005, 20, kInt8Rows, 1, 128, Int8LoadBytes, Int8ByteDots<ByteLeaf::kAvxVnni>, Int8Finish, nullptr};
 #endif
 
 }  // namespace HWY_NAMESPACE

@@ -25,6 +25,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <algorithm>
+
 #include "base/cpu.h"
 #include "kernels/gemm.h"
 
@@ -96,7 +98,8 @@ struct BlocksInt8;
 /// The functions of one instruction set.
 struct Int8Kernels {
   const char* name;
-  double mac_ns;        ///< about how long a multiply-add takes
+  double mac_ns;        ///< about how long a multiply-add takes,
+  double finish_macs;   ///< and, in such units, what follows a sum
   int rows;             ///< the biggest tile
   int block_bytes;      ///< of an element of A in a block
   /// What is added to the elements of a signed A in a block; an unsigned one is as it is.
@@ -159,6 +162,11 @@ int64_t BlockRowsInt8(const Int8Kernels& kernels, int64_t m, int64_t k);
 /// Multiplies a filled block: rows [row, row + count) of C. What the block holds between k and PaddedK(k) does not matter.
 void MultiplyBlockInt8(const BlocksInt8& job, const void* block, bool a_signed, int64_t row, int64_t count, int64_t panel0, int64_t panel1,
                        int32_t* row_sums);
+/// About how long a product takes: its arithmetic, or reading B from beyond the second-level cache.
+inline double ProductNs(const Int8Kernels& kernels, double m, double n, double k) {
+  constexpr double kByteNs = 0.03;
+  return std::max(m * n * (k + kernels.finish_macs) * kernels.mac_ns, n * k * kByteNs);
+}
 inline int64_t BlockRowBytes(const Int8Kernels& kernels, int64_t k) { return PaddedK(k) * kernels.block_bytes; }
 
 }  // namespace linnet

@@ -140,11 +140,12 @@ void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, i
 
 GemmGrain GemmGrainInt8(const Int8Kernels& kernels, int64_t m, int64_t n, int64_t k, int threads) {
   constexpr int64_t kWorkMax = 128 << 20;
-  const double work_min = 4000 / kernels.mac_ns;
+  constexpr double kTaskNs = 4000;
   m = std::max<int64_t>(m, 1);
   const int64_t panels = std::max<int64_t>(PanelCount(n), 1), tile = kernels.rows;
   const double work = static_cast<double>(m) * static_cast<double>(panels * kPanelColumns) * static_cast<double>(std::max<int64_t>(k, 1));
-  const double tasks = std::max(threads > 1 ? std::min(work / work_min, 4.0 * threads) : 1.0, std::max(1.0, work / kWorkMax));
+  const double ns = ProductNs(kernels, static_cast<double>(m), static_cast<double>(n), static_cast<double>(k));
+  const double tasks = std::max(threads > 1 ? std::min(ns / kTaskNs, 4.0 * threads) : 1.0, std::max(1.0, work / kWorkMax));
   auto split = [](int64_t size, double parts, int64_t unit) {
     const double part = static_cast<double>(size) / std::max(parts, 1.0);
     return std::min(size, RoundUp(std::max<int64_t>(1, static_cast<int64_t>(part)), unit));

@@ -29,6 +29,7 @@ void Int8FinishPanels(const FinishInt8& f, const int32_t* sums, int64_t panel_st
                       int rows, int64_t column, int64_t columns);
 
 constexpr int kTileRows = 16;
+constexpr int64_t kOnceBytes = 1 << 20;   // of B, that are read once
 
 // Rows and bytes a row of the eight tiles, as ldtilecfg reads them.
 struct TileConfig {
@@ -138,13 +139,10 @@ class TileProduct {
     // B is read once where it is larger than a cache, and A is not.
     const int64_t b_bytes = (panel1 - panel0) * panel_bytes_;
     const int64_t group = count <= kTileRows ? 4 : 2;
-    if (b_bytes > (1 << 20) || count <= 2 * kTileRows) {
-      for (int64_t p = panel0; p < panel1; p += group) Rows(row0_, row1, row1, p, std::min(panel1, p + group), panel1);
-    } else {
-      for (int64_t row = row0_; row < row1; row += 2 * kTileRows) {
-        const int64_t end = std::min(row1, row + 2 * kTileRows);
-        for (int64_t p = panel0; p < panel1; p += group) Rows(row, end, row1, p, std::min(panel1, p + group), panel1);
-      }
+    const int64_t rows = b_bytes > kOnceBytes ? count : 2 * kTileRows;
+    for (int64_t row = row0_; row < row1; row += rows) {
+      const int64_t end = std::min(row1, row + rows);
+      for (int64_t p = panel0; p < panel1; p += group) Rows(row, end, row1, p, std::min(panel1, p + group), panel1);
     }
     if (pending_) {
       StorePending();
@@ -321,9 +319,73 @@ class TileProduct {
   alignas(64) int32_t sums_[4 * kPanelStride];
 };
 
+// sum += products of four unsigned and four signed bytes.
+template <class Tiles>
+HWY_INLINE void AddFours(__m512i& sum, __m512i a, const void* b) {
+  if constexpr (std::is_same_v<Tiles, AmxTiles>) {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "m"(*static_cast<const __m512i*>(b)));
+  } else {
+    const __m512i w = _mm512_loadu_si512(b);
+    const __m512i even = _mm512_madd_epi16(_mm512_and_si512(a, _mm512_set1_epi16(0xff)), _mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8));
+    sum = _mm512_add_epi32(sum, _mm512_add_epi32(even, _mm512_madd_epi16(_mm512_srli_epi16(a, 8), _mm512_srai_epi16(w, 8))));
+  }
+}
+
+// One row of unsigned bytes: what counts is how fast B comes, and a tile of one row asks for it too late.
+template <class Tiles, int kPanels>
+void MultiplyRowPanels(const BlocksInt8& job, const RowsInt8& rows, int64_t row, int64_t panel, bool more, const int32_t* row_sum) {
+  const int64_t panel_bytes = PaddedK(job.k) * kPanelColumns;
+  const int8_t* b = job.panels + panel * panel_bytes;
+  __m512i sum[kPanels], odd[kPanels];
+  LINNET_UNROLL
+  for (int p = 0; p < kPanels; ++p) {
+    sum[p] = job.finish.offset ? _mm512_loadu_si512(job.finish.offset + (panel + p) * kPanelColumns) : _mm512_setzero_si512();
+    odd[p] = _mm512_setzero_si512();
+  }
+  const int64_t ahead = more ? kPanels * panel_bytes : 0;
+  for (int64_t s = 0; s < rows.steps; ++s) {
+    const uint8_t* a = rows.a + row * rows.row_stride + (rows.offsets ? rows.offsets[s] : s * rows.step);
+    for (int64_t i = 0; i < rows.step; i += 8, b += 2 * 64) {
+      const bool two = i + 4 < rows.step;
+      int32_t four[2] = {};
+      memcpy(four, a + i, two ? 8 : 4);
+      const __m512i first = _mm512_set1_epi32(four[0]), second = _mm512_set1_epi32(four[1]);
+      LINNET_UNROLL
+      for (int p = 0; p < kPanels; ++p) {
+        AddFours<Tiles>(sum[p], first, b + p * panel_bytes);
+        __builtin_prefetch(b + p * panel_bytes + ahead, 0, 2);
+      }
+      if (!two) {
+        b -= 64;
+        continue;
+      }
+      LINNET_UNROLL
+      for (int p = 0; p < kPanels; ++p) {
+        AddFours<Tiles>(odd[p], second, b + p * panel_bytes + 64);
+        __builtin_prefetch(b + p * panel_bytes + ahead + 64, 0, 2);
+      }
+    }
+  }
+  alignas(64) int32_t sums[kPanels * kPanelColumns];
+  LINNET_UNROLL
+  for (int p = 0; p < kPanels; ++p) _mm512_store_si512(sums + p * kPanelColumns, _mm512_add_epi32(sum[p], odd[p]));
+  FinishInt8 finish = job.finish;
+  finish.offset = nullptr;
+  const int64_t column = panel * kPanelColumns, columns = std::min<int64_t>(job.n - column, kPanels * kPanelColumns);
+  Int8FinishPanels(finish, sums, kPanelColumns, row_sum, rows.c_row + row, 1, column, columns);
+}
+
+template <class Tiles>
+void MultiplyRow(const BlocksInt8& job, const RowsInt8& rows, int64_t row, int64_t panel0, int64_t panel1, const int32_t* row_sum) {
+  int64_t p = panel0;
+  for (; p + 4 <= panel1; p += 4) MultiplyRowPanels<Tiles, 4>(job, rows, row, p, p + 8 <= panel1, row_sum);
+  for (; p < panel1; ++p) MultiplyRowPanels<Tiles, 1>(job, rows, row, p, false, row_sum);
+}
+
 template <class Tiles>
 void MultiplyTiles(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
                    const int32_t* row_sums) {
+  if (row1 == row0 + 1 && !rows.is_signed && rows.pitch == 0) return MultiplyRow<Tiles>(job, rows, row0, panel0, panel1, row_sums);
   if (rows.is_signed) {
     TileProduct<Tiles, true>(job, rows, row0, row_sums).Run(row1, panel0, panel1);
   } else {
