@@ -161,6 +161,8 @@ std::map<const NodeIo*, double> FloorsOf(Session& session, const std::vector<Typ
       return list;
     };
     const StepCost cost = CostOf(step.io->op, values(step.io->inputs), values(step.io->outputs));
+    // Peaks are those of float32 and of bytes.
+    if (session.precision() == Precision::kBfloat16 && cost.macs > 0 && !cost.of_bytes) continue;
     floors[step.io] = peaks.FloorNs(cost, static_cast<double>(session.model().weight_bytes()), session.threads());
   }
   return floors;
