@@ -74,16 +74,17 @@ GemmGrain GemmGrainBf16(const Bf16Kernels& kernels, int64_t m, int64_t n, int64_
   m = std::max<int64_t>(m, 1);
   const int64_t panels = std::max<int64_t>(PanelCount(n), 1);
   const double work = static_cast<double>(m) * static_cast<double>(panels) * static_cast<double>(PackedKBf16(k) * kPanelColumns);
-  const double tasks = std::max(threads > 1 ? std::min(work / kWork, 4.0 * threads) : 1.0, std::max(1.0, work / kWorkMax));
+  const double least = std::max(1.0, work / kWorkMax), worth = std::max(1.0, work / kWork);
   auto split = [](int64_t size, double parts, int64_t unit) {
     const double part = static_cast<double>(size) / std::max(parts, 1.0);
     return std::min(size, RoundUp(std::max<int64_t>(1, static_cast<int64_t>(part)), unit));
   };
   GemmGrain grain = {m, panels};
   if (m >= 2 * kUnit && PackedSizeBf16(k, n) <= kCacheB) {
-    grain.rows = split(m, tasks, kUnit);
+    grain.rows = split(m, std::max(least, threads > 1 ? std::min(worth, 4.0 * threads) : 1.0), kUnit);
   } else {
-    grain.panels = split(panels, std::min(tasks, 2.0 * threads), 4);
+    // One group of columns a thread: each rounds all rows for itself, which another processor may have in its cache.
+    grain.panels = split(panels, std::max(least, std::min(worth, static_cast<double>(threads))), 4);
   }
   return grain;
 }
