@@ -124,6 +124,7 @@ TEST(Bf16Conv, Gather) {
     Check(*kernels, {1, 9, 9, 11, 40, 3, 3, 2, 2, 1, 1, 0, 1, 1, 0, 4, true});
     Check(*kernels, {1, 7, 7, 3, 30, 5, 3, 1, 1, 1, 2, 2, 2, 2, 2});
     Check(*kernels, {1, 3, 3, 5, 30, 3, 3});
+    Check(*kernels, {1, 5, 5, 202, 30, 1, 1, 2, 2});   // no even steps
     Check(*kernels, {3, 20, 20, 51, 20, 3, 3});
   }
 }

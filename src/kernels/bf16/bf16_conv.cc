@@ -41,9 +41,9 @@ struct Shape {
     const int64_t run = c.stride_w == 1 && c.dilation_w == 1 ? c.kernel_w * c.in_c : c.in_c;
     runs = depth / run;
     run_steps = DivUp(run, kStepBf16);
-    while (run / 2 % run_steps != 0) ++run_steps;
+    while (run / 2 % run_steps != 0 && run_steps <= run / 16) ++run_steps;
     step = run / run_steps;
-    if (2 * step < std::min(run, kStepBf16)) return;   // tiles would be mostly empty
+    if (run / 2 % run_steps != 0 || 2 * step < std::min(run, kStepBf16)) return;   // tiles would be mostly empty
     const double row_bytes = static_cast<double>(pitch) * static_cast<double>(row_phases * column_phases) *
                              static_cast<double>(c.in_c * kernels.block_bytes);
     if (row_bytes * static_cast<double>(more_rows + 1) > 4.0 * kStripBytes) return;
