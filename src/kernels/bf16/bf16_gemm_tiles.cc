@@ -22,12 +22,11 @@
 #include "kernels/bf16/bf16-inl.h"
 #include "kernels/dispatch.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && HWY_TARGET == HWY_AVX3
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
-#if HWY_TARGET == HWY_AVX3
 
 constexpr int64_t kTileRows = 16;
 
@@ -384,9 +383,8 @@ const Bf16Kernels& TilesBf16(bool emulated, const Bf16Kernels* one_row) {
   return emulated ? same : amx;
 }
 
-#endif
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet
 HWY_AFTER_NAMESPACE();
 
-#endif  // __x86_64__
+#endif  // the target that has tiles
