@@ -36,7 +36,7 @@ std::ostream& operator<<(std::ostream& out, const Case& t) {
 class Product {
  public:
   explicit Product(const Case& t)
-      : t_(t), a_((t.m - 1) * (t.k + 3) + t.k), b_(t.k * t.n), packed_(PackedSizeInt8(t.k, t.n)),
+      : t_(t), a_((t.m - 1) * (t.k + 3) + t.k), b_(t.k * t.n), packed_(PackedSizeInt8(t.k, t.n), std::byte{0x55}),
         zeros_(PanelCount(t.n) * 16), bias_(t.n), scale_(PanelCount(t.n) * 16), float_bias_(PanelCount(t.n) * 16),
         residual_(t.m * (t.n + 1)) {
     Bytes bytes(static_cast<uint64_t>(t.m * 7919 + t.n * 104729 + t.k));
@@ -217,8 +217,11 @@ TEST(GemmInt8, OneScale) {
     PackInt8(b.data(), true, k, n, n, 1, packed.data());
     Guarded<float> scale(16, 0.5f), c(n);
     Guarded<std::byte> scratch(GemmInt8ScratchBytes(PickInt8(level), 1, k));
+    Guarded<int32_t> offset(PanelCount(n) * 16);
+    OffsetsInt8(PickInt8(level), false, 0, PackedSums(packed.data()), nullptr, nullptr, k, n, offset.data());
     GemmInt8 g;
     g.a = a.data(), g.a_row_stride = k, g.m = 1, g.n = n, g.k = k, g.packed = packed.data();
+    g.finish.offset = offset.data();
     g.finish.to = To::kFloat, g.finish.scale = scale.data(), g.finish.one_scale = true;
     g.finish.c = c.data(), g.finish.c_row_stride = n;
     RunGemmInt8(PickInt8(level), g, 0, 1, 0, PanelCount(n), scratch.data());

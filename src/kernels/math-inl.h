@@ -184,10 +184,47 @@ HWY_INLINE hn::Vec<D> Log1pUnit(D d, hn::Vec<D> x) {
   return LogOfParts(d, f, hn::IfThenElseZero(halve, hn::Set(d, 1.0f)));
 }
 
+#if HWY_TARGET == HWY_AVX3
+/// over[i] / (1 + e^-x[i]) in place of over[i], as DivideByOnePlusExp's rough form, in three quarters of its instructions:
+/// e^-x = 2^t as 2^(t - floor t), a polynomial, scaled by 2^floor t, neither of which needs bounds; and the quotient by an
+/// estimate of 14 bits and a step of Newton's, which doubles them.
+template <int kCount>
+HWY_INLINE void DivideByOnePlusPower(const hn::Vec512<float> (&x)[kCount], hn::Vec512<float> (&over)[kCount]) {
+  const hn::ScalableTag<float> d;
+  const auto one = hn::Set(d, 1.0f);
+  constexpr int kDownFromWhole = 9;
+  constexpr float kPower[] = {0.00894959085f, 0.0558603369f, 0.240141824f, 0.693154514f, 0.999999881f};
+  hn::Vec512<float> t[kCount], rest[kCount], p[kCount];
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) t[i] = hn::Mul(x[i], hn::Set(d, -kLog2E));
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) rest[i].raw = _mm512_reduce_ps(t[i].raw, kDownFromWhole);
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) p[i] = hn::Set(d, 0.001893754f);
+  LINNET_UNROLL
+  for (float factor : kPower) {
+    LINNET_UNROLL
+    for (int i = 0; i < kCount; ++i) p[i] = hn::MulAdd(p[i], rest[i], hn::Set(d, factor));
+  }
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) p[i] = hn::Add(Scale(p[i], t[i]), one);
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) {
+    // Where the power is infinity, the estimate is 0 and its error NaN, which the maximum replaces.
+    const auto estimate = hn::ApproximateReciprocal(p[i]);
+    const auto error = hn::Max(hn::NegMulAdd(p[i], estimate, one), hn::Set(d, -1.0f));
+    over[i] = hn::Mul(over[i], hn::MulAdd(estimate, error, estimate));
+  }
+}
+#endif
+
 /// over[i] / (1 + e^-x[i]) in place of over[i], several vectors at once, step by step, to hide each other's latency.
 /// kRough: e^-x with a relative error of 1e-7 where |x| < 20, for quotients that need an absolute error only.
 template <bool kRough, int kCount, class D>
 HWY_INLINE void DivideByOnePlusExp(D d, const hn::Vec<D> (&x)[kCount], hn::Vec<D> (&over)[kCount]) {
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (kRough && hn::MaxLanes(D()) == 16) return DivideByOnePlusPower(x, over);
+#endif
   using V = hn::Vec<D>;
   const hn::RebindToSigned<D> di;
   // e^-x = 2^n e^-s with s = x + n ln 2. The rounder brings along the exponent's bias.
@@ -241,6 +278,19 @@ HWY_INLINE hn::Vec<D> Tanh(D d, hn::Vec<D> x) {
   return hn::CopySign(hn::Div(m, hn::Add(m, hn::Set(d, 2.0f))), x);
 }
 
+/// 1 / q, to about one unit in the last place, for normal q whose reciprocal is normal.
+template <class D>
+HWY_INLINE hn::Vec<D> Reciprocal(D d, hn::Vec<D> q) {
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (hn::MaxLanes(D()) == 16) {
+    // An estimate and a step of Newton's: a division of 16 lanes takes 16 cycles.
+    const auto r = hn::ApproximateReciprocal(q);
+    return hn::Mul(r, hn::NegMulAdd(q, r, hn::Set(d, 2.0f)));
+  }
+#endif
+  return hn::Div(hn::Set(d, 1.0f), q);
+}
+
 /// erf(x) = x P(x^2) / Q(x^2) on |x| <= 3.925, beyond which it rounds to 1; the fit is good to 2^-25.
 template <class D>
 HWY_INLINE hn::Vec<D> Erf(D d, hn::Vec<D> x) {
@@ -251,7 +301,7 @@ HWY_INLINE hn::Vec<D> Erf(D d, hn::Vec<D> x) {
                             0.0037707307846727256f, 0.0002847759334835413f, 2.0459713736241754e-06f);
   const auto q = Polynomial(d, t, 1.0f, 0.5022078245065335f, 0.11416618797354305f, 0.014979562136487651f,
                             0.0011633675354723787f, 3.80436629238252e-05f);
-  const auto y = hn::Div(hn::Mul(a, p), q);
+  const auto y = hn::Mul(hn::Mul(a, p), Reciprocal(d, q));
   return hn::CopySign(AtMost(one, y), x);
 }
 

@@ -136,12 +136,43 @@ void FinishBytes(const FinishInt8& finish, const int32_t* sums, const int32_t* r
 
 #endif
 
+// Whole panels with nothing but a scale and a bias, which most are.
+template <bool kBias>
+void FinishPlainFloats(const FinishInt8& f, const int32_t* sums, int64_t row, int rows, int64_t column) {
+  const F32 d;
+  const I32 di;
+  constexpr int kVectors = kPanelColumns / kLanes32;
+  VF32 scale[kVectors], bias[kVectors];
+  hn::Vec<I32> offset[kVectors];
+  LINNET_UNROLL
+  for (int v = 0; v < kVectors; ++v) {
+    const int64_t at = column + v * kLanes32;
+    scale[v] = hn::LoadU(d, f.scale + (f.one_scale ? 0 : at));
+    bias[v] = kBias ? hn::LoadU(d, f.epilogue.bias + at) : hn::Zero(d);
+    offset[v] = f.offset ? hn::LoadU(di, f.offset + at) : hn::Zero(di);
+  }
+  const int64_t stride = f.c_row_stride;
+  float* to = static_cast<float*>(f.c) + row * stride + column;
+  for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += stride) {
+    LINNET_UNROLL
+    for (int v = 0; v < kVectors; ++v) {
+      const VF32 t = hn::Mul(hn::ConvertTo(d, hn::Add(hn::LoadU(di, sums + v * kLanes32), offset[v])), scale[v]);
+      hn::StoreU(kBias ? hn::Add(t, bias[v]) : t, d, to + v * kLanes32);
+    }
+  }
+}
+
 void FinishFloats(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
                   int64_t columns) {
   const F32 d;
   const Epilogue& e = f.epilogue;
   const Clamp clamp(e);
   float* to = static_cast<float*>(f.c) + row * f.c_row_stride + column;
+  if (columns == kPanelColumns && !f.column_zero && !e.residual && !clamp.has_low && !clamp.has_high) {
+    e.bias ? FinishPlainFloats<true>(f, sums, row, rows, column) : FinishPlainFloats<false>(f, sums, row, rows, column);
+    if (clamp.after) ActivateRows(e, to, f.c_row_stride, rows, columns);
+    return;
+  }
   const float* residual = e.residual ? e.residual + row * e.residual_row_stride + column : nullptr;
   float* const first = to;
   for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {

@@ -25,6 +25,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <algorithm>
+
 #include "base/cpu.h"
 #include "kernels/gemm.h"
 
@@ -96,11 +98,11 @@ struct BlocksInt8;
 /// The functions of one instruction set.
 struct Int8Kernels {
   const char* name;
-  double mac_ns;        ///< about how long a multiply-add takes
+  double mac_ns;        ///< about how long a multiply-add takes,
+  double finish_macs;   ///< and, in such units, what follows a sum
   int rows;             ///< the biggest tile
   int block_bytes;      ///< of an element of A in a block
-  /// What is added to the elements of a signed A in a block; an unsigned one is as it is.
-  int signed_shift;
+  int unsigned_shift, signed_shift;   ///< what is added to the elements of an unsigned, and of a signed A in a block
   /// Copies n bytes of A into a block, reading and writing nothing else.
   void (*load)(const uint8_t* a, int64_t n, bool is_signed, void* block);
   /// Sums of `rows` (1 to `rows` of this table) rows of a block with the first `columns` (1 to 16) columns of a panel of 4 k4
@@ -122,7 +124,9 @@ const Int8Kernels& PickInt8(CpuLevel level);
 const Int8Kernels& EmulatedInt8(CpuLevel level);
 
 /// What has been added to A's bytes in a block.
-inline int BlockShift(const Int8Kernels& kernels, bool is_signed) { return is_signed ? kernels.signed_shift : 0; }
+inline int BlockShift(const Int8Kernels& kernels, bool is_signed) { return is_signed ? kernels.signed_shift : kernels.unsigned_shift; }
+/// Whether bytes of a block are signed.
+inline bool BlockSigned(const Int8Kernels& kernels, bool is_signed) { return BlockShift(kernels, is_signed) == (is_signed ? 0 : -128); }
 
 /// offset[j] for A with zero point `a_zero`, columns with zero points `column_zero` (or null), biases (or null) and the
 /// packed sums of columns: bias - a_zero sum + a_zero k column_zero. Fills whole panels; the arrays have n elements.
@@ -159,6 +163,11 @@ int64_t BlockRowsInt8(const Int8Kernels& kernels, int64_t m, int64_t k);
 /// Multiplies a filled block: rows [row, row + count) of C. What the block holds between k and PaddedK(k) does not matter.
 void MultiplyBlockInt8(const BlocksInt8& job, const void* block, bool a_signed, int64_t row, int64_t count, int64_t panel0, int64_t panel1,
                        int32_t* row_sums);
+/// About how long a product takes: its arithmetic, or reading B from beyond the second-level cache.
+inline double ProductNs(const Int8Kernels& kernels, double m, double n, double k) {
+  constexpr double kByteNs = 0.03;
+  return std::max(m * n * (k + kernels.finish_macs) * kernels.mac_ns, n * k * kByteNs);
+}
 inline int64_t BlockRowBytes(const Int8Kernels& kernels, int64_t k) { return PaddedK(k) * kernels.block_bytes; }
 
 }  // namespace linnet

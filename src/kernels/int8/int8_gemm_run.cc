@@ -81,17 +81,13 @@ void MultiplyBlockInt8(const BlocksInt8& job, const void* block, bool a_signed, 
                        int32_t* row_sums) {
   const Int8Kernels& kernels = job.kernels;
   const int64_t row_bytes = BlockRowBytes(kernels, job.k), padded = PaddedK(job.k), k4 = DivUp(job.k, int64_t{4});
-  if (job.finish.column_zero && kernels.tiles) {
-    SumRows(static_cast<const uint8_t*>(block), row_bytes, a_signed, count, job.k, row_sums);
+  if (job.finish.column_zero && kernels.block_bytes == 1) {
+    SumRows(static_cast<const uint8_t*>(block), row_bytes, BlockSigned(kernels, a_signed), count, job.k, row_sums);
   } else if (job.finish.column_zero) {
     for (int64_t i = 0; i < count; ++i) {
-      const char* at = static_cast<const char*>(block) + i * row_bytes;
+      const int16_t* at = reinterpret_cast<const int16_t*>(static_cast<const char*>(block) + i * row_bytes);
       int32_t sum = 0;
-      if (kernels.block_bytes == 2) {
-        for (int64_t x = 0; x < job.k; ++x) sum += reinterpret_cast<const int16_t*>(at)[x];
-      } else {
-        for (int64_t x = 0; x < job.k; ++x) sum += reinterpret_cast<const uint8_t*>(at)[x];
-      }
+      for (int64_t x = 0; x < job.k; ++x) sum += at[x];
       row_sums[i] = sum;
     }
   }
@@ -140,11 +136,12 @@ void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, i
 
 GemmGrain GemmGrainInt8(const Int8Kernels& kernels, int64_t m, int64_t n, int64_t k, int threads) {
   constexpr int64_t kWorkMax = 128 << 20;
-  const double work_min = 4000 / kernels.mac_ns;
+  constexpr double kTaskNs = 4000;
   m = std::max<int64_t>(m, 1);
   const int64_t panels = std::max<int64_t>(PanelCount(n), 1), tile = kernels.rows;
   const double work = static_cast<double>(m) * static_cast<double>(panels * kPanelColumns) * static_cast<double>(std::max<int64_t>(k, 1));
-  const double tasks = std::max(threads > 1 ? std::min(work / work_min, 4.0 * threads) : 1.0, std::max(1.0, work / kWorkMax));
+  const double ns = ProductNs(kernels, static_cast<double>(m), static_cast<double>(n), static_cast<double>(k));
+  const double tasks = std::max(threads > 1 ? std::min(ns / kTaskNs, 4.0 * threads) : 1.0, std::max(1.0, work / kWorkMax));
   auto split = [](int64_t size, double parts, int64_t unit) {
     const double part = static_cast<double>(size) / std::max(parts, 1.0);
     return std::min(size, RoundUp(std::max<int64_t>(1, static_cast<int64_t>(part)), unit));

@@ -20,15 +20,17 @@
 
 #if defined(__x86_64__)
 
+#if HWY_TARGET == HWY_AVX3
+
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
-#if HWY_TARGET == HWY_AVX3
 
 void Int8FinishPanels(const FinishInt8& f, const int32_t* sums, int64_t panel_stride, const int32_t* row_sums, int64_t row,
                       int rows, int64_t column, int64_t columns);
 
 constexpr int kTileRows = 16;
+constexpr int64_t kOnceBytes = 1 << 20;   // of B, that are read once
 
 // Rows and bytes a row of the eight tiles, as ldtilecfg reads them.
 struct TileConfig {
@@ -138,13 +140,10 @@ class TileProduct {
     // B is read once where it is larger than a cache, and A is not.
     const int64_t b_bytes = (panel1 - panel0) * panel_bytes_;
     const int64_t group = count <= kTileRows ? 4 : 2;
-    if (b_bytes > (1 << 20) || count <= 2 * kTileRows) {
-      for (int64_t p = panel0; p < panel1; p += group) Rows(row0_, row1, row1, p, std::min(panel1, p + group), panel1);
-    } else {
-      for (int64_t row = row0_; row < row1; row += 2 * kTileRows) {
-        const int64_t end = std::min(row1, row + 2 * kTileRows);
-        for (int64_t p = panel0; p < panel1; p += group) Rows(row, end, row1, p, std::min(panel1, p + group), panel1);
-      }
+    const int64_t rows = b_bytes > kOnceBytes ? count : 2 * kTileRows;
+    for (int64_t row = row0_; row < row1; row += rows) {
+      const int64_t end = std::min(row1, row + rows);
+      for (int64_t p = panel0; p < panel1; p += group) Rows(row, end, row1, p, std::min(panel1, p + group), panel1);
     }
     if (pending_) {
       StorePending();
@@ -404,9 +403,10 @@ void Int8TilesEmulated(const BlocksInt8& job, const RowsInt8& rows, int64_t row0
   MultiplyTiles<EmulatedTiles>(job, rows, row0, row1, panel0, panel1, row_sums);
 }
 
-#endif
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet
 HWY_AFTER_NAMESPACE();
+
+#endif  // AVX-512
 
 #endif  // __x86_64__
