@@ -13,6 +13,7 @@ Status MergeCommonSubexpressions(Graph& graph, const PassContext& context);
 Status MoveQuantization(Graph& graph, const PassContext& context);
 Status FuseIntegerTables(Graph& graph, const PassContext& context);
 Status FuseInteger(Graph& graph, const PassContext& context);
+Status FuseBlockWeights(Graph& graph, const PassContext& context);
 Status FoldDequantized(Graph& graph, const PassContext& context);
 Status FoldBatchNorm(Graph& graph, const PassContext& context);
 Status RecognizeActivations(Graph& graph, const PassContext& context);
