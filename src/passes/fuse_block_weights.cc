@@ -6,7 +6,6 @@
 // of 4- and 8-bit integers in blocks of a power of two from 16 on. Folded, such weights would take 4 bytes each, and be read so.
 #include <algorithm>
 
-#include "ops/convert.h"
 #include "passes/pass.h"
 #include "passes/passes.h"
 #include "passes/patterns.h"
@@ -63,24 +62,29 @@ class BlockFuser {
     if (bias_id != kNoValue && (!bias || bias->dtype() != DType::kFloat || bias->elements() != n || beta != 1)) return Status();
 
     const int64_t bits = DTypeBits(dtype), row_bytes = blocks * block * bits / 8, zero_bytes = DivUp(blocks * bits, 8);
-    const int64_t middle = int64_t{1} << (bits - 1), shift = IsSigned(dtype) ? middle : 0;
+    // Codes of signed types are those of the operator, less the middle: another highest bit.
+    const int middle = 1 << (bits - 1), turn = IsSigned(dtype) ? middle : 0;
+    auto code_at = [&](const Tensor& tensor, int64_t at) -> int {
+      const uint8_t byte = tensor.as<uint8_t>()[at * bits / 8];
+      return (bits == 8 ? byte : byte >> (at % 2 * 4) & 15) ^ turn;
+    };
     LINNET_ASSIGN(Tensor codes, Tensor::Allocate(DType::kUint8, Shape{n, blocks, block * bits / 8}));
     LINNET_ASSIGN(Tensor scales, Tensor::Allocate(DType::kFloat, Shape{n, blocks}));
     LINNET_ASSIGN(Tensor zeros, Tensor::Allocate(DType::kUint8, Shape{n, zero_bytes}));
     std::fill_n(codes.mutable_as<uint8_t>(), codes.bytes(), uint8_t{0});
     std::fill_n(zeros.mutable_as<uint8_t>(), zeros.bytes(), uint8_t{0});
-    auto put = [&](uint8_t* row, int64_t at, int64_t code) {
+    auto put = [&](uint8_t* row, int64_t at, int code) {
       row[at * bits / 8] |= static_cast<uint8_t>(code << (bits == 4 && at % 2 ? 4 : 0));
     };
     auto place = [&](int64_t row, int64_t column, int64_t rows) { return transposed != 0 ? column * rows + row : row * n + column; };
     bool centred = true;   // zero points that the operator takes where it gets none
     for (int64_t column = 0; column < n; ++column) {
       for (int64_t row = 0; row < k; ++row) {
-        put(codes.mutable_as<uint8_t>() + column * row_bytes, row, LoadInteger(dtype, w->data(), place(row, column, k)) + shift);
+        put(codes.mutable_as<uint8_t>() + column * row_bytes, row, code_at(*w, place(row, column, k)));
       }
       for (int64_t b = 0; b < blocks; ++b) {
         const int64_t at = place(b, column, blocks);
-        const int64_t code = (zero ? LoadInteger(dtype, zero->data(), at) : 0) + shift;
+        const int code = zero ? code_at(*zero, at) : turn;
         centred = centred && code == middle;
         scales.mutable_as<float>()[column * blocks + b] = scale->as<float>()[at];
         put(zeros.mutable_as<uint8_t>() + column * zero_bytes, b, code);
