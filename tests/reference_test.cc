@@ -74,8 +74,10 @@ ValueId Recurrent(Choices& c, RandomModel& m, bool functions_too) {
   const std::string op = c.Of<std::string>({"LSTM", "LSTM", "GRU", "GRU", "RNN"});
   const int64_t gates = op == "LSTM" ? 4 : op == "GRU" ? 3 : 1, functions = op == "LSTM" ? 3 : op == "GRU" ? 2 : 1;
   const std::string direction = c.Of<std::string>({"forward", "reverse", "bidirectional"});
-  const int64_t d = direction == "bidirectional" ? 2 : 1, hidden = c.Int(1, 21), features = c.Int(1, 12), steps = c.Int(1, 6),
-                batch = c.Int(1, 5);
+  // Big ones of whole panels are split between threads within a step.
+  const bool big = c.Int(0, 3) == 0;
+  const int64_t d = direction == "bidirectional" ? 2 : 1, hidden = big ? 16 * c.Int(4, 7) : c.Int(1, 21),
+                features = c.Int(1, 12), steps = c.Int(1, 6), batch = c.Int(1, 5);
   const DType dtype = AnyFloat(c);
   const bool batch_first = c.Int(0, 4) == 0;
   auto state = [&] { return batch_first ? Shape{batch, d, hidden} : Shape{d, batch, hidden}; };
