@@ -105,7 +105,9 @@ TEST_F(CliQuantize, DigitsStayAndShrink) {
   EXPECT_EQ(page.find("http"), std::string::npos);   // needs nothing else
   Ran equal = Linnet({"compare", model_, model_, "--data", data_, "--json"});
   ASSERT_EQ(equal.code, kSuccess) << equal.err;
-  for (const Json& row : (*ParseJson(equal.out, "rows"))["values"]) EXPECT_TRUE(row["equal"].get<bool>()) << row["name"];
+  Result<Json> equal_rows = ParseJson(equal.out, "rows");
+  ASSERT_TRUE(equal_rows.ok()) << equal_rows.status().message();
+  for (const Json& row : (*equal_rows)["values"]) EXPECT_TRUE(row["equal"].get<bool>()) << row["name"];
 }
 
 TEST_F(CliQuantize, ContractsAreKeptOrRefused) {

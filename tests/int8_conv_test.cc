@@ -67,6 +67,7 @@ class Convolution {
     Check<T>(level, PickInt8(level), split);
     if (testing::Test::HasFatalFailure()) return;
     Check<T>(level, EmulatedInt8(level), split);
+    if (level == CpuLevel::kAvx512 && !testing::Test::HasFatalFailure()) Check<T>(level, EmulatedInt8(CpuLevel::kAmx), split);
   }
 
   template <class T>
@@ -95,7 +96,7 @@ class Convolution {
     finish.c = y.data();
     finish.c_row_stride = t_.out_c;
     if (depthwise) {
-      RunDepthwise(level, x, finish, split);
+      RunDepthwise(level, level == CpuLevel::kAvx512 && &kernels == &EmulatedInt8(CpuLevel::kAmx), x, finish, split);
     } else {
       const int64_t taps = t_.kernel_h * t_.kernel_w;
       Guarded<std::byte> packed(PackedConvSizeInt8(t_.out_c, t_.in_c, t_.groups, taps));
@@ -141,7 +142,7 @@ class Convolution {
     c->dilation_h = c->dilation_w = t_.dilation, c->pad_top = c->pad_left = t_.pad;
   }
 
-  void RunDepthwise(CpuLevel level, const Guarded<uint8_t>& x, const FinishInt8& finish, bool split) const {
+  void RunDepthwise(CpuLevel level, bool emulated, const Guarded<uint8_t>& x, const FinishInt8& finish, bool split) const {
     const int64_t taps = t_.kernel_h * t_.kernel_w;
     Guarded<int16_t> packed(PackedDepthwiseSizeInt8(t_.out_c, taps));
     std::vector<int32_t> zeros = zeros_;
@@ -152,7 +153,8 @@ class Convolution {
     c.channels = t_.out_c, c.input_zero = t_.zero, c.packed = packed.data(), c.finish = finish;
     Guarded<std::byte> scratch(DepthwiseScratchBytes(c));
     const int64_t rows = t_.batch * out_h_, step = split ? 2 : rows;
-    for (int64_t r = 0; r < rows; r += step) PickDepthwiseInt8(level)(c, r, std::min(rows, r + step), scratch.data());
+    DepthwiseInt8Fn* run = emulated ? EmulatedDepthwiseInt8() : PickDepthwiseInt8(level);
+    for (int64_t r = 0; r < rows; r += step) run(c, r, std::min(rows, r + step), scratch.data());
   }
 
   static int64_t RoundUpTo(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
@@ -196,6 +198,21 @@ TEST(ConvInt8, Shapes) {
   Check({1, 30, 5, 9, 1, 1, 3, 1, 1, 0});
 }
 
+// What tiles read in place: taps in several steps, planes of strides, strips of large images.
+TEST(ConvInt8, Strips) {
+  for (int64_t in_c : {8, 64, 96, 100, 160, 260}) {
+    for (int64_t stride : {1, 2, 3}) Check({7, 9, in_c, 19, 1, 3, 3, stride, 1, 1});
+  }
+  Check({9, 9, 32, 16, 1, 3, 3, 1, 2, 2});
+  Check({9, 9, 32, 16, 1, 3, 3, 2, 3, 2});
+  Check({9, 9, 32, 16, 1, 2, 2, 4, 1, 0});
+  Check({9, 9, 32, 16, 1, 1, 1, 2, 1, 0});
+  Check({5, 6, 32, 40, 1, 5, 5, 1, 1, 4});       // more padding than image
+  Case wide{20, 150, 132, 20};                   // more rows than a strip has
+  wide.kernel_h = wide.kernel_w = 3, wide.batch = 1, wide.x_signed = true, wide.zero = -128;
+  Check(wide);
+}
+
 TEST(ConvInt8, TypesAndZeroPoints) {
   for (To to : {To::kInt32, To::kFloat, To::kInt8, To::kUint8}) {
     for (bool x_signed : {false, true}) {
@@ -227,6 +244,14 @@ TEST(ConvInt8, Depthwise) {
   for (int64_t channels : {1, 7, 8, 9, 16, 33, 100}) {
     for (int64_t kernel : {1, 3, 5}) {
       for (int64_t stride : {1, 2}) Check({8, 9, channels, channels, channels, kernel, kernel, stride, 1, kernel / 2});
+    }
+  }
+  for (int64_t channels : {4, 12, 24, 32, 64, 96, 144}) {
+    for (int64_t stride : {1, 2}) {
+      Case t{7, 11, channels, channels, channels, 3, 3, stride};
+      Check(t);
+      t.x_signed = true, t.zero = -128, t.to = To::kInt8;
+      Check(t);
     }
   }
   Check({9, 9, 12, 12, 12, 3, 3, 1, 2, 3});

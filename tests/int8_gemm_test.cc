@@ -160,6 +160,18 @@ TEST(GemmInt8, EveryTileAndRemainder) {
   }
 }
 
+TEST(GemmInt8, BlocksOfTiles) {
+  for (int64_t m : {15, 16, 17, 31, 32, 33, 48, 49, 65, 80}) {
+    for (int64_t n : {16, 40, 81}) {
+      for (int64_t k : {64, 129}) {
+        Check({m, n, k, (m & 1) != 0, true, To::kUint8, 3, false, true});
+        Check({m, n, k, (m & 1) != 0, true, To::kFloat, 3, k == 129, false, true});
+      }
+    }
+  }
+  Check({33, 260, 4100, false, true, To::kInt8, 128});   // B is larger than a cache
+}
+
 TEST(GemmInt8, SignsZeroPointsAndBias) {
   for (bool a_signed : {false, true}) {
     for (bool b_signed : {false, true}) {

@@ -12,7 +12,7 @@ namespace linnet {
 inline std::vector<CpuLevel> IntegerLevels() {
   std::vector<CpuLevel> levels;
   for (CpuLevel level : {CpuLevel::kSse4, CpuLevel::kAvx2, CpuLevel::kAvxVnni, CpuLevel::kAvx512, CpuLevel::kAvx512Vnni,
-                         CpuLevel::kNeon, CpuLevel::kWasm}) {
+                         CpuLevel::kAmx, CpuLevel::kNeon, CpuLevel::kWasm}) {
     if (Supports(DetectedCpuLevel(), level)) levels.push_back(level);
   }
   return levels;
@@ -24,6 +24,7 @@ inline std::vector<const Int8Kernels*> IntegerKernels() {
   for (CpuLevel level : IntegerLevels()) {
     kernels.push_back(&PickInt8(level));
     kernels.push_back(&EmulatedInt8(level));
+    if (level == CpuLevel::kAvx512) kernels.push_back(&EmulatedInt8(CpuLevel::kAmx));
   }
   return kernels;
 }

@@ -15,7 +15,7 @@ struct Quantized {
 
 class Maker {
  public:
-  Maker(Choices& c, RandomModel& m) : c_(c), m_(m), type_(c.Of({DType::kInt8, DType::kUint8})) {}
+  Maker(Choices& c, RandomModel& m) : m_(m), type_(c.Of({DType::kInt8, DType::kUint8})) {}
   DType type() const { return type_; }
   ValueId Scale(double low = 0.01, double high = 0.1, const Shape& shape = Shape::OfRank(0)) {
     return m_.Input(m_.Floats(shape, low, high));
@@ -28,7 +28,6 @@ class Maker {
   }
 
  private:
-  Choices& c_;
   RandomModel& m_;
   DType type_;
 };

@@ -31,6 +31,9 @@ MachinePeaks MeasurePeaks(CpuLevel level) {
   float sink = 1;
   constexpr int64_t kTurns = 100'000;
   peaks.flops_per_ns = static_cast<double>(kTurns * kernels.flops_per_turn) / BestNs(20, [&] { kernels.multiply_add(kTurns, &sink); });
+  const Int8Peak bytes = PickInt8Peak(level);
+  constexpr int64_t kByteTurns = 20'000;
+  peaks.byte_ops_per_ns = static_cast<double>(kByteTurns * bytes.ops_per_turn) / BestNs(20, [&] { bytes.multiply_add(kByteTurns); });
   constexpr int64_t kFar = 64 << 20;
   Result<Block> block = Block::Allocate(kFar);
   if (!block.ok()) return peaks;

@@ -9,6 +9,7 @@ namespace linnet::cli {
 /// One thread's peaks at a CPU level.
 struct MachinePeaks {
   double flops_per_ns = 0;                       ///< float32 multiplications and additions, GFLOP/s
+  double byte_ops_per_ns = 0;                    ///< those of exact 8-bit products, Gop/s
   /// Reading, bytes a nanosecond (GB/s), for data of up to 256 KiB, up to 2 MiB, and beyond.
   double near_bytes_per_ns = 0, middle_bytes_per_ns = 0, far_bytes_per_ns = 0;
 
@@ -19,7 +20,7 @@ struct MachinePeaks {
   /// the cache that holds them, constants in the one that holds all `model_bytes` of them.
   double FloorNs(const StepCost& cost, double model_bytes, int threads) const {
     const double values = cost.bytes - cost.weight_bytes;
-    const double arithmetic = 2 * cost.macs / (flops_per_ns * threads);
+    const double arithmetic = 2 * cost.macs / ((cost.of_bytes ? byte_ops_per_ns : flops_per_ns) * threads);
     const double memory = values / BytesPerNs(values) + cost.weight_bytes / BytesPerNs(model_bytes);
     return arithmetic > memory ? arithmetic : memory;
   }

@@ -149,6 +149,10 @@ StepCost CostOf(std::string_view op, std::span<const StepValue> inputs, std::spa
   StepCost cost;
   if (const size_t colon = op.find(':'); colon != std::string_view::npos) op.remove_prefix(colon + 1);
   if (const Rule* rule = RuleOf(op)) cost.macs = std::max(0.0, MacsOf(*rule, nullptr, inputs, outputs));
+  for (const StepValue& value : inputs) {
+    const DType dtype = value.type ? value.type->dtype : DType::kUndefined;
+    cost.of_bytes = cost.of_bytes || dtype == DType::kInt8 || dtype == DType::kUint8;
+  }
   auto bytes_of = [](std::span<const StepValue> values, bool constants) {
     double bytes = 0;
     for (size_t i = 0; i < values.size(); ++i) {

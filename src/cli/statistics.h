@@ -32,6 +32,7 @@ struct StepCost {
   double macs = 0;
   double bytes = 0;                           ///< its inputs read and its outputs written, once each
   double weight_bytes = 0;                    ///< of those, constants
+  bool of_bytes = false;                      ///< its multiply-adds are of 8-bit numbers
 };
 struct StepValue {
   const Type* type = nullptr;                 ///< null: missing

@@ -10,7 +10,7 @@
 namespace linnet {
 namespace {
 
-constexpr uint32_t kFormatMax = 1;
+constexpr uint32_t kFormat = 2;   // 1: 8-bit weights whose K was padded otherwise
 
 /// The verifier lets the 8-byte numbers of a vector lie at multiples of 4.
 int64_t IntAt(const flatbuffers::Vector<int64_t>& numbers, uint32_t i) {
@@ -32,8 +32,8 @@ class Reader {
                                    static_cast<flatbuffers::uoffset_t>(1u << 30));
     if (!fbs::VerifyModelBuffer(verifier)) return InvalidModel("the .linnet file is damaged: its structure does not verify");
     const fbs::Model& model = *fbs::GetModel(bytes_.data());
-    if (model.format() > kFormatMax) {
-      return Unsupported("the .linnet file has format ", model.format(), "; this build reads up to ", kFormatMax);
+    if (model.format() != kFormat) {
+      return Unsupported("the .linnet file has format ", model.format(), "; this build reads ", kFormat, ": convert the model again");
     }
     if (model.file_bytes() != bytes_.size()) {
       return InvalidModel("the .linnet file has ", bytes_.size(), " bytes where ", model.file_bytes(), " were written");

@@ -197,7 +197,7 @@ class Writer {
     fbs::FinishModelBuffer(builder_, model);
   }
 
-  static constexpr uint32_t kFormat = 1;
+  static constexpr uint32_t kFormat = 2;
 
   flatbuffers::FlatBufferBuilder builder_;
   std::vector<Bytes> blobs_;

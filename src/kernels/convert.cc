@@ -213,6 +213,22 @@ void QuantizeBytes(const float* x, void* out, int64_t n, float scale, int32_t ze
   };
   T* to = static_cast<T*>(out);
   int64_t i = 0;
+#if HWY_TARGET == HWY_AVX3
+  if (WideDivision::Serves(scale)) {
+    const WideDivision division(scale);
+    const WideByteRounding wide(std::is_signed_v<T>, kLeast<T> - static_cast<float>(zero_point), kMost<T> - static_cast<float>(zero_point),
+                                zero_point);
+    const __m512 bound = _mm512_set1_ps(scale * 1024);   // beyond it all saturates
+    auto sixteen = [=](const float* from) HWY_ATTR {
+      const __m512 v = _mm512_loadu_ps(from);
+      const __m512 near = _mm512_min_ps(_mm512_max_ps(v, _mm512_sub_ps(_mm512_setzero_ps(), bound)), bound);
+      return division.Masked(_mm512_cmp_ps_mask(v, v, _CMP_ORD_Q), near);
+    };
+    for (; i + 64 <= n; i += 64) {
+      _mm512_storeu_si512(to + i, wide.Bytes(sixteen(x + i), sixteen(x + i + 16), sixteen(x + i + 32), sixteen(x + i + 48)));
+    }
+  }
+#endif
   for (; i + kStep <= n; i += kStep) rounding.Store(quotient(x + i), quotient(x + i + 4), to + i);
   if (i == n) return;
   float tail[kStep] = {};

@@ -17,4 +17,11 @@ struct PeakKernels {
 
 const PeakKernels& PickPeak(CpuLevel level);
 
+/// The same of the exact products of bytes that kernels/int8 has at a level.
+struct Int8Peak {
+  void (*multiply_add)(int64_t turns);
+  int64_t ops_per_turn;     ///< multiplications and additions
+};
+Int8Peak PickInt8Peak(CpuLevel level);
+
 }  // namespace linnet

@@ -156,8 +156,8 @@ Status IntegerProduct::Run(const RunContext& c, const IntegerProductParams& p, c
   }
 
   const int64_t row_tasks = DivUp(p.m, p.grain.rows), panel_tasks = DivUp(PanelCount(p.n), p.grain.panels);
-  const double macs = static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k + 8);
-  const double task_ns = macs / static_cast<double>(row_tasks * panel_tasks) * 0.05;
+  const double task_ns = ProductNs(*kernels, static_cast<double>(p.m), static_cast<double>(p.n), static_cast<double>(p.k)) /
+                         static_cast<double>(row_tasks * panel_tasks);
   const int64_t y_bytes = (g.finish.to == FinishInt8::To::kInt32 || g.finish.to == FinishInt8::To::kFloat ? 4 : 1) * p.m * p.n;
   int64_t ready = -1;   // the matrix of B whose offsets, and packed bytes, scratch has
   for (int64_t batch = 0; batch < p.batches; ++batch) {

@@ -155,10 +155,9 @@ struct QGlobalAveragePool {
           // Neighbouring channels of an image lie side by side with channels last.
           const int64_t count = channels_last ? std::min({kChannels, end - i, channels - i % channels}) : 1;
           const T* from = c.in<T>(0) + (channels_last ? i / channels * pixels * channels + i % channels : i * pixels);
-          int64_t sums[kChannels] = {};
-          for (int64_t p = 0; p < pixels; ++p, from += step) {
-            for (int64_t k = 0; k < count; ++k) sums[k] += from[k];
-          }
+          ByteSums<T> added;
+          for (int64_t p = 0; p < pixels; ++p, from += step) added.Add(from, count);
+          const int64_t* sums = added.Total();
           for (int64_t k = 0; k < count; ++k) {
             const double mean = static_cast<double>(sums[k]) / static_cast<double>(std::max<int64_t>(pixels, 1));
             c.out<T>(0)[i + k] = StoredAs<T>(out, in.scale * (static_cast<float>(mean) - static_cast<float>(in.zero)));

@@ -89,10 +89,10 @@ struct QLinearAveragePool {
       count *= std::clamp<int64_t>(DivUp(beyond - start, axis.dilation), 0, axis.kernel);
     }
     if (!count_padding) count = inside;
-    constexpr int64_t kChannels = 64;
+    constexpr int64_t kChannels = ByteSums<T>::kChannels;
     for (int64_t first = 0; first < b.channels; first += kChannels) {
       const int64_t channels = std::min(kChannels, b.channels - first);
-      int64_t sums[kChannels] = {};
+      ByteSums<T> added;
       BoxCounter tap = box;
       for (bool more = tap.Start(); more; more = tap.Next()) {
         int64_t from = 0;
@@ -100,9 +100,9 @@ struct QLinearAveragePool {
           const WindowAxis& axis = b.window.axes[i];
           from = from * axis.in + at[i] * axis.stride - axis.pad + tap.at[i] * axis.dilation;
         }
-        const T* x = image + from * b.channels + first;
-        for (int64_t k = 0; k < channels; ++k) sums[k] += x[k];
+        added.Add(image + from * b.channels + first, channels);
       }
+      const int64_t* sums = added.Total();
       for (int64_t k = 0; k < channels; ++k) {
         const double sum = static_cast<double>(sums[k] - inside * in.zero);
         y[first + k] = StoredAs<T>(out, count == 0 ? 0 : in.scale * static_cast<float>(sum / static_cast<double>(count)));

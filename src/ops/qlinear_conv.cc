@@ -265,8 +265,9 @@ struct ChannelsLastIntegerConv {
     ConvOffsetsInt8(*kernels, conv, x_zero, finish.column_zero, bias, offsets);
 
     const int64_t panels = ConvPanels(conv), pixel_blocks = DivUp(b.pixels, b.grain.rows), panel_blocks = DivUp(panels, b.grain.panels);
-    const double task_ns = static_cast<double>(b.grain.rows) * static_cast<double>(b.grain.panels * kPanelColumns) *
-                           static_cast<double>(weights.group_in * weights.taps + 8) / 20;
+    const double task_ns = ProductNs(*kernels, static_cast<double>(b.pixels), static_cast<double>(weights.out_c),
+                                     static_cast<double>(weights.group_in * weights.taps)) /
+                           static_cast<double>(pixel_blocks * panel_blocks);
     return c.ParallelFor(pixel_blocks * panel_blocks, 1, task_ns, [&](int64_t begin, int64_t end, int worker) {
       for (int64_t task = begin; task < end;) {
         // Neighbouring groups of panels in one call: it gathers their pixels once.
@@ -281,7 +282,8 @@ struct ChannelsLastIntegerConv {
 
   Status RunDepthwise(RunContext& c, const Bound& b, const ConvInt8& conv) const {
     const DepthwiseInt8 d = Depthwise(conv);
-    const double row_ns = static_cast<double>(d.out_w * d.channels) * (static_cast<double>(d.kernel_h * d.kernel_w) / 16 + 0.5);
+    const double row_ns = static_cast<double>(d.out_w * d.channels) * (static_cast<double>(d.kernel_h * d.kernel_w) / 16 + 0.5) *
+                          (kernels->block_bytes == 1 ? 0.2 : 1.0);
     const int64_t grain = std::max<int64_t>(2, (d.kernel_h - 1) * d.dilation_h / d.stride_h);   // a ring is filled again for each
     return c.ParallelFor(d.batch * d.out_h, grain, row_ns, [&](int64_t begin, int64_t end, int worker) {
       depthwise(d, begin, end, c.scratch() + b.workers_at + worker * b.worker_bytes);

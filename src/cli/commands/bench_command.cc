@@ -353,8 +353,8 @@ int Bench(const BenchOptions& options) {
                time.floor_known && time.floor_ns > 0 ? fmt::format("{:.1f} x", time.ns / time.floor_ns) : ""});
   }
   fmt::print("\n{}", table.ToString(terminal));
-  fmt::print("all steps {}, floor {} ({:.0f} GFLOP/s a thread; reading {:.0f}, {:.0f}, {:.0f} GB/s from near, middle, far)\n",
-             FormatDurationNs(total), FormatDurationNs(floor_total), peaks.flops_per_ns, peaks.near_bytes_per_ns,
+  fmt::print("all steps {}, floor {} ({:.0f} GFLOP/s, or {:.0f} Gop/s of bytes, a thread; reading {:.0f}, {:.0f}, {:.0f} GB/s from near, middle, far)\n",
+             FormatDurationNs(total), FormatDurationNs(floor_total), peaks.flops_per_ns, peaks.byte_ops_per_ns, peaks.near_bytes_per_ns,
              peaks.middle_bytes_per_ns, peaks.far_bytes_per_ns);
   return kSuccess;
 }

@@ -18,8 +18,8 @@ struct Shape {
     pointwise = one && c.groups == 1 && c.pad_top == 0 && c.pad_left == 0 && c.out_h == c.in_h && c.out_w == c.in_w;
     rows = BlockRowsInt8(kernels, pixels, k);
     sums_bytes = RoundUp(rows * int64_t{4}, int64_t{64});
-    block_bytes = RoundUp(rows * row_bytes, int64_t{64});
-    outside_bytes = RoundUp(c.kernel_w * group_in, int64_t{64});
+    block_bytes = RoundUp(rows * row_bytes + 32, int64_t{64});   // copies end behind the last row
+    outside_bytes = RoundUp(c.kernel_w * group_in + 32, int64_t{64});
   }
   int64_t group_in, group_out, k, panels, pixels, row_bytes, rows, sums_bytes, block_bytes, outside_bytes;
   bool pointwise;
@@ -35,7 +35,19 @@ class Gatherer {
   /// `count` pixels from `pixel` on. Elements that pad K stay as they are: weights are zeros there.
   void Pixels(int64_t pixel, int64_t count, char* to) const {
     int64_t x = pixel % c_.out_w, y = pixel / c_.out_w % c_.out_h, image = pixel / c_.out_w / c_.out_h;
+    const int64_t tap_row = c_.kernel_w * s_.group_in;
+    const bool plain = kernels_.block_bytes == 1 && BlockShift(kernels_, c_.input_signed) == 0;
+    const bool few = plain && c_.dilation_w == 1 && c_.groups == 1 && tap_row <= 32 && s_.k >= 32 - tap_row;
     for (; count > 0; --count, to += s_.row_bytes) {
+      if (few) {
+        const int64_t done = tap_row <= 16 ? FewBytes<16>(image, y, x, count, to) : FewBytes<32>(image, y, x, count, to);
+        x += done, count -= done, to += done * s_.row_bytes;
+        if (x >= c_.out_w) {
+          x = 0;
+          if (++y >= c_.out_h) y = 0, ++image;
+        }
+        if (count == 0) return;
+      }
       Pixel(input_ + image * c_.in_h * c_.in_w * c_.in_c, y * c_.stride_h - c_.pad_top, x * c_.stride_w - c_.pad_left, to);
       if (++x < c_.out_w) continue;
       x = 0;
@@ -46,6 +58,38 @@ class Gatherer {
   }
 
  private:
+  /// Pixels from x on whose taps are short and inside of the image's columns, and which of them `count` there were. Copies are
+  /// longer than the taps: the next ones overwrite what is too much.
+  template <int kCopy>
+  int64_t FewBytes(int64_t image, int64_t y, int64_t x, int64_t count, char* to) const {
+    const int64_t left = x * c_.stride_w - c_.pad_left, top = y * c_.stride_h - c_.pad_top, tap_row = c_.kernel_w * s_.group_in;
+    if (left < 0) return 0;
+    const int64_t room = c_.in_w - c_.kernel_w - left, step = c_.stride_w * c_.in_c;
+    int64_t pixels = room < 0 ? 0 : std::min({count, c_.out_w - x, room / c_.stride_w + 1});
+    const uint8_t* const image_at = c_.input + image * c_.in_h * c_.in_w * c_.in_c;
+    const uint8_t* const input_end = c_.input + c_.batch * c_.in_h * c_.in_w * c_.in_c;
+    const uint8_t* lines[kFewRows];
+    int64_t steps[kFewRows];
+    if (c_.kernel_h > kFewRows) return 0;
+    for (int64_t i = 0; i < c_.kernel_h; ++i) {
+      const int64_t in_y = top + i * c_.dilation_h;
+      const bool inside = in_y >= 0 && in_y < c_.in_h;
+      lines[i] = inside ? image_at + (in_y * c_.in_w + left) * c_.in_c : outside_;
+      steps[i] = inside ? step : 0;
+      // Copies end inside of the image.
+      const int64_t beyond = input_end - lines[i] - kCopy;
+      if (inside) pixels = std::min(pixels, beyond < 0 ? 0 : beyond / step + 1);
+    }
+    for (int64_t p = 0; p < pixels; ++p, to += s_.row_bytes) {
+      for (int64_t i = 0; i < c_.kernel_h; ++i) {
+        memcpy(to + i * tap_row, lines[i], kCopy);
+        lines[i] += steps[i];
+      }
+    }
+    return pixels;
+  }
+  static constexpr int64_t kFewRows = 11;
+
   /// The pixel whose kernel begins at row `top` and column `x` of an image.
   void Pixel(const uint8_t* image, int64_t top, int64_t x, char* to) const {
     const int64_t tap_row = c_.kernel_w * s_.group_in, size = kernels_.block_bytes;
@@ -81,6 +125,90 @@ class Gatherer {
   const Shape& s_;
   const uint8_t* input_;
   const uint8_t* outside_;
+};
+
+/// A convolution whose taps tiles read in place: the rows of the image that some output rows need are copied to a strip, with
+/// their padding, sorted by where they fall in a stride. Tap (i, j) of all output pixels is then one run of equal steps:
+///
+///     stride 1   one plane       x . x . x . .         stride 2   planes (0, 0) (0, 1)      x . x .   o . o .
+///                                . . . . . . .                           (1, 0) (1, 1)
+///
+/// Rows of A are the pixels of a plane, `pitch` a row of the image; the last of them are no pixels of the output.
+struct Strip {
+  static constexpr int64_t kBytes = 384 << 10;   // of a strip: leaves a second-level cache room for weights
+  static constexpr int64_t kTapsMax = 1024;
+
+  explicit Strip(const ConvInt8& c) : c(c) {
+    if (c.groups != 1 || c.in_c % 4 != 0 || c.kernel_h * c.kernel_w > kTapsMax) return;
+    const int64_t last_row = (c.kernel_h - 1) * c.dilation_h / c.stride_h, last_column = (c.kernel_w - 1) * c.dilation_w / c.stride_w;
+    pitch = c.out_w + last_column;
+    more_rows = last_row;
+    row_phases = std::min(c.stride_h, (c.kernel_h - 1) * c.dilation_h + 1);
+    column_phases = std::min(c.stride_w, (c.kernel_w - 1) * c.dilation_w + 1);
+    // Where taps of a kernel row are neighbours, they are one run.
+    const int64_t run = c.stride_w == 1 && c.dilation_w == 1 ? c.kernel_w * c.in_c : c.in_c;
+    runs = c.kernel_h * c.kernel_w * c.in_c / run;
+    steps = DivUp(run, int64_t{64});
+    while (run / 4 % steps != 0) ++steps;
+    step = run / steps;
+    const double row_bytes = static_cast<double>(pitch) * static_cast<double>(c.in_c * column_phases * row_phases);
+    if (row_bytes * static_cast<double>(more_rows + 1) > 4 * kBytes || step * 2 < std::min<int64_t>(run, 64)) return;
+    rows = std::clamp<int64_t>(kBytes / static_cast<int64_t>(row_bytes) - more_rows, 1, c.out_h);
+    plane_bytes = (rows + more_rows) * pitch * c.in_c;
+    usable = true;
+  }
+
+  int64_t table_bytes() const { return RoundUp(runs * steps * 8, int64_t{64}); }
+  int64_t bytes() const { return table_bytes() + RoundUp(plane_bytes * row_phases * column_phases, int64_t{64}); }
+
+  /// Where the steps of a row of A are.
+  void Offsets(int64_t* out) const {
+    const bool joined = runs == c.kernel_h;
+    for (int64_t i = 0; i < c.kernel_h; ++i) {
+      for (int64_t j = 0; j < (joined ? 1 : c.kernel_w); ++j) {
+        const int64_t y = i * c.dilation_h, x = j * c.dilation_w;
+        const int64_t plane = y % c.stride_h * column_phases + x % c.stride_w;
+        const int64_t from = plane * plane_bytes + (y / c.stride_h * pitch + x / c.stride_w) * c.in_c;
+        for (int64_t s = 0; s < steps; ++s) *out++ = from + s * step;
+      }
+    }
+  }
+
+  /// The planes that output rows [y, y + count) of an image read.
+  void Fill(const uint8_t* image, int64_t y, int64_t count, uint8_t* out) const {
+    const int64_t line = pitch * c.in_c;
+    for (int64_t p = 0; p < row_phases; ++p) {
+      for (int64_t q = 0; q < column_phases; ++q, out += plane_bytes) {
+        for (int64_t r = 0; r < count + more_rows; ++r) {
+          const int64_t in_y = (y + r) * c.stride_h + p - c.pad_top;
+          if (in_y < 0 || in_y >= c.in_h) {
+            memset(out + r * line, c.input_zero, static_cast<size_t>(line));
+          } else {
+            FillLine(image + in_y * c.in_w * c.in_c, q, out + r * line);
+          }
+        }
+      }
+    }
+  }
+
+  const ConvInt8& c;
+  bool usable = false;
+  int64_t pitch = 0, more_rows = 0, row_phases = 1, column_phases = 1, runs = 1, steps = 1, step = 4, rows = 1, plane_bytes = 0;
+
+ private:
+  /// Pixels q - pad_left, q - pad_left + stride_w, ... of a row.
+  void FillLine(const uint8_t* line, int64_t q, uint8_t* out) const {
+    const int64_t from = q - c.pad_left, s = c.stride_w;
+    const int64_t begin = std::clamp<int64_t>(DivUp(std::max<int64_t>(-from, 0), s), 0, pitch);
+    const int64_t end = std::clamp<int64_t>(from >= c.in_w ? 0 : DivUp(c.in_w - from, s), begin, pitch);
+    memset(out, c.input_zero, static_cast<size_t>(begin * c.in_c));
+    if (s == 1) {
+      memcpy(out + begin * c.in_c, line + (from + begin) * c.in_c, static_cast<size_t>((end - begin) * c.in_c));
+    } else {
+      for (int64_t x = begin; x < end; ++x) memcpy(out + x * c.in_c, line + (from + x * s) * c.in_c, static_cast<size_t>(c.in_c));
+    }
+    memset(out + end * c.in_c, c.input_zero, static_cast<size_t>((pitch - end) * c.in_c));
+  }
 };
 
 int64_t GroupBytes(int64_t k, int64_t n) { return RoundUp(PackedSizeInt8(k, n), int64_t{64}); }
@@ -128,12 +256,54 @@ void ConvOffsetsInt8(const Int8Kernels& kernels, const ConvInt8& conv, int32_t i
 
 int64_t ConvScratchBytes(const Int8Kernels& kernels, const ConvInt8& conv) {
   const Shape s(kernels, conv);
-  return s.sums_bytes + s.outside_bytes + s.block_bytes;
+  const Strip strip(conv);
+  // Weights with zero points need the block, and are not known here.
+  const int64_t strip_bytes = kernels.tiles && strip.usable && !s.pointwise ? strip.bytes() : 0;
+  return std::max(strip_bytes, s.sums_bytes + s.outside_bytes + s.block_bytes);
 }
+
+namespace {
+
+/// Output pixels [pixel0, pixel1), strip by strip.
+void RunStrips(const Int8Kernels& kernels, const Strip& strip, const Shape& s, int64_t pixel0, int64_t pixel1, int64_t panel0,
+               int64_t panel1, void* scratch) {
+  const ConvInt8& conv = strip.c;
+  int64_t* offsets = static_cast<int64_t*>(scratch);
+  uint8_t* planes = static_cast<uint8_t*>(scratch) + strip.table_bytes();
+  strip.Offsets(offsets);
+  const BlocksInt8 job = {kernels, s.group_out, s.k, PackedPanels(conv.packed, s.group_out), conv.finish};
+  RowsInt8 rows;
+  rows.a = planes, rows.row_stride = conv.in_c, rows.is_signed = conv.input_signed;
+  rows.offsets = offsets, rows.steps = strip.runs * strip.steps, rows.step = strip.step;
+  rows.pitch = strip.pitch, rows.valid = conv.out_w;
+  const int64_t image_pixels = conv.out_h * conv.out_w;
+  while (pixel0 < pixel1) {
+    const int64_t image = pixel0 / image_pixels, y = pixel0 % image_pixels / conv.out_w, x = pixel0 % conv.out_w;
+    const int64_t first = image * image_pixels + y * conv.out_w;   // pixel of the strip
+    const int64_t count = std::min(strip.rows, conv.out_h - y), end = std::min(pixel1, first + count * conv.out_w);
+    const int64_t last = end - 1 - first, needed = last / conv.out_w + 1;
+    strip.Fill(conv.input + image * conv.in_h * conv.in_w * conv.in_c, y, needed, planes);
+    rows.c_row = first;
+    kernels.tiles(job, rows, x, last / conv.out_w * strip.pitch + last % conv.out_w + 1, panel0, panel1, nullptr);
+    pixel0 = end;
+  }
+}
+
+}  // namespace
 
 void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel0, int64_t pixel1, int64_t panel0,
                  int64_t panel1, void* scratch) {
   const Shape s(kernels, conv);
+  if (kernels.tiles && s.pointwise) {
+    GemmInt8 gemm;
+    gemm.a = conv.input, gemm.a_row_stride = conv.in_c, gemm.a_signed = conv.input_signed;
+    gemm.m = s.pixels, gemm.n = conv.out_c, gemm.k = s.k, gemm.packed = conv.packed, gemm.finish = conv.finish;
+    return RunGemmInt8(kernels, gemm, pixel0, pixel1, panel0, panel1, scratch);
+  }
+  if (kernels.tiles && !conv.finish.column_zero) {
+    const Strip strip(conv);
+    if (strip.usable) return RunStrips(kernels, strip, s, pixel0, pixel1, panel0, panel1, scratch);
+  }
   int32_t* row_sums = static_cast<int32_t*>(scratch);
   uint8_t* outside = static_cast<uint8_t*>(scratch) + s.sums_bytes;
   char* block = static_cast<char*>(scratch) + s.sums_bytes + s.outside_bytes;
@@ -154,12 +324,12 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
     const Gatherer gatherer(kernels, conv, s, group, outside);
     for (int64_t pixel = pixel0; pixel < pixel1; pixel += s.rows) {
       const int64_t count = std::min(s.rows, pixel1 - pixel);
-      if (s.pointwise && s.k % 4 == 0) {
+      if (s.pointwise && PaddedK(s.k) == s.k) {
         kernels.load(conv.input + pixel * s.k, count * s.k, conv.input_signed, block);
       } else {
         gatherer.Pixels(pixel, count, block);
       }
-      MultiplyBlockInt8(job, block, pixel, count, first, last, row_sums);
+      MultiplyBlockInt8(job, block, conv.input_signed, pixel, count, first, last, row_sums);
     }
   }
 }
@@ -167,6 +337,9 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
 GemmGrain ConvGrainInt8(const Int8Kernels& kernels, const ConvInt8& conv, int threads) {
   const Shape s(kernels, conv);
   GemmGrain grain = GemmGrainInt8(kernels, s.pixels, conv.out_c, s.k, threads);
+  if (kernels.tiles && !s.pointwise && Strip(conv).usable) {   // whole rows
+    grain.rows = std::min(s.pixels, RoundUp(grain.rows, conv.out_w));
+  }
   grain.panels = grain.panels >= PanelCount(conv.out_c) ? ConvPanels(conv) : std::min(grain.panels, ConvPanels(conv));
   return grain;
 }

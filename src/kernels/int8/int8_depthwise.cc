@@ -228,12 +228,45 @@ void PackDepthwiseInt8(const void* weights, bool is_signed, const int32_t* zeros
   }
 }
 
-int64_t DepthwiseScratchBytes(const DepthwiseInt8& conv) {
-  const DepthwiseRing ring(conv);
-  return RoundUp(ring.table_bytes + ring.copies * ring.width * 2, int64_t{64});
+#if defined(__x86_64__)
+// With an instruction for bytes, where that serves; false when nothing was done. Defined in int8_depthwise_bytes.cc.
+int64_t DepthwiseBytesScratch(const DepthwiseInt8& conv);
+bool DepthwiseBytesRows(const DepthwiseInt8& conv, int64_t row0, int64_t row1, void* scratch);
+bool DepthwiseBytesEmulated(const DepthwiseInt8& conv, int64_t row0, int64_t row1, void* scratch);
+
+namespace {
+
+template <bool (*kBytes)(const DepthwiseInt8&, int64_t, int64_t, void*)>
+void BytesOrPairs(const DepthwiseInt8& conv, int64_t row0, int64_t row1, void* scratch) {
+  if (!kBytes(conv, row0, row1, scratch)) N_AVX3::DepthwiseInt8Rows(conv, row0, row1, scratch);
 }
 
-DepthwiseInt8Fn* PickDepthwiseInt8(CpuLevel level) { return LINNET_PICK(level, DepthwiseInt8Rows); }
+}  // namespace
+#endif
+
+int64_t DepthwiseScratchBytes(const DepthwiseInt8& conv) {
+  const DepthwiseRing ring(conv);
+  int64_t bytes = ring.table_bytes + ring.copies * ring.width * 2;
+#if defined(__x86_64__)
+  if (Supports(DetectedCpuLevel(), CpuLevel::kAvx512)) bytes = std::max(bytes, DepthwiseBytesScratch(conv));
+#endif
+  return RoundUp(bytes, int64_t{64});
+}
+
+DepthwiseInt8Fn* PickDepthwiseInt8(CpuLevel level) {
+#if defined(__x86_64__)
+  if (Supports(level, CpuLevel::kAvx512Vnni)) return BytesOrPairs<DepthwiseBytesRows>;
+#endif
+  return LINNET_PICK(level, DepthwiseInt8Rows);
+}
+
+DepthwiseInt8Fn* EmulatedDepthwiseInt8() {
+#if defined(__x86_64__)
+  return BytesOrPairs<DepthwiseBytesEmulated>;
+#else
+  return HWY_STATIC_DISPATCH(DepthwiseInt8Rows);
+#endif
+}
 
 }  // namespace linnet
 #endif

@@ -36,5 +36,7 @@ int64_t DepthwiseScratchBytes(const DepthwiseInt8& conv);
 /// Computes output rows [row0, row1) of [0, batch * out_h). Any split gives the same bits.
 using DepthwiseInt8Fn = void(const DepthwiseInt8& conv, int64_t row0, int64_t row1, void* scratch);
 DepthwiseInt8Fn* PickDepthwiseInt8(CpuLevel level);
+/// For tests: that of avx512vnni without its instruction, for processors with AVX-512.
+DepthwiseInt8Fn* EmulatedDepthwiseInt8();
 
 }  // namespace linnet

@@ -1,4 +1,4 @@
-// Product of 8-bit matrices: tiles of exact sums by 16-bit multiply-adds, and what follows the sums.
+// Product of 8-bit matrices: tiles of exact sums by 16-bit multiply-adds, and the table of instruction sets.
 //
 // A block of A holds 16-bit numbers. A vector of B's panel is widened to 16 bits and multiplied by four k of a row of A,
 // repeated; neighbouring products are added in the multiplication, so that every column has two partial sums:
@@ -30,15 +30,19 @@ namespace HWY_NAMESPACE {
 
 #if HWY_TARGET == HWY_AVX3
 constexpr char kInt8Name[] = "avx512";
+constexpr double kInt8Ns = 0.008;
 constexpr int kInt8Rows = 14;
 #elif HWY_TARGET == HWY_AVX2
 constexpr char kInt8Name[] = "avx2";
+constexpr double kInt8Ns = 0.015;
 constexpr int kInt8Rows = 6;
 #elif HWY_TARGET == HWY_NEON
 constexpr char kInt8Name[] = "neon";
+constexpr double kInt8Ns = 0.05;
 constexpr int kInt8Rows = 6;
 #else
 constexpr char kInt8Name[] = "128-bit";
+constexpr double kInt8Ns = 0.03;
 constexpr int kInt8Rows = 6;
 #endif
 
@@ -248,94 +252,31 @@ void Int8LoadBytes(const uint8_t* a, int64_t n, bool is_signed, void* block) {
   for (; i < n; ++i) to[i] = a[i] ^ 0x80;
 }
 
-// Sums of one row at a vector of columns from `at` on, corrected for zero points and biases.
-template <class D>
-HWY_INLINE hn::Vec<D> Corrected(D d, const FinishInt8& f, const int32_t* sums, const int32_t* row_sum, int64_t at) {
-  hn::Vec<D> t = hn::LoadU(d, sums);
-  if (f.offset) t = hn::Add(t, hn::LoadU(d, f.offset + at));
-  if (f.column_zero) t = hn::Sub(t, hn::Mul(hn::LoadU(d, f.column_zero + at), hn::Set(d, *row_sum)));
-  return t;
-}
-
-constexpr int kLanes32 = HWY_LANES(int32_t);
-
-template <class T>
-void FinishBytes(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
-                 int64_t columns) {
-  const hn::FixedTag<int32_t, 4> d;
-  const hn::FixedTag<float, 4> df;
-  const FinishInt8 f = finish;  // what bytes are stored to might be the caller's, for all that compilers know
-  const ByteRounding<T> rounding(f.low, f.high, f.zero);
-  T* to = static_cast<T*>(f.c) + row * f.c_row_stride + column;
-  for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
-    alignas(64) T tail[kPanelColumns];
-    T* out = columns == kPanelColumns ? to : tail;
-    LINNET_UNROLL
-    for (int j = 0; j < kPanelColumns; j += 8) {
-      const float* scale = f.scale + (f.one_scale ? 0 : column + j);
-      const auto t0 = hn::Mul(hn::ConvertTo(df, Corrected(d, f, sums + j, row_sums + r, column + j)), hn::LoadU(df, scale));
-      const auto t1 = hn::Mul(hn::ConvertTo(df, Corrected(d, f, sums + j + 4, row_sums + r, column + j + 4)), hn::LoadU(df, scale + 4));
-      rounding.Store(t0, t1, out + j);
-    }
-    if (out == tail) memcpy(to, tail, static_cast<size_t>(columns));
-  }
-}
-
-void FinishFloats(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
-                  int64_t columns) {
-  const F32 d;
-  const Epilogue& e = f.epilogue;
-  const Clamp clamp(e);
-  float* to = static_cast<float*>(f.c) + row * f.c_row_stride + column;
-  const float* residual = e.residual ? e.residual + row * e.residual_row_stride + column : nullptr;
-  float* const first = to;
-  for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
-    for (int64_t j = 0; j < columns; j += kLanes32) {
-      const size_t left = static_cast<size_t>(columns - j);
-      VF32 t = hn::ConvertTo(d, Corrected(I32(), f, sums + j, row_sums + r, column + j));
-      t = hn::Mul(t, hn::LoadU(d, f.scale + (f.one_scale ? 0 : column + j)));
-      if (e.bias) t = hn::Add(t, hn::LoadU(d, e.bias + column + j));
-      if (residual) t = hn::Add(t, LoadSome(d, residual + j, left));
-      if (clamp.has_low) t = AtLeast(hn::Set(d, clamp.low), t);
-      if (clamp.has_high) t = AtMost(hn::Set(d, clamp.high), t);
-      StoreSome(t, d, to + j, left);
-    }
-    if (residual) residual += e.residual_row_stride;
-  }
-  if (clamp.after) ActivateRows(e, first, f.c_row_stride, rows, columns);
-}
-
-void FinishInts(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
-                int64_t columns) {
-  const I32 d;
-  int32_t* to = static_cast<int32_t*>(f.c) + row * f.c_row_stride + column;
-  for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
-    for (int64_t j = 0; j < columns; j += kLanes32) {
-      StoreSome(Corrected(I32(), f, sums + j, row_sums + r, column + j), d, to + j, static_cast<size_t>(columns - j));
-    }
-  }
-}
-
-void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
-                int64_t columns) {
-  switch (f.to) {
-    case FinishInt8::To::kInt32:
-      return FinishInts(f, sums, row_sums, row, rows, column, columns);
-    case FinishInt8::To::kFloat:
-      return FinishFloats(f, sums, row_sums, row, rows, column, columns);
-    case FinishInt8::To::kInt8:
-      return FinishBytes<int8_t>(f, sums, row_sums, row, rows, column, columns);
-    case FinishInt8::To::kUint8:
-      return FinishBytes<uint8_t>(f, sums, row_sums, row, rows, column, columns);
-  }
-}
-
-constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Rows, 2, 0, Int8Load, Int8Dots, Int8Finish};
-constexpr Int8Kernels kInt8Emulated = {"bytes, emulated", kInt8Rows, 1, 128, Int8LoadBytes, Int8ByteDots<ByteLeaf::kEmulated>, Int8Finish};
 #if HWY_TARGET == HWY_AVX3
-constexpr Int8Kernels kInt8Bytes = {"avx512vnni", kInt8Rows, 1, 128, Int8LoadBytes, Int8ByteDots<ByteLeaf::kAvx512Vnni>, Int8Finish};
+// Bytes as they are.
+void CopyBytes(const uint8_t* a, int64_t n, bool, void* block) { memcpy(block, a, static_cast<size_t>(n)); }
+#endif
+
+// Int8Kernels::finish of this target. Defined in int8_finish.cc.
+void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                int64_t columns);
+
+#if HWY_TARGET == HWY_AVX3
+// Int8Kernels::tiles. Defined in int8_tiles.cc.
+void Int8TilesAmx(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
+                  const int32_t* row_sums);
+void Int8TilesEmulated(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
+                       const int32_t* row_sums);
+#endif
+
+constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Ns, 8, kInt8Rows, 2, 0, Int8Load, Int8Dots, Int8Finish, nullptr};
+constexpr Int8Kernels kInt8Emulated = {"bytes, emulated", kInt8Ns, 8, kInt8Rows, 1, 128, Int8LoadBytes, Int8ByteDots<ByteLeaf::kEmulated>, Int8Finish, nullptr};
+#if HWY_TARGET == HWY_AVX3
+constexpr Int8Kernels kInt8Bytes = {"avx512vnni", 0.003, 20, kInt8Rows, 1, 128, Int8LoadBytes, Int8ByteDots<ByteLeaf::kAvx512Vnni>, Int8Finish, nullptr};
+constexpr Int8Kernels kInt8Tiles = {"amx", 0.0006, 90, 32, 1, 0, CopyBytes, nullptr, Int8Finish, Int8TilesAmx};
+constexpr Int8Kernels kInt8TilesEmulated = {"amx, emulated", 0.0006, 90, 32, 1, 0, CopyBytes, nullptr, Int8Finish, Int8TilesEmulated};
 #elif HWY_TARGET == HWY_AVX2
-constexpr Int8Kernels kInt8Bytes = {"avxvnni", kInt8Rows, 1, 128, Int8LoadBytes, Int8ByteDots<ByteLeaf::kAvxVnni>, Int8Finish};
+constexpr Int8Kernels kInt8Bytes = {"avxvnni", 0.005, 20, kInt8Rows, 1, 128, Int8LoadBytes, Int8ByteDots<ByteLeaf::kAvxVnni>, Int8Finish, nullptr};
 #endif
 
 }  // namespace HWY_NAMESPACE
@@ -347,13 +288,19 @@ namespace linnet {
 
 const Int8Kernels& PickInt8(CpuLevel level) {
 #if defined(__x86_64__)
+  if (Supports(level, CpuLevel::kAmx)) return N_AVX3::kInt8Tiles;
   if (Supports(level, CpuLevel::kAvx512Vnni)) return N_AVX3::kInt8Bytes;
   if (Supports(level, CpuLevel::kAvxVnni)) return N_AVX2::kInt8Bytes;
 #endif
   return *LINNET_PICK(level, kInt8);
 }
 
-const Int8Kernels& EmulatedInt8(CpuLevel level) { return *LINNET_PICK(level, kInt8Emulated); }
+const Int8Kernels& EmulatedInt8(CpuLevel level) {
+#if defined(__x86_64__)
+  if (Supports(level, CpuLevel::kAmx)) return N_AVX3::kInt8TilesEmulated;
+#endif
+  return *LINNET_PICK(level, kInt8Emulated);
+}
 
 }  // namespace linnet
 #endif

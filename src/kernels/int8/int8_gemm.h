@@ -3,7 +3,7 @@
 // B is packed once, in an order that suits every instruction set, behind the sums of its columns:
 //
 //     int32 sums of columns, 16 a panel          for zero points of A
-//     panel 0 | panel 1 | ...                    [N / 16][K / 4][16][4] signed bytes, K and N padded with zeros
+//     panel 0 | panel 1 | ...                    [N / 16][K / 4][16][4] signed bytes, K (PaddedK) and N padded with zeros
 //
 //            16 columns, 4 k of each
 //          +--------+--------+-- .. --+--------+
@@ -13,9 +13,10 @@
 //
 // Unsigned bytes are packed as w - 128, which a zero point of 128 less makes good.
 //
-// A is unsigned or signed bytes. Some rows at a time are copied into a block, in the form that the dot product of the
-// instruction set reads (16-bit numbers, or unsigned bytes), and all panels pass by. A convolution gathers its taps there
-// (int8_conv.h). Sums are exact modulo 2^32, also where a 16-bit step would have saturated.
+// A is unsigned or signed bytes. AMX tiles read it where it lies (int8_tiles.cc). For other instructions some rows at a time
+// are copied into a block, in the form that the dot product reads (16-bit numbers, or unsigned bytes), and all panels pass by.
+// A convolution gathers its taps there (int8_conv.h). Sums are exact modulo 2^32, also where a 16-bit step would have
+// saturated.
 //
 // Threads: kernels start none. A caller splits [0, m) x [0, panels) as it likes; the results are the same bits, on every
 // instruction set: what follows the exact sums is computed in float in one order, without fused multiply-adds.
@@ -24,15 +25,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <algorithm>
+
 #include "base/cpu.h"
 #include "kernels/gemm.h"
 
 namespace linnet {
 
+/// K is cut into even steps of at most 64, what an AMX tile holds of a row: so many, each a multiple of 4.
+inline int64_t StepsOfK(int64_t k) { return (k + 63) / 64; }
+inline int64_t StepOfK(int64_t k) {
+  const int64_t steps = k > 0 ? StepsOfK(k) : 1;
+  return ((k + steps - 1) / steps + 3) / 4 * 4;
+}
 /// K as it is packed.
-inline int64_t PaddedK(int64_t k) { return (k + 3) / 4 * 4; }
+inline int64_t PaddedK(int64_t k) { return StepsOfK(k) * StepOfK(k); }
 
-/// Bytes of a packed K x N matrix of bytes. Overflow is the caller's to check: needs (k + 7) * (n + 15) to fit.
+/// Bytes of a packed K x N matrix of bytes. Overflow is the caller's to check: needs 2 (k + 64) * (n + 15) to fit.
 inline int64_t PackedSizeInt8(int64_t k, int64_t n) {
   return PanelCount(n) * kPanelColumns * (PaddedK(k) + static_cast<int64_t>(sizeof(int32_t)));
 }
@@ -71,9 +80,26 @@ struct FinishInt8 {
   int64_t c_row_stride = 0;
 };
 
+/// Rows of A that tiles read in place: `steps` pieces of `step` bytes (a multiple of 4, at most 64) each, piece s of row i at
+/// a + i * row_stride + offsets[s] (null: s * step). Of a convolution's rows, only the first `valid` of every `pitch` are
+/// pixels of the output.
+struct RowsInt8 {
+  const uint8_t* a = nullptr;
+  int64_t row_stride = 0;
+  const int64_t* offsets = nullptr;
+  int64_t steps = 0, step = 4;
+  bool is_signed = false;
+  int64_t pitch = 0, valid = 0;   ///< 0: all rows are rows of C
+  int64_t c_row = 0;              ///< C's row of row 0
+};
+
+struct BlocksInt8;
+
 /// The functions of one instruction set.
 struct Int8Kernels {
   const char* name;
+  double mac_ns;        ///< about how long a multiply-add takes,
+  double finish_macs;   ///< and, in such units, what follows a sum
   int rows;             ///< the biggest tile
   int block_bytes;      ///< of an element of A in a block
   /// What is added to the elements of a signed A in a block; an unsigned one is as it is.
@@ -87,11 +113,15 @@ struct Int8Kernels {
   /// row_sums[i] is read where there are zero points of columns.
   void (*finish)(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows,
                  int64_t column, int64_t columns);
+  /// Rows [row0, row1) times panels [panel0, panel1), finished; instead of `dots`, where tiles read rows in place. row_sums
+  /// begin with row0's.
+  void (*tiles)(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
+                const int32_t* row_sums);
 };
 
 const Int8Kernels& PickInt8(CpuLevel level);
-/// For tests: the tiles of the levels that multiply bytes (avxvnni, avx512vnni), with that instruction replaced by others, so
-/// that all but the one instruction is tested where it is missing.
+/// For tests: the tiles of the levels that multiply bytes (avxvnni, avx512vnni, amx), with these instructions replaced by
+/// others, so that all but the instructions is tested where they are missing.
 const Int8Kernels& EmulatedInt8(CpuLevel level);
 
 /// What has been added to A's bytes in a block.
@@ -120,8 +150,7 @@ void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, i
 /// A good unit of work for so many threads.
 GemmGrain GemmGrainInt8(const Int8Kernels& kernels, int64_t m, int64_t n, int64_t k, int threads);
 
-/// The loop that products and convolutions share: rows [m0, m1) in blocks, each filled by `fill(row, count, block,
-/// row_bytes)`, times panels [panel0, panel1) of the matrix at `panels`.
+/// What products and convolutions share: rows times panels of the n columns at `panels`.
 struct BlocksInt8 {
   const Int8Kernels& kernels;
   int64_t n, k;
@@ -131,8 +160,13 @@ struct BlocksInt8 {
 /// Rows of a block for products with so many rows.
 int64_t BlockRowsInt8(const Int8Kernels& kernels, int64_t m, int64_t k);
 /// Multiplies a filled block: rows [row, row + count) of C. What the block holds between k and PaddedK(k) does not matter.
-void MultiplyBlockInt8(const BlocksInt8& job, const void* block, int64_t row, int64_t count, int64_t panel0, int64_t panel1,
+void MultiplyBlockInt8(const BlocksInt8& job, const void* block, bool a_signed, int64_t row, int64_t count, int64_t panel0, int64_t panel1,
                        int32_t* row_sums);
+/// About how long a product takes: its arithmetic, or reading B from beyond the second-level cache.
+inline double ProductNs(const Int8Kernels& kernels, double m, double n, double k) {
+  constexpr double kByteNs = 0.03;
+  return std::max(m * n * (k + kernels.finish_macs) * kernels.mac_ns, n * k * kByteNs);
+}
 inline int64_t BlockRowBytes(const Int8Kernels& kernels, int64_t k) { return PaddedK(k) * kernels.block_bytes; }
 
 }  // namespace linnet

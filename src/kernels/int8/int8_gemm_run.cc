@@ -20,6 +20,37 @@ struct ScratchOf {
 
 uint32_t Bits(int32_t x) { return static_cast<uint32_t>(x); }
 
+/// Sums of k bytes of each row.
+void SumRows(const uint8_t* a, int64_t row_stride, bool is_signed, int64_t rows, int64_t k, int32_t* sums) {
+  for (int64_t i = 0; i < rows; ++i, a += row_stride) {
+    int32_t sum = 0;
+    if (is_signed) {
+      for (int64_t x = 0; x < k; ++x) sum += static_cast<int8_t>(a[x]);
+    } else {
+      for (int64_t x = 0; x < k; ++x) sum += a[x];
+    }
+    sums[i] = sum;
+  }
+}
+
+/// Rows [m0, m1) where they lie; those whose last step would read behind the end of A are left. Returns how far it came.
+int64_t MultiplyInPlace(const BlocksInt8& job, const GemmInt8& gemm, int64_t m0, int64_t m1, int64_t panel0, int64_t panel1,
+                        int64_t chunk, int32_t* row_sums) {
+  const int64_t beyond = PaddedK(gemm.k) - gemm.k;
+  if (beyond > 0 && m1 + DivUp(beyond, std::max<int64_t>(gemm.a_row_stride, 1)) > gemm.m) m1 = m0 + std::max<int64_t>(m1 - m0 - 1, 0) / 32 * 32;
+  if (beyond >= gemm.a_row_stride) return m0;
+  RowsInt8 rows;
+  rows.a = gemm.a, rows.row_stride = gemm.a_row_stride, rows.is_signed = gemm.a_signed;
+  rows.steps = StepsOfK(gemm.k), rows.step = StepOfK(gemm.k);
+  if (!gemm.finish.column_zero) chunk = std::max<int64_t>(m1 - m0, 1);
+  for (int64_t row = m0; row < m1; row += chunk) {
+    const int64_t end = std::min(m1, row + chunk);
+    if (gemm.finish.column_zero) SumRows(gemm.a + row * gemm.a_row_stride, gemm.a_row_stride, gemm.a_signed, end - row, gemm.k, row_sums);
+    job.kernels.tiles(job, rows, row, end, panel0, panel1, gemm.finish.column_zero ? row_sums : nullptr);
+  }
+  return std::max(m0, m1);
+}
+
 }  // namespace
 
 void OffsetsInt8(const Int8Kernels& kernels, bool a_signed, int32_t a_zero, const int32_t* sums, const int32_t* column_zero,
@@ -46,11 +77,13 @@ int64_t BlockRowsInt8(const Int8Kernels& kernels, int64_t m, int64_t k) {
   return std::max<int64_t>(1, std::min(m, std::max<int64_t>(fit, 2 * kernels.rows)));
 }
 
-void MultiplyBlockInt8(const BlocksInt8& job, const void* block, int64_t row, int64_t count, int64_t panel0, int64_t panel1,
+void MultiplyBlockInt8(const BlocksInt8& job, const void* block, bool a_signed, int64_t row, int64_t count, int64_t panel0, int64_t panel1,
                        int32_t* row_sums) {
   const Int8Kernels& kernels = job.kernels;
-  const int64_t row_bytes = BlockRowBytes(kernels, job.k), padded = PaddedK(job.k), k4 = padded / 4;
-  if (job.finish.column_zero) {
+  const int64_t row_bytes = BlockRowBytes(kernels, job.k), padded = PaddedK(job.k), k4 = DivUp(job.k, int64_t{4});
+  if (job.finish.column_zero && kernels.tiles) {
+    SumRows(static_cast<const uint8_t*>(block), row_bytes, a_signed, count, job.k, row_sums);
+  } else if (job.finish.column_zero) {
     for (int64_t i = 0; i < count; ++i) {
       const char* at = static_cast<const char*>(block) + i * row_bytes;
       int32_t sum = 0;
@@ -61,6 +94,12 @@ void MultiplyBlockInt8(const BlocksInt8& job, const void* block, int64_t row, in
       }
       row_sums[i] = sum;
     }
+  }
+  if (kernels.tiles) {
+    RowsInt8 rows;
+    rows.a = static_cast<const uint8_t*>(block), rows.row_stride = row_bytes, rows.is_signed = a_signed;
+    rows.steps = StepsOfK(job.k), rows.step = StepOfK(job.k), rows.c_row = row;
+    return kernels.tiles(job, rows, 0, count, panel0, panel1, job.finish.column_zero ? row_sums : nullptr);
   }
   alignas(64) int32_t sums[16 * kPanelColumns] = {};
   for (int64_t p = panel0; p < panel1; ++p) {
@@ -85,7 +124,8 @@ void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, i
   int32_t* row_sums = static_cast<int32_t*>(scratch);
   char* block = static_cast<char*>(scratch) + at.sums_bytes;
   const BlocksInt8 job = {kernels, gemm.n, gemm.k, PackedPanels(gemm.packed, gemm.n), gemm.finish};
-  const bool dense = gemm.a_row_stride == gemm.k && gemm.k % 4 == 0;
+  if (kernels.tiles) m0 = MultiplyInPlace(job, gemm, m0, m1, panel0, panel1, at.rows, row_sums);
+  const bool dense = gemm.a_row_stride == gemm.k && PaddedK(gemm.k) == gemm.k;
   for (int64_t row = m0; row < m1; row += at.rows) {
     const int64_t count = std::min(at.rows, m1 - row);
     const uint8_t* a = gemm.a + row * gemm.a_row_stride;
@@ -94,16 +134,18 @@ void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, i
     } else {
       for (int64_t i = 0; i < count; ++i, a += gemm.a_row_stride) kernels.load(a, gemm.k, gemm.a_signed, block + i * at.row_bytes);
     }
-    MultiplyBlockInt8(job, block, row, count, panel0, panel1, row_sums);
+    MultiplyBlockInt8(job, block, gemm.a_signed, row, count, panel0, panel1, row_sums);
   }
 }
 
 GemmGrain GemmGrainInt8(const Int8Kernels& kernels, int64_t m, int64_t n, int64_t k, int threads) {
-  constexpr int64_t kWork = 256 << 10, kWorkMax = 128 << 20;
+  constexpr int64_t kWorkMax = 128 << 20;
+  constexpr double kTaskNs = 4000;
   m = std::max<int64_t>(m, 1);
   const int64_t panels = std::max<int64_t>(PanelCount(n), 1), tile = kernels.rows;
   const double work = static_cast<double>(m) * static_cast<double>(panels * kPanelColumns) * static_cast<double>(std::max<int64_t>(k, 1));
-  const double tasks = std::max(threads > 1 ? std::min(work / kWork, 4.0 * threads) : 1.0, std::max(1.0, work / kWorkMax));
+  const double ns = ProductNs(kernels, static_cast<double>(m), static_cast<double>(n), static_cast<double>(k));
+  const double tasks = std::max(threads > 1 ? std::min(ns / kTaskNs, 4.0 * threads) : 1.0, std::max(1.0, work / kWorkMax));
   auto split = [](int64_t size, double parts, int64_t unit) {
     const double part = static_cast<double>(size) / std::max(parts, 1.0);
     return std::min(size, RoundUp(std::max<int64_t>(1, static_cast<int64_t>(part)), unit));

@@ -32,6 +32,39 @@ class RealBytes {
   hn::Vec<hn::FixedTag<int32_t, 4>> zero_;
 };
 
+#if HWY_TARGET == HWY_AVX3
+
+// 64 bytes at a time; returns how many were done. Steps are 0 for a byte repeated 64 times.
+template <QBinary op, class T>
+int64_t QBinaryWide(const QBinaryArgs& args, const T* a, int64_t a_step, const T* b, int64_t b_step, T* to, int64_t n) {
+  const double largest = 256.0 * 256.0 * (op == QBinary::kAdd ? static_cast<double>(args.x.scale) + args.y.scale
+                                                              : static_cast<double>(args.x.scale) * args.y.scale);
+  if (!WideDivision::Serves(args.out.scale) || !(largest < 0x1p60)) return 0;
+  const WideDivision division(args.out.scale);
+  const WideByteRounding rounding(std::is_signed_v<T>, static_cast<float>(args.low - args.out.zero),
+                                  static_cast<float>(args.high - args.out.zero), args.out.zero);
+  const __m512 x_scale = _mm512_set1_ps(args.x.scale), y_scale = _mm512_set1_ps(args.y.scale);
+  const __m512i x_zero = _mm512_set1_epi32(args.x.zero), y_zero = _mm512_set1_epi32(args.y.zero);
+  auto real = [](const T* p, __m512i zero, __m512 scale) HWY_ATTR {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m512i wide = std::is_signed_v<T> ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes);
+    return _mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_sub_epi32(wide, zero)));
+  };
+  auto sixteen = [&](const T* p, const T* q) HWY_ATTR {
+    const __m512 u = real(p, x_zero, x_scale), v = real(q, y_zero, y_scale);
+    return division(op == QBinary::kAdd ? _mm512_add_ps(u, v) : _mm512_mul_ps(u, v));
+  };
+  int64_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+    const T* p = a + i * a_step;
+    const T* q = b + i * b_step;
+    _mm512_storeu_si512(to + i, rounding.Bytes(sixteen(p, q), sixteen(p + 16, q + 16), sixteen(p + 32, q + 32), sixteen(p + 48, q + 48)));
+  }
+  return i;
+}
+
+#endif
+
 template <QBinary op, class T>
 void QBinaryRun(const QBinaryArgs& args, const void* x, const void* y, void* out, int64_t n, uint32_t scalars) {
   constexpr int64_t kStep = 8;
@@ -43,14 +76,14 @@ void QBinaryRun(const QBinaryArgs& args, const void* x, const void* y, void* out
   const T* a = static_cast<const T*>(x);
   const T* b = static_cast<const T*>(y);
   T* to = static_cast<T*>(out);
-  T a_all[kStep], b_all[kStep], a_tail[kStep], b_tail[kStep], to_tail[kStep];
+  T a_all[64], b_all[64], a_tail[kStep], b_tail[kStep], to_tail[kStep];
   const int64_t a_step = scalars & 1 ? 0 : 1, b_step = scalars & 2 ? 0 : 1;
   if (a_step == 0) {
-    memset(a_all, static_cast<uint8_t>(*a), kStep);
+    memset(a_all, static_cast<uint8_t>(*a), sizeof(a_all));
     a = a_all;
   }
   if (b_step == 0) {
-    memset(b_all, static_cast<uint8_t>(*b), kStep);
+    memset(b_all, static_cast<uint8_t>(*b), sizeof(b_all));
     b = b_all;
   }
   auto combine = [&](const T* p, const T* q) HWY_ATTR {
@@ -58,6 +91,9 @@ void QBinaryRun(const QBinaryArgs& args, const void* x, const void* y, void* out
     return hn::Div(op == QBinary::kAdd ? hn::Add(u, v) : hn::Mul(u, v), divisor);
   };
   int64_t i = 0;
+#if HWY_TARGET == HWY_AVX3
+  i = QBinaryWide<op, T>(args, a, a_step, b, b_step, to, n);
+#endif
   for (; i + kStep <= n; i += kStep) {
     const T* p = a + i * a_step;
     const T* q = b + i * b_step;

@@ -1,0 +1,247 @@
+// What follows the exact sums of an 8-bit product: zero points, scales, rounding to bytes.
+#include <string.h>
+
+#include <algorithm>
+
+#include "kernels/int8/int8_gemm.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/int8/int8_finish.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/dispatch.h"
+#include "kernels/epilogue-inl.h"
+#include "kernels/int8/int8-inl.h"
+#include "kernels/unroll.h"
+#include "kernels/vec-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+
+// Sums of one row at a vector of columns from `at` on, corrected for zero points and biases.
+template <class D>
+HWY_INLINE hn::Vec<D> Corrected(D d, const FinishInt8& f, const int32_t* sums, const int32_t* row_sum, int64_t at) {
+  hn::Vec<D> t = hn::LoadU(d, sums);
+  if (f.offset) t = hn::Add(t, hn::LoadU(d, f.offset + at));
+  if (f.column_zero) t = hn::Sub(t, hn::Mul(hn::LoadU(d, f.column_zero + at), hn::Set(d, *row_sum)));
+  return t;
+}
+
+constexpr int kLanes32 = HWY_LANES(int32_t);
+
+#if HWY_TARGET == HWY_AVX3
+
+// kPanels (1 or 2) panels side by side, four vectors of 16 columns at a time: rows of one panel, or pairs of rows of two.
+// kExact: nothing is left to add to the sums, and they are bounded behind the scale.
+template <class T, int kPanels, bool kExact>
+void FinishWideRows(const FinishInt8& finish, const int32_t* sums, int64_t panel_stride, const int32_t* row_sums, int64_t row,
+                     int rows, int64_t column, int64_t columns) {
+  constexpr int kRows = 4 / kPanels;
+  const FinishInt8 f = finish;
+  const WideByteRounding rounding(std::is_signed_v<T>, f.low, f.high, f.zero);
+  __m512i offset[kPanels], column_zero[kPanels];
+  __m512 scale[kPanels];
+  LINNET_UNROLL
+  for (int p = 0; p < kPanels; ++p) {
+    const int64_t at = column + p * kPanelColumns;
+    offset[p] = f.offset ? _mm512_loadu_si512(f.offset + at) : _mm512_setzero_si512();
+    column_zero[p] = f.column_zero ? _mm512_loadu_si512(f.column_zero + at) : _mm512_setzero_si512();
+    scale[p] = _mm512_loadu_ps(f.scale + (f.one_scale ? 0 : at));
+  }
+  const uint32_t mask = columns >= 32 ? ~0u : (1u << columns) - 1;
+  T* to = static_cast<T*>(f.c) + row * f.c_row_stride + column;
+  for (int r = 0; r < rows; r += kRows, to += kRows * f.c_row_stride) {
+    __m512 t[4];
+    LINNET_UNROLL
+    for (int i = 0; i < kRows; ++i) {
+      const int at = kRows == 1 ? r : std::min(r + i, rows - 1);
+      LINNET_UNROLL
+      for (int p = 0; p < kPanels; ++p) {
+        __m512i sum = _mm512_loadu_si512(sums + p * panel_stride + at * kPanelColumns);
+        if (!kExact) sum = _mm512_add_epi32(sum, offset[p]);
+        if (!kExact && f.column_zero) sum = _mm512_sub_epi32(sum, _mm512_mullo_epi32(column_zero[p], _mm512_set1_epi32(row_sums[at])));
+        t[i * kPanels + p] = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale[p]);
+      }
+    }
+    const __m512i bytes = rounding.template Bytes<kExact>(t[0], t[1], t[2], t[3]);
+    if constexpr (kPanels == 2) {
+      const __m256i first = _mm512_castsi512_si256(bytes), second = _mm512_extracti64x4_epi64(bytes, 1);
+      if (HWY_LIKELY(mask == ~0u)) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), first);
+        if (r + 1 < rows) _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + f.c_row_stride), second);
+      } else {
+        _mm256_mask_storeu_epi8(to, mask, first);
+        if (r + 1 < rows) _mm256_mask_storeu_epi8(to + f.c_row_stride, mask, second);
+      }
+    } else {
+      const __m128i four[4] = {_mm512_castsi512_si128(bytes), _mm512_extracti32x4_epi32(bytes, 1), _mm512_extracti32x4_epi32(bytes, 2),
+                               _mm512_extracti32x4_epi32(bytes, 3)};
+      LINNET_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        if (r + i >= rows) break;
+        if (HWY_LIKELY(columns >= kPanelColumns)) {
+          _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i * f.c_row_stride), four[i]);
+        } else {
+          _mm_mask_storeu_epi8(to + i * f.c_row_stride, static_cast<__mmask16>(mask), four[i]);
+        }
+      }
+    }
+  }
+}
+
+template <class T, int kPanels>
+void FinishWideBytes(const FinishInt8& f, const int32_t* sums, int64_t panel_stride, const int32_t* row_sums, int64_t row, int rows,
+                     int64_t column, int64_t columns) {
+  bool exact = f.offset == nullptr && f.column_zero == nullptr;
+  for (int p = 0; p < kPanels; ++p) {
+    exact = exact && WideByteRounding::Bounds(_mm512_loadu_ps(f.scale + (f.one_scale ? 0 : column + p * kPanelColumns)));
+  }
+  if (exact) {
+    FinishWideRows<T, kPanels, true>(f, sums, panel_stride, row_sums, row, rows, column, columns);
+  } else {
+    FinishWideRows<T, kPanels, false>(f, sums, panel_stride, row_sums, row, rows, column, columns);
+  }
+}
+
+template <class T>
+void FinishBytes(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                 int64_t columns) {
+  FinishWideBytes<T, 1>(f, sums, 0, row_sums, row, rows, column, columns);
+}
+
+#else
+
+template <class T>
+void FinishBytes(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                 int64_t columns) {
+  const hn::FixedTag<int32_t, 4> d;
+  const hn::FixedTag<float, 4> df;
+  const FinishInt8 f = finish;  // what bytes are stored to might be the caller's, for all that compilers know
+  const ByteRounding<T> rounding(f.low, f.high, f.zero);
+  T* to = static_cast<T*>(f.c) + row * f.c_row_stride + column;
+  for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
+    alignas(64) T tail[kPanelColumns];
+    T* out = columns == kPanelColumns ? to : tail;
+    LINNET_UNROLL
+    for (int j = 0; j < kPanelColumns; j += 8) {
+      const float* scale = f.scale + (f.one_scale ? 0 : column + j);
+      const auto t0 = hn::Mul(hn::ConvertTo(df, Corrected(d, f, sums + j, row_sums + r, column + j)), hn::LoadU(df, scale));
+      const auto t1 = hn::Mul(hn::ConvertTo(df, Corrected(d, f, sums + j + 4, row_sums + r, column + j + 4)), hn::LoadU(df, scale + 4));
+      rounding.Store(t0, t1, out + j);
+    }
+    if (out == tail) memcpy(to, tail, static_cast<size_t>(columns));
+  }
+}
+
+#endif
+
+// Whole panels with nothing but a scale and a bias, which most are.
+template <bool kBias>
+void FinishPlainFloats(const FinishInt8& f, const int32_t* sums, int64_t row, int rows, int64_t column) {
+  const F32 d;
+  const I32 di;
+  constexpr int kVectors = kPanelColumns / kLanes32;
+  VF32 scale[kVectors], bias[kVectors];
+  hn::Vec<I32> offset[kVectors];
+  LINNET_UNROLL
+  for (int v = 0; v < kVectors; ++v) {
+    const int64_t at = column + v * kLanes32;
+    scale[v] = hn::LoadU(d, f.scale + (f.one_scale ? 0 : at));
+    bias[v] = kBias ? hn::LoadU(d, f.epilogue.bias + at) : hn::Zero(d);
+    offset[v] = f.offset ? hn::LoadU(di, f.offset + at) : hn::Zero(di);
+  }
+  const int64_t stride = f.c_row_stride;
+  float* to = static_cast<float*>(f.c) + row * stride + column;
+  for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += stride) {
+    LINNET_UNROLL
+    for (int v = 0; v < kVectors; ++v) {
+      const VF32 t = hn::Mul(hn::ConvertTo(d, hn::Add(hn::LoadU(di, sums + v * kLanes32), offset[v])), scale[v]);
+      hn::StoreU(kBias ? hn::Add(t, bias[v]) : t, d, to + v * kLanes32);
+    }
+  }
+}
+
+void FinishFloats(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                  int64_t columns) {
+  const F32 d;
+  const Epilogue& e = f.epilogue;
+  const Clamp clamp(e);
+  float* to = static_cast<float*>(f.c) + row * f.c_row_stride + column;
+  if (columns == kPanelColumns && !f.column_zero && !e.residual && !clamp.has_low && !clamp.has_high) {
+    e.bias ? FinishPlainFloats<true>(f, sums, row, rows, column) : FinishPlainFloats<false>(f, sums, row, rows, column);
+    if (clamp.after) ActivateRows(e, to, f.c_row_stride, rows, columns);
+    return;
+  }
+  const float* residual = e.residual ? e.residual + row * e.residual_row_stride + column : nullptr;
+  float* const first = to;
+  for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
+    for (int64_t j = 0; j < columns; j += kLanes32) {
+      const size_t left = static_cast<size_t>(columns - j);
+      VF32 t = hn::ConvertTo(d, Corrected(I32(), f, sums + j, row_sums + r, column + j));
+      t = hn::Mul(t, hn::LoadU(d, f.scale + (f.one_scale ? 0 : column + j)));
+      if (e.bias) t = hn::Add(t, hn::LoadU(d, e.bias + column + j));
+      if (residual) t = hn::Add(t, LoadSome(d, residual + j, left));
+      if (clamp.has_low) t = AtLeast(hn::Set(d, clamp.low), t);
+      if (clamp.has_high) t = AtMost(hn::Set(d, clamp.high), t);
+      StoreSome(t, d, to + j, left);
+    }
+    if (residual) residual += e.residual_row_stride;
+  }
+  if (clamp.after) ActivateRows(e, first, f.c_row_stride, rows, columns);
+}
+
+void FinishInts(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                int64_t columns) {
+  const I32 d;
+  int32_t* to = static_cast<int32_t*>(f.c) + row * f.c_row_stride + column;
+  for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
+    for (int64_t j = 0; j < columns; j += kLanes32) {
+      StoreSome(Corrected(I32(), f, sums + j, row_sums + r, column + j), d, to + j, static_cast<size_t>(columns - j));
+    }
+  }
+}
+
+void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                int64_t columns) {
+  switch (f.to) {
+    case FinishInt8::To::kInt32:
+      return FinishInts(f, sums, row_sums, row, rows, column, columns);
+    case FinishInt8::To::kFloat:
+      return FinishFloats(f, sums, row_sums, row, rows, column, columns);
+    case FinishInt8::To::kInt8:
+      return FinishBytes<int8_t>(f, sums, row_sums, row, rows, column, columns);
+    case FinishInt8::To::kUint8:
+      return FinishBytes<uint8_t>(f, sums, row_sums, row, rows, column, columns);
+  }
+}
+
+#if HWY_TARGET == HWY_AVX3
+
+// The same of panels side by side, the sums of panel p at sums + p * panel_stride.
+void Int8FinishPanels(const FinishInt8& f, const int32_t* sums, int64_t panel_stride, const int32_t* row_sums, int64_t row,
+                      int rows, int64_t column, int64_t columns) {
+  const bool bytes = f.to == FinishInt8::To::kUint8 || f.to == FinishInt8::To::kInt8;
+  if (!bytes && rows == 1 && panel_stride == kPanelColumns) return Int8Finish(f, sums, row_sums, row, rows, column, columns);
+  while (columns > 0) {
+    int64_t panels = 1;
+    if (columns > kPanelColumns && f.to == FinishInt8::To::kUint8) {
+      panels = 2;
+      FinishWideBytes<uint8_t, 2>(f, sums, panel_stride, row_sums, row, rows, column, std::min<int64_t>(columns, 32));
+    } else if (columns > kPanelColumns && f.to == FinishInt8::To::kInt8) {
+      panels = 2;
+      FinishWideBytes<int8_t, 2>(f, sums, panel_stride, row_sums, row, rows, column, std::min<int64_t>(columns, 32));
+    } else {
+      Int8Finish(f, sums, row_sums, row, rows, column, std::min(columns, kPanelColumns));
+    }
+    sums += panels * panel_stride;
+    column += panels * kPanelColumns;
+    columns -= panels * kPanelColumns;
+  }
+}
+
+#endif
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();

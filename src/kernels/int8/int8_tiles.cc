@@ -1,0 +1,410 @@
+// Product of 8-bit matrices on AMX tiles: up to 32 x 32 sums at a time, 64 k of them an instruction.
+//
+//     tmm0..3   sums of 16 rows x 16 columns      tmm4 5   16 rows of A, read where they lie      tmm5 6 7   B: a panel's rows
+//
+// Sums begin as their columns' offsets, and a block's are stored while the next block begins, so that the tiles multiply
+// while vectors round: storing a tile that is still being computed would wait for it. Rows that are left at the end are
+// computed with those before them, which are not stored twice.
+#include <string.h>
+
+#include <algorithm>
+
+#include "kernels/int8/int8_gemm.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/int8/int8_tiles.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/dispatch.h"
+#include "kernels/unroll.h"
+
+#if defined(__x86_64__)
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+#if HWY_TARGET == HWY_AVX3
+
+void Int8FinishPanels(const FinishInt8& f, const int32_t* sums, int64_t panel_stride, const int32_t* row_sums, int64_t row,
+                      int rows, int64_t column, int64_t columns);
+
+constexpr int kTileRows = 16;
+constexpr int64_t kOnceBytes = 1 << 20;   // of B, that are read once
+
+// Rows and bytes a row of the eight tiles, as ldtilecfg reads them.
+struct TileConfig {
+  // Sums and A of `rows` rows, `step` bytes (a multiple of 4) of A and so many k of B an instruction. tmm5 is a second tile
+  // of A, or of B.
+  TileConfig(int rows, int64_t step, bool two_of_a) {
+    for (int i = 0; i < 8; ++i) {
+      const bool sums = i < 4, b = two_of_a ? i > 5 : i > 4;
+      height[i] = static_cast<uint8_t>(b ? step / 4 : rows);
+      width[i] = static_cast<uint16_t>(sums || b ? 64 : step);
+    }
+  }
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t width[16] = {};
+  uint8_t height[16] = {};
+};
+static_assert(sizeof(TileConfig) == 64);
+
+// The instructions.
+struct AmxTiles {
+  static HWY_INLINE void Configure(const TileConfig& config) { __asm__ volatile("ldtilecfg %0" ::"m"(config)); }
+  static HWY_INLINE void Release() { __asm__ volatile("tilerelease"); }
+  template <int kTile>
+  static HWY_INLINE void Load(const void* from, int64_t stride) {
+    __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(stride), "i"(kTile) : "memory");
+  }
+  template <int kTile>
+  static HWY_INLINE void Store(void* to) {
+    __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(int64_t{64}), "i"(kTile) : "memory");
+  }
+  template <bool kSigned, int kSum, int kA, int kB>
+  static HWY_INLINE void Multiply() {
+    if constexpr (kSigned) {
+      __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSum), "i"(kA), "i"(kB));
+    } else {
+      __asm__ volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSum), "i"(kA), "i"(kB));
+    }
+  }
+};
+
+// The same in C++, for tests where the instructions are missing.
+struct EmulatedTiles {
+  struct State {
+    TileConfig config{1, 4, false};
+    uint8_t tiles[8][kTileRows][64];
+  };
+  static State& Get() {
+    static thread_local State state;
+    return state;
+  }
+  static void Configure(const TileConfig& config) { Get().config = config; }
+  static void Release() {}
+  template <int kTile>
+  static void Load(const void* from, int64_t stride) {
+    State& s = Get();
+    memset(s.tiles[kTile], 0, sizeof(s.tiles[kTile]));
+    for (int i = 0; i < s.config.height[kTile]; ++i) {
+      memcpy(s.tiles[kTile][i], static_cast<const char*>(from) + i * stride, s.config.width[kTile]);
+    }
+  }
+  template <int kTile>
+  static void Store(void* to) {
+    State& s = Get();
+    for (int i = 0; i < s.config.height[kTile]; ++i) memcpy(static_cast<char*>(to) + i * 64, s.tiles[kTile][i], 64);
+  }
+  template <bool kSigned, int kSum, int kA, int kB>
+  static void Multiply() {
+    State& s = Get();
+    for (int i = 0; i < s.config.height[kSum]; ++i) {
+      for (int j = 0; j < kTileRows; ++j) {
+        uint32_t sum;
+        memcpy(&sum, &s.tiles[kSum][i][j * 4], 4);
+        for (int k = 0; k < s.config.height[kB] * 4; ++k) {
+          const uint8_t a = s.tiles[kA][i][k];
+          const int32_t b = static_cast<int8_t>(s.tiles[kB][k / 4][j * 4 + k % 4]);
+          sum += static_cast<uint32_t>((kSigned ? static_cast<int8_t>(a) : a) * b);
+        }
+        memcpy(&s.tiles[kSum][i][j * 4], &sum, 4);
+      }
+    }
+  }
+};
+
+// A block of sums: rows of A at a[0] and a[1], panels from `panel` on, and which of its rows are stored.
+struct TileBlock {
+  const uint8_t* a[2];
+  int64_t panel;
+  int panels, row_tiles;
+  int64_t row;        // of the view: that of the first sum that is stored
+  int first, count;   // rows of the first tile
+  int first2, count2; // and of the second
+};
+
+template <class Tiles, bool kSigned>
+class TileProduct {
+ public:
+  TileProduct(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, const int32_t* row_sums)
+      : job_(job), rows_(rows), row0_(row0), row_sums_(row_sums), panel_bytes_(PaddedK(job.k) * kPanelColumns), finish_(job.finish) {
+    finish_.offset = nullptr;   // sums begin with it
+  }
+
+  void Run(int64_t row1, int64_t panel0, int64_t panel1) {
+    const int64_t count = row1 - row0_;
+    if (count <= 0 || panel1 <= panel0) return;
+    Tiles::Configure(TileConfig(static_cast<int>(std::min<int64_t>(count, kTileRows)), std::max<int64_t>(rows_.step, 4),
+                                count > kTileRows));
+    // B is read once where it is larger than a cache, and A is not.
+    const int64_t b_bytes = (panel1 - panel0) * panel_bytes_;
+    const int64_t group = count <= kTileRows ? 4 : 2;
+    const int64_t rows = b_bytes > kOnceBytes ? count : 2 * kTileRows;
+    for (int64_t row = row0_; row < row1; row += rows) {
+      const int64_t end = std::min(row1, row + rows);
+      for (int64_t p = panel0; p < panel1; p += group) Rows(row, end, row1, p, std::min(panel1, p + group), panel1);
+    }
+    if (pending_) {
+      StorePending();
+      Finish();
+    }
+    Tiles::Release();
+  }
+
+ private:
+  // Rows [row, end) of [row0, row1) in a group of panels.
+  void Rows(int64_t row, int64_t end, int64_t row1, int64_t panel, int64_t group_end, int64_t panel1) {
+    for (; row < end; row += 2 * kTileRows) {
+      const int64_t left = std::min<int64_t>(row1 - row, 2 * kTileRows);
+      TileBlock b;
+      b.row = row;
+      b.first2 = b.count2 = 0;
+      if (left > kTileRows) {
+        b.row_tiles = 2;
+        b.a[0] = At(row), b.a[1] = At(row + left - kTileRows);
+        b.first = 0, b.count = kTileRows;
+        b.first2 = static_cast<int>(2 * kTileRows - left), b.count2 = static_cast<int>(left - kTileRows);
+      } else {
+        const int64_t height = std::min<int64_t>(row1 - row0_, kTileRows);   // of all tiles
+        b.row_tiles = 1;
+        b.a[0] = b.a[1] = At(row + left - height);
+        b.first = static_cast<int>(height - left), b.count = static_cast<int>(left);
+      }
+      const int8_t* next = row == row0_ && group_end < panel1 ? Panel(group_end) : nullptr;
+      for (b.panel = panel; b.panel < group_end; b.panel += b.panels) {
+        const int64_t panels = group_end - b.panel;
+        if (b.row_tiles == 2) {
+          b.panels = panels >= 2 ? 2 : 1;
+          b.panels == 2 ? Block<2, 2>(b, next) : Block<2, 1>(b, next);
+        } else {
+          b.panels = panels >= 4 ? 4 : panels >= 2 ? 2 : 1;
+          b.panels == 4 ? Block<1, 4>(b, next) : b.panels == 2 ? Block<1, 2>(b, next) : Block<1, 1>(b, next);
+        }
+      }
+    }
+  }
+
+  const uint8_t* At(int64_t row) const { return rows_.a + row * rows_.row_stride; }
+  const int8_t* Panel(int64_t p) const { return job_.panels + p * panel_bytes_; }
+
+  template <int kRows, int kPanels>
+  void Block(const TileBlock& b, const int8_t* next) {
+    if (pending_ && last_.row_tiles == kRows && last_.panels == kPanels) {
+      Sums<kRows, kPanels, true>(b, next);
+    } else {
+      if (pending_) StorePending();
+      Sums<kRows, kPanels, false>(b, next);
+    }
+    if (pending_) Finish();
+    last_ = b;
+    pending_ = true;
+  }
+
+  static constexpr int TileOfB(int panels, int p) { return panels == 4 ? 5 + p % 3 : 6 + p; }
+  // Sums of a panel: 32 rows of 16.
+  static constexpr int64_t kPanelStride = 2 * kTileRows * kPanelColumns;
+  int32_t* SumsOf(int row_tile, int p) { return sums_ + p * kPanelStride + row_tile * kTileRows * kPanelColumns; }
+
+  // kStore: the tiles hold sums of a block of the same form, to be stored.
+  template <int kRows, int kPanels, bool kStore>
+  HWY_INLINE void Sums(const TileBlock& b, const int8_t* next) {
+    alignas(64) static constexpr int32_t kZeros[kPanelColumns] = {};
+    const int64_t stride = rows_.row_stride, step_rows = rows_.step * kPanelColumns, panel_bytes = panel_bytes_;
+    const int8_t* panel = Panel(b.panel);
+    auto begin = [&]<int kIndex>() {
+      constexpr int kR = kIndex / kPanels, kP = kIndex % kPanels;
+      if constexpr (kStore) Tiles::template Store<kIndex>(SumsOf(kR, kP));
+      const int32_t* offset = job_.finish.offset;
+      Tiles::template Load<kIndex>(offset ? offset + (b.panel + kP) * kPanelColumns : kZeros, 0);
+    };
+    auto load_b = [&]<int kP>() {
+      if constexpr (kP < kPanels) Tiles::template Load<TileOfB(kPanels, kP)>(panel + kP * panel_bytes, 64);
+    };
+    auto multiply = [&]<int kR, int kP>() {
+      if constexpr (kR < kRows && kP < kPanels) {
+        Tiles::template Multiply<kSigned, kR * kPanels + kP, 4 + kR, TileOfB(kPanels, kP)>();
+      }
+    };
+    for (int64_t s = 0; s < std::max<int64_t>(rows_.steps, 1); ++s) {
+      const int64_t at = rows_.offsets ? rows_.offsets[s] : s * rows_.step;
+      const bool first = s == 0, any = rows_.steps > 0;
+      if (any) {
+        load_b.template operator()<0>();
+        Tiles::template Load<4>(b.a[0] + at, stride);
+      }
+      if (first) begin.template operator()<0>();
+      if (any) multiply.template operator()<0, 0>();
+      if constexpr (kPanels > 1) {
+        if (any) load_b.template operator()<1>();
+        if (first) begin.template operator()<1>();
+        if (any) multiply.template operator()<0, 1>();
+      }
+      if constexpr (kPanels == 4) {
+        if (any) load_b.template operator()<2>();
+        if (first) begin.template operator()<2>();
+        if (any) multiply.template operator()<0, 2>();
+        if (any) load_b.template operator()<3>();
+        if (first) begin.template operator()<3>();
+        if (any) multiply.template operator()<0, 3>();
+      }
+      if constexpr (kRows == 2) {
+        if (any) Tiles::template Load<5>(b.a[1] + at, stride);
+        if (first) begin.template operator()<kPanels>();
+        if (any) multiply.template operator()<1, 0>();
+        if constexpr (kPanels > 1) {
+          if (first) begin.template operator()<kPanels + 1>();
+          if (any) multiply.template operator()<1, 1>();
+        }
+      }
+      panel += step_rows;
+      if (next) {
+        for (int p = 0; p < kPanels; ++p) {
+          const int8_t* line = next + p * panel_bytes;
+          for (int64_t i = 0; i < step_rows; i += 64) __builtin_prefetch(line + i, 0, 2);
+        }
+        next += step_rows;
+      }
+    }
+  }
+
+  void StorePending() {
+    auto store = [&]<int kIndex>() {
+      if (kIndex < last_.row_tiles * last_.panels) Tiles::template Store<kIndex>(SumsOf(kIndex / last_.panels, kIndex % last_.panels));
+    };
+    store.template operator()<0>();
+    store.template operator()<1>();
+    store.template operator()<2>();
+    store.template operator()<3>();
+  }
+
+  // What follows the sums of the pending block.
+  void Finish() {
+    const int64_t column = last_.panel * kPanelColumns;
+    const int64_t columns = std::min<int64_t>(job_.n - column, last_.panels * kPanelColumns);
+    if (last_.first2 == 0 && last_.count2 > 0) {
+      Runs(last_.row, 0, last_.count + last_.count2, column, columns);
+    } else {
+      Runs(last_.row, last_.first, last_.count, column, columns);
+      if (last_.count2 > 0) Runs(last_.row + last_.count, kTileRows + last_.first2, last_.count2, column, columns);
+    }
+    pending_ = false;
+  }
+
+  // Rows [row, row + count) of the view, whose sums begin at row `at` of the block; rows between the pitch and what is valid
+  // of it are not stored.
+  void Runs(int64_t row, int at, int count, int64_t column, int64_t columns) {
+    if (rows_.pitch == 0) return Store(row + rows_.c_row, row, at, count, column, columns);
+    int64_t y = row / rows_.pitch, x = row % rows_.pitch;
+    while (count > 0) {
+      const int valid = static_cast<int>(std::min<int64_t>(count, rows_.valid - x));
+      if (valid > 0) Store(rows_.c_row + y * rows_.valid + x, row, at, valid, column, columns);
+      const int all = static_cast<int>(std::min<int64_t>(count, rows_.pitch - x));
+      at += all, count -= all, row += all, x = 0, ++y;
+    }
+  }
+
+  void Store(int64_t c_row, int64_t row, int at, int count, int64_t column, int64_t columns) {
+    Int8FinishPanels(finish_, sums_ + at * kPanelColumns, kPanelStride, row_sums_ ? row_sums_ + (row - row0_) : nullptr, c_row, count,
+                     column, columns);
+  }
+
+  const BlocksInt8& job_;
+  const RowsInt8& rows_;
+  int64_t row0_;
+  const int32_t* row_sums_;
+  int64_t panel_bytes_;
+  FinishInt8 finish_;
+  TileBlock last_;
+  bool pending_ = false;
+  alignas(64) int32_t sums_[4 * kPanelStride];
+};
+
+// sum += products of four unsigned and four signed bytes.
+template <class Tiles>
+HWY_INLINE void AddFours(__m512i& sum, __m512i a, const void* b) {
+  if constexpr (std::is_same_v<Tiles, AmxTiles>) {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "m"(*static_cast<const __m512i*>(b)));
+  } else {
+    const __m512i w = _mm512_loadu_si512(b);
+    const __m512i even = _mm512_madd_epi16(_mm512_and_si512(a, _mm512_set1_epi16(0xff)), _mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8));
+    sum = _mm512_add_epi32(sum, _mm512_add_epi32(even, _mm512_madd_epi16(_mm512_srli_epi16(a, 8), _mm512_srai_epi16(w, 8))));
+  }
+}
+
+// One row of unsigned bytes: what counts is how fast B comes, and a tile of one row asks for it too late.
+template <class Tiles, int kPanels>
+void MultiplyRowPanels(const BlocksInt8& job, const RowsInt8& rows, int64_t row, int64_t panel, bool more, const int32_t* row_sum) {
+  const int64_t panel_bytes = PaddedK(job.k) * kPanelColumns;
+  const int8_t* b = job.panels + panel * panel_bytes;
+  __m512i sum[kPanels], odd[kPanels];
+  LINNET_UNROLL
+  for (int p = 0; p < kPanels; ++p) {
+    sum[p] = job.finish.offset ? _mm512_loadu_si512(job.finish.offset + (panel + p) * kPanelColumns) : _mm512_setzero_si512();
+    odd[p] = _mm512_setzero_si512();
+  }
+  const int64_t ahead = more ? kPanels * panel_bytes : 0;
+  for (int64_t s = 0; s < rows.steps; ++s) {
+    const uint8_t* a = rows.a + row * rows.row_stride + (rows.offsets ? rows.offsets[s] : s * rows.step);
+    for (int64_t i = 0; i < rows.step; i += 8, b += 2 * 64) {
+      const bool two = i + 4 < rows.step;
+      int32_t four[2] = {};
+      memcpy(four, a + i, two ? 8 : 4);
+      const __m512i first = _mm512_set1_epi32(four[0]), second = _mm512_set1_epi32(four[1]);
+      LINNET_UNROLL
+      for (int p = 0; p < kPanels; ++p) {
+        AddFours<Tiles>(sum[p], first, b + p * panel_bytes);
+        __builtin_prefetch(b + p * panel_bytes + ahead, 0, 2);
+      }
+      if (!two) {
+        b -= 64;
+        continue;
+      }
+      LINNET_UNROLL
+      for (int p = 0; p < kPanels; ++p) {
+        AddFours<Tiles>(odd[p], second, b + p * panel_bytes + 64);
+        __builtin_prefetch(b + p * panel_bytes + ahead + 64, 0, 2);
+      }
+    }
+  }
+  alignas(64) int32_t sums[kPanels * kPanelColumns];
+  LINNET_UNROLL
+  for (int p = 0; p < kPanels; ++p) _mm512_store_si512(sums + p * kPanelColumns, _mm512_add_epi32(sum[p], odd[p]));
+  FinishInt8 finish = job.finish;
+  finish.offset = nullptr;
+  const int64_t column = panel * kPanelColumns, columns = std::min<int64_t>(job.n - column, kPanels * kPanelColumns);
+  Int8FinishPanels(finish, sums, kPanelColumns, row_sum, rows.c_row + row, 1, column, columns);
+}
+
+template <class Tiles>
+void MultiplyRow(const BlocksInt8& job, const RowsInt8& rows, int64_t row, int64_t panel0, int64_t panel1, const int32_t* row_sum) {
+  int64_t p = panel0;
+  for (; p + 4 <= panel1; p += 4) MultiplyRowPanels<Tiles, 4>(job, rows, row, p, p + 8 <= panel1, row_sum);
+  for (; p < panel1; ++p) MultiplyRowPanels<Tiles, 1>(job, rows, row, p, false, row_sum);
+}
+
+template <class Tiles>
+void MultiplyTiles(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
+                   const int32_t* row_sums) {
+  if (row1 == row0 + 1 && !rows.is_signed && rows.pitch == 0) return MultiplyRow<Tiles>(job, rows, row0, panel0, panel1, row_sums);
+  if (rows.is_signed) {
+    TileProduct<Tiles, true>(job, rows, row0, row_sums).Run(row1, panel0, panel1);
+  } else {
+    TileProduct<Tiles, false>(job, rows, row0, row_sums).Run(row1, panel0, panel1);
+  }
+}
+
+void Int8TilesAmx(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
+                  const int32_t* row_sums) {
+  MultiplyTiles<AmxTiles>(job, rows, row0, row1, panel0, panel1, row_sums);
+}
+void Int8TilesEmulated(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
+                       const int32_t* row_sums) {
+  MultiplyTiles<EmulatedTiles>(job, rows, row0, row1, panel0, panel1, row_sums);
+}
+
+#endif
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+
+#endif  // __x86_64__
