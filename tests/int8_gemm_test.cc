@@ -217,8 +217,11 @@ TEST(GemmInt8, OneScale) {
     PackInt8(b.data(), true, k, n, n, 1, packed.data());
     Guarded<float> scale(16, 0.5f), c(n);
     Guarded<std::byte> scratch(GemmInt8ScratchBytes(PickInt8(level), 1, k));
+    Guarded<int32_t> offset(PanelCount(n) * 16);
+    OffsetsInt8(PickInt8(level), false, 0, PackedSums(packed.data()), nullptr, nullptr, k, n, offset.data());
     GemmInt8 g;
     g.a = a.data(), g.a_row_stride = k, g.m = 1, g.n = n, g.k = k, g.packed = packed.data();
+    g.finish.offset = offset.data();
     g.finish.to = To::kFloat, g.finish.scale = scale.data(), g.finish.one_scale = true;
     g.finish.c = c.data(), g.finish.c_row_stride = n;
     RunGemmInt8(PickInt8(level), g, 0, 1, 0, PanelCount(n), scratch.data());

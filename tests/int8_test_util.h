@@ -12,7 +12,7 @@ namespace linnet {
 inline std::vector<CpuLevel> IntegerLevels() {
   std::vector<CpuLevel> levels;
   for (CpuLevel level : {CpuLevel::kSse4, CpuLevel::kAvx2, CpuLevel::kAvxVnni, CpuLevel::kAvx512, CpuLevel::kAvx512Vnni,
-                         CpuLevel::kAmx, CpuLevel::kNeon, CpuLevel::kWasm}) {
+                         CpuLevel::kAmx, CpuLevel::kNeon, CpuLevel::kDotprod, CpuLevel::kI8mm, CpuLevel::kWasm}) {
     if (Supports(DetectedCpuLevel(), level)) levels.push_back(level);
   }
   return levels;

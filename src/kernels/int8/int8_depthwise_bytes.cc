@@ -29,10 +29,11 @@
 
 #if defined(__x86_64__)
 
+#if HWY_TARGET == HWY_AVX3
+
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
-#if HWY_TARGET == HWY_AVX3
 
 using Layout = DepthwiseBytesLayout;
 constexpr int64_t kChannels = Layout::kChannels;   // of a vector of bytes
@@ -391,10 +392,11 @@ bool DepthwiseBytes(const DepthwiseInt8& c, int64_t row0, int64_t row1, void* sc
   return true;
 }
 
-#endif
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet
 HWY_AFTER_NAMESPACE();
+
+#endif  // AVX-512
 
 #if HWY_ONCE
 namespace linnet {

@@ -102,8 +102,7 @@ struct Int8Kernels {
   double finish_macs;   ///< and, in such units, what follows a sum
   int rows;             ///< the biggest tile
   int block_bytes;      ///< of an element of A in a block
-  /// What is added to the elements of a signed A in a block; an unsigned one is as it is.
-  int signed_shift;
+  int unsigned_shift, signed_shift;   ///< what is added to the elements of an unsigned, and of a signed A in a block
   /// Copies n bytes of A into a block, reading and writing nothing else.
   void (*load)(const uint8_t* a, int64_t n, bool is_signed, void* block);
   /// Sums of `rows` (1 to `rows` of this table) rows of a block with the first `columns` (1 to 16) columns of a panel of 4 k4
@@ -125,7 +124,9 @@ const Int8Kernels& PickInt8(CpuLevel level);
 const Int8Kernels& EmulatedInt8(CpuLevel level);
 
 /// What has been added to A's bytes in a block.
-inline int BlockShift(const Int8Kernels& kernels, bool is_signed) { return is_signed ? kernels.signed_shift : 0; }
+inline int BlockShift(const Int8Kernels& kernels, bool is_signed) { return is_signed ? kernels.signed_shift : kernels.unsigned_shift; }
+/// Whether bytes of a block are signed.
+inline bool BlockSigned(const Int8Kernels& kernels, bool is_signed) { return BlockShift(kernels, is_signed) == (is_signed ? 0 : -128); }
 
 /// offset[j] for A with zero point `a_zero`, columns with zero points `column_zero` (or null), biases (or null) and the
 /// packed sums of columns: bias - a_zero sum + a_zero k column_zero. Fills whole panels; the arrays have n elements.

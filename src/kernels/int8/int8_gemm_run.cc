@@ -81,17 +81,13 @@ void MultiplyBlockInt8(const BlocksInt8& job, const void* block, bool a_signed, 
                        int32_t* row_sums) {
   const Int8Kernels& kernels = job.kernels;
   const int64_t row_bytes = BlockRowBytes(kernels, job.k), padded = PaddedK(job.k), k4 = DivUp(job.k, int64_t{4});
-  if (job.finish.column_zero && kernels.tiles) {
-    SumRows(static_cast<const uint8_t*>(block), row_bytes, a_signed, count, job.k, row_sums);
+  if (job.finish.column_zero && kernels.block_bytes == 1) {
+    SumRows(static_cast<const uint8_t*>(block), row_bytes, BlockSigned(kernels, a_signed), count, job.k, row_sums);
   } else if (job.finish.column_zero) {
     for (int64_t i = 0; i < count; ++i) {
-      const char* at = static_cast<const char*>(block) + i * row_bytes;
+      const int16_t* at = reinterpret_cast<const int16_t*>(static_cast<const char*>(block) + i * row_bytes);
       int32_t sum = 0;
-      if (kernels.block_bytes == 2) {
-        for (int64_t x = 0; x < job.k; ++x) sum += reinterpret_cast<const int16_t*>(at)[x];
-      } else {
-        for (int64_t x = 0; x < job.k; ++x) sum += reinterpret_cast<const uint8_t*>(at)[x];
-      }
+      for (int64_t x = 0; x < job.k; ++x) sum += at[x];
       row_sums[i] = sum;
     }
   }

@@ -20,10 +20,11 @@
 
 #if defined(__x86_64__)
 
+#if HWY_TARGET == HWY_AVX3
+
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
-#if HWY_TARGET == HWY_AVX3
 
 void Int8FinishPanels(const FinishInt8& f, const int32_t* sums, int64_t panel_stride, const int32_t* row_sums, int64_t row,
                       int rows, int64_t column, int64_t columns);
@@ -402,9 +403,10 @@ void Int8TilesEmulated(const BlocksInt8& job, const RowsInt8& rows, int64_t row0
   MultiplyTiles<EmulatedTiles>(job, rows, row0, row1, panel0, panel1, row_sums);
 }
 
-#endif
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet
 HWY_AFTER_NAMESPACE();
+
+#endif  // AVX-512
 
 #endif  // __x86_64__
