@@ -32,6 +32,11 @@ linnet::Code Thrown(Body&& body) {
   return linnet::Code::kOk;
 }
 
+TEST(ApiCpp, Precision) {
+  EXPECT_EQ(Open(kRelu).info().precision, "f32");
+  EXPECT_EQ(Open(kRelu, linnet::Options().Precision("bf16")).info().precision, "bf16");
+}
+
 TEST(ApiCpp, TheSnippetOfTheReadme) {
   linnet::Session session(DigitsPath());
   std::vector<float> image = LastFloats(DigitsInputPath(), 28 * 28), probabilities(10);

@@ -182,6 +182,28 @@ TEST(ApiSession, WrongOptionsAreRefused) {
   EXPECT_OK(LinnetOptionsClose(options));
 }
 
+TEST(ApiSession, PrecisionIsAnOptionAndASentence) {
+  LinnetOptions* options = nullptr;
+  ASSERT_OK(LinnetOptionsCreate(&options));
+  for (const char* precision : {"f32", "bf16"}) {
+    EXPECT_OK(LinnetOptionsSetPrecision(options, precision));
+    LinnetSession* session = OpenText(kRelu, options);
+    LinnetModelInfo info = {};
+    info.struct_size = sizeof info;
+    ASSERT_OK(LinnetSessionInfo(session, &info));
+    EXPECT_STREQ(info.precision, precision);
+    EXPECT_OK(LinnetSessionClose(session));
+  }
+  std::string bytes = ModelBytes(kRelu);
+  LinnetSession* session = nullptr;
+  EXPECT_OK(LinnetOptionsSetProvider(options, "reference"));
+  EXPECT_FAILS(LinnetSessionFromMemory(bytes.data(), bytes.size(), options, &session), LINNET_INVALID_ARGUMENT, "f32 only");
+  EXPECT_OK(LinnetOptionsSetProvider(options, nullptr));
+  EXPECT_OK(LinnetOptionsSetPrecision(options, "f31"));
+  EXPECT_FAILS(LinnetSessionFromMemory(bytes.data(), bytes.size(), options, &session), LINNET_INVALID_ARGUMENT, "f31");
+  EXPECT_OK(LinnetOptionsClose(options));
+}
+
 TEST(ApiSession, OptionsReachTheSession) {
   LinnetOptions* options = nullptr;
   LinnetThreadPool* pool = nullptr;

@@ -93,6 +93,20 @@ TEST(Depthwise, Shapes) {
         if (kernel <= 3) Check(level, {1, 14, 15, 16, kernel, kernel, stride, 1, 2, 3, 4, 0, 0, 5});
       }
     }
+    // Square kernels on images at least seven pixels wide, whole vectors of channels and part of one.
+    for (int64_t kernel : {3, 5}) {
+      for (int64_t dilation : {1, 2, 3, 4}) {
+        for (int64_t channels : {16, 24, 40}) {
+          for (int64_t pad : {int64_t{0}, dilation, kernel / 2 * dilation, kernel / 2 * dilation + 1}) {
+            Check(level, {2, 19, 17 + 7 * dilation, channels, kernel, kernel, 1, 1, dilation, dilation, pad, pad, pad, pad, 5});
+            Check(level, {1, 21, 23, channels, kernel, kernel, 1, 1, dilation, dilation, pad, pad, 0, 0, 0, false, Activation::kTanh});
+          }
+        }
+      }
+      for (int64_t width : {13, 14, 15, 29}) {
+        for (int64_t left : {0, 1, 2}) Check(level, {2, 11, width, 40, kernel, kernel, 2, 2, 1, 1, left, left, 2, 2, 1});
+      }
+    }
     Check(level, {1, 1, 1, 6, 3, 3, 1, 1, 1, 1, 4, 4, 4, 4});  // some pixels see padding only
     Check(level, {1, 6, 6, 18, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, true, Activation::kTanh});
     Check(level, {1, 8, 9, 17, 3, 3, 1, 1, 1, 1, -1, -2, 0, 0});

@@ -157,28 +157,41 @@ TEST(Gemm, LoopOrders) {
   for (CpuLevel level : FloatLevels()) {
     Check(level, {20, 530, 300});
     Check(level, {150, 150, 1000});
+    // So many summands that C is summed up part by part.
+    Check(level, {33, 90, 4700, Form::kPacked, true, true, Activation::kClip});
+    Check(level, {16, 53, 6200, Form::kRowMajor, true, false, Activation::kTanh});
+    Check(level, {15, 40, 4100, Form::kPacked, false, true, Activation::kRelu});
   }
 }
 
 TEST(Gemm, SplitsAreBitEqual) {
   for (CpuLevel level : FloatLevels()) {
     const GemmF32Kernels& kernels = PickGemmF32(level);
-    const int64_t m = 23, n = 117, k = 50;
-    std::vector<float> a(m * k), b(k * n), packed(PackedSizeF32(k, n)), whole(m * n), parts(m * n);
-    Numbers numbers;
-    numbers.Fill(a), numbers.Fill(b);
-    PackF32(b.data(), k, n, n, 1, packed.data());
-    GemmF32 g;
-    g.a = a.data(), g.a_row_stride = k, g.m = m, g.n = n, g.k = k, g.c = whole.data(), g.c_row_stride = n;
-    UsePackedB(&g, packed.data());
-    kernels.run(g, 0, m, 0, PanelCount(n));
-    g.c = parts.data();
-    for (int64_t i = 0; i < m; i += 5) {
-      for (int64_t p = 0; p < PanelCount(n); p += 3) {
-        kernels.run(g, i, std::min(m, i + 5), p, std::min(PanelCount(n), p + 3));
+    for (int64_t k : {50, 700, 5000}) {
+      const int64_t m = 43, n = 217;
+      std::vector<float> a(m * k), b(k * n), packed(PackedSizeF32(k, n)), bias(n), residual(m * n), whole(m * n);
+      std::vector<float> parts(m * n), in_place;
+      Numbers numbers;
+      numbers.Fill(a), numbers.Fill(b), numbers.Fill(bias), numbers.Fill(residual);
+      PackF32(b.data(), k, n, n, 1, packed.data());
+      GemmF32 g;
+      g.a = a.data(), g.a_row_stride = k, g.m = m, g.n = n, g.k = k, g.c = whole.data(), g.c_row_stride = n;
+      UsePackedB(&g, packed.data());
+      g.epilogue.bias = bias.data(), g.epilogue.activation = Activation::kRelu;
+      g.epilogue.residual = residual.data(), g.epilogue.residual_row_stride = n;
+      kernels.run(g, 0, m, 0, PanelCount(n));
+      g.c = parts.data();
+      for (int64_t i = 0; i < m; i += 5) {
+        for (int64_t p = 0; p < PanelCount(n); p += 3) {
+          kernels.run(g, i, std::min(m, i + 5), p, std::min(PanelCount(n), p + 3));
+        }
       }
+      EXPECT_EQ(whole, parts) << k;
+      in_place = residual;
+      g.c = in_place.data(), g.epilogue.residual = in_place.data();
+      kernels.run(g, 0, m, 0, PanelCount(n));
+      EXPECT_EQ(whole, in_place) << k;
     }
-    EXPECT_EQ(whole, parts);
   }
 }
 

@@ -36,7 +36,7 @@ std::ostream& operator<<(std::ostream& out, const Case& t) {
 class Product {
  public:
   explicit Product(const Case& t)
-      : t_(t), a_((t.m - 1) * (t.k + 3) + t.k), b_(t.k * t.n), packed_(PackedSizeInt8(t.k, t.n)),
+      : t_(t), a_((t.m - 1) * (t.k + 3) + t.k), b_(t.k * t.n), packed_(PackedSizeInt8(t.k, t.n), std::byte{0x55}),
         zeros_(PanelCount(t.n) * 16), bias_(t.n), scale_(PanelCount(t.n) * 16), float_bias_(PanelCount(t.n) * 16),
         residual_(t.m * (t.n + 1)) {
     Bytes bytes(static_cast<uint64_t>(t.m * 7919 + t.n * 104729 + t.k));

@@ -1,5 +1,6 @@
-// Differential tests: random small models, run by the optimised operators at every CPU level and by the reference
-// provider, must agree.
+// Differential tests: random small models, run by the optimised operators at every CPU level, by the reference provider and,
+// where LINNET_PEER names its library, by ONNX Runtime, must agree. LINNET_SEED makes other models; tools/check-differential
+// runs many.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -7,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <map>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "api/session.h"
 #include "base/float_types.h"
+#include "cli/peer.h"
 #include "graph/text.h"
 #include "guarded.h"
 #include "onnx/writer.h"
@@ -62,6 +65,56 @@ struct Agreement {
   double of_max = 1e-5;   ///< real numbers: this part of the output's largest finite magnitude
   double steps = 0;       ///< integers: this many
   double largest = 0;     ///< real numbers: at least this counts as the largest magnitude (of sums that may cancel)
+};
+
+/// ONNX Runtime, and how many models of each operator it has run too.
+class PeerRuns {
+ public:
+  /// Null without LINNET_PEER.
+  static PeerRuns* Get() {
+    static PeerRuns runs;
+    return runs.peer_ ? &runs : nullptr;
+  }
+  /// The outputs, or nothing where the peer does not run the model.
+  std::vector<Tensor> Run(const std::string& bytes, const Graph& graph, const std::vector<Tensor>& feeds) {
+    Result<std::unique_ptr<PeerSession>> session = peer_->OpenBytes(bytes);
+    if (!session.ok() || feeds.size() != (*session)->inputs().size()) return {};
+    std::vector<PeerTensor> inputs;
+    for (size_t i = 0; i < feeds.size(); ++i) {
+      const Tensor& tensor = feeds[i];
+      PeerTensor made;
+      made.name = (*session)->inputs()[i].name;
+      made.type = static_cast<int>(tensor.dtype());
+      for (int64_t d : tensor.shape().dims()) made.dims.push_back(d);
+      if (tensor.bytes() > 0) made.bytes.assign(static_cast<const char*>(tensor.data()), static_cast<size_t>(tensor.bytes()));
+      inputs.push_back(std::move(made));
+    }
+    Result<std::vector<PeerTensor>> outputs = (*session)->Run(std::move(inputs));
+    if (!outputs.ok()) return {};
+    std::vector<Tensor> made;
+    for (const PeerTensor& output : *outputs) {
+      Result<Tensor> tensor = Tensor::Allocate(static_cast<DType>(output.type), Shape(output.dims));
+      if (!tensor.ok() || tensor->bytes() != static_cast<int64_t>(output.bytes.size())) return {};
+      if (!output.bytes.empty()) memcpy(tensor->mutable_data(), output.bytes.data(), output.bytes.size());
+      made.push_back(std::move(*tensor));
+    }
+    for (NodeId id = 0; id < graph.node_count(); ++id) ++counts_[std::string(graph.node(id).op)];
+    return made;
+  }
+
+ private:
+  PeerRuns() {
+    const char* path = getenv("LINNET_PEER");
+    if (!path) return;
+    Result<std::shared_ptr<Peer>> peer = Peer::Load(path);
+    EXPECT_TRUE(peer.ok()) << peer.status().message();
+    if (peer.ok()) peer_ = std::move(*peer);
+  }
+  ~PeerRuns() {
+    for (const auto& [op, count] : counts_) fprintf(stderr, "peer ran %s %d\n", op.c_str(), count);
+  }
+  std::shared_ptr<Peer> peer_;
+  std::map<std::string, int> counts_;
 };
 
 /// A model under construction and the values its inputs will have.
@@ -120,6 +173,8 @@ class RandomModel {
     return Add(op, std::move(inputs), std::move(attributes))[0];
   }
   void Output(ValueId id) { graph_.AddOutput(id); }
+  /// ONNX Runtime is not asked: why is to be said where this is called.
+  void NoPeer() { peer_ = false; }
   /// Input types are declared without sizes from now on.
   void HideDims() { unknown_dims_ = true; }
 
@@ -138,7 +193,7 @@ class RandomModel {
     SCOPED_TRACE(PrintGraph(model.graph, print) + Fed());
     std::vector<Tensor> expected, first;
     const std::string failure = Run(bytes, "reference", "", 1, &expected);
-    for (CpuLevel level : FloatLevels()) {
+    for (CpuLevel level : Levels(model.graph)) {
       for (int threads : {1, 4}) {
         std::vector<Tensor> outputs;
         const std::string cpu_failure = Run(bytes, "cpu", CpuLevelName(level), threads, &outputs);
@@ -153,10 +208,31 @@ class RandomModel {
         if (threads == 1) first = std::move(outputs);
       }
     }
+    if (PeerRuns* peer = peer_ ? PeerRuns::Get() : nullptr) {
+      Agreement loose = agreement;
+      loose.of_max = fmax(loose.of_max, 1e-4);
+      loose.steps = fmax(loose.steps, 1);
+      const std::vector<Tensor> outputs = peer->Run(bytes, model.graph, feeds_);
+      for (size_t i = 0; i < outputs.size(); ++i) Compare(outputs[i], expected[i], loose, "the peer's output " + std::to_string(i));
+    }
     return true;
   }
 
  private:
+  /// Those whose kernels differ for such a graph.
+  static std::vector<CpuLevel> Levels(const Graph& graph) {
+    std::vector<CpuLevel> levels = FloatLevels();
+    bool integers = false;
+    for (NodeId id = 0; id < graph.node_count(); ++id) {
+      const std::string op(graph.node(id).op);
+      integers = integers || op.find("Integer") != std::string::npos || op.find("Quantize") != std::string::npos || op.starts_with("Q");
+    }
+    for (CpuLevel level : {CpuLevel::kAvxVnni, CpuLevel::kAvx512Vnni, CpuLevel::kAmx, CpuLevel::kDotprod, CpuLevel::kI8mm}) {
+      if (integers && Supports(DetectedCpuLevel(), level)) levels.push_back(level);
+    }
+    return levels;
+  }
+
   void Put(Tensor& tensor, int64_t i, double value) {
     switch (tensor.dtype()) {
       case DType::kFloat: tensor.mutable_as<float>()[i] = static_cast<float>(value); break;
@@ -243,7 +319,7 @@ class RandomModel {
 
   Choices& choices_;
   int opset_;
-  bool unknown_dims_ = false;
+  bool unknown_dims_ = false, peer_ = true;
   Graph graph_;
   std::vector<Tensor> feeds_;
 };

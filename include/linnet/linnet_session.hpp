@@ -47,6 +47,8 @@ class Options {
   Options& DisablePass(const std::string& name) { return Note(LinnetOptionsDisablePass(handle(), name.c_str())); }
   Options& Cpu(const std::string& level) { return Note(LinnetOptionsSetCpu(handle(), level.c_str())); }
   Options& Provider(const std::string& name) { return Note(LinnetOptionsSetProvider(handle(), name.c_str())); }
+  /// "f32" or "bf16"; see LinnetOptionsSetPrecision.
+  Options& Precision(const std::string& name) { return Note(LinnetOptionsSetPrecision(handle(), name.c_str())); }
   /// `path`: where the Chrome trace goes when the session ends; "": only to Session::Trace.
   Options& Profiling(const std::string& path = "") { return Note(LinnetOptionsSetProfiling(handle(), 1, path.c_str())); }
   Options& Untrusted(bool on = true) { return Note(LinnetOptionsSetUntrusted(handle(), on)); }
@@ -112,7 +114,7 @@ struct Port {
 
 struct ModelInfo {
   int64_t ir_version = 0, model_version = 0;
-  std::string producer_name, producer_version, domain, graph_name, doc_string;
+  std::string producer_name, producer_version, domain, graph_name, doc_string, precision;
   std::vector<std::pair<std::string, int64_t>> opsets;
   std::vector<std::pair<std::string, std::string>> metadata;
 };
@@ -191,6 +193,7 @@ class Session {
     info.domain = raw.domain;
     info.graph_name = raw.graph_name;
     info.doc_string = raw.doc_string;
+    info.precision = raw.precision;
     const char *first = nullptr, *second = nullptr;
     int64_t version = 0;
     for (size_t i = 0; i < raw.opset_count; ++i) {

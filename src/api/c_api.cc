@@ -177,6 +177,10 @@ LinnetCode LinnetOptionsSetProvider(LinnetOptions* options, const char* provider
   return EditOptions(options, [&](SessionSettings& settings) { return SetText(provider, settings.core.provider); });
 }
 
+LinnetCode LinnetOptionsSetPrecision(LinnetOptions* options, const char* precision) LINNET_NOEXCEPT {
+  return EditOptions(options, [&](SessionSettings& settings) { return SetText(precision, settings.core.precision); });
+}
+
 LinnetCode LinnetOptionsSetProfiling(LinnetOptions* options, int32_t on, const char* path) LINNET_NOEXCEPT {
   return EditOptions(options, [&](SessionSettings& settings) {
     settings.profiling = on != 0;

@@ -1,6 +1,7 @@
 // The C boundary: opening sessions and asking them about their model.
 #include "api/c_api.h"
 #include "api/full_build.h"
+#include "api/precision.h"
 #include "base/file.h"
 
 namespace linnet::api {
@@ -201,6 +202,7 @@ LinnetCode LinnetSessionInfo(LinnetSession* session, LinnetModelInfo* info) LINN
     filled.doc_string = model.doc_string.c_str();
     filled.opset_count = model.opsets.size();
     filled.metadata_count = model.metadata.size();
+    filled.precision = PrecisionName(object->parts->session->precision());
     return FillStruct(info, filled);
   });
 }

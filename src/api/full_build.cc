@@ -1,6 +1,7 @@
 // Reading, rewriting and writing models, or, in a reduced build, saying that it cannot.
 #include "api/full_build.h"
 
+#include "api/precision.h"
 #include "base/file.h"
 #include "format/linnet_file.h"
 #if !defined(LINNET_NO_ONNX)
@@ -88,6 +89,7 @@ Status ConvertModel(const std::string& input, const std::string& output, const S
   }
   for (const PortInfo& port : session->outputs()) file.outputs.push_back({port.name, port.type});
   file.weights = std::move(recorded.weights);
+  file.precision = PrecisionName(session->precision());
   return WriteFileAtomically(output, [&](Sink& sink) { return WriteLinnet(file, sink); });
 }
 
@@ -122,6 +124,10 @@ std::vector<KnownOperator> KnownOperators() {
 }
 
 Status WriteOptimizedOnnx(const std::string& input, const std::string& output, const SessionOptions& options) {
+  LINNET_ASSIGN(Precision precision, ParsePrecision(options.precision));
+  if (precision != Precision::kFloat32) {
+    return InvalidArgument("a .onnx file cannot say that it runs with precision ", Quote(options.precision), "; a .linnet file can");
+  }
   LINNET_ASSIGN(OnnxModel model, ImportOnnx(input, options));
   PassContext context;
   context.table = options.table ? options.table : &OpTable::BuiltIn();

@@ -130,6 +130,7 @@ std::string CachedModelPath(std::string_view model, const SessionOptions& option
   hasher.Add(Cat(options.pipeline.level));
   for (const std::string& pass : options.pipeline.disabled) hasher.Add(pass);
   hasher.Add(options.pipeline.stop_after);
+  hasher.Add(options.precision.empty() ? "f32" : options.precision);
   hasher.Add(model);
   return Cat(options.cache_folder, "/", hasher.Hex(), ".linnet");
 }

@@ -10,7 +10,7 @@
 
 #include "api/full_build.h"
 #include "api/model_cache.h"
-
+#include "api/precision.h"
 #include "base/denormals.h"
 #include "base/file.h"
 #include "base/knobs.h"
@@ -184,8 +184,12 @@ Status Session::Configure(const SessionOptions& options) {
   if (!options_.pool) options_.pool = &ThreadPool::Shared();
   budget_->set_limit_bytes(options_.memory_limit_bytes);
   LINNET_ASSIGN(cpu_, options_.cpu.empty() ? ChosenCpuLevel() : ParseCpuLevel(options_.cpu));
+  LINNET_ASSIGN(precision_, ParsePrecision(options_.precision));
   if (!options_.provider.empty() && options_.provider != "cpu") {
     LINNET_ASSIGN(std::unique_ptr<Provider> provider, MakeProvider(options_.provider));
+    if (precision_ != Precision::kFloat32 && provider->wants_plain_onnx()) {
+      return InvalidArgument("provider ", Quote(options_.provider), " has precision f32 only");
+    }
     providers_.push_back(std::move(provider));
   }
   return Status();
@@ -194,6 +198,7 @@ Status Session::Configure(const SessionOptions& options) {
 Status Session::PrepareLinnet(std::string_view bytes, std::shared_ptr<const void> owner) {
   GraphLimits limits = options_.untrusted ? GraphLimits::Hostile() : GraphLimits();
   LINNET_ASSIGN(PreparedFile file, ReadLinnet(bytes, std::move(owner), limits));
+  LINNET_ASSIGN(precision_, PrecisionOfFile(file.precision, options_.precision));
   info_ = std::move(file.info);
   symbols_ = file.graph.symbols().Copy();
   for (const PortType& port : file.inputs) inputs_.push_back({port.name, port.type, false});
@@ -247,9 +252,7 @@ Result<std::unique_ptr<Model>> Session::Build(Graph graph, const std::vector<cha
     }
   }
   graph.inputs = kept;
-  PassContext passes;
-  passes.table = options_.table;
-  passes.budget = budget_.get();
+  const PassContext passes = {options_.table, budget_.get(), precision_};
   PipelineOptions pipeline = options_.pipeline;
   for (const std::unique_ptr<Provider>& provider : providers_) {
     if (!provider->wants_plain_onnx()) continue;

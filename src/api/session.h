@@ -21,6 +21,7 @@ struct SessionOptions {
   int64_t step_limit = INT64_MAX;           ///< node executions per run, bodies included
   std::string cpu;                          ///< a CPU level's name; empty: LINNET_CPU or the best here
   std::string provider;                     ///< "" or "cpu", or "reference"
+  std::string precision;                    ///< "f32" or "bf16" (ops/precision.h); empty: f32, or what a .linnet file has
   std::string external_data_folder;         ///< for models from memory; empty: none allowed
   std::string cache_folder;                 ///< keeps prepared forms of .onnx files (api/model_cache.h); empty: none
   bool untrusted = false;                   ///< read instead of map; strict limits
@@ -75,6 +76,7 @@ class Session {
   MemoryBudget& budget() { return *budget_; }
   const Model& model() const { return *model_; }
   int threads() const { return threads_; }
+  Precision precision() const { return precision_; }
   int64_t arena_bytes();                         ///< held by idle run states
 
  private:
@@ -98,6 +100,7 @@ class Session {
   SessionOptions options_;
   int threads_ = 1;
   CpuLevel cpu_ = CpuLevel::kSse4;
+  Precision precision_ = Precision::kFloat32;
   std::unique_ptr<MemoryBudget, RetireBudget> budget_;
   std::vector<std::unique_ptr<Provider>> providers_;
   std::shared_ptr<SymbolTable> symbols_;

@@ -29,6 +29,7 @@ struct PreparedFile {
   ModelInfo info;
   std::vector<PortType> inputs, outputs;
   std::vector<PackedWeights> weights;
+  std::string precision = "f32";   ///< that the passes were asked for: "f32" or "bf16"
   std::shared_ptr<const void> owner;
 };
 

@@ -74,6 +74,10 @@ class Reader {
     file.info.producer_name = Text(model.producer_name());
     file.info.producer_version = Text(model.producer_version());
     file.info.graph_name = Text(model.graph_name());
+    if (model.precision()) file.precision = Text(model.precision());
+    if (file.precision != "f32" && file.precision != "bf16") {
+      return InvalidModel("the .linnet file was prepared for precision ", Quote(file.precision), ", which this version does not know");
+    }
     for (uint32_t i = 0; model.opsets() && i < model.opsets()->size(); ++i) {
       file.info.opsets.emplace_back(Text(model.opsets()->Get(i)->domain()), model.opsets()->Get(i)->version());
     }

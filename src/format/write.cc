@@ -190,10 +190,10 @@ class Writer {
     auto metadata_list = builder_.CreateVector(metadata);
     auto symbol_list = builder_.CreateVector(symbols);
     auto producer = builder_.CreateString(file.info.producer_name), version = builder_.CreateString(file.info.producer_version);
-    auto graph_name = builder_.CreateString(file.info.graph_name);
+    auto graph_name = builder_.CreateString(file.info.graph_name), precision = builder_.CreateString(file.precision);
     auto model = fbs::CreateModel(builder_, kFormat, producer, version, file.info.ir_version, file.info.model_version,
                                   graph_name, opset_list, metadata_list, symbol_list, inputs, outputs, graph, weight_list,
-                                  static_cast<uint64_t>(total + static_cast<int64_t>(kPadding)));
+                                  static_cast<uint64_t>(total + static_cast<int64_t>(kPadding)), precision);
     fbs::FinishModelBuffer(builder_, model);
   }
 

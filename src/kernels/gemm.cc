@@ -31,8 +31,16 @@ namespace HWY_NAMESPACE {
 
 constexpr int64_t kLanes = HWY_LANES(float);
 
-// Bytes between the row of B in use and the one asked for: the memory's latency, at a row of B every 4 to 14 cycles.
-constexpr int kAhead = 4096;
+// Rows of a panel between the one in use and the one asked for: the memory's latency, at a row every 4 to 14 cycles.
+constexpr int64_t kAheadRows = 64;
+
+// Whether the first pass over a group of columns would wait for memory that the passes over the group before it could have
+// asked: where the multiply-adds are fast, and the second-level cache has room for two groups.
+constexpr bool kFetchesGroups = HWY_TARGET == HWY_AVX3;
+
+// A C of so many bytes is written to memory behind the second-level cache; its lines are asked for where the summands are
+// enough to wait for them.
+constexpr int64_t kFarBytes = 3 << 19, kFarSummands = 64;
 
 #if HWY_TARGET == HWY_AVX3
 constexpr char kTargetName[] = "avx512";
@@ -73,6 +81,16 @@ struct Block {
   const SegmentF32* segments;
   int64_t segment_count;
   Clamp clamp;
+  // The segment in which what is needed soon lies in the panels of the next tile.
+  int64_t last_segment = -1;
+  bool c_is_far = false;
+  // A part of the summands: sums go on from what C holds, or stay unfinished.
+  bool goes_on = false, unfinished = false;
+  // What is asked for while these rows pass over a group of columns from `first_column` on: null for what they need
+  // themselves soon, otherwise a part of the columns that follow, and the floats from one step over k to the next.
+  int64_t first_column = 0;
+  const float* fetch = nullptr;
+  int64_t fetch_step = 0;
 };
 
 template <int kRows, int kVectors, bool kPartial>
@@ -80,7 +98,8 @@ HWY_INLINE void Finish(const Block& block, VF32 (&sum)[kRows][kVectors], int64_t
   const F32 d;
   const GemmF32& g = block.gemm;
   const int64_t last = g.n - column - (kVectors - 1) * kLanes;
-  if (const float* residual = g.epilogue.residual) {
+  const float* residual = block.unfinished ? nullptr : g.epilogue.residual;
+  if (residual) {
     residual += row * g.epilogue.residual_row_stride + column;
     LINNET_UNROLL
     for (int r = 0; r < kRows; ++r, residual += g.epilogue.residual_row_stride) {
@@ -93,7 +112,7 @@ HWY_INLINE void Finish(const Block& block, VF32 (&sum)[kRows][kVectors], int64_t
       }
     }
   }
-  if (block.clamp.has_low) {
+  if (block.clamp.has_low && !block.unfinished) {
     const VF32 low = hn::Set(d, block.clamp.low);
     LINNET_UNROLL
     for (int r = 0; r < kRows; ++r) {
@@ -101,7 +120,7 @@ HWY_INLINE void Finish(const Block& block, VF32 (&sum)[kRows][kVectors], int64_t
       for (int v = 0; v < kVectors; ++v) sum[r][v] = AtLeast(low, sum[r][v]);
     }
   }
-  if (block.clamp.has_high) {
+  if (block.clamp.has_high && !block.unfinished) {
     const VF32 high = hn::Set(d, block.clamp.high);
     LINNET_UNROLL
     for (int r = 0; r < kRows; ++r) {
@@ -123,6 +142,25 @@ HWY_INLINE void Finish(const Block& block, VF32 (&sum)[kRows][kVectors], int64_t
   }
 }
 
+// Asks for what a tile will add and write, which otherwise waits for it all at once.
+template <int kRows, int kVectors>
+HWY_INLINE void FetchC(const GemmF32& g, int64_t row, int64_t column) {
+  const float* c = g.c + row * g.c_row_stride + column;
+  LINNET_UNROLL
+  for (int r = 0; r < kRows; ++r, c += g.c_row_stride) {
+    LINNET_UNROLL
+    for (int v = 0; v < kVectors; ++v) __builtin_prefetch(c + v * kLanes, 1);
+  }
+  const float* residual = g.epilogue.residual;
+  if (!residual || residual == g.c) return;
+  residual += row * g.epilogue.residual_row_stride + column;
+  LINNET_UNROLL
+  for (int r = 0; r < kRows; ++r, residual += g.epilogue.residual_row_stride) {
+    LINNET_UNROLL
+    for (int v = 0; v < kVectors; ++v) __builtin_prefetch(residual + v * kLanes);
+  }
+}
+
 // Rows [row, row + kRows) by columns [begin, end), kVectors vectors at a time; only the last vector may be
 // partial.
 template <int kRows, int kVectors>
@@ -131,6 +169,7 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
   const GemmF32& g = block.gemm;
   constexpr int64_t kColumns = kVectors * kLanes;
   constexpr int kBases = (kRows + 3) / 4;
+  constexpr int64_t kPanels = (kColumns + kPanelColumns - 1) / kPanelColumns;
   const int64_t a_stride = g.a_row_stride, b_stride = g.b_row_stride;
   for (int64_t column = begin; column < end; column += kColumns) {
     const float* b = g.b + column / kPanelColumns * g.b_panel_stride + column % kPanelColumns;
@@ -138,12 +177,30 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
     LINNET_UNROLL
     for (int v = 0; v < kVectors; ++v) {
       VF32 bias = hn::Zero(d);
-      if (const float* p = g.epilogue.bias) {
+      if (const float* p = block.goes_on ? nullptr : g.epilogue.bias) {
         const int64_t at = column + v * kLanes;
         bias = at + kLanes <= g.n ? hn::LoadU(d, p + at) : LoadTail(d, p + at, static_cast<size_t>(g.n - at));
       }
       LINNET_UNROLL
       for (int r = 0; r < kRows; ++r) sum[r][v] = bias;
+    }
+    if (block.goes_on) {
+      const float* c = g.c + row * g.c_row_stride + column;
+      const size_t last = static_cast<size_t>(std::min(kLanes, g.n - column - (kVectors - 1) * kLanes));
+      LINNET_UNROLL
+      for (int r = 0; r < kRows; ++r, c += g.c_row_stride) {
+        LINNET_UNROLL
+        for (int v = 0; v < kVectors; ++v) {
+          sum[r][v] = v == kVectors - 1 ? LoadTail(d, c + v * kLanes, last) : hn::LoadU(d, c + v * kLanes);
+        }
+      }
+    }
+    if (block.c_is_far) FetchC<kRows, kVectors>(g, row, column);
+    const char* fetch = reinterpret_cast<const char*>(b + kAheadRows * kPanelColumns);
+    int64_t fetch_step = b_stride * 4, last_segment = block.last_segment;
+    if (block.fetch) {
+      fetch = reinterpret_cast<const char*>(block.fetch + (column - block.first_column) / kPanelColumns * g.b_panel_stride);
+      fetch_step = block.fetch_step, last_segment = -1;
     }
     for (int64_t s = 0; s < block.segment_count; ++s) {
       // Row r is read at base[r / 4] + (r % 4) * a_stride: an x86 address holds one base and one scaled
@@ -154,15 +211,22 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
         base[i] = block.segments[s].a + (row + i * 4) * a_stride;
         LINNET_OPAQUE(base[i]);
       }
+      if (kFetchesGroups && s == last_segment) fetch += (kPanels * g.b_panel_stride - kPanelColumns * g.k) * 4;
       for (int64_t k = block.segments[s].k; k > 0; --k) {
         VF32 bv[kVectors];
         LINNET_UNROLL
         for (int v = 0; v < kVectors; ++v) {
           constexpr int64_t kPanel = kPanelColumns;
-          const float* from = b + v * kLanes / kPanel * g.b_panel_stride + v * kLanes % kPanel;
-          bv[v] = hn::LoadU(d, from);
-          if (v * kLanes % kPanel == 0) __builtin_prefetch(reinterpret_cast<const char*>(from) + kAhead);
+          const int64_t panel = v * kLanes / kPanel * g.b_panel_stride;
+          bv[v] = hn::LoadU(d, b + panel + v * kLanes % kPanel);
+          if (v * kLanes % kPanel != 0) continue;
+          if constexpr (kFetchesGroups) {
+            __builtin_prefetch(fetch + panel * 4);
+          } else {
+            __builtin_prefetch(b + panel + kAheadRows * kPanel);
+          }
         }
+        if constexpr (kFetchesGroups) fetch += fetch_step;
         LINNET_UNROLL
         for (int r = 0; r < kRows; ++r) {
           const VF32 av = hn::Set(d, base[r / 4][r % 4 * a_stride]);
@@ -179,7 +243,7 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
     } else {
       Finish<kRows, kVectors, true>(block, sum, row, column);
     }
-    if (block.clamp.after) {
+    if (block.clamp.after && !block.unfinished) {
       ActivateRows(g.epilogue, g.c + row * g.c_row_stride + column, g.c_row_stride, kRows,
                    std::min(kColumns, g.n - column));
     }
@@ -213,20 +277,26 @@ TilesFn* const kRowBlocks[] = {
 #endif
 };
 
-void RunRows(const Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end) {
-  while (m0 < m1) {
+// `next`: the packed columns that follow, as many as these, or null. `near`: these have been asked for. Two passes are too
+// short to bring them: asking for so much at once takes longer than the stream that the hardware follows.
+void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, const float* next, bool near) {
+  block.first_column = begin;
+  block.fetch = nullptr;
+  const int64_t passes = (m1 - m0 + kMaxRows - 1) / kMaxRows, first = near ? 0 : 1;
+  for (int64_t pass = 0; m0 < m1; ++pass) {
     const int rows = TileRows(m1 - m0);
+    if (next && passes > 2 && pass >= first) {
+      block.fetch = next + (pass - first) * (kPanelColumns * block.gemm.k / (passes - first));
+      block.fetch_step = std::max<int64_t>(4, 4 * kPanelColumns / (passes - first));
+    }
     kRowBlocks[rows](block, m0, begin, end);
     m0 += rows;
   }
 }
 
-void GemmRun(const GemmF32& g, int64_t m0, int64_t m1, int64_t panel0, int64_t panel1) {
-  const SegmentF32 whole = {g.a, g.k};
-  const Block block = {g, g.segment_count ? g.segments : &whole, g.segment_count ? g.segment_count : 1,
-                       Clamp(g.epilogue)};
-  const int64_t begin = panel0 * kPanelColumns, end = std::min(panel1 * kPanelColumns, g.n);
-  if (begin >= end) return;
+// Part of the summands of GemmRun's.
+void RunSummands(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end) {
+  const GemmF32& g = block.gemm;
   // All columns for each few rows, as long as B stays in the second-level cache. Otherwise in groups of columns that do.
   constexpr int64_t kCache = 512 << 10;
   const int64_t panel_bytes = std::max<int64_t>(1, g.k) * kPanelColumns * 4;
@@ -236,8 +306,41 @@ void GemmRun(const GemmF32& g, int64_t m0, int64_t m1, int64_t panel0, int64_t p
     const int64_t fit = kCache / 2 / panel_bytes;
     group = std::max(fit * kPanelColumns / widest, int64_t{1}) * std::max(widest, kPanelColumns);
   }
+  const bool packed = g.b_row_stride == kPanelColumns;
   for (int64_t column = begin; column < end; column += group) {
-    RunRows(block, m0, m1, column, std::min(end, column + group));
+    const int64_t after = column + group;
+    const float* next = nullptr;
+    if (kFetchesGroups && packed) next = after < g.n ? g.b + after / kPanelColumns * g.b_panel_stride : g.next_b;
+    RunRows(block, m0, m1, column, std::min(end, after), next, kFetchesGroups && (column > begin ? packed : g.b_is_near));
+  }
+}
+
+void GemmRun(const GemmF32& whole, int64_t m0, int64_t m1, int64_t panel0, int64_t panel1) {
+  const int64_t begin = panel0 * kPanelColumns, end = std::min(panel1 * kPanelColumns, whole.n);
+  if (begin >= end) return;
+  // Where A and two groups of columns would crowd the second-level cache, C is summed up part by part.
+  constexpr int64_t kCrowded = 5 << 18, kSummands = 1024;
+  int64_t parts = 1;
+  const bool may_part = whole.segment_count == 0 && whole.epilogue.residual != whole.c && m1 - m0 > kMaxRows;
+  if (may_part && (m1 - m0 + 4 * kPanelColumns) * whole.k * 4 > kCrowded) {
+    parts = std::max<int64_t>(1, (whole.k + kSummands / 2) / kSummands);
+  }
+  GemmF32 g = whole;
+  Block block = {g, nullptr, 0, Clamp(g.epilogue)};
+  block.c_is_far = kFetchesGroups && g.k >= kFarSummands && (g.c_is_far || g.m * g.n * 4 > kFarBytes);
+  const int64_t part = std::max<int64_t>(1, (whole.k + parts - 1) / parts);
+  for (int64_t k0 = 0; k0 == 0 || k0 < whole.k; k0 += part) {
+    g.k = std::min(part, whole.k - k0);
+    g.a = whole.a + k0;
+    g.b = whole.b + k0 * g.b_row_stride;
+    block.goes_on = k0 > 0, block.unfinished = k0 + part < whole.k;
+    const int64_t near = kFetchesGroups && g.k > kAheadRows ? g.k - kAheadRows : 0;
+    const SegmentF32 segments[] = {{g.a, near}, {g.a + near, g.k - near}};
+    block.segments = segments, block.segment_count = 2;
+    block.last_segment = g.b_row_stride == kPanelColumns ? 1 : -1;
+    if (near == 0) block.segments = segments + 1, block.segment_count = 1, block.last_segment = std::min<int64_t>(block.last_segment, 0);
+    if (g.segment_count) block.segments = g.segments, block.segment_count = g.segment_count, block.last_segment = -1;
+    RunSummands(block, m0, m1, begin, end);
   }
 }
 
@@ -321,39 +424,6 @@ namespace linnet {
 
 const GemmF32Kernels& PickGemmF32(CpuLevel level) {
   return *LINNET_PICK(level, kGemmF32);
-}
-
-GemmGrain GemmGrainF32(const GemmF32Kernels& kernels, int64_t m, int64_t n, int64_t k, int threads, bool whole_rows) {
-  // Tasks of some 256 thousand multiply-adds are worth handing out, a few for each thread; none is longer than some
-  // milliseconds, so that a run can be stopped.
-  constexpr int64_t kWork = 256 << 10, kWorkMax = 128 << 20;
-  constexpr int64_t kCache = 512 << 10;       // of B, while rows pass by: a second-level cache
-  constexpr int64_t kRowsCache = 2 << 20;     // of A, while panels pass by: a part of the third level
-  m = std::max<int64_t>(m, 1);
-  const int64_t panels = std::max<int64_t>(PanelCount(n), 1), depth = std::max<int64_t>(k, 1);
-  const int64_t tile = kernels.rows, panel_work = depth * kPanelColumns, panel_bytes = panel_work * 4;
-  const double work = static_cast<double>(m) * static_cast<double>(panels) * static_cast<double>(panel_work);
-  const double tasks =
-      std::max(threads > 1 ? std::min(work / kWork, 4.0 * threads) : 1.0, std::max(1.0, work / kWorkMax));
-  GemmGrain grain = {m, panels};
-  auto split = [](int64_t size, double parts, int64_t unit) {
-    const double part = static_cast<double>(size) / std::max(parts, 1.0);
-    return std::min(size, RoundUp(std::max<int64_t>(1, static_cast<int64_t>(part)), unit));
-  };
-  const bool many_rows = m > 4 * tile;
-  if (many_rows && (whole_rows || panels * panel_bytes <= kCache)) {
-    grain.rows = split(m, tasks, tile);
-    return grain;
-  }
-  // Groups of columns, each of B fetched once for all rows (or for those that a cache holds).
-  const int64_t width = std::max<int64_t>(m <= 4 ? 4 : 2, kernels.columns / kPanelColumns);
-  if (many_rows && m * depth * 4 > kRowsCache) {
-    const int64_t fit = std::max(kRowsCache / (4 * depth), 8 * tile);
-    grain.rows = split(m, static_cast<double>(DivUp(m, fit)), tile);
-  }
-  const double groups = tasks * static_cast<double>(grain.rows) / static_cast<double>(m);
-  grain.panels = split(panels, groups, width);
-  return grain;
 }
 
 }  // namespace linnet

@@ -65,8 +65,13 @@ struct GemmF32 {
   const float* b = nullptr;
   int64_t b_row_stride = kPanelColumns;
   int64_t b_panel_stride = 0;  ///< 16 k when packed
+  /// Where the products are many and small: the packed panels that the next one reads, as many as this one, which this one
+  /// asks memory for; and whether the one before did so for B.
+  const float* next_b = nullptr;
+  bool b_is_near = false;
   float* c = nullptr;
   int64_t c_row_stride = 0;
+  bool c_is_far = false;  ///< C is a part of something larger than a second-level cache
   Epilogue epilogue;
 };
 

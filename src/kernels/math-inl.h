@@ -184,10 +184,47 @@ HWY_INLINE hn::Vec<D> Log1pUnit(D d, hn::Vec<D> x) {
   return LogOfParts(d, f, hn::IfThenElseZero(halve, hn::Set(d, 1.0f)));
 }
 
+#if HWY_TARGET == HWY_AVX3
+/// over[i] / (1 + e^-x[i]) in place of over[i], as DivideByOnePlusExp's rough form, in three quarters of its instructions:
+/// e^-x = 2^t as 2^(t - floor t), a polynomial, scaled by 2^floor t, neither of which needs bounds; and the quotient by an
+/// estimate of 14 bits and a step of Newton's, which doubles them.
+template <int kCount>
+HWY_INLINE void DivideByOnePlusPower(const hn::Vec512<float> (&x)[kCount], hn::Vec512<float> (&over)[kCount]) {
+  const hn::ScalableTag<float> d;
+  const auto one = hn::Set(d, 1.0f);
+  constexpr int kDownFromWhole = 9;
+  constexpr float kPower[] = {0.00894959085f, 0.0558603369f, 0.240141824f, 0.693154514f, 0.999999881f};
+  hn::Vec512<float> t[kCount], rest[kCount], p[kCount];
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) t[i] = hn::Mul(x[i], hn::Set(d, -kLog2E));
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) rest[i].raw = _mm512_reduce_ps(t[i].raw, kDownFromWhole);
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) p[i] = hn::Set(d, 0.001893754f);
+  LINNET_UNROLL
+  for (float factor : kPower) {
+    LINNET_UNROLL
+    for (int i = 0; i < kCount; ++i) p[i] = hn::MulAdd(p[i], rest[i], hn::Set(d, factor));
+  }
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) p[i] = hn::Add(Scale(p[i], t[i]), one);
+  LINNET_UNROLL
+  for (int i = 0; i < kCount; ++i) {
+    // Where the power is infinity, the estimate is 0 and its error NaN, which the maximum replaces.
+    const auto estimate = hn::ApproximateReciprocal(p[i]);
+    const auto error = hn::Max(hn::NegMulAdd(p[i], estimate, one), hn::Set(d, -1.0f));
+    over[i] = hn::Mul(over[i], hn::MulAdd(estimate, error, estimate));
+  }
+}
+#endif
+
 /// over[i] / (1 + e^-x[i]) in place of over[i], several vectors at once, step by step, to hide each other's latency.
 /// kRough: e^-x with a relative error of 1e-7 where |x| < 20, for quotients that need an absolute error only.
 template <bool kRough, int kCount, class D>
 HWY_INLINE void DivideByOnePlusExp(D d, const hn::Vec<D> (&x)[kCount], hn::Vec<D> (&over)[kCount]) {
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (kRough && hn::MaxLanes(D()) == 16) return DivideByOnePlusPower(x, over);
+#endif
   using V = hn::Vec<D>;
   const hn::RebindToSigned<D> di;
   // e^-x = 2^n e^-s with s = x + n ln 2. The rounder brings along the exponent's bias.

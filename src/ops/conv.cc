@@ -16,9 +16,11 @@
 
 #include <algorithm>
 
+#include "kernels/bf16/bf16_conv.h"
 #include "kernels/conv/depthwise.h"
 #include "kernels/conv/winograd.h"
 #include "ops/conv_helpers.h"
+#include "ops/precision.h"
 
 namespace linnet {
 namespace {
@@ -111,6 +113,8 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
   const WinogradF32Kernels* winograd = nullptr;
   const void* packed = nullptr;   ///< null when the weights are computed
   int tile = 0;                   ///< of a Winograd convolution; 0: direct
+  bool reduce = false;            ///< as the node says
+  const Bf16Kernels* reduced = nullptr;   ///< not null: packed is bfloat16
 
   struct Bound {
     Window window;
@@ -129,6 +133,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
 
   Status Parse(const Node& node) {
     LINNET_TRY(attributes.Parse(node));
+    LINNET_ASSIGN(reduce, IsReduced(node));
     return activation.Parse(node);
   }
 
@@ -140,7 +145,9 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     winograd = &PickWinogradF32(c.cpu());
     if (!c.is_constant(1) || !c.shape(1).is_static()) return Status();
     const Shape& shape = c.shape(1);
-    if (IsF32(c.dtype(1), shape)) {
+    if (reduce && IsF32(c.dtype(1), shape) && attributes.groups == 1 && shape.rank() <= 4) {
+      LINNET_TRY(PackReduced(c, shape));
+    } else if (IsF32(c.dtype(1), shape)) {
       const Weights weights(shape, attributes.groups);
       const int wanted = ChooseTile(c, weights, attributes.window);
       Status status = Pack(c, weights, wanted);
@@ -162,6 +169,17 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
       }));
     }
     c.Drop(1);
+    return Status();
+  }
+
+  Status PackReduced(PrepareContext& c, const Shape& shape) {
+    const int64_t taps = shape.Product(2, shape.rank());
+    LINNET_ASSIGN(packed, c.Weights("bf16", PackedConvSizeBf16(shape[0], shape[1], taps), [&](void* out) -> Status {
+      LINNET_ASSIGN(Block ordered, Block::Allocate(shape.elements() * 4));
+      PackConvBf16(c.data<float>(1), shape[0], shape[1], taps, reinterpret_cast<float*>(ordered.data()), out);
+      return Status();
+    }));
+    reduced = &PickBf16(c.cpu());
     return Status();
   }
 
@@ -242,16 +260,18 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
       b->slice_bytes = RoundUp(weights.slice_bytes(), kAlignment);
     }
     b->path = weights.depthwise ? Bound::kDepthwise : Bound::kPanels;
-    if (weights.depthwise) return;
+    if (reduced) b->path = Bound::kPanels;
+    if (b->path == Bound::kDepthwise) return;
     if (tile != 0) return BindWinograd(c.threads(), b);
     b->pixels = conv.batch * conv.out_h * conv.out_w;
     b->matrix_floats = weights.matrix_floats;
-    b->grain = ConvGrain(*kernels, conv, c.threads());
+    b->grain = reduced ? ConvGrainBf16(*reduced, conv, c.threads()) : ConvGrain(*kernels, conv, c.threads());
     b->pixel_blocks = DivUp(b->pixels, b->grain.rows);
     b->panel_blocks = DivUp(ConvPanels(conv), b->grain.panels);
     b->task_ns = static_cast<double>(b->grain.rows) * static_cast<double>(b->grain.panels) * kPanelColumns *
-                 static_cast<double>(weights.group_in * weights.kernel_h * weights.kernel_w * weights.outer_taps) / 30;
-    b->worker_bytes = RoundUp(ConvScratchBytes(*kernels, conv), kAlignment);
+                 static_cast<double>(weights.group_in * weights.kernel_h * weights.kernel_w * weights.outer_taps) /
+                 (reduced && reduced->block_bytes == 2 ? 240 : 30);
+    b->worker_bytes = RoundUp(reduced ? ConvBf16ScratchBytes(*reduced, conv) : ConvScratchBytes(*kernels, conv), kAlignment);
   }
 
   void BindWinograd(int threads, Bound* b) const {
@@ -298,11 +318,14 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
         // Neighbouring blocks of panels in one call, which gathers their pixels once, or of pixels where these have all
         // panels.
         const int64_t block = task % blocks, first = block % b.panel_blocks;
-        const int64_t count = std::min(b.panel_blocks > 1 ? b.panel_blocks - first : blocks - block, end - task);
+        const bool by_panels = b.panel_blocks > 1 || reduced;
+        const int64_t count = std::min(by_panels ? b.panel_blocks - first : blocks - block, end - task);
         const int64_t pixel = block / b.panel_blocks * b.grain.rows, panel = first * b.grain.panels;
-        Tile tile{pixel, std::min(b.pixels, pixel + (b.panel_blocks > 1 ? 1 : count) * b.grain.rows), panel,
+        Tile tile{pixel, std::min(b.pixels, pixel + (by_panels ? 1 : count) * b.grain.rows), panel,
                   std::min(ConvPanels(conv), panel + count * b.grain.panels)};
-        if (b.outer_rank == 0) {
+        if (reduced) {
+          RunConvBf16(*reduced, conv, tile.pixel0, tile.pixel1, tile.panel0, tile.panel1, mine);
+        } else if (b.outer_rank == 0) {
           RunConvF32(*kernels, conv, tile.pixel0, tile.pixel1, tile.panel0, tile.panel1, mine);
         } else {
           RunSlice(b, conv, task / blocks, tile, mine);
@@ -340,11 +363,9 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     d.output = conv.output;
     d.output_pixel_stride = conv.output_pixel_stride;
     d.epilogue = conv.epilogue;
-    // On small maps a few channels over all rows stay in the first cache.
-    const int64_t width = d.out_w <= 28 ? 64 : d.channels;
     double row_ns = static_cast<double>(d.out_w * d.channels * d.kernel_h * d.kernel_w) / 30;
     return c.ParallelFor(d.batch * d.out_h, 1, row_ns, [&](int64_t begin, int64_t end, int) {
-      for (int64_t k = 0; k < d.channels; k += width) depthwise(d, begin, end, k, std::min(d.channels, k + width));
+      depthwise(d, begin, end, 0, d.channels);
     });
   }
 

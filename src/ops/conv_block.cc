@@ -9,8 +9,10 @@
 // another with whole images in scratch.
 #include "kernels/conv/conv_block.h"
 
+#include "kernels/bf16/bf16_gemm.h"
 #include "ops/conv_block_sizes.h"
 #include "ops/conv_helpers.h"
+#include "ops/precision.h"
 
 namespace linnet {
 namespace {
@@ -43,9 +45,11 @@ void SetWindow(const Window& window, ConvF32* c) {
   c->pad_top = h.pad, c->pad_left = w.pad;
 }
 
+static_assert(kReducedBlockChannelsMax <= kAsF32KMax);
+
 struct ConvBlock {
   Part expand, depthwise, project;
-  bool has_expand = false, has_project = false;
+  bool has_expand = false, has_project = false, reduce = false;
   const GemmF32Kernels* kernels = nullptr;
   DepthwiseF32Fn* run_depthwise = nullptr;
   const float *expand_packed = nullptr, *depthwise_packed = nullptr, *project_packed = nullptr;
@@ -72,6 +76,7 @@ struct ConvBlock {
     has_project = given(kProject);
     if (!has_expand && !has_project) return InvalidModel("a block of one part");
     if (given(kResidual) && !has_project) return InvalidModel("a residual without a projection");
+    LINNET_ASSIGN(reduce, IsReduced(node));
     LINNET_TRY(expand.Parse(node, "expand_"));
     LINNET_TRY(depthwise.Parse(node, "depthwise_"));
     LINNET_TRY(project.Parse(node, "project_"));
@@ -99,6 +104,12 @@ struct ConvBlock {
     return images;
   }
 
+  static bool IsPointwise(const Part& part, const Shape& w) {
+    const WindowAttributes& window = part.attributes.window;
+    auto all = [](const std::vector<int64_t>& list, int64_t value) { return std::all_of(list.begin(), list.end(), [&](int64_t x) { return x == value; }); };
+    return w[2] == 1 && w[3] == 1 && all(window.strides, 1) && all(window.pads, 0);
+  }
+
   Status Infer(InferContext& c) const {
     LINNET_TRY(c.CheckInputs(1, kResidual + 1));
     for (int i = 0; i <= kResidual; ++i) LINNET_TRY(c.CheckType(i, Mask(DType::kFloat)));
@@ -115,11 +126,11 @@ struct ConvBlock {
     if (w[1] != 1 || w[0] != depthwise.attributes.groups) {
       return InvalidModel("depthwise weights have shape ", ToString(w), " and ", depthwise.attributes.groups, " groups");
     }
-    if (has_project) {
-      const WindowAttributes& window = project.attributes.window;
-      auto all = [](const std::vector<int64_t>& list, int64_t value) { return std::all_of(list.begin(), list.end(), [&](int64_t x) { return x == value; }); };
-      if (c.shape(kProject)[2] != 1 || c.shape(kProject)[3] != 1 || !all(window.strides, 1) || !all(window.pads, 0)) {
-        return InvalidModel("a block's projection is no 1x1 convolution");
+    if (has_project && !IsPointwise(project, c.shape(kProject))) return InvalidModel("a block's projection is no 1x1 convolution");
+    for (int part : {kExpand, kProject}) {
+      if (!reduce || !c.has_input(part)) continue;
+      if (!IsPointwise(part == kExpand ? expand : project, c.shape(part)) || c.shape(part)[1] > kReducedBlockChannelsMax) {
+        return InvalidModel("a block whose convolutions of weights ", ToString(c.shape(part)), " cannot be reduced");
       }
     }
     LINNET_ASSIGN(Images images, ImagesOf(c));
@@ -130,7 +141,8 @@ struct ConvBlock {
   }
 
   Status Prepare(PrepareContext& c) {
-    kernels = &PickGemmF32(c.cpu());
+    // Products of bfloat16 operands stand in for those of float32.
+    kernels = reduce ? &GemmBf16AsF32(c.cpu()) : &PickGemmF32(c.cpu());
     run_depthwise = PickDepthwiseF32(c.cpu());
     auto pack = [&](int input, std::string_view tag, int64_t floats, auto&& fill) -> Result<const float*> {
       if (!c.is_constant(input)) return InvalidModel("the weights of a block are not constant");
@@ -143,6 +155,11 @@ struct ConvBlock {
     };
     auto pack_dense = [&](int input, std::string_view tag) {
       const Shape& w = c.shape(input);
+      if (reduce) {
+        return pack(input, Cat(tag, "_bf16"), PackedSizeBf16(w[1], w[0]) / 4, [&](const float* from, float* to) {
+          PackBf16(from, w[1], w[0], 1, w[1], to);
+        });
+      }
       return pack(input, tag, PackedConvSizeF32(w[0], w[1], 1, w[2], w[3]), [&](const float* from, float* to) {
         PackConvF32(from, w[0], w[1], 1, w[2], w[3], to);
       });
@@ -305,11 +322,9 @@ struct ConvBlock {
       d.input = expanded;
     }
     if (has_project) d.output = between;
-    // On small maps a few channels over all rows stay in the first cache.
-    const int64_t width = d.out_w <= 28 ? 64 : d.channels;
     const double row_ns = static_cast<double>(d.out_w * d.channels * d.kernel_h * d.kernel_w) / 30;
     LINNET_TRY(c.ParallelFor(d.batch * d.out_h, 1, row_ns, [&](int64_t begin, int64_t end, int) {
-      for (int64_t k = 0; k < d.channels; k += width) run_depthwise(d, begin, end, k, std::min(d.channels, k + width));
+      run_depthwise(d, begin, end, 0, d.channels);
     }));
     if (!has_project) return Status();
     ConvF32 conv = b.project.conv;

@@ -82,6 +82,7 @@ Status Dense::Prepare(PrepareContext& c, int w) {
   const int64_t matrices = BatchOf(shape).elements();
   // A single column or row is better read as it is, without padding to a panel.
   if (n == 1) return Status();
+  if (reduce && dtype == DType::kFloat && matrices == 1) return PrepareReduced(c, w, k, n);
   int64_t padded, bytes;
   if (!CheckedMul(RoundUp(n, kPanelColumns), k, &padded) || !CheckedMul(padded, 4 * std::max<int64_t>(matrices, 1), &bytes)) {
     return LimitReached("packing weights of shape ", ToString(shape), " overflows");
@@ -105,7 +106,7 @@ Status Dense::Prepare(PrepareContext& c, int w) {
     }
     return Status();
   }));
-  packed_ = static_cast<const float*>(packed);
+  packed_ = packed;
   c.Drop(w);
   return Status();
 }
@@ -202,6 +203,11 @@ Result<int64_t> Dense::Plan(DType dtype, const Shape& x, const Shape& w, const S
     // Enough columns that a task is worth handing out, whole panels.
     const int64_t worth = 200000 / std::max<int64_t>(1, p.m * p.k);
     p.column_block = RoundUp(std::clamp<int64_t>(worth, 1, p.n), 4 * kPanelColumns);
+  }
+  if (reduced_) {
+    p.grain = GemmGrainBf16(*reduced_, p.m, p.n, p.k, threads);
+    p.worker_bytes = GemmBf16ScratchBytes(*reduced_, p.m, p.n, p.k);
+    LINNET_ASSIGN(p.worker_at, sections.Floats(p.worker_bytes / 4, threads));
   }
   if (p.form == DenseForm::kRowMajor) {
     p.worker_bytes = p.k * kPanelColumns * 4;
@@ -312,8 +318,9 @@ Status Dense::RunFloat(const RunContext& c, const DenseParams& p, const float* x
     g.epilogue.residual = y;
   }
 
+  if (reduced_) return MultiplyReduced(c, p, g.epilogue, x, y);
   if (p.form != DenseForm::kPackNow) {
-    return MultiplyGroup(c, p, g, x, p.form == DenseForm::kPacked ? packed_ : w, y, 0, p.batches);
+    return MultiplyGroup(c, p, g, x, p.form == DenseForm::kPacked ? static_cast<const float*>(packed_) : w, y, 0, p.batches);
   }
   float* packed = section(p.pack_at);
   const int64_t panels = PanelCount(p.n), one = PackedSizeF32(p.k, p.n);

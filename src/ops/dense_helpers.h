@@ -3,13 +3,14 @@
 //     Y[b] = activation(alpha X[b] W[b] + bias + beta C)      float, float16 and bfloat16 (computed in float)
 //
 // W is used in one of these forms, chosen when shapes are known:
-//     packed       a constant, packed when the model was prepared (alpha folded in)
+//     packed       a constant, packed when the model was prepared (alpha folded in); bfloat16 where the node says so
 //     pack now     packed into scratch by this run, a group of matrices at a time: many rows use it
 //     row-major    read where it lies: few rows use it
 //     dots         W transposed in memory, and few rows; also W of one column, with the roles of X and W exchanged
 // Rows of all batches become one matrix when W is shared by them.
 #pragma once
 
+#include "kernels/bf16/bf16_gemm.h"
 #include "kernels/gemm.h"
 #include "ops/elementwise.h"
 #include "ops/op.h"
@@ -43,6 +44,7 @@ struct Dense {
   float alpha = 1, beta = 1;
   Activation activation = Activation::kNone;
   float activation_alpha = 0, activation_beta = 0;
+  bool reduce = false;   ///< IsReduced: of float32 operands, where W is a constant matrix (ops/precision.h)
 
   /// Picks kernels; Prepare does so too.
   void Pick(CpuLevel cpu) { kernels_ = &PickGemmF32(cpu); }
@@ -68,8 +70,12 @@ struct Dense {
   Status MultiplyGroup(const RunContext& c, const DenseParams& p, const GemmF32& shared, const float* x,
                        const float* w, float* y, int64_t first, int64_t count) const;
 
+  Status PrepareReduced(PrepareContext& c, int w, int64_t k, int64_t n);
+  Status MultiplyReduced(const RunContext& c, const DenseParams& p, const Epilogue& epilogue, const float* x, float* y) const;
+
   const GemmF32Kernels* kernels_ = nullptr;
-  const float* packed_ = nullptr;   ///< all matrices of a constant W
+  const Bf16Kernels* reduced_ = nullptr;   ///< not null: packed_ is bfloat16
+  const void* packed_ = nullptr;           ///< all matrices of a constant W
 };
 
 /// The product as plain loops: for double, 32 and 64-bit integers (which wrap), and for float matrices too small for a

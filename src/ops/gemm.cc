@@ -8,6 +8,7 @@
 // kernels/epilogue.h without the k), alpha, beta: its parameters there.
 #include "ops/dense_helpers.h"
 #include "ops/for_type.h"
+#include "ops/precision.h"
 
 namespace linnet {
 namespace {
@@ -37,6 +38,7 @@ struct Gemm {
     LINNET_ASSIGN(dense.beta, node.Float("beta", 1));
     LINNET_ASSIGN(int64_t transpose_a, node.Int("transA", 0));
     LINNET_ASSIGN(int64_t transpose_b, node.Int("transB", 0));
+    LINNET_ASSIGN(dense.reduce, IsReduced(node));
     dense.transpose_x = transpose_a != 0;
     dense.transpose_w = transpose_b != 0;
     return Status();
@@ -128,6 +130,7 @@ struct FusedGemm {
   Status Parse(const Node& node) {
     LINNET_ASSIGN(int64_t transpose_b, node.Int("transB", 0));
     dense.transpose_w = transpose_b != 0;
+    LINNET_ASSIGN(dense.reduce, IsReduced(node));
     LINNET_ASSIGN(std::string name, node.String("activation", ""));
     LINNET_ASSIGN(dense.activation_alpha, node.Float("alpha", 0));
     LINNET_ASSIGN(dense.activation_beta, node.Float("beta", 0));

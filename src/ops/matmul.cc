@@ -3,6 +3,7 @@
 // FusedMatMul (com.microsoft) adds alpha and transposition of the last two dimensions of either operand.
 #include "ops/dense_helpers.h"
 #include "ops/for_type.h"
+#include "ops/precision.h"
 
 namespace linnet {
 namespace {
@@ -15,6 +16,7 @@ struct MatMul {
   Dense dense;
 
   Status Parse(const Node& node) {
+    LINNET_ASSIGN(dense.reduce, IsReduced(node));
     if (node.op != "FusedMatMul") return Status();
     LINNET_ASSIGN(dense.alpha, node.Float("alpha", 1));
     LINNET_ASSIGN(int64_t transpose_x, node.Int("transA", 0));

@@ -10,9 +10,16 @@
 
 namespace linnet {
 
+/// What float32 products with constant weights are computed on.
+enum class Precision : uint8_t {
+  kFloat32,
+  kBfloat16,   ///< operands rounded to bfloat16, sums in float32, where it pays (ops/precision.h)
+};
+
 struct PassContext {
   const OpTable* table = nullptr;
   MemoryBudget* budget = nullptr;
+  Precision precision = Precision::kFloat32;
 };
 
 /// One rewrite of a graph and its subgraphs. Runs until it changes nothing more on its own; keeps the graph valid.

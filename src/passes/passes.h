@@ -23,5 +23,6 @@ Status Resolve(Graph& graph, const PassContext& context);
 Status MoveLayouts(Graph& graph, const PassContext& context);
 Status FuseEpilogues(Graph& graph, const PassContext& context);
 Status FuseConvBlocks(Graph& graph, const PassContext& context);
+Status ReducePrecision(Graph& graph, const PassContext& context);
 
 }  // namespace linnet

@@ -55,6 +55,7 @@ const std::vector<Pass>& BuiltInPasses() {
       {"layout", "moves and cancels the transposes around channels-last operators", MoveLayouts, kOptimizeAll, false},
       {"fuse_epilogues", "fuses bias, residual and activation into convolutions and matrix products", FuseEpilogues, kOptimizeAll, false},
       {"fuse_conv_blocks", "makes one node of expand, depthwise and project convolutions where their images are big", FuseConvBlocks, kOptimizeAll, false},
+      {"reduce_precision", "marks products that run on bfloat16 operands, where that precision is asked for", ReducePrecision, kOptimizeNothing, false},
       {"final_dead_code", "removes what the passes before left unread", RemoveDeadCode, kOptimizeBasic},
   };
   return passes;

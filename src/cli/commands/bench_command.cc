@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "api/precision.h"
 #include "cli/allocations.h"
 #include "cli/commands/commands.h"
 #include "cli/data/compare.h"
@@ -160,6 +161,8 @@ std::map<const NodeIo*, double> FloorsOf(Session& session, const std::vector<Typ
       return list;
     };
     const StepCost cost = CostOf(step.io->op, values(step.io->inputs), values(step.io->outputs));
+    // Peaks are those of float32 and of bytes.
+    if (session.precision() == Precision::kBfloat16 && cost.macs > 0 && !cost.of_bytes) continue;
     floors[step.io] = peaks.FloorNs(cost, static_cast<double>(session.model().weight_bytes()), session.threads());
   }
   return floors;
@@ -275,6 +278,7 @@ int Bench(const BenchOptions& options) {
     Json json;
     json["model"] = options.model;
     json["threads"] = session->threads();
+    json["precision"] = PrecisionName(session->precision());
     json["median_ms"] = our_times.median() / 1e6;
     json["p90_ms"] = our_times.Quantile(0.9) / 1e6;
     json["min_ms"] = our_times.Quantile(0) / 1e6;
@@ -300,8 +304,8 @@ int Bench(const BenchOptions& options) {
 
   Terminal terminal(stdout);
   for (const std::string& name : unbound) fmt::print("note: dimension {} is 1; set it with --dim {}=N\n", Quote(name), name);
-  fmt::print("{}  ({} thread{}, {} runs)\n", options.model, session->threads(), session->threads() == 1 ? "" : "s",
-             our_times.ns.size());
+  fmt::print("{}  ({} thread{}, {}, {} runs)\n", options.model, session->threads(), session->threads() == 1 ? "" : "s",
+             PrecisionName(session->precision()), our_times.ns.size());
   fmt::print("latency   median {}   p90 {}   min {}\n", FormatDurationNs(our_times.median()),
              FormatDurationNs(our_times.Quantile(0.9)), FormatDurationNs(our_times.Quantile(0)));
   fmt::print("load      {}   first run {}\n", FormatDurationNs(load_ns), FormatDurationNs(first_ns));

@@ -20,7 +20,7 @@ enum ExitCode : int {
 /// Options that several subcommands share.
 struct CommonOptions {
   int threads = 0;
-  std::string cpu, provider;
+  std::string cpu, provider, precision;
   std::string memory_limit, time_limit;
   int64_t step_limit = 0;
   int level = kOptimizeAll;
@@ -28,7 +28,7 @@ struct CommonOptions {
   std::string cache;
   bool untrusted = false;
 
-  /// Adds --threads --cpu --provider --memory-limit --time-limit --step-limit --optimize --disable-pass --cache --untrusted.
+  /// Adds --threads --cpu --provider --precision --memory-limit --time-limit --step-limit --optimize --disable-pass --cache --untrusted.
   void AddTo(Arguments& app);
   Result<SessionOptions> ToSession() const;
 };

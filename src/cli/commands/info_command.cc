@@ -108,6 +108,12 @@ Cost CostOf(const ModelFile& file, const InfoOptions& options, const SessionOpti
   return cost;
 }
 
+/// What the products of a session with these options are computed on.
+std::string PrecisionOf(const InfoOptions& options, const ModelFile& file) {
+  if (file.prepared) return file.precision;
+  return options.common.precision.empty() ? "f32" : options.common.precision;
+}
+
 std::string OpsetName(const std::string& domain) { return domain.empty() ? "ai.onnx" : domain; }
 
 void PrintJson(const InfoOptions& options, const ModelFile& file, const GraphCounts& counts, const Cost& cost) {
@@ -147,6 +153,7 @@ void PrintJson(const InfoOptions& options, const ModelFile& file, const GraphCou
   for (const auto& [key, value] : info.metadata) json["metadata"][key] = value;
   json["inputs"] = ports(file.inputs);
   json["outputs"] = ports(file.outputs);
+  json["precision"] = PrecisionOf(options, file);
   json["nodes"] = counts.nodes;
   json["operators"] = Json::object();
   for (const auto& [op, count] : counts.operators) json["operators"][op] = count;
@@ -215,6 +222,7 @@ void PrintText(const InfoOptions& options, const ModelFile& file, const GraphCou
     fact("input", Cat(port.name, "  ", ToString(port.type, &symbols), port.has_default ? "  (has a default)" : ""));
   }
   for (const PortInfo& port : file.outputs) fact("output", Cat(port.name, "  ", ToString(port.type, &symbols)));
+  fact("precision", PrecisionOf(options, file));
   fact("parameters", FormatCount(counts.parameters));
   fact("weights", Cat(FormatBytes(counts.constant_bytes + file.packed_bytes),
                       file.prepared ? Cat(", of them ", FormatBytes(file.packed_bytes), " packed for kernels") : ""));

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "api/full_build.h"
+#include "api/precision.h"
 #include "cli/commands/commands.h"
 #include "cli/data/model_file.h"
 #include "cli/terminal.h"
@@ -12,7 +13,7 @@ namespace linnet::cli {
 namespace {
 
 struct InspectOptions {
-  std::string model, after;
+  std::string model, after, precision;
   bool constants = false, list = false, untrusted = false;
   int level = kOptimizeAll;
   std::vector<std::string> disabled;
@@ -45,6 +46,9 @@ int Inspect(const InspectOptions& options) {
   if (!file->prepared && options.after != kRead) {
     PassContext context;
     context.table = &OpTable::BuiltIn();
+    Result<Precision> precision = ParsePrecision(options.precision);
+    if (!precision.ok()) return Report(precision.status());
+    context.precision = *precision;
     PipelineOptions pipeline;
     pipeline.level = options.level;
     pipeline.disabled = options.disabled;
@@ -74,6 +78,7 @@ void AddInspectCommand(Arguments& root) {
   inspect.Add("--optimize", options->level, "0: lowering only, 1: basic rewrites, 2: everything")
       .Range(0, 2);
   inspect.Add("--disable-pass", options->disabled, "Switch a pass off by name (repeatable)");
+  inspect.Add("--precision", options->precision, "f32, or bf16: which products run on bfloat16 operands");
   inspect.Flag("--untrusted", options->untrusted, "Read instead of map the model and apply strict limits");
   inspect.OnRun([options] { return Inspect(*options); });
 }

@@ -24,6 +24,7 @@ Result<ModelFile> OpenModelFile(const std::string& path, const SessionOptions& o
     for (const PortType& port : prepared->outputs) out.outputs.push_back({port.name, port.type, false});
     out.model.graph = std::move(prepared->graph);
     out.model.info = std::move(prepared->info);
+    out.precision = prepared->precision;
     return out;
   }
   LINNET_ASSIGN(out.model, ImportOnnx(path, options));

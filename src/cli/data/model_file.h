@@ -12,6 +12,7 @@ struct ModelFile {
   bool prepared = false;           ///< a .linnet file: the graph has been through the passes
   int64_t file_bytes = 0;          ///< without external data
   int64_t packed_bytes = 0;        ///< weights in kernels' own layouts; .linnet only
+  std::string precision;           ///< that it was prepared for; .linnet only
   std::vector<PortInfo> inputs, outputs;
 };
 

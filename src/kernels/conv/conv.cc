@@ -10,6 +10,7 @@ namespace {
 
 constexpr int64_t kGatherBytes = 512 << 10;  // of gathered pixels: about half of a second-level cache
 constexpr int64_t kRingBytes = 1 << 20;
+constexpr int64_t kFarFloats = 3 << 17;      // of an output that does not stay in a second-level cache
 
 enum class Way { kPointwise, kRows, kGather };
 
@@ -90,6 +91,7 @@ class Group {
     UsePackedB(&product_, c_.packed + group * PackedSizeF32(s_.k, s_.group_out));
     product_.c_row_stride = c_.output_pixel_stride;
     product_.epilogue = c_.epilogue;
+    product_.c_is_far = c_.output_row_stride == 0 && c_.batch * c_.out_h * c_.out_w * c_.out_c > kFarFloats;
     if (c_.epilogue.bias) product_.epilogue.bias += group * s_.group_out;
     output_ = c_.output + group * s_.group_out;
     if (c_.epilogue.residual) residual_ = c_.epilogue.residual + group * s_.group_out;

@@ -113,11 +113,7 @@ class Block {
       d.output += pixel * d.output_pixel_stride;
       if (d.epilogue.residual) d.epilogue.residual += pixel * d.epilogue.residual_row_stride;
     }
-    // On narrow images a few channels over all rows stay in the first-level cache.
-    const int64_t width = d.out_w <= 28 ? 64 : d.channels;
-    for (int64_t k = 0; k < d.channels; k += width) {
-      run_depthwise_(d, 0, d.out_h, k, std::min(d.channels, k + width));
-    }
+    run_depthwise_(d, 0, d.out_h, 0, d.channels);
   }
 
   void Project(int64_t row, int64_t rows) {

@@ -12,6 +12,7 @@
 #define HWY_TARGET_INCLUDE "kernels/conv/depthwise.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/conv/depthwise_strips-inl.h"
 #include "kernels/dispatch.h"
 #include "kernels/epilogue-inl.h"
 #include "kernels/unroll.h"
@@ -21,8 +22,6 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
 
-constexpr int64_t kLanes = HWY_LANES(float);
-
 // The part of the kernel that lies inside the image, for some output pixels of a row.
 struct Taps {
   const float* input;    // of the first tap, for the first output pixel
@@ -31,14 +30,6 @@ struct Taps {
   int64_t until_wrap;          // row steps after which the ring begins again; beyond `rows` when it does not
   int64_t begin = 0, end = 0;  // at the edge: the inputs of a row that lie inside, counted from `input`
   uint32_t inside = 0;         // the same as bits, for the first 31
-};
-
-struct Job {
-  const DepthwiseF32& conv;
-  Clamp clamp;
-  int64_t channel0, channel1;
-  int64_t weight_stride;  // floats from tap to tap
-  int64_t ring_floats;    // of the whole ring of input rows
 };
 
 constexpr float kZeros[kLanes] = {};
@@ -258,6 +249,18 @@ void DepthwiseRows(const DepthwiseF32& c, int64_t row0, int64_t row1, int64_t ch
   const Job job = {c,        Clamp(c.epilogue),
                    channel0, channel1,
                    PanelCount(c.channels) * kPanelColumns, c.input_ring_rows * c.input_row_stride};
+#if HWY_TARGET == HWY_AVX3
+  if (const StripVariant* variant = PickStripVariant(c)) {
+    for (int64_t row = row0; row < row1;) {
+      const int64_t left = std::min(row1 - row, c.out_h - row % c.out_h), rows = std::min(left, 2 * c.dilation_h);
+      for (int64_t i = 0; i < std::min(rows, c.dilation_h); ++i) {
+        RunStrips(job, *variant, row + i, i + c.dilation_h < rows ? 2 : 1);
+      }
+      row += rows;
+    }
+    return;
+  }
+#endif
   const Variant& variant = PickVariant(c);
   // Two rows side by side: most of what the second reads, the first has just read.
   const int64_t step = c.dilation_h == 1 ? 2 : 1;

@@ -110,11 +110,16 @@ class Strip {
     product.n = std::min(count * kPanelColumns, UpTo(c_.out_c - panel * kPanelColumns, 8));
     product.a_row_stride = s_.v_row;
     product.c_row_stride = s_.m_row;
+    constexpr int64_t kCacheFloats = 1 << 18;
     const int64_t panel_floats = c_.in_c * kPanelColumns;
+    const bool far = s_.positions * s_.panels * panel_floats > kCacheFloats;
     for (int64_t i = 0; i < s_.positions; ++i) {
       product.a = v_ + i * s_.v_position;
       product.c = m_ + i * s_.m_position;
       UsePackedB(&product, c_.packed + (i * s_.panels + panel) * panel_floats);
+      // Weights that a second-level cache does not keep are asked for ahead.
+      product.b_is_near = far && i > 0;
+      product.next_b = far && i + 1 < s_.positions ? product.b + s_.panels * panel_floats : nullptr;
       gemm_.run(product, 0, rows, 0, count);
     }
   }

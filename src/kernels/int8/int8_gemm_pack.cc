@@ -62,8 +62,10 @@ void PackPanelsInt8(const void* b, bool is_signed, int64_t k, int64_t n, int64_t
   const uint8_t flip = is_signed ? 0 : 0x80;  // w - 128 as bits
   int32_t* sums = static_cast<int32_t*>(out);
   uint8_t* panels = static_cast<uint8_t*>(out) + PanelCount(n) * kPanelColumns * 4;
+  const int64_t packed_rows = (k + 3) / 4 * 4, padded = PaddedK(k);
   for (int64_t p = panel0; p < panel1; ++p) {
     memset(sums + p * kPanelColumns, 0, kPanelColumns * sizeof(int32_t));
+    memset(panels + (p * padded + packed_rows) * kPanelColumns, 0, static_cast<size_t>((padded - packed_rows) * kPanelColumns));
   }
   // Some rows of all panels at a time, so that a cache line or page that panels share is fetched once.
   constexpr int64_t kRows = 256;

@@ -1,0 +1,26 @@
+// A session's precision as options and files name it: "f32" or "bf16".
+#pragma once
+
+#include <string_view>
+
+#include "passes/pass.h"
+
+namespace linnet {
+
+inline const char* PrecisionName(Precision precision) { return precision == Precision::kBfloat16 ? "bf16" : "f32"; }
+
+/// Empty: f32.
+inline Result<Precision> ParsePrecision(std::string_view name) {
+  if (name.empty() || name == "f32") return Precision::kFloat32;
+  if (name == "bf16") return Precision::kBfloat16;
+  return InvalidArgument("unknown precision ", Quote(name), "; known: f32 bf16");
+}
+
+/// The precision of a prepared file, which is what was asked for unless nothing was.
+inline Result<Precision> PrecisionOfFile(std::string_view prepared, std::string_view asked) {
+  if (asked.empty() || asked == prepared) return ParsePrecision(prepared);
+  return InvalidArgument("the .linnet file was prepared for precision ", prepared, ", not ", asked,
+                         "; convert the model with that precision");
+}
+
+}  // namespace linnet

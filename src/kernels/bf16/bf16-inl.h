@@ -1,0 +1,96 @@
+// What follows the sums of a tile of a bfloat16 product: residual, clamp, where rows of C lie, activation.
+//
+// Per-target header: include after hwy/highway.h, inside a source compiled by foreach_target (kernels/dispatch.h).
+#if defined(LINNET_KERNELS_BF16_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LINNET_KERNELS_BF16_INL_H_
+#undef LINNET_KERNELS_BF16_INL_H_
+#else
+#define LINNET_KERNELS_BF16_INL_H_
+#endif
+
+#include <algorithm>
+
+#include "hwy/highway.h"
+#include "kernels/bf16/bf16_gemm.h"
+#include "kernels/epilogue-inl.h"
+#include "kernels/unroll.h"
+#include "kernels/vec-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+
+/// Finishes sums of rows of a view (RowsBf16), and stores those that are rows of C.
+class FinisherBf16 {
+ public:
+  FinisherBf16(const ProductBf16& product, const RowsBf16& rows) : p_(product), rows_(rows), clamp_(product.epilogue) {}
+
+  /// Sums of panel p's row r at sums + p * panel_stride + r * kPanelColumns, for rows [row, row + count) of the view, and
+  /// `columns` columns from `column` on, which begins a panel.
+  void Store(const float* sums, int64_t panel_stride, int64_t row, int64_t count, int64_t column, int64_t columns) const {
+    if (rows_.pitch == 0) return StoreTo(rows_.c_row + row, sums, panel_stride, count, column, columns);
+    int64_t y = row / rows_.pitch, x = row % rows_.pitch;
+    while (count > 0) {
+      const int64_t valid = std::min(count, rows_.valid - x), all = std::min(count, rows_.pitch - x);
+      if (valid > 0) StoreTo(rows_.c_row + y * rows_.valid + x, sums, panel_stride, valid, column, columns);
+      sums += all * kPanelColumns;
+      count -= all, x = 0, ++y;
+    }
+  }
+
+ private:
+  void StoreTo(int64_t c_row, const float* sums, int64_t panel_stride, int64_t count, int64_t column, int64_t columns) const {
+    if (p_.epilogue.residual) {
+      clamp_.has_low ? Rows<true, true>(c_row, sums, panel_stride, count, column, columns)
+                     : Rows<true, false>(c_row, sums, panel_stride, count, column, columns);
+    } else {
+      clamp_.has_low ? Rows<false, true>(c_row, sums, panel_stride, count, column, columns)
+                     : Rows<false, false>(c_row, sums, panel_stride, count, column, columns);
+    }
+    if (clamp_.after) {
+      ActivateRows(p_.epilogue, p_.c + c_row * p_.c_row_stride + column, p_.c_row_stride, count, columns);
+    }
+  }
+
+  template <bool kResidual, bool kLow>
+  void Rows(int64_t c_row, const float* sums, int64_t panel_stride, int64_t count, int64_t column, int64_t columns) const {
+    const F32 d;
+    constexpr int64_t kLanes = HWY_LANES(float);
+    const VF32 low = hn::Set(d, clamp_.low), high = hn::Set(d, clamp_.high);
+    const bool has_high = clamp_.has_high;
+    const int64_t residual_stride = p_.epilogue.residual_row_stride;
+    float* c = p_.c + c_row * p_.c_row_stride + column;
+    const float* residual = kResidual ? p_.epilogue.residual + c_row * residual_stride + column : nullptr;
+    for (int64_t r = 0; r < count; ++r, c += p_.c_row_stride, sums += kPanelColumns) {
+      for (int64_t j = 0; j < columns; j += kLanes) {
+        VF32 x = hn::Load(d, sums + j / kPanelColumns * panel_stride + j % kPanelColumns);
+        const size_t left = static_cast<size_t>(columns - j);
+        if constexpr (kResidual) x = hn::Add(x, LoadSome(d, residual + j, left));
+        if constexpr (kLow) {
+          x = AtLeast(low, x);
+          if (has_high) x = AtMost(high, x);
+        }
+        StoreSome(x, d, c + j, left);
+      }
+      if constexpr (kResidual) residual += residual_stride;
+    }
+  }
+
+  const ProductBf16& p_;
+  const RowsBf16& rows_;
+  const Clamp clamp_;
+};
+
+/// The bias of a panel, 16 floats: where it lies, or a copy in `tail` of what there is of it.
+HWY_INLINE const float* PanelBiasBf16(const ProductBf16& product, int64_t panel, float* tail) {
+  const float* bias = product.epilogue.bias;
+  const int64_t column = panel * kPanelColumns;
+  if (bias && column + kPanelColumns <= product.n) return bias + column;
+  for (int64_t j = 0; j < kPanelColumns; ++j) tail[j] = bias && column + j < product.n ? bias[column + j] : 0.0f;
+  return tail;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+#endif  // per-target guard

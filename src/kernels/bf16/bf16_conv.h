@@ -1,0 +1,39 @@
+// Convolution with operands rounded to bfloat16 and sums in float32, channels last: the reduced-precision form of
+// conv/conv.h, on the panels and tiles of bf16_gemm.h.
+//
+// Rows of A are output pixels, K runs over (kernel row, kernel column, channel). Three ways, chosen by shape:
+//
+//     pointwise  1x1, stride 1, no padding: the image is A.
+//     strips     the rows of the image that some output rows need are rounded once, with their padding, sorted by where they
+//                fall in a stride; tap (i, j) of all output pixels is then one run of pixels, which tiles read in place:
+//
+//                stride 1   one plane       x . x . x . .         stride 2   planes (0, 0) (0, 1)      x . x .   o . o .
+//                                           . . . . . . .                           (1, 0) (1, 1)
+//
+//     gather     odd channels, or kernels so wide that a strip is too large: output pixels are gathered as rows of K.
+#pragma once
+
+#include <stdint.h>
+
+#include "kernels/bf16/bf16_gemm.h"
+#include "kernels/conv/conv.h"
+
+namespace linnet {
+
+/// Bytes of the packed weights of a convolution of one group.
+inline int64_t PackedConvSizeBf16(int64_t out_c, int64_t in_c, int64_t taps) { return PackedSizeBf16(taps * in_c, out_c); }
+/// Packs weights of ONNX's order [out_c][in_c][taps]. `temporary`: as many floats, used where taps > 1.
+void PackConvBf16(const float* weights, int64_t out_c, int64_t in_c, int64_t taps, float* temporary, void* out);
+
+/// Below, a ConvF32 has one group, input_channel_stride 1 and no output_row_stride, and `packed` was made by PackConvBf16.
+
+/// Bytes of scratch a call needs, 64-byte aligned; each thread its own. Reads only sizes and strides.
+int64_t ConvBf16ScratchBytes(const Bf16Kernels& kernels, const ConvF32& conv);
+/// Computes output pixels [pixel0, pixel1) of [0, batch * out_h * out_w) in panels [panel0, panel1). Any split gives the same
+/// bits.
+void RunConvBf16(const Bf16Kernels& kernels, const ConvF32& conv, int64_t pixel0, int64_t pixel1, int64_t panel0, int64_t panel1,
+                 void* scratch);
+/// A good unit of parallel work: output pixels (`rows`) by panels. Neighbouring panels are better done in one call.
+GemmGrain ConvGrainBf16(const Bf16Kernels& kernels, const ConvF32& conv, int threads);
+
+}  // namespace linnet
