@@ -46,6 +46,8 @@ struct MatMulNBits {
     if (shape.k <= 0 || shape.n <= 0) return InvalidModel("attributes K and N are ", shape.k, " and ", shape.n);
     if (bits < 1 || bits > 8) return InvalidModel("attribute bits is ", bits);
     if (bits != 4 && bits != 8) return Unsupported("weights of ", bits, " bits");
+    LINNET_ASSIGN(int64_t prepacked, node.Int("weight_prepacked", 0));
+    if (prepacked != 0) return Unsupported("weights packed for another machine (attribute weight_prepacked)");
     if (shape.block < 16 || shape.block > (1 << 20) || (shape.block & (shape.block - 1)) != 0) {
       return InvalidModel("attribute block_size is ", shape.block, ", not a power of two from 16 on");
     }
@@ -113,6 +115,7 @@ struct MatMulNBits {
   }
   /// Numbers [n][blocks] of any float type, less `middle`, as panels.
   void PackReals(DType dtype, const void* data, float middle, float* out) const {
+    if (dtype == DType::kFloat && middle == 0) return PackNBitsScales(static_cast<const float*>(data), shape, out);
     const int64_t blocks = shape.blocks();
     for (int64_t p = 0; p < PanelCount(shape.n); ++p) {
       for (int64_t b = 0; b < blocks; ++b) {
