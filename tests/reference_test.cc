@@ -226,7 +226,7 @@ TEST(Reference, Attention) {
 TEST(Reference, Quantization) {
   // Version 23 divides in the type of the scale.
   for (int opset : {21, 23}) {
-    CheckRandomModels(19, 100, opset, {1e-6, 1}, [](Choices& c, RandomModel& m) {
+    CheckRandomModels(19, 100, opset, {1e-6, 1}, [opset](Choices& c, RandomModel& m) {
       const DType to = c.Of({DType::kInt8, DType::kUint8, DType::kInt16, DType::kUint16});
       const Shape shape = c.Dims(static_cast<int>(c.Int(1, 4)), 1, 12);
       const int64_t axis = c.Int(0, shape.rank() - 1);
@@ -239,6 +239,7 @@ TEST(Reference, Quantization) {
         attributes.push_back({"block_size", block});
       }
       const DType dtype = AnyFloat(c) == DType::kFloat16 ? DType::kFloat16 : DType::kFloat;
+      if (dtype == DType::kFloat16 && opset >= 23) m.NoPeer();   // it divides in float at every version
       const ValueId scale = m.Input(m.Numbers(dtype, scales, 0.01, 0.3));
       const ValueId zero = c.Coin() ? kNoValue : m.Input(m.Bits(to, scales));
       if (c.Coin()) {
