@@ -100,6 +100,12 @@ TEST(Reference, QuantizedProductsAsFloats) {
       if (c.Coin()) inputs.insert(inputs.end(), {m.Constant(static_cast<float>(depth) * 0.3f), make.Zero()});
       return make.Make("QGemm", inputs, {{"transA", int64_t{turn_a}}, {"transB", int64_t{turn_b}}, {"alpha", c.Coin() ? 1.0f : 0.5f}});
     }
+    if (c.Int(0, 2) == 0) {
+      return make.Make("DynamicQuantizeMatMul",
+                       {m.Input(m.Floats(Shape{c.Int(1, 3), rows, depth}, -2, 3), true), m.Input(m.Bits(b_type, Shape{depth, columns})),
+                        make.Scale(0.01, 0.1, each), c.Coin() ? kNoValue : make.Zero(b_type, each),
+                        c.Coin() ? kNoValue : m.Input(m.Floats(Shape{columns}))});
+    }
     const Quantized a = make.Tensor(Shape{c.Int(1, 3), rows, depth});
     return make.Make("MatMulIntegerToFloat",
                      {a.values, m.Input(m.Bits(b_type, Shape{depth, columns})), a.scale, make.Scale(0.01, 0.1, each), a.zero,

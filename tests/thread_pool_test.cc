@@ -74,11 +74,55 @@ TEST(ThreadPool, HugeRangesDoNotOverflow) {
   std::atomic<int64_t> total{0};
   pool.ParallelFor(INT64_MAX, int64_t{1} << 58, 3, [&](int64_t begin, int64_t end, int) { total += end - begin; });
   EXPECT_EQ(total.load(), INT64_MAX);
+  // More grains than a share can count.
+  total = 0;
+  pool.ParallelFor(INT64_MAX, 3, 3, [&](int64_t begin, int64_t end, int) {
+    EXPECT_EQ(begin % 3, 0);
+    total += end - begin;
+  });
+  EXPECT_EQ(total.load(), INT64_MAX);
 }
 
 TEST(ThreadPool, UsesSeveralThreads) {
   ThreadPool pool(2);
   EXPECT_TRUE(EverParallel(pool, 2));
+}
+
+TEST(ThreadPool, EveryWorkerBeginsWithItsShare) {
+  ThreadPool pool(2);
+  ASSERT_TRUE(EverParallel(pool, 2));
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<int64_t> first[2] = {-1, -1};
+    pool.ParallelFor(64, 1, 2, [&](int64_t begin, int64_t, int worker) {
+      int64_t none = -1;
+      first[worker].compare_exchange_strong(none, begin);
+      // Nobody takes from the other before both have begun.
+      for (int i = 0; i < 100000 && first[1 - worker].load() < 0; ++i) usleep(50);
+    });
+    EXPECT_EQ(first[0].load(), 0);
+    EXPECT_EQ(first[1].load(), 32);
+  }
+}
+
+TEST(ThreadPool, ShortCallsLetWorkersSleepButNotForEver) {
+  ThreadPool pool(2);
+  ASSERT_TRUE(EverParallel(pool, 2));
+  usleep(20000);   // workers sleep
+  int calls = 0;
+  pool.ParallelFor(64, 1, 2, [&](int64_t begin, int64_t end, int worker) {
+    ++calls;
+    EXPECT_EQ(end - begin, 64);
+    EXPECT_EQ(worker, 0);
+  }, 5000);
+  EXPECT_EQ(calls, 1);
+  std::atomic<int> others{0};
+  for (int i = 0; i < 10000 && others.load() == 0; ++i) {
+    pool.ParallelFor(64, 1, 2, [&](int64_t, int64_t, int worker) {
+      others.fetch_add(worker);
+      usleep(10);
+    }, 5000);
+  }
+  EXPECT_GT(others.load(), 0);
 }
 
 TEST(ThreadPool, SmallWorkAndOneThreadRunInlineInOnePiece) {

@@ -262,7 +262,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     if (tile != 0) return BindWinograd(c.threads(), b);
     b->pixels = conv.batch * conv.out_h * conv.out_w;
     b->matrix_floats = weights.matrix_floats;
-    b->grain = reduced ? ConvGrainBf16(*reduced, conv, c.threads()) : ConvGrainF32(*kernels, conv, c.threads());
+    b->grain = reduced ? ConvGrainBf16(*reduced, conv, c.threads()) : ConvGrain(*kernels, conv, c.threads());
     b->pixel_blocks = DivUp(b->pixels, b->grain.rows);
     b->panel_blocks = DivUp(ConvPanels(conv), b->grain.panels);
     b->task_ns = static_cast<double>(b->grain.rows) * static_cast<double>(b->grain.panels) * kPanelColumns *
@@ -315,10 +315,13 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     return c.ParallelFor(b.slices * blocks, 1, b.task_ns, [&](int64_t begin, int64_t end, int worker) {
       std::byte* mine = scratch + worker * b.worker_bytes;
       for (int64_t task = begin; task < end;) {
-        // Neighbouring blocks of panels in one call: it gathers their pixels once.
-        const int64_t block = task % blocks, first = block % b.panel_blocks, count = std::min(b.panel_blocks - first, end - task);
+        // Neighbouring blocks of panels in one call, which gathers their pixels once, or of pixels where these have all
+        // panels.
+        const int64_t block = task % blocks, first = block % b.panel_blocks;
+        const bool by_panels = b.panel_blocks > 1 || reduced;
+        const int64_t count = std::min(by_panels ? b.panel_blocks - first : blocks - block, end - task);
         const int64_t pixel = block / b.panel_blocks * b.grain.rows, panel = first * b.grain.panels;
-        Tile tile{pixel, std::min(b.pixels, pixel + b.grain.rows), panel,
+        Tile tile{pixel, std::min(b.pixels, pixel + (by_panels ? 1 : count) * b.grain.rows), panel,
                   std::min(ConvPanels(conv), panel + count * b.grain.panels)};
         if (reduced) {
           RunConvBf16(*reduced, conv, tile.pixel0, tile.pixel1, tile.panel0, tile.panel1, mine);
@@ -361,7 +364,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     d.output_pixel_stride = conv.output_pixel_stride;
     d.epilogue = conv.epilogue;
     double row_ns = static_cast<double>(d.out_w * d.channels * d.kernel_h * d.kernel_w) / 30;
-    return c.ParallelFor(d.batch * d.out_h, 2, row_ns, [&](int64_t begin, int64_t end, int) {
+    return c.ParallelFor(d.batch * d.out_h, 1, row_ns, [&](int64_t begin, int64_t end, int) {
       depthwise(d, begin, end, 0, d.channels);
     });
   }

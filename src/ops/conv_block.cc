@@ -237,7 +237,7 @@ struct ConvBlock {
     const double macs = Ns(images.out[1], images.out[2], c, images);
     if (b.expanded_bytes > 0 && sizes.StripsPay()) {
       b.strips = true;
-      block.strip_rows = sizes.StripRows();
+      block.strip_rows = sizes.StripRows(c.threads());
       b.strip_ns = macs * static_cast<double>(block.strip_rows) / 30;
       b.expanded_bytes = b.between_bytes = 0;
       b.worker_bytes = RoundUp(ConvBlockScratchBytes(*kernels, block), kAlignment);
@@ -286,7 +286,7 @@ struct ConvBlock {
   void BindWhole(int threads, Whole* w, int64_t* worker_bytes) const {
     const ConvF32& conv = w->conv;
     w->pixels = conv.batch * conv.out_h * conv.out_w;
-    w->grain = ConvGrainF32(*kernels, conv, threads);
+    w->grain = ConvGrain(*kernels, conv, threads);
     w->pixel_blocks = DivUp(w->pixels, w->grain.rows);
     w->panel_blocks = DivUp(ConvPanels(conv), w->grain.panels);
     w->task_ns = static_cast<double>(w->grain.rows) * static_cast<double>(w->grain.panels) * kPanelColumns *
@@ -338,7 +338,7 @@ struct ConvBlock {
     }
     if (has_project) d.output = between;
     const double row_ns = static_cast<double>(d.out_w * d.channels * d.kernel_h * d.kernel_w) / 30;
-    LINNET_TRY(c.ParallelFor(d.batch * d.out_h, 2, row_ns, [&](int64_t begin, int64_t end, int) {
+    LINNET_TRY(c.ParallelFor(d.batch * d.out_h, 1, row_ns, [&](int64_t begin, int64_t end, int) {
       run_depthwise(d, begin, end, 0, d.channels);
     }));
     if (!has_project) return Status();
@@ -352,10 +352,13 @@ struct ConvBlock {
 
   Status RunTiles(RunContext& c, const Whole& w, const ConvF32& conv, std::byte* workers, int64_t worker_bytes) const {
     return c.ParallelFor(w.pixel_blocks * w.panel_blocks, 1, w.task_ns, [&](int64_t begin, int64_t end, int worker) {
-      for (int64_t task = begin; task < end; ++task) {
+      for (int64_t task = begin; task < end;) {
+        // Neighbouring blocks of pixels in one call where they have all panels.
+        const int64_t count = w.panel_blocks > 1 ? 1 : end - task;
         const int64_t pixel = task / w.panel_blocks * w.grain.rows, panel = task % w.panel_blocks * w.grain.panels;
-        RunConvF32(*kernels, conv, pixel, std::min(w.pixels, pixel + w.grain.rows), panel,
+        RunConvF32(*kernels, conv, pixel, std::min(w.pixels, pixel + count * w.grain.rows), panel,
                    std::min(ConvPanels(conv), panel + w.grain.panels), workers + worker * worker_bytes);
+        task += count;
       }
     });
   }
