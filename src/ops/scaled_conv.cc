@@ -26,6 +26,8 @@ struct ScaledConv {
     int64_t in_c = 0, out_c = 0;
     GemmGrain grain{1, 1};
     double task_ns = 0;
+    int64_t worker_bytes = 0;        ///< of scratch: whether the weights are there, and the scaled weights
+    int workers = 1;
   };
 
   Status Parse(const Node& node) { return activation.Parse(node); }
@@ -76,10 +78,17 @@ struct ScaledConv {
     b.batch = scale[0];
     b.pixels = x.Product(0, 3) / b.batch;
     b.in_c = x[3], b.out_c = y[3];
-    b.grain = GemmGrainF32(*kernels, b.pixels, b.out_c, b.in_c, c.threads());
+    ConvF32 conv;
+    conv.in_c = b.in_c, conv.out_c = b.out_c;
+    conv.in_h = conv.out_h = b.pixels;
+    conv.input_pixel_stride = conv.input_row_stride = b.in_c;
+    conv.input_batch_stride = b.pixels * b.in_c;
+    b.grain = ConvGrain(*kernels, conv, c.threads());
     b.task_ns = static_cast<double>(b.grain.rows) * static_cast<double>(b.grain.panels) * kPanelColumns *
                 static_cast<double>(b.in_c) / 30;
-    c.Scratch(PackedSizeF32(b.in_c, b.out_c) * 4);
+    b.worker_bytes = static_cast<int64_t>(kAlignment) + RoundUp(PackedSizeF32(b.in_c, b.out_c) * 4, kAlignment);
+    b.workers = c.threads();
+    c.Scratch(b.worker_bytes * b.workers);
     return Status();
   }
 
@@ -90,17 +99,15 @@ struct ScaledConv {
   }
 
   Status RunImage(RunContext& c, const Bound& b, int64_t image) const {
-    float* scaled = reinterpret_cast<float*>(c.scratch());
+    // Every worker scales the weights for itself: fetching what another has scaled takes as long.
+    std::byte* scratch = c.scratch();
+    for (int i = 0; i < b.workers; ++i) *reinterpret_cast<bool*>(scratch + i * b.worker_bytes) = false;
     const float* scale = c.in<float>(kScale) + image * b.in_c;
-    const int64_t panels = PanelCount(b.out_c), panel_floats = b.in_c * kPanelColumns;
-    LINNET_TRY(c.ParallelFor(panels, 1, static_cast<double>(panel_floats) / 20, [&](int64_t begin, int64_t end, int) {
-      scale_panels(packed + begin * panel_floats, b.in_c, end - begin, scale, scaled + begin * panel_floats);
-    }));
+    const int64_t panels = PanelCount(b.out_c);
     GemmF32 g;
     g.a = c.in<float>(0) + image * b.pixels * b.in_c;
     g.a_row_stride = b.in_c;
     g.m = b.pixels, g.n = b.out_c, g.k = b.in_c;
-    UsePackedB(&g, scaled);
     g.c = c.out<float>(0) + image * b.pixels * b.out_c;
     g.c_row_stride = b.out_c;
     if (c.has_input(kBias)) g.epilogue.bias = c.in<float>(kBias);
@@ -108,10 +115,21 @@ struct ScaledConv {
     g.epilogue.residual_row_stride = b.out_c;
     activation.Set(&g.epilogue);
     const int64_t row_blocks = DivUp(b.pixels, b.grain.rows), panel_blocks = DivUp(panels, b.grain.panels);
-    return c.ParallelFor(row_blocks * panel_blocks, 1, b.task_ns, [&](int64_t begin, int64_t end, int) {
-      for (int64_t task = begin; task < end; ++task) {
+    return c.ParallelFor(row_blocks * panel_blocks, 1, b.task_ns, [&](int64_t begin, int64_t end, int worker) {
+      std::byte* mine = scratch + worker * b.worker_bytes;
+      float* scaled = reinterpret_cast<float*>(mine + kAlignment);
+      if (bool& done = *reinterpret_cast<bool*>(mine); !done) {
+        scale_panels(packed, b.in_c, panels, scale, scaled);
+        done = true;
+      }
+      GemmF32 product = g;
+      UsePackedB(&product, scaled);
+      for (int64_t task = begin; task < end;) {
+        // Neighbouring blocks of pixels in one call where they have all panels.
+        const int64_t count = panel_blocks > 1 ? 1 : end - task;
         const int64_t row = task / panel_blocks * b.grain.rows, panel = task % panel_blocks * b.grain.panels;
-        kernels->run(g, row, std::min(b.pixels, row + b.grain.rows), panel, std::min(panels, panel + b.grain.panels));
+        kernels->run(product, row, std::min(b.pixels, row + count * b.grain.rows), panel, std::min(panels, panel + b.grain.panels));
+        task += count;
       }
     });
   }

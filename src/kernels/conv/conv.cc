@@ -214,18 +214,18 @@ class Group {
   void GatherShort(const float* image, int64_t x, int64_t top, int64_t tap_row, float* out) {
     const int64_t begin = std::clamp<int64_t>(-x, 0, c_.kernel_w) * s_.group_in;
     const int64_t end = std::clamp<int64_t>(c_.in_w - x, begin / s_.group_in, c_.kernel_w) * s_.group_in;
-    const bool whole = end - begin == tap_row;
-    const float* from = image + top * c_.input_row_stride + x * c_.input_pixel_stride;
-    for (int64_t i = 0; i < c_.kernel_h; ++i, out += tap_row, from += c_.dilation_h * c_.input_row_stride) {
-      const int64_t y = top + i * c_.dilation_h;
-      const bool inside = y >= 0 && y < c_.in_h;
-      int64_t j = 0;
-      if (whole && inside) {
-        for (; j + 4 <= tap_row; j += 4) memcpy(out + j, from + j, 16);
-        for (; j < tap_row; ++j) out[j] = from[j];
-      } else {
-        for (; j < tap_row; ++j) out[j] = inside && j >= begin && j < end ? from[j] : 0;
-      }
+    const int64_t d = c_.dilation_h;
+    const int64_t i0 = std::clamp<int64_t>((d - 1 - top) / d, 0, c_.kernel_h);
+    const int64_t i1 = std::clamp<int64_t>((c_.in_h - top + d - 1) / d, i0, c_.kernel_h);
+    std::fill(out, out + i0 * tap_row, 0.0f);
+    std::fill(out + i1 * tap_row, out + c_.kernel_h * tap_row, 0.0f);
+    out += i0 * tap_row;
+    const float* from = image + (top + i0 * d) * c_.input_row_stride + x * c_.input_pixel_stride;
+    for (int64_t i = i0; i < i1; ++i, out += tap_row, from += d * c_.input_row_stride) {
+      int64_t j = begin;
+      if (end - begin != tap_row) std::fill(out, out + tap_row, 0.0f);
+      for (; j + 4 <= end; j += 4) memcpy(out + j, from + j, 16);
+      for (; j < end; ++j) out[j] = from[j];
     }
   }
 
