@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -103,6 +104,27 @@ TEST(ThreadPool, EveryWorkerBeginsWithItsShare) {
     EXPECT_EQ(first[1].load(), 32);
   }
 }
+
+#if defined(__linux__)
+TEST(ThreadPool, WorkersMayUseTheProcessorsTheyMightUse) {
+  cpu_set_t allowed;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
+  ThreadPool pool(2);
+  std::atomic<int> seen{0}, wrong{0};
+  for (int round = 0; round < 300; ++round) {
+    if (round % 3 == 0) usleep(200);   // the worker sleeps, and may wake on this processor, which it leaves
+    pool.ParallelFor(2, 1, 2, [&](int64_t, int64_t, int worker) {
+      usleep(20);
+      if (worker == 0) return;
+      cpu_set_t mine;
+      ++seen;
+      wrong += sched_getaffinity(0, sizeof(mine), &mine) != 0 || !CPU_EQUAL(&mine, &allowed);
+    });
+  }
+  EXPECT_GT(seen.load(), 0);
+  EXPECT_EQ(wrong.load(), 0);
+}
+#endif
 
 TEST(ThreadPool, ShortCallsLetWorkersSleepButNotForEver) {
   ThreadPool pool(2);

@@ -46,8 +46,7 @@ struct alignas(64) Share {
   std::atomic<uint64_t> left;
 
   static uint64_t Pack(int64_t front, int64_t back) { return static_cast<uint64_t>(front) << 32 | static_cast<uint64_t>(back); }
-  explicit Share(int64_t front, int64_t back) : left(Pack(front, back)) {}
-
+  Share(int64_t front, int64_t back) : left(Pack(front, back)) {}
   /// Half of what is left, but not less than `least`, from the front or the back; false when nothing is.
   bool Take(int64_t least, bool from_front, int64_t* begin, int64_t* end) {
     for (uint64_t now = left.load(std::memory_order_relaxed);;) {
@@ -56,7 +55,7 @@ struct alignas(64) Share {
       const int64_t bite = std::min(back - front, std::max(least, (back - front + 1) / 2));
       *begin = from_front ? front : back - bite;
       *end = *begin + bite;
-      const uint64_t rest = from_front ? Pack(front + bite, back) : Pack(front, back - bite);
+      const uint64_t rest = from_front ? Pack(*end, back) : Pack(front, *begin);
       if (left.compare_exchange_weak(now, rest, std::memory_order_relaxed)) return true;
     }
   }
@@ -65,7 +64,6 @@ struct alignas(64) Share {
 /// A call in flight. Aligned so that the low bits of its address are free for the slot's state.
 struct alignas(64) Job {
   explicit Job(Body body) : body(body) {}
-
   Body body;
   int64_t n = 0, grain = 1, grains = 0;
   int64_t least = 1;   ///< grains of a bite
@@ -100,6 +98,21 @@ int CurrentCpu() {
   return sched_getcpu();
 #else
   return -1;
+#endif
+}
+
+/// Moves this thread to another of the processors it may use; false when there is none.
+bool LeaveCpu([[maybe_unused]] int cpu) {
+#if defined(__linux__)
+  cpu_set_t allowed, others;
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || cpu >= CPU_SETSIZE) return false;
+  others = allowed;
+  CPU_CLR(cpu, &others);
+  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof(others), &others) != 0) return false;
+  sched_setaffinity(0, sizeof(allowed), &allowed);
+  return true;
+#else
+  return false;
 #endif
 }
 
@@ -161,7 +174,7 @@ struct alignas(64) Slot {
   void Sleep(uintptr_t from, uintptr_t asleep);
   void Wake();
   bool Replace(uintptr_t with);
-  int64_t IdleSpinNs() const;
+  bool TakesCallersCpu() const;
   bool Offer(Job& job) { return Replace(Word(job, kOffered)); }
   /// 0: busy; 1: it sleeps; 2: it spins.
   int Readiness() const {
@@ -209,12 +222,11 @@ void Slot::Join(Job& job) {
   Sleep(running, Word(job, kAwaited));
 }
 
-/// On a busy machine the system may run a worker on the very processor of the caller that woke it: there a spinning
-/// worker would only keep its caller from working.
-int64_t Slot::IdleSpinNs() const {
-  int cpu = CurrentCpu();
-  bool takes_callers_cpu = cpu >= 0 && cpu == waker_cpu.load(std::memory_order_relaxed);
-  return takes_callers_cpu ? 0 : spin_ns.load(std::memory_order_relaxed);
+/// On a busy machine the system may run a worker on the very processor of the caller that woke it, and again the next time:
+/// there a spinning worker would only keep its caller from working. True when it does and the worker could not move.
+bool Slot::TakesCallersCpu() const {
+  const int cpu = CurrentCpu();
+  return cpu >= 0 && cpu == waker_cpu.load(std::memory_order_relaxed) && !LeaveCpu(cpu);
 }
 
 void Slot::Loop() {
@@ -222,7 +234,8 @@ void Slot::Loop() {
   for (;;) {
     uintptr_t now = kIdle;
     auto something = [&] { return (now = word.load()) != kIdle; };
-    if (!SpinUntil(IdleSpinNs(), something)) Sleep(kIdle, kParked);
+    const int64_t spin = something() || TakesCallersCpu() ? 0 : spin_ns.load(std::memory_order_relaxed);
+    if (!SpinUntil(spin, something)) Sleep(kIdle, kParked);
     if (now == kStopped) return;
     if (!HoldsJob(now) || !Change(now, now + kRunning)) continue;
     Job& job = JobOf(now);
