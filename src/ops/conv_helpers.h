@@ -47,6 +47,14 @@ struct BoxCounter {
   }
 };
 
+/// The shape with channels last of an image that has them first.
+inline Shape WithChannelsLast(const Shape& first) {
+  Shape last = first;
+  for (int d = 2; d < first.rank(); ++d) last[d - 1] = first[d];
+  if (first.rank() > 2) last[first.rank() - 1] = first[1];
+  return last;
+}
+
 /// The taps of a window at flat output pixel `pixel` that lie inside, over axes [0, rank).
 inline BoxCounter TapsAt(const Window& window, int rank, int64_t pixel, int64_t* out_position) {
   BoxCounter taps;

@@ -24,6 +24,9 @@ Status Resolve(Graph& graph, const PassContext& context);
 Status MoveLayouts(Graph& graph, const PassContext& context);
 Status FuseEpilogues(Graph& graph, const PassContext& context);
 Status FuseConvBlocks(Graph& graph, const PassContext& context);
+Status FuseConcats(Graph& graph, const PassContext& context);
+Status FuseChannelScales(Graph& graph, const PassContext& context);
+Status MoveLayoutEdges(Graph& graph, const PassContext& context);
 Status ReducePrecision(Graph& graph, const PassContext& context);
 
 }  // namespace linnet

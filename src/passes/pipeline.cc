@@ -56,6 +56,9 @@ const std::vector<Pass>& BuiltInPasses() {
       {"layout", "moves and cancels the transposes around channels-last operators", MoveLayouts, kOptimizeAll, false},
       {"fuse_epilogues", "fuses bias, residual and activation into convolutions and matrix products", FuseEpilogues, kOptimizeAll, false},
       {"fuse_conv_blocks", "makes one node of expand, depthwise and project convolutions where their images are big", FuseConvBlocks, kOptimizeAll, false},
+      {"fuse_concats", "lets convolutions write into the tensor that a Concat would make of their outputs", FuseConcats, kOptimizeAll, false},
+      {"fuse_channel_scales", "multiplies the weights of a 1x1 convolution instead of its image's channels", FuseChannelScales, kOptimizeAll, false},
+      {"layout_edges", "lets first convolutions read channels first and last resizes write them", MoveLayoutEdges, kOptimizeAll, false},
       {"reduce_precision", "marks products that run on bfloat16 operands, where that precision is asked for", ReducePrecision, kOptimizeNothing, false},
       {"final_dead_code", "removes what the passes before left unread", RemoveDeadCode, kOptimizeBasic},
   };
