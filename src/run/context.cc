@@ -7,10 +7,6 @@ namespace {
 /// Handing work to a worker that spins and waiting for it cost below a microsecond: a share below this is not worth it.
 /// (Where a worker wrote half of the input, a thread alone would pay as much for fetching that half from the other's cache.)
 constexpr double kWorthwhileNs = 1000;
-/// How many threads have shares of at least `share_ns`; at least 1.
-int ThreadsFor(double total_ns, double share_ns, int threads) {
-  return total_ns < share_ns * threads ? std::max(1, static_cast<int>(total_ns / share_ns)) : threads;
-}
 /// Longest stretch of one-threaded work between looks at the stop source.
 constexpr double kStretchNs = 5e6;
 
