@@ -3,6 +3,9 @@ include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/linnet)
 
 install(TARGETS linnet_shared linnet_static EXPORT linnetTargets)
+if(TARGET linnet_quantize_shared)
+  install(TARGETS linnet_quantize_shared linnet_quantize_static EXPORT linnetTargets)
+endif()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/linnet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT linnetTargets NAMESPACE linnet:: DESTINATION ${package_dir})
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/linnetConfig.cmake.in ${PROJECT_BINARY_DIR}/linnetConfig.cmake

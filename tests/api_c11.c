@@ -1,6 +1,7 @@
 /* The public C headers as C11, without a warning; a run from C, for a test to look at. */
 #include "linnet/linnet.h"
 #include "linnet/linnet_extend.h"
+#include "linnet/linnet_quantize.h"
 
 static LinnetCode InferSame(void* user, void* state, LinnetInfer* infer) {
   LinnetTypeInfo type;

@@ -10,9 +10,9 @@
 
 namespace {
 
-std::set<std::string> Exported() {
+std::set<std::string> Exported(const std::string& library) {
   std::set<std::string> names;
-  FILE* nm = popen("nm -D --defined-only " LINNET_SHARED_LIBRARY, "r");
+  FILE* nm = popen(("nm -D --defined-only " + library).c_str(), "r");
   char line[4096];
   while (nm && fgets(line, sizeof line, nm)) {
     std::stringstream words(line);
@@ -24,9 +24,9 @@ std::set<std::string> Exported() {
   return names;
 }
 
-std::set<std::string> Declared() {
+std::set<std::string> Declared(std::initializer_list<const char*> headers) {
   std::set<std::string> names;
-  for (const char* header : {"linnet.h", "linnet_extend.h"}) {
+  for (const char* header : headers) {
     std::ifstream file(std::string(LINNET_SOURCE_DIR "/include/linnet/") + header);
     std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     std::regex function("LINNET_API [A-Za-z0-9_ *]*?(Linnet[A-Za-z0-9]+)\\(");
@@ -36,9 +36,15 @@ std::set<std::string> Declared() {
 }
 
 TEST(ApiExports, TheDeclaredFunctionsAndNothingElse) {
-  std::set<std::string> declared = Declared();
+  std::set<std::string> declared = Declared({"linnet.h", "linnet_extend.h"});
   ASSERT_GT(declared.size(), 100u);
-  EXPECT_EQ(Exported(), declared);
+  EXPECT_EQ(Exported(LINNET_SHARED_LIBRARY), declared);
 }
+
+#ifdef LINNET_QUANTIZE_LIBRARY
+TEST(ApiExports, TheLibraryThatQuantizesHasItsOwnToo) {
+  EXPECT_EQ(Exported(LINNET_QUANTIZE_LIBRARY), Declared({"linnet.h", "linnet_extend.h", "linnet_quantize.h"}));
+}
+#endif
 
 }  // namespace

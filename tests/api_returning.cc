@@ -4,6 +4,7 @@
 
 #include "linnet/linnet.hpp"
 #include "linnet/linnet_extend.hpp"
+#include "linnet/linnet_quantize.hpp"
 
 #if defined(__cpp_exceptions)
 #error "compile this file with -fno-exceptions"

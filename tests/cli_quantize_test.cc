@@ -10,6 +10,7 @@
 
 #include "cli/commands/commands.h"
 #include "cli/json.h"
+#include "cli/data/inflate.h"
 #include "cli/data/npy.h"
 #include "cli/data/samples.h"
 #include "onnx/reader.h"
@@ -130,7 +131,7 @@ TEST_F(CliQuantize, ContractsAreKeptOrRefused) {
   fs::remove(out_);
   ExpectFails({"quantize", model_, out_, "--data", data_, "--min-sqnr", "190"}, "the layers that cost most");
   EXPECT_EQ(Linnet({"quantize", model_, out_, "--data", data_, "--min-sqnr", "190"}).code, kFailure);
-  ExpectFails({"quantize", model_, out_, "--data", data_, "--min-accuracy", "0.9"}, "needs --labels");
+  ExpectFails({"quantize", model_, out_, "--data", data_, "--min-accuracy", "0.9"}, "needs labels (--labels)");
   std::ofstream(labels) << "1\n2\n";
   ExpectFails({"quantize", model_, out_, "--data", data_, "--labels", labels, "--min-accuracy", "0.9"}, "has 2 labels");
   for (const auto& entry : fs::directory_iterator(folder_)) EXPECT_EQ(entry.path().string().find("trial"), std::string::npos);
@@ -161,9 +162,90 @@ TEST_F(CliQuantize, OddDataGivesAModelThatLoadsOrASentence) {
   fs::create_directory(folder_ + "/empty");
   ExpectFails({"quantize", model_, out_, "--data", folder_ + "/empty"}, "holds no picture");
   ExpectFails({"quantize", model_, out_, "--data", folder_ + "/absent"}, "no file or folder");
-  ExpectFails({"quantize", model_, out_}, "needs --data");
+  ExpectFails({"quantize", model_, out_}, "needs samples (--data)");
   std::ofstream(folder_ + "/table.txt") << "hello\n";
   ExpectFails({"quantize", model_, out_, "--table", folder_ + "/table.txt"}, "no calibration table");
+}
+
+TEST_F(CliQuantize, CalibrationGoesOn) {
+  auto read = [](const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  const std::string whole = folder_ + "/whole.txt", table = folder_ + "/table.txt", good = Pictures("a.npy", 10, 1, true);
+  ASSERT_EQ(Linnet({"quantize", model_, out_, "--data", good, "--table", whole, "--as-is"}).code, kSuccess);
+  EXPECT_NE(read(whole).find("# sample " + good + " row 2\n"), std::string::npos);
+  // Fewer first, then all: the same as all at once, in every count.
+  ASSERT_EQ(Linnet({"quantize", model_, out_, "--data", good, "--table", table, "--as-is", "--samples", "6", "--resume"}).code, kSuccess);
+  EXPECT_NE(read(whole), read(table));
+  Ran ran = Linnet({"quantize", model_, out_, "--data", good, "--table", table, "--as-is", "--resume", "--json"});
+  ASSERT_EQ(ran.code, kSuccess) << ran.err;
+  EXPECT_EQ((*ParseJson(ran.out, "report"))["resumed_samples"].get<int>(), 5);   // one of six was held out
+  EXPECT_EQ(read(whole), read(table));
+  fs::remove(out_);
+  // Cut short by a sample that does not fit: what was seen stays beside the table, which is as it was.
+  const std::string before = read(table);
+  Tensor odd = Tensor::Allocate(DType::kFloat, {1, 1, 27, 28}).value();
+  std::fill_n(odd.mutable_as<float>(), odd.elements(), 1.0f);
+  ASSERT_TRUE(SaveNpy(folder_ + "/odd.npy", odd).ok());
+  ExpectFails({"quantize", model_, out_, "--data", good, folder_ + "/odd.npy", "--table", table, "--as-is"}, "'image'");
+  EXPECT_EQ(read(table), before);
+  ASSERT_TRUE(fs::exists(table + ".partial"));
+  ran = Linnet({"quantize", model_, out_, "--data", good, "--table", table, "--as-is", "--resume", "--json"});
+  ASSERT_EQ(ran.code, kSuccess) << ran.err;
+  EXPECT_EQ((*ParseJson(ran.out, "report"))["resumed_samples"].get<int>(), 8);
+  EXPECT_EQ(read(table), before);
+  EXPECT_FALSE(fs::exists(table + ".partial"));
+  fs::remove(out_);
+  // Another choice of samples or of nodes is no continuation.
+  ExpectFails({"quantize", model_, out_, "--data", data_, "--table", table, "--resume"}, "which is not among the samples");
+  ExpectFails({"quantize", model_, out_, "--data", good, "--table", table, "--resume", "--include", "Gemm"}, "another model or choice of nodes");
+  ExpectFails({"quantize", model_, out_, "--data", good, "--resume"}, "needs its table");
+  std::ofstream(table, std::ios::app) << "# seen 1 2 hello\tx\n";
+  ExpectFails({"quantize", model_, out_, "--data", good, "--table", table, "--resume"}, "is not what was seen");
+}
+
+TEST_F(CliQuantize, Overrides) {
+  const std::string overrides = folder_ + "/overrides.json";
+  auto with = [&](const std::string& json) {
+    std::ofstream(overrides) << json;
+    return std::vector<std::string>{"quantize", model_, out_, "--data", data_, "--as-is", "--overrides", overrides, "--json"};
+  };
+  Ran ran = Linnet(with(R"({"image": {"range": [0, 2], "type": "u16"}})"));
+  ASSERT_EQ(ran.code, kSuccess) << ran.err;
+  Result<OnnxModel> model = ReadOnnxFile(out_);
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  const Graph& graph = model->graph;
+  bool found = false;
+  for (NodeId id = 0; id < graph.node_count(); ++id) {
+    const Node& node = graph.node(id);
+    if (!node.Is("QuantizeLinear") || graph.value(node.inputs[0]).name != "image") continue;
+    found = true;
+    EXPECT_EQ(graph.value(node.inputs[2]).constant.dtype(), DType::kUint16);
+    EXPECT_FLOAT_EQ(*graph.value(node.inputs[1]).constant.as<float>(), 2.0f / 65535);
+  }
+  EXPECT_TRUE(found);
+  fs::remove(out_);
+  ExpectFails(with(R"({"nobody": {"exclude": true}})"), "'nobody'");
+  ExpectFails(with(R"({"image": {"colour": 1}})"), "'colour'");
+  ExpectFails(with(R"({"image": {"range": [2, 1]}})"), "the lower first");
+  ExpectFails(with(R"({"image": {"range": "wide"}})"), "not two numbers");
+  ExpectFails(with(R"({"image": {"type": "s4"}})"), "8 or 16 bits");
+  ExpectFails(with(R"({"image": {"type": "q8"}})"), "none of u8");
+  ExpectFails(with(R"([1])"), "not a JSON object");
+  ExpectFails(with("{"), "not valid JSON");
+}
+
+TEST_F(CliQuantize, EqualisedAndCorrected) {
+  Ran ran = Linnet({"quantize", model_, out_, "--data", data_, "--as-is", "--per-tensor", "--equalize", "--correct-bias", "--json"});
+  ASSERT_EQ(ran.code, kSuccess) << ran.err;
+  Json json = *ParseJson(ran.out, "report");
+  EXPECT_GE(json["outputs"][0]["sqnr_db"].get<double>(), 20);
+  ASSERT_EQ(json["notes"].size(), 2u);
+  EXPECT_NE(json["notes"][0].get<std::string>().find("equalised"), std::string::npos);
+  EXPECT_NE(json["notes"][1].get<std::string>().find("corrected"), std::string::npos);
+  fs::remove(out_);
+  ExpectFails({"quantize", model_, out_, "--mode", "dynamic", "--equalize"}, "go with static quantization");
 }
 
 TEST_F(CliQuantize, OutputsThatCannotBe) {
@@ -203,11 +285,73 @@ TEST(CliSamples, NpzByName) {
   ASSERT_EQ(arrays->size(), 1u);
   EXPECT_EQ((*arrays)[0].first, "a");
   EXPECT_EQ((*arrays)[0].second.as<float>()[1], 2);
-  Result<std::vector<std::pair<std::string, Tensor>>> compressed = ReadNpz(zip(8));
-  ASSERT_FALSE(compressed.ok());
-  EXPECT_NE(compressed.status().message().find("numpy.savez"), std::string_view::npos);
+  EXPECT_FALSE(ReadNpz(zip(8)).ok());   // it says that it is compressed, and is not
+  EXPECT_NE(ReadNpz(zip(12)).status().message().find("numpy does not write"), std::string_view::npos);
   const std::string whole = zip(0);
   for (size_t cut = 0; cut < whole.size(); ++cut) EXPECT_FALSE(ReadNpz(std::string_view(whole).substr(0, cut)).ok()) << cut;
+}
+
+std::string FromHex(std::string_view hex) {
+  std::string out;
+  for (size_t i = 0; i + 1 < hex.size(); i += 2) out += static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16));
+  return out;
+}
+
+TEST(CliSamples, CompressedNpz) {
+  // numpy.savez_compressed(file, a=float32([1, 2, 3]), image=tile(arange(16, dtype=uint8), 30).reshape(1, 480)) of numpy 1.24.
+  const std::string file = FromHex(
+      "504b03041400000008000000210077a640d14f0000008c00000005001400612e6e7079010010008c000000000000004f000000000000009bec17ea1b10c9c850c650ad9e"
+      "925a9c5ca46ea5a06e9366a2aea3a09e965f54529498179f5f94920a12774bcc294e058a17672416a402f91ac63a9a3a0ab50a14002e0686067b0606060720720000504b"
+      "0304140000000800000021007444f6c65d0000006002000009001400696d6167652e6e70790100100060020000000000005d000000000000009bec17ea1b10c9c850c650"
+      "ad9e925a9c5ca46ea5a05e536aa8aea3a09e965f54529498179f5f94920a12774bcc294e058a17672416a402f91a863a0a2616069a3a0ab50a64022e06462666165636760e"
+      "4e2e6e1e5e3efe51fef0e20300504b010214031400000008000000210077a640d14f0000008c000000050000000000000000000000800100000000612e6e7079504b0102"
+      "1403140000000800000021007444f6c65d00000060020000090000000000000000000000800186000000696d6167652e6e7079504b050600000000020002006a0000001e"
+      "0100000000");
+  Result<std::vector<std::pair<std::string, Tensor>>> arrays = ReadNpz(file);
+  ASSERT_TRUE(arrays.ok()) << arrays.status().message();
+  ASSERT_EQ(arrays->size(), 2u);
+  EXPECT_EQ((*arrays)[0].second.as<float>()[2], 3);
+  EXPECT_EQ((*arrays)[1].first, "image");
+  for (int64_t i = 0; i < 480; ++i) ASSERT_EQ((*arrays)[1].second.as<uint8_t>()[i], i % 16);
+  for (size_t cut = 0; cut < file.size(); ++cut) EXPECT_FALSE(ReadNpz(std::string_view(file).substr(0, cut)).ok()) << cut;
+  // A damaged bit is noticed, or lies where nothing is read.
+  std::mt19937 random(3);
+  for (int i = 0; i < 300; ++i) {
+    std::string damaged = file;
+    damaged[40 + random() % 75] ^= static_cast<char>(1 << random() % 8);   // within the first array
+    Result<std::vector<std::pair<std::string, Tensor>>> read = ReadNpz(damaged);
+    if (!read.ok()) continue;
+    EXPECT_EQ((*read)[0].second.as<float>()[2], 3);
+  }
+}
+
+TEST(CliSamples, InflatesCodesOfTheirOwn) {
+  // "".join(str(i * i) for i in range(100)), compressed by zlib 1.2.13 at level 9.
+  const std::string packed = FromHex(
+      "1d90c911043108c452e26837907f62ab9d97cb1c4210a94bd76bebaccd8cc8ca94d297e7aa57cfb5d7a5762a828c56afee8de9f378ea6689e5459c219432f6329f93fe2c82"
+      "0d4db43ed866849934562ed3af5d515fa62aae3a54c2e245947987ff12c7b3a96b60d85ca3dc1837bc9eca5ea9cf2724c45cf5b3b4279734b8a3f7020586bec69f20abbd37"
+      "bcd01dfb2f4db32489642f79f7265812de009fe79b017795cba9b6161a77e37abb2c891fa94f0220c1c81f");
+  std::string expected;
+  for (int i = 0; i < 100; ++i) expected += std::to_string(i * i);
+  Result<std::string> whole = Inflate(packed, expected.size());
+  ASSERT_TRUE(whole.ok()) << whole.status().message();
+  EXPECT_EQ(*whole, expected);
+  EXPECT_EQ(Crc32(expected), 0xde1f5c93u);
+  EXPECT_FALSE(Inflate(packed, expected.size() + 1).ok());
+  EXPECT_FALSE(Inflate(packed, expected.size() - 1).ok());
+  for (size_t cut = 0; cut < packed.size(); ++cut) EXPECT_FALSE(Inflate(std::string_view(packed).substr(0, cut), expected.size()).ok()) << cut;
+  // Stored, and what no block begins with.
+  EXPECT_EQ(Inflate(std::string("\x01\x03\x00\xfc\xff" "abc", 8), 3).value(), "abc");
+  EXPECT_FALSE(Inflate(std::string("\x01\x03\x00\xfc\xfe" "abc", 8), 3).ok());
+  EXPECT_FALSE(Inflate("\x07", 3).ok());
+  std::mt19937 random(5);
+  for (int i = 0; i < 2000; ++i) {
+    std::string noise;
+    for (int k = 0; k < 40; ++k) noise += static_cast<char>(random());
+    Result<std::string> any = Inflate(noise, 1000);   // whatever it is, it ends
+    if (!any.ok()) continue;
+    EXPECT_EQ(any->size(), 1000u);
+  }
 }
 
 }  // namespace

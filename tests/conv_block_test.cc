@@ -122,6 +122,22 @@ TEST(ConvBlock, StripsGiveTheBitsOfTheParts) {
   }
 }
 
+TEST(ConvBlock, ThreadsGetEqualShares) {
+  for (int64_t out_h : {7, 14, 20, 28, 40, 56, 112}) {
+    for (int64_t channels : {96, 120, 384}) {
+      for (int threads : {2, 3, 4}) {
+        ConvBlockSizes sizes;
+        sizes.expand = sizes.project = true;
+        sizes.in_h = sizes.in_w = sizes.out_h = sizes.out_w = out_h, sizes.channels = channels, sizes.window_h = 3;
+        const int64_t rows = sizes.StripRows(threads), share = (out_h + threads - 1) / threads;
+        const int64_t strips = (share + rows - 1) / rows;
+        EXPECT_TRUE(sizes.StripBytes(rows) <= 1.5 * ConvBlockSizes::kStripBytes || rows == 1);
+        EXPECT_LE(strips * rows - share, share / 6) << out_h << " rows, " << channels << " channels, " << threads << " threads";
+      }
+    }
+  }
+}
+
 TEST(ConvBlock, StripsFitTheCacheAndAreEven) {
   ConvBlockSizes sizes;
   sizes.expand = sizes.project = true;

@@ -39,6 +39,7 @@ void Check(CpuLevel level, const Case& t) {
   if (t.planes) {
     c.input_pixel_stride = 1, c.input_row_stride = t.in_w, c.input_channel_stride = t.in_h * t.in_w;
     c.input_batch_stride = t.in_c * c.input_channel_stride;
+    if (t.kernel_h != 3) c.transpose = PickTranspose(4, level);  // both ways must do
   }
   c.output_pixel_stride = t.out_c + t.slice;
   const int64_t pixels = c.batch * c.out_h * c.out_w, group_in = t.in_c / t.groups,
@@ -119,6 +120,11 @@ TEST(Conv, Gather) {
     Check(level, {1, 7, 7, 8, 130, 2, 5, 3, 1, 1, 1, 2, 2, 2, 2, 2});
     Check(level, {1, 7, 7, 3, 64, 1, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, true});
     Check(level, {3, 10, 10, 200, 64, 1, 3, 3});
+    // Short kernel rows.
+    Check(level, {1, 20, 10, 1, 64, 1, 10, 4, 2, 2, 1, 1, 5, 2, 5, 2});
+    Check(level, {2, 9, 8, 3, 70, 1, 3, 5, 1, 1, 3, 1, 4, 2, 3, 2});
+    Check(level, {1, 4, 4, 2, 64, 1, 3, 3, 1, 1, 1, 1, 5, 5, 5, 5});
+    Check(level, {1, 9, 9, 2, 64, 1, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 0, true});
   }
 }
 

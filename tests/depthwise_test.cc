@@ -93,6 +93,10 @@ TEST(Depthwise, Shapes) {
         if (kernel <= 3) Check(level, {1, 14, 15, 16, kernel, kernel, stride, 1, 2, 3, 4, 0, 0, 5});
       }
     }
+    // Fewer pixels a row than the biggest tile has.
+    for (int64_t width = 2; width < 8; ++width) {
+      Check(level, {1, 5, width, 20, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, false, Activation::kTanh});
+    }
     // Square kernels on images at least seven pixels wide, whole vectors of channels and part of one.
     for (int64_t kernel : {3, 5}) {
       for (int64_t dilation : {1, 2, 3, 4}) {

@@ -5,8 +5,10 @@
 #include <math.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "guarded.h"
+#include "kernels/gemm.h"
 #include "ulp.h"
 
 namespace linnet {
@@ -79,6 +81,66 @@ TEST(Gates, GruCell) {
         PickGruLinear(level)(args);
         check(true);
         ASSERT_TRUE(h.Intact() && reset.Intact());
+      }
+    }
+  }
+}
+
+TEST(Gates, PartsOfTheUnitsGiveTheBitsOfAll) {
+  for (CpuLevel level : FloatLevels()) {
+    for (int64_t n : {16, 37, 64}) {
+      for (int64_t first : {int64_t{0}, int64_t{5}, int64_t{16}}) {
+        const int64_t count = std::min<int64_t>(n - first, 21);
+        if (count <= 0) continue;
+        Guarded<float> x(4 * n), hg(4 * n), peepholes(3 * n), cell(n), h(n), before(n), part_cell(n), part_h(n);
+        FillUniform(x.data(), 4 * n, -4, 4, 1);
+        FillUniform(hg.data(), 4 * n, -4, 4, 2);
+        FillUniform(peepholes.data(), 3 * n, -1, 1, 3);
+        FillUniform(cell.data(), n, -2, 2, 4);
+        FillUniform(part_cell.data(), n, -2, 2, 4);
+        FillUniform(before.data(), n, -1, 1, 5);
+        PickLstmCell(level)({n, x.data(), hg.data(), peepholes.data(), cell.data(), h.data()});
+        LstmCellArgs lstm{count, x.data() + first, hg.data() + first, peepholes.data() + first, part_cell.data() + first,
+                          part_h.data() + first};
+        lstm.stride = n;
+        PickLstmCell(level)(lstm);
+        for (int64_t k = first; k < first + count; ++k) {
+          ASSERT_EQ(h[k], part_h[k]);
+          ASSERT_EQ(cell[k], part_cell[k]);
+        }
+        FillUniform(h.data(), n, -1, 1, 5);
+        PickGruLinear(level)({n, x.data(), hg.data(), nullptr, h.data(), nullptr});
+        GruCellArgs gru{count, x.data() + first, hg.data() + first, nullptr, part_h.data() + first, nullptr};
+        gru.stride = n;
+        gru.before = before.data() + first;
+        PickGruLinear(level)(gru);
+        for (int64_t k = first; k < first + count; ++k) ASSERT_EQ(h[k], part_h[k]);
+      }
+    }
+  }
+}
+
+TEST(Gates, RowTimesPanels) {
+  for (CpuLevel level : FloatLevels()) {
+    for (int64_t n : {1, 16, 17, 63, 64, 80, 130}) {
+      for (int64_t k : {1, 7, 64}) {
+        std::vector<float> b(static_cast<size_t>(k * n));
+        Guarded<float> a(k), packed(PackedSizeF32(k, n)), whole(n), parts(n);
+        FillUniform(b.data(), k * n, -1, 1, 1);
+        FillUniform(a.data(), k, -1, 1, 2);
+        PackF32(b.data(), k, n, n, 1, packed.data());
+        RowTimesPanelsFn* run = PickRowTimesPanels(level);
+        run(a.data(), k, packed.data(), n, 0, PanelCount(n), whole.data());
+        for (int64_t panel = 0; panel < PanelCount(n); panel += 3) {
+          run(a.data(), k, packed.data(), n, panel, std::min(panel + 3, PanelCount(n)), parts.data());
+        }
+        for (int64_t j = 0; j < n; ++j) {
+          double sum = 0;
+          for (int64_t i = 0; i < k; ++i) sum += double{a[i]} * b[static_cast<size_t>(i * n + j)];
+          ASSERT_NEAR(whole[j], sum, 1e-5) << "n " << n << " k " << k << " j " << j;
+          ASSERT_EQ(whole[j], parts[j]);
+        }
+        ASSERT_TRUE(whole.Intact() && parts.Intact());
       }
     }
   }

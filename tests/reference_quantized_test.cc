@@ -100,10 +100,41 @@ TEST(Reference, QuantizedProductsAsFloats) {
       if (c.Coin()) inputs.insert(inputs.end(), {m.Constant(static_cast<float>(depth) * 0.3f), make.Zero()});
       return make.Make("QGemm", inputs, {{"transA", int64_t{turn_a}}, {"transB", int64_t{turn_b}}, {"alpha", c.Coin() ? 1.0f : 0.5f}});
     }
+    if (c.Int(0, 2) == 0) {
+      return make.Make("DynamicQuantizeMatMul",
+                       {m.Input(m.Floats(Shape{c.Int(1, 3), rows, depth}, -2, 3), true), m.Input(m.Bits(b_type, Shape{depth, columns})),
+                        make.Scale(0.01, 0.1, each), c.Coin() ? kNoValue : make.Zero(b_type, each),
+                        c.Coin() ? kNoValue : m.Input(m.Floats(Shape{columns}))});
+    }
     const Quantized a = make.Tensor(Shape{c.Int(1, 3), rows, depth});
     return make.Make("MatMulIntegerToFloat",
                      {a.values, m.Input(m.Bits(b_type, Shape{depth, columns})), a.scale, make.Scale(0.01, 0.1, each), a.zero,
                       c.Coin() ? kNoValue : make.Zero(b_type, each), c.Coin() ? kNoValue : m.Input(m.Floats(Shape{columns}))});
+  });
+}
+
+TEST(Reference, BlockWiseWeights) {
+  CheckRandomModels(33, 80, 17, {1e-5, 0, 1}, [](Choices& c, RandomModel& m) {
+    Maker make(c, m);
+    const int64_t bits = c.Coin() ? 4 : 8, block = c.Of({16, 32, 64, 256});
+    const int64_t k = c.Int(1, c.Coin() ? 40 : 300), n = c.Int(1, 70), blocks = DivUp(k, block);
+    const DType dtype = c.Int(0, 2) ? DType::kFloat : c.Of({DType::kFloat16, DType::kBfloat16});
+    Shape rows = c.Of({Shape{k}, Shape{1, k}, Shape{c.Int(2, 4), k}, Shape{c.Int(5, 30), k}, Shape{2, c.Int(1, 5), k}, Shape{0, k}});
+    const ValueId a = m.Input(m.Numbers(dtype, rows), true);
+    // Constants all, or fed: then the run packs them.
+    const bool fed = c.Int(0, 3) == 0;
+    auto weights = [&](Tensor tensor) { return fed ? m.Input(std::move(tensor), true) : m.Constant(std::move(tensor)); };
+    const ValueId b = weights(m.Bits(DType::kUint8, Shape{n, blocks, block * bits / 8}));
+    const ValueId scales = weights(m.Numbers(dtype, c.Coin() ? Shape{n, blocks} : Shape{n * blocks}, 0.001, 0.05));
+    ValueId zeros = kNoValue;
+    switch (c.Int(0, 2)) {
+      case 0: zeros = weights(m.Bits(DType::kUint8, Shape{n, DivUp(blocks * bits, 8)})); break;
+      case 1: zeros = weights(m.Numbers(dtype, Shape{n, blocks}, 0, bits == 4 ? 15 : 255)); break;
+      default: break;
+    }
+    std::vector<ValueId> inputs = {a, b, scales, zeros};
+    if (c.Coin()) inputs.insert(inputs.end(), {kNoValue, m.Input(m.Numbers(dtype, Shape{n}))});
+    return make.Make("MatMulNBits", inputs, {{"K", k}, {"N", n}, {"bits", bits}, {"block_size", block}});
   });
 }
 

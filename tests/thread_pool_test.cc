@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -74,11 +75,76 @@ TEST(ThreadPool, HugeRangesDoNotOverflow) {
   std::atomic<int64_t> total{0};
   pool.ParallelFor(INT64_MAX, int64_t{1} << 58, 3, [&](int64_t begin, int64_t end, int) { total += end - begin; });
   EXPECT_EQ(total.load(), INT64_MAX);
+  // More grains than a share can count.
+  total = 0;
+  pool.ParallelFor(INT64_MAX, 3, 3, [&](int64_t begin, int64_t end, int) {
+    EXPECT_EQ(begin % 3, 0);
+    total += end - begin;
+  });
+  EXPECT_EQ(total.load(), INT64_MAX);
 }
 
 TEST(ThreadPool, UsesSeveralThreads) {
   ThreadPool pool(2);
   EXPECT_TRUE(EverParallel(pool, 2));
+}
+
+TEST(ThreadPool, EveryWorkerBeginsWithItsShare) {
+  ThreadPool pool(2);
+  ASSERT_TRUE(EverParallel(pool, 2));
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<int64_t> first[2] = {-1, -1};
+    pool.ParallelFor(64, 1, 2, [&](int64_t begin, int64_t, int worker) {
+      int64_t none = -1;
+      first[worker].compare_exchange_strong(none, begin);
+      // Nobody takes from the other before both have begun.
+      for (int i = 0; i < 100000 && first[1 - worker].load() < 0; ++i) usleep(50);
+    });
+    EXPECT_EQ(first[0].load(), 0);
+    EXPECT_EQ(first[1].load(), 32);
+  }
+}
+
+#if defined(__linux__)
+TEST(ThreadPool, WorkersMayUseTheProcessorsTheyMightUse) {
+  cpu_set_t allowed;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
+  ThreadPool pool(2);
+  std::atomic<int> seen{0}, wrong{0};
+  for (int round = 0; round < 300; ++round) {
+    if (round % 3 == 0) usleep(200);   // the worker sleeps, and may wake on this processor, which it leaves
+    pool.ParallelFor(2, 1, 2, [&](int64_t, int64_t, int worker) {
+      usleep(20);
+      if (worker == 0) return;
+      cpu_set_t mine;
+      ++seen;
+      wrong += sched_getaffinity(0, sizeof(mine), &mine) != 0 || !CPU_EQUAL(&mine, &allowed);
+    });
+  }
+  EXPECT_GT(seen.load(), 0);
+  EXPECT_EQ(wrong.load(), 0);
+}
+#endif
+
+TEST(ThreadPool, ShortCallsLetWorkersSleepButNotForEver) {
+  ThreadPool pool(2);
+  ASSERT_TRUE(EverParallel(pool, 2));
+  usleep(20000);   // workers sleep
+  int calls = 0;
+  pool.ParallelFor(64, 1, 2, [&](int64_t begin, int64_t end, int worker) {
+    ++calls;
+    EXPECT_EQ(end - begin, 64);
+    EXPECT_EQ(worker, 0);
+  }, 5000);
+  EXPECT_EQ(calls, 1);
+  std::atomic<int> others{0};
+  for (int i = 0; i < 10000 && others.load() == 0; ++i) {
+    pool.ParallelFor(64, 1, 2, [&](int64_t, int64_t, int worker) {
+      others.fetch_add(worker);
+      usleep(10);
+    }, 5000);
+  }
+  EXPECT_GT(others.load(), 0);
 }
 
 TEST(ThreadPool, SmallWorkAndOneThreadRunInlineInOnePiece) {

@@ -16,7 +16,7 @@
 
 namespace linnet::api {
 
-enum class HandleKind : uint8_t { kThreadPool, kOptions, kSession, kValue, kCancel, kBinding };
+enum class HandleKind : uint8_t { kThreadPool, kOptions, kSession, kValue, kCancel, kBinding, kQuantizer };
 
 /// What handles name. Each class has its `static constexpr HandleKind kKind`.
 class Object {

@@ -65,7 +65,9 @@ Status FailParts(Code code, uint64_t kinds, ...);
 
 template <class... Parts>
 [[gnu::always_inline]] inline Status Fail(Code code, const Parts&... parts) {
-  return FailParts(code, PartKinds<decltype(PassPart(parts))...>(), PassPart(parts)...);
+  Status failure = FailParts(code, PartKinds<decltype(PassPart(parts))...>(), PassPart(parts)...);
+  if (failure.ok()) __builtin_unreachable();   // what follows a failure is known to see one
+  return failure;
 }
 template <class... Parts>
 [[gnu::always_inline]] inline Status InvalidModel(const Parts&... parts) {

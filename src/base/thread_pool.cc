@@ -6,8 +6,10 @@
 //      │ ▼                      │ first and withdraws        ▼                         │
 //     parked ◀─ ─ ─ ─ ─ ─ ─     └────▶ idle             awaited(job) ──────────────────┘
 //
-// A caller offers its job to as many idle or parked workers as it wants, deals chunks to itself until none is left, then
-// withdraws the offers nobody took up and waits for the others. So a sleeping worker that wakes late costs nothing but
+// A caller offers its job to as many idle or parked workers as it wants, works until nothing is left, then withdraws the
+// offers nobody took up and waits for the others. Each worker has a share of the job: it takes from the share's front, and
+// who has nothing left takes from the back of others'. Shares are the same parts of a loop in every job, so a worker finds
+// in its cache what it wrote a job before; fetching it from another core's is slower than from the third level. So a sleeping worker that wakes late costs nothing but
 // the wake-up, the job can live on the caller's stack, and several callers simply find different workers idle. Every
 // transition is an atomic read-modify-write, so each one publishes what happened before it. A slot's mutex and condition
 // serve only to sleep: at any time at most one thread sleeps on a slot, the worker (parked) or a caller (awaited).
@@ -32,17 +34,46 @@ namespace {
 using Body = FunctionRef<void(int64_t, int64_t, int)>;
 
 constexpr int64_t kSpinNs = 40000;
-constexpr int kChunksPerWorker = 4;
+constexpr int64_t kBites = 8;            // at least so many go into a share that has so many grains
+// Waking a sleeping worker costs the caller ten microseconds, and thirty pass before it works: a worker's share should be
+// this long. Where calls are shorter, so many nanoseconds of them go by before workers are woken for those to come.
+constexpr double kWorthWakingNs = 12000;
+constexpr int64_t kPatienceNs = 300000;
 constexpr size_t kStackBytes = 1 << 20;  // of address space; only what is touched is memory
+
+/// What is left of a worker's part of a job: grains [front, back), in one word.
+struct alignas(64) Share {
+  std::atomic<uint64_t> left;
+
+  static uint64_t Pack(int64_t front, int64_t back) { return static_cast<uint64_t>(front) << 32 | static_cast<uint64_t>(back); }
+  Share(int64_t front, int64_t back) : left(Pack(front, back)) {}
+  /// Half of what is left, but not less than `least`, from the front or the back; false when nothing is.
+  bool Take(int64_t least, bool from_front, int64_t* begin, int64_t* end) {
+    for (uint64_t now = left.load(std::memory_order_relaxed);;) {
+      const int64_t front = static_cast<int64_t>(now >> 32), back = static_cast<int64_t>(now & 0xffffffffu);
+      if (front >= back) return false;
+      const int64_t bite = std::min(back - front, std::max(least, (back - front + 1) / 2));
+      *begin = from_front ? front : back - bite;
+      *end = *begin + bite;
+      const uint64_t rest = from_front ? Pack(*end, back) : Pack(front, *begin);
+      if (left.compare_exchange_weak(now, rest, std::memory_order_relaxed)) return true;
+    }
+  }
+};
 
 /// A call in flight. Aligned so that the low bits of its address are free for the slot's state.
 struct alignas(64) Job {
+  explicit Job(Body body) : body(body) {}
   Body body;
-  int64_t n, chunk, chunks;
-  uint64_t float_mode;
-  std::atomic<int64_t> next{0};
-  std::atomic<int> next_worker{1};
+  int64_t n = 0, grain = 1, grains = 0;
+  int64_t least = 1;   ///< grains of a bite
+  int workers = 1;
+  uint64_t float_mode = 0;
   std::atomic<bool> failed{false};
+  uint8_t worker_of[ThreadPool::kThreadsMax];   ///< by slot, of those it is offered to
+  alignas(64) unsigned char memory[ThreadPool::kThreadsMax * sizeof(Share)];   ///< of which `workers` are made
+
+  Share& share(int worker) { return reinterpret_cast<Share*>(memory)[worker]; }
 };
 
 // A slot's word: one of the first three, or a job's address plus a tag.
@@ -70,6 +101,21 @@ int CurrentCpu() {
 #endif
 }
 
+/// Moves this thread to another of the processors it may use; false when there is none.
+bool LeaveCpu([[maybe_unused]] int cpu) {
+#if defined(__linux__)
+  cpu_set_t allowed, others;
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || cpu >= CPU_SETSIZE) return false;
+  others = allowed;
+  CPU_CLR(cpu, &others);
+  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof(others), &others) != 0) return false;
+  sched_setaffinity(0, sizeof(allowed), &allowed);
+  return true;
+#else
+  return false;
+#endif
+}
+
 void Pause() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -91,32 +137,33 @@ bool SpinUntil(int64_t spin_ns, Done done) {
   }
 }
 
-/// Deals chunks of `job` to this thread until none is left.
+/// Does what is left of `job`: the worker's own share first, then the others'.
 void Work(Job& job, int worker) {
-  auto deal = [&] {
-    for (;;) {
-      int64_t i = job.next.fetch_add(1, std::memory_order_relaxed);
-      if (i >= job.chunks) return;
-      int64_t begin = i * job.chunk;
-      job.body(begin, begin + std::min(job.chunk, job.n - begin), worker);
+  auto work = [&] {
+    for (int i = 0; i < job.workers; ++i) {
+      Share& share = job.share((worker + i) % job.workers);
+      for (int64_t begin, end; share.Take(job.least, i == 0, &begin, &end);) {
+        job.body(begin * job.grain, end == job.grains ? job.n : end * job.grain, worker);
+      }
     }
   };
 #if defined(__cpp_exceptions)
   try {
-    deal();
+    work();
   } catch (...) {
     job.failed.store(true, std::memory_order_relaxed);
-    job.next.store(job.chunks, std::memory_order_relaxed);
+    for (int i = 0; i < job.workers; ++i) job.share(i).left.store(0, std::memory_order_relaxed);
   }
 #else
-  deal();
+  work();
 #endif
 }
 
 struct alignas(64) Slot {
-  explicit Slot(const std::atomic<int64_t>& spin_ns) : spin_ns(spin_ns) {}
+  Slot(int index, const std::atomic<int64_t>& spin_ns) : index(index), spin_ns(spin_ns) {}
 
   std::atomic<uintptr_t> word{kIdle};
+  const int index;
   const std::atomic<int64_t>& spin_ns;
   pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
   pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
@@ -127,8 +174,13 @@ struct alignas(64) Slot {
   void Sleep(uintptr_t from, uintptr_t asleep);
   void Wake();
   bool Replace(uintptr_t with);
-  int64_t IdleSpinNs() const;
+  bool TakesCallersCpu() const;
   bool Offer(Job& job) { return Replace(Word(job, kOffered)); }
+  /// 0: busy; 1: it sleeps; 2: it spins.
+  int Readiness() const {
+    const uintptr_t now = word.load(std::memory_order_relaxed);
+    return now == kIdle ? 2 : now == kParked ? 1 : 0;
+  }
   void Join(Job& job);
   void Loop();
 };
@@ -170,12 +222,11 @@ void Slot::Join(Job& job) {
   Sleep(running, Word(job, kAwaited));
 }
 
-/// On a busy machine the system may run a worker on the very processor of the caller that woke it: there a spinning
-/// worker would only keep its caller from working.
-int64_t Slot::IdleSpinNs() const {
-  int cpu = CurrentCpu();
-  bool takes_callers_cpu = cpu >= 0 && cpu == waker_cpu.load(std::memory_order_relaxed);
-  return takes_callers_cpu ? 0 : spin_ns.load(std::memory_order_relaxed);
+/// On a busy machine the system may run a worker on the very processor of the caller that woke it, and again the next time:
+/// there a spinning worker would only keep its caller from working. True when it does and the worker could not move.
+bool Slot::TakesCallersCpu() const {
+  const int cpu = CurrentCpu();
+  return cpu >= 0 && cpu == waker_cpu.load(std::memory_order_relaxed) && !LeaveCpu(cpu);
 }
 
 void Slot::Loop() {
@@ -183,12 +234,13 @@ void Slot::Loop() {
   for (;;) {
     uintptr_t now = kIdle;
     auto something = [&] { return (now = word.load()) != kIdle; };
-    if (!SpinUntil(IdleSpinNs(), something)) Sleep(kIdle, kParked);
+    const int64_t spin = something() || TakesCallersCpu() ? 0 : spin_ns.load(std::memory_order_relaxed);
+    if (!SpinUntil(spin, something)) Sleep(kIdle, kParked);
     if (now == kStopped) return;
     if (!HoldsJob(now) || !Change(now, now + kRunning)) continue;
     Job& job = JobOf(now);
     WriteFloatMode(job.float_mode);
-    Work(job, job.next_worker.fetch_add(1, std::memory_order_relaxed));
+    Work(job, job.worker_of[index]);
     if ((word.exchange(kIdle) & kAwaited) == kAwaited) Wake();
   }
 }
@@ -225,11 +277,13 @@ struct ThreadPool::Impl {
   std::atomic<int> workers_allowed;       ///< workers_max until the system refuses a thread; -1 once stopped
   std::atomic<int> started{0};            ///< slots[0, started) have a thread
   std::atomic<int> callers{0};            ///< calls in flight that want workers
+  std::atomic<int64_t> alone_ns{0};       ///< of calls since workers were last woken that went without one because it slept
   std::atomic<int64_t> spin_ns{kSpinNs};  ///< 0 when there are more threads than processors
   Slot* slots[kThreadsMax] = {};
   Impl *previous = nullptr, *next = nullptr;
 
   void Grow(int workers);
+  int WorkersToWake(double cost_ns, int wanted);
   void Stop();
   void Unlist();
 
@@ -266,8 +320,8 @@ void ThreadPool::Impl::Unlist() {
 /// Only the forking thread lives on: every slot is without a thread again, whatever its mutex went through.
 void ThreadPool::Impl::InChild() {
   for (Impl* pool = all; pool; pool = pool->next) {
-    for (Slot* slot : pool->slots) {
-      if (slot) new (slot) Slot(pool->spin_ns);
+    for (int i = 0; i < kThreadsMax; ++i) {
+      if (pool->slots[i]) new (pool->slots[i]) Slot(i, pool->spin_ns);
     }
     pool->started.store(0);
     pool->callers.store(0);
@@ -286,7 +340,7 @@ void ThreadPool::Impl::Grow(int workers) {
     void* memory = slots[index];
     bool ok = memory || posix_memalign(&memory, alignof(Slot), sizeof(Slot)) == 0;
     if (ok) {
-      slots[index] = new (memory) Slot(spin_ns);
+      slots[index] = new (memory) Slot(index, spin_ns);
       ok = StartThread(*slots[index]);
     }
     if (!ok) {
@@ -297,6 +351,12 @@ void ThreadPool::Impl::Grow(int workers) {
     if (index + 2 > processors) spin_ns.store(0);
   }
   pthread_mutex_unlock(&mutex);
+}
+
+/// How many of the workers that a call wants may be woken if they sleep.
+int ThreadPool::Impl::WorkersToWake(double cost_ns, int wanted) {
+  const int worth = static_cast<int>(std::min(cost_ns / kWorthWakingNs, static_cast<double>(wanted + 1))) - 1;
+  return alone_ns.load(std::memory_order_relaxed) > kPatienceNs ? wanted : std::max(worth, 0);
 }
 
 /// Ends the threads that have no work; a busy one (the process exits in the middle of a call) is left alone.
@@ -331,10 +391,12 @@ ThreadPool& ThreadPool::Shared() {
   return *pool;
 }
 
-void ThreadPool::ParallelFor(int64_t n, int64_t grain, int threads, Body body) {
+void ThreadPool::ParallelFor(int64_t n, int64_t grain, int threads, Body body, double cost_ns) {
   if (n <= 0) return;
   grain = std::max<int64_t>(grain, 1);
-  int64_t grains = n / grain + (n % grain != 0);
+  // Shares count grains in 32 bits.
+  if (n / grain >= int64_t{1} << 31) grain *= n / grain / (int64_t{1} << 31) + 1;
+  const int64_t grains = n / grain + (n % grain != 0);
   int wanted = static_cast<int>(std::min<int64_t>({grains, threads, impl_->workers_max + 1})) - 1;
   if (wanted <= 0 || inside_body) return body(0, n, 0);
 
@@ -347,18 +409,34 @@ void ThreadPool::ParallelFor(int64_t n, int64_t grain, int threads, Body body) {
   };
   impl_->Grow(wanted);
   Caller caller(impl_->callers);
-  int started = impl_->started.load(std::memory_order_acquire);
+  const int started = impl_->started.load(std::memory_order_acquire);
   wanted = std::min(wanted, started - caller.others);
   if (wanted <= 0) return body(0, n, 0);
 
-  int64_t grains_per_chunk = std::max<int64_t>(1, grains / (kChunksPerWorker * (wanted + 1)));
-  Job job{body, n, grain * grains_per_chunk, 0, ReadFloatMode()};
-  job.chunks = n / job.chunk + (n % job.chunk != 0);
+  Job job(body);
+  uint64_t asked = 0;
+  int workers = 1, asleep = 0, wake = impl_->WorkersToWake(cost_ns, wanted);
+  for (int i = 0; i < started && workers <= wanted; ++i) {
+    const int ready = impl_->slots[i]->Readiness();
+    if (ready == 0 || (ready == 1 && asleep++ >= wake)) continue;
+    job.worker_of[i] = static_cast<uint8_t>(workers++);
+    asked |= uint64_t{1} << i;
+  }
+  if (asleep > wake) {
+    impl_->alone_ns.fetch_add(static_cast<int64_t>(std::min(cost_ns, 1e9)), std::memory_order_relaxed);
+  } else if (asleep > 0) {
+    impl_->alone_ns.store(0, std::memory_order_relaxed);
+  }
+  if (workers == 1) return body(0, n, 0);
+  job.n = n, job.grain = grain, job.grains = grains, job.workers = workers;
+  job.least = std::max<int64_t>(1, grains / (kBites * workers));
+  job.float_mode = ReadFloatMode();
+  for (int i = 0; i < workers; ++i) new (&job.share(i)) Share(grains * i / workers, grains * (i + 1) / workers);
+  // Whoever is no longer ready leaves its share to the others.
   uint64_t offered = 0;
-  for (int i = 0, taken = 0; i < started && taken < wanted; ++i) {
-    if (!impl_->slots[i]->Offer(job)) continue;
-    offered |= uint64_t{1} << i;
-    ++taken;
+  for (; asked; asked &= asked - 1) {
+    const int i = __builtin_ctzll(asked);
+    if (impl_->slots[i]->Offer(job)) offered |= uint64_t{1} << i;
   }
   inside_body = true;
   Work(job, 0);

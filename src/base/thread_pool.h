@@ -30,10 +30,14 @@ class ThreadPool {
 
   /// Calls body(begin, end, worker) over disjoint ranges that cover [0, n) and returns when all are done. `begin` is a
   /// multiple of `grain`, and so is `end` unless it is n. worker is in [0, threads), and no two calls in flight share
-  /// one; a call that runs inline is body(0, n, 0). Ranges are dealt dynamically: results must not depend on the split.
+  /// one; a call that runs inline is body(0, n, 0). Every worker begins with a share of its own, the same part of [0, n)
+  /// in every call, so that what one call leaves in a worker's cache is there for the next; who has finished takes from
+  /// the others. Results must not depend on the split. `cost_ns`: a rough cost of it all; workers that sleep are woken for
+  /// long calls, and when many short ones have gone without them.
   /// Workers run in the caller's floating-point mode. Allocates nothing once the threads exist. When a body throws
   /// (a failed small allocation), the rest is skipped and the call throws std::bad_alloc after all workers left it.
-  void ParallelFor(int64_t n, int64_t grain, int threads, FunctionRef<void(int64_t, int64_t, int)> body);
+  void ParallelFor(int64_t n, int64_t grain, int threads, FunctionRef<void(int64_t, int64_t, int)> body,
+                   double cost_ns = 1e9);
 
  private:
   struct Impl;

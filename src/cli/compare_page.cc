@@ -66,6 +66,35 @@ std::string ErrorPlot(const std::vector<quantize::ValueComparison>& rows) {
   return svg + fmt::format("<text x=\"{}\" y=\"{}\">values in the order they are computed</text></svg>\n", kLeft, kHeight - 4);
 }
 
+/// Two bars a value that has a step of its own in one of the models.
+std::string TimePlot(const quantize::Comparison& comparison) {
+  constexpr double kWidth = 1100, kHeight = 220, kLeft = 60, kTop = 8, kBottom = 20;
+  std::vector<const quantize::ValueComparison*> rows;
+  double most = 0;
+  for (const quantize::ValueComparison& row : comparison.values) {
+    if (row.first_ns > 0 || row.second_ns > 0) rows.push_back(&row);
+    most = std::max({most, row.first_ns, row.second_ns});
+  }
+  if (rows.empty()) return {};
+  const double step = (kWidth - kLeft) / static_cast<double>(rows.size()), plot = kHeight - kTop - kBottom;
+  std::string svg = fmt::format("<svg id=\"time\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"time by value\">", kWidth, kHeight);
+  for (int part = 0; part <= 2; ++part) {
+    const double y = kTop + plot * (1 - part / 2.0);
+    svg += fmt::format("<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"var(--line)\"/><text x=\"0\" y=\"{:.1f}\">{}</text>", kLeft,
+                       kWidth, y, y, y + 4, FormatDurationNs(most * part / 2));
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    for (int side = 0; side < 2; ++side) {
+      const double ns = side == 0 ? rows[i]->first_ns : rows[i]->second_ns, height = plot * ns / most;
+      svg += fmt::format("<rect x=\"{:.2f}\" y=\"{:.1f}\" width=\"{:.2f}\" height=\"{:.1f}\" fill=\"{}\"><title>{} ({}): {} &rarr; {}</title></rect>",
+                         kLeft + step * (static_cast<double>(i) + 0.42 * side), kTop + plot - height, std::max(step * 0.4, 0.3), height,
+                         side == 0 ? "var(--first)" : "var(--second)", Escape(rows[i]->name), Escape(rows[i]->op), FormatDurationNs(rows[i]->first_ns),
+                         FormatDurationNs(rows[i]->second_ns));
+    }
+  }
+  return svg + fmt::format("<text x=\"{}\" y=\"{}\">steps in the order they are computed; what is fused counts where its product is</text></svg>\n", kLeft, kHeight - 4);
+}
+
 /// Counts in `columns` equal parts of [low, high], as shares of the largest.
 std::vector<double> Columns(const quantize::Histogram& histogram, double low, double high, int columns) {
   std::vector<double> out(static_cast<size_t>(columns), 0);
@@ -122,22 +151,29 @@ std::string HistogramPlot(const quantize::ValueComparison& row) {
 
 }  // namespace
 
-std::string ComparePage(const std::string& first, const std::string& second, const std::vector<quantize::ValueComparison>& rows) {
+std::string ComparePage(const std::string& first, const std::string& second, const quantize::Comparison& comparison) {
+  const std::vector<quantize::ValueComparison>& rows = comparison.values;
   std::string page = fmt::format(
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0} and {1}</title><style>{2}</style></head><body>\n"
       "<h1>{0} <span class=\"note\">and</span> {1}</h1>\n<p class=\"note\">SQNR: power of the first model's values over that of the "
       "difference; 20 dB is a tenth of the size. Equal values are shown at {3} dB.</p>\n<h2>Error by value</h2>\n",
       Escape(first), Escape(second), kStyle, kDbMax);
   page += ErrorPlot(rows);
+  page += fmt::format("<h2>Time by value</h2>\n<p class=\"note\">Blue: the first model, {} in all its steps and {} of weights; orange: the second, {} and "
+                      "{}. The least of five runs on this machine.</p>\n",
+                      FormatDurationNs(comparison.first_ns), FormatBytes(comparison.first_bytes.all), FormatDurationNs(comparison.second_ns),
+                      FormatBytes(comparison.second_bytes.all));
+  page += TimePlot(comparison);
   page += "<h2>Values</h2>\n<table id=\"values\"><tr><th>value</th><th>operator</th><th>SQNR</th><th>largest error</th><th>of values up "
-          "to</th><th>saturated</th><th>weights</th></tr>\n";
+          "to</th><th>saturated</th><th>weights</th><th>time</th></tr>\n";
   for (const quantize::ValueComparison& row : rows) {
     page += fmt::format(
-        "<tr><td>{}{}{}</td><td>{}</td><td style=\"color:{}\">{}</td><td>{:.3g}</td><td>{:.3g}</td><td>{}</td><td>{}</td></tr>\n",
+        "<tr><td>{}{}{}</td><td>{}</td><td style=\"color:{}\">{}</td><td>{:.3g}</td><td>{:.3g}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
         row.is_output ? "<b>" : "", Escape(row.name), row.is_output ? "</b>" : "", Escape(row.op), ColourOf(ShownDb(row.agreement)),
         SqnrText(row.agreement), row.agreement.max_error, row.agreement.max_value,
         row.has_range ? fmt::format("{:.3f} %", 100 * row.saturated) : std::string(),
-        row.first_weights > 0 ? Cat(FormatBytes(row.first_weights), " &rarr; ", FormatBytes(row.second_weights)) : std::string());
+        row.first_weights > 0 ? Cat(FormatBytes(row.first_weights), " &rarr; ", FormatBytes(row.second_weights)) : std::string(),
+        row.first_ns > 0 || row.second_ns > 0 ? Cat(FormatDurationNs(row.first_ns), " &rarr; ", FormatDurationNs(row.second_ns)) : std::string());
   }
   page += "</table>\n<h2>Distributions</h2>\n<p class=\"note\">Blue: the first model, orange: the second; heights are logarithms of "
           "counts, zeros left out; red: the ends of the range that the codes express.</p>\n";

@@ -8,8 +8,8 @@
 
 namespace linnet::cli {
 
-/// Plots are inline SVG: SQNR by value, and for each value its histogram in both models with the range that the codes
+/// Plots are inline SVG: SQNR by value, time by value in both models, and for each value its histogram in both models with the range that the codes
 /// express. Names from the models are escaped.
-std::string ComparePage(const std::string& first, const std::string& second, const std::vector<quantize::ValueComparison>& rows);
+std::string ComparePage(const std::string& first, const std::string& second, const quantize::Comparison& comparison);
 
 }  // namespace linnet::cli

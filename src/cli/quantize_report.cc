@@ -42,6 +42,7 @@ Json QuantizeReport::ToJson() const {
   json["weight_bytes_before"] = before.all;
   json["weight_bytes_after"] = after.all;
   json["calibrated_samples"] = calibrated;
+  json["resumed_samples"] = resumed;
   json["compared_samples"] = compared;
   json["held_out"] = held_out;
   json["outputs"] = Json::array();
@@ -54,6 +55,7 @@ Json QuantizeReport::ToJson() const {
                                {"max_value", one.max_value},
                                {"top1_agreement", one.rows ? static_cast<double>(one.same_top) / static_cast<double>(one.rows) : 0.0}});
   }
+  json["notes"] = notes;
   json["layers_16_bit"] = wide;
   json["layers_float"] = in_float;
   if (score.accuracy >= 0) json["accuracy"] = score.accuracy;
@@ -67,6 +69,7 @@ void QuantizeReport::Print() const {
              FormatBytes(file_after), 100.0 * static_cast<double>(file_after) / static_cast<double>(std::max<int64_t>(file_before, 1)),
              seconds);
   fmt::print("weights   {} -> {}   {} of {} nodes quantized\n", FormatBytes(before.all), FormatBytes(after.all), quantized_nodes, nodes);
+  if (resumed > 0) fmt::print("{} of {} samples had been seen before\n", resumed, calibrated);
   for (const std::string& note : notes) fmt::print("{}\n", Printable(note));
   if (agreements.empty()) return;
   fmt::print("\nbeside the float model, on {} sample{}{}:\n", compared, compared == 1 ? "" : "s",

@@ -47,6 +47,7 @@ struct Rule {
 constexpr Rule kRules[] = {
     {"Conv", Work::kConv, 0, 1},
     {"FusedConv", Work::kConv, 0, 1},
+    {"ScaledConv", Work::kConv, 0, 1},
     {"ConvBlock", Work::kBlock, 0, 3},
     {"ConvInteger", Work::kConv, 0, 1},
     {"QLinearConv", Work::kConv, 0, 3},
@@ -92,7 +93,7 @@ double MacsOf(const Rule& rule, const Node* node, std::span<const StepValue> inp
     const Shape expand = ShapeOf(inputs, 1), project = ShapeOf(inputs, 5);
     double macs = Elements(y) / static_cast<double>(y[y.rank() - 1]) * (Elements(w) + (project.rank() > 0 ? Elements(project) : 0));
     if (expand.rank() > 0) {
-      double pixels = Elements(x) / static_cast<double>(x[x.rank() - 1]);
+      double pixels = expand[1] > 0 ? Elements(x) / static_cast<double>(expand[1]) : 0;
       if (!node) {
         pixels /= expand[expand.rank() - 1] > 1 ? 4 : 1;
       } else if (Result<std::vector<int64_t>> strides = node->Ints("expand_strides"); strides.ok()) {
@@ -102,7 +103,11 @@ double MacsOf(const Rule& rule, const Node* node, std::span<const StepValue> inp
     }
     return macs;
   }
-  if (rule.work == Work::kConv) return w[0] > 0 ? Elements(y) * Elements(w) / static_cast<double>(w[0]) : 0;
+  if (rule.work == Work::kConv) {
+    // A convolution may write some of the last channels of its output.
+    const int64_t last = y[y.rank() - 1], channels = y.rank() > 1 && y[1] == w[0] ? w[0] : std::max(last, w[0]);
+    return channels > 0 ? Elements(y) / static_cast<double>(channels) * Elements(w) : 0;
+  }
   if (rule.work == Work::kMatMul || y.rank() != 2) return Elements(y) * static_cast<double>(x[x.rank() - 1]);
   // Either side may be transposed.
   return y[1] > 0 ? static_cast<double>(y[0]) * Elements(w) : 0;

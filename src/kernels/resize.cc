@@ -1,7 +1,10 @@
-// Resizing: each output row first combines whole input rows, then combines pixels of that one row.
+// Resizing: each output row first combines whole input rows, then combines pixels of that one row. Where a pixel is one
+// number it goes the other way: input rows are resized once each, with gathers, and output rows combine those.
 #include "kernels/resize.h"
 
 #include <string.h>
+
+#include "hwy/cache_control.h"
 
 #include "kernels/dispatch.h"
 
@@ -43,9 +46,124 @@ void Fill(float value, int64_t n, float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = value;
 }
 
+// One input row of an image of one channel at the output's width. No column lies outside.
+template <int64_t kTaps>
+HWY_INLINE void ResizeRow(const ResizeAxis& cols, const float* row, int64_t width, float* out) {
+  const F32 d;
+  const hn::RebindToSigned<F32> di;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t x = 0;
+  auto add = [&](VF32 sum, VF32 weight, hn::Vec<decltype(di)> index) HWY_ATTR {
+    const VF32 value = hn::GatherIndex(d, row, index);
+    return hn::MulAdd(hn::IfThenZeroElse(hn::Eq(weight, hn::Zero(d)), value), weight, sum);
+  };
+  for (; x + lanes <= width; x += lanes) {
+    const int32_t* index = cols.index + x * kTaps;
+    const float* weight = cols.weight + x * kTaps;
+    VF32 sum = hn::Zero(d);
+    if constexpr (kTaps == 1) {
+      sum = hn::GatherIndex(d, row, hn::LoadU(di, index));
+    } else if constexpr (kTaps == 2) {
+      hn::Vec<decltype(di)> i0, i1;
+      VF32 w0, w1;
+      hn::LoadInterleaved2(di, index, i0, i1);
+      hn::LoadInterleaved2(d, weight, w0, w1);
+      sum = add(add(sum, w0, i0), w1, i1);
+    } else {
+      hn::Vec<decltype(di)> i0, i1, i2, i3;
+      VF32 w0, w1, w2, w3;
+      hn::LoadInterleaved4(di, index, i0, i1, i2, i3);
+      hn::LoadInterleaved4(d, weight, w0, w1, w2, w3);
+      sum = add(add(add(add(sum, w0, i0), w1, i1), w2, i2), w3, i3);
+    }
+    hn::StoreU(sum, d, out + x);
+  }
+  for (; x < width; ++x) {
+    const int32_t* index = cols.index + x * kTaps;
+    if constexpr (kTaps == 1) {
+      out[x] = row[index[0]];
+    } else {
+      Combine(row, 1, index, cols.weight + x * kTaps, kTaps, 1, out + x);
+    }
+  }
+}
+
+using RowFn = void(const ResizeAxis& cols, const float* row, int64_t width, float* out);
+
+// What resizes the rows of an image of one channel; null where the other way must do.
+RowFn* RowOf(const ResizeArgs& args) {
+  if (args.channels != 1 || (args.rows.weight && args.rows.taps > kResizePlaneTaps)) return nullptr;
+  for (int64_t x = 0; x < args.out_width; ++x) {
+    if (args.cols.index[x * args.cols.taps] < 0) return nullptr;
+  }
+  if (!args.cols.weight) return ResizeRow<1>;
+  return args.cols.taps == 2 ? ResizeRow<2> : args.cols.taps == 4 ? ResizeRow<4> : nullptr;
+}
+
+HWY_INLINE VF32 CombineRows(F32 d, const float* const* rows, const float* weights, int64_t count, int64_t i, size_t left) {
+  VF32 sum = hn::Zero(d);
+  for (int64_t t = 0; t < count; ++t) sum = hn::MulAdd(LoadSome(d, rows[t] + i, left), hn::Set(d, weights[t]), sum);
+  return sum;
+}
+
+void ResizePlane(const ResizeArgs& args, RowFn* resize_row, int64_t begin, int64_t end) {
+  const F32 d;
+  const int64_t width = args.out_width, taps = args.rows.taps, lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t holds[kResizePlaneTaps] = {-1, -1, -1, -1};   // the input row in each slot of the scratch
+  auto slot_of = [&](int64_t row) {
+    int64_t slot = 0;
+    while (slot < taps && holds[slot] != row) ++slot;
+    return slot;
+  };
+  for (int64_t y = begin; y < end; ++y) {
+    float* out = args.out + y * width;
+    const int32_t* rows = args.rows.index + y * taps;
+    if (rows[0] < 0) {
+      Fill(args.extrapolation, width, out);
+      continue;
+    }
+    if (!args.rows.weight) {
+      resize_row(args.cols, args.x + rows[0] * args.in_width, width, out);
+      continue;
+    }
+    const float* from[kResizePlaneTaps];
+    float weights[kResizePlaneTaps];
+    bool needed[kResizePlaneTaps] = {};
+    int64_t count = 0;
+    for (int64_t t = 0; t < taps; ++t) {
+      const int64_t slot = slot_of(rows[t]);
+      if (args.rows.weight[y * taps + t] != 0 && slot < taps) needed[slot] = true;
+    }
+    for (int64_t t = 0; t < taps; ++t) {
+      const float weight = args.rows.weight[y * taps + t];
+      if (weight == 0) continue;
+      int64_t slot = slot_of(rows[t]);
+      if (slot == taps) {
+        slot = 0;
+        while (needed[slot]) ++slot;
+        resize_row(args.cols, args.x + rows[t] * args.in_width, width, args.scratch + slot * width);
+        holds[slot] = rows[t];
+        needed[slot] = true;
+      }
+      from[count] = args.scratch + slot * width;
+      weights[count++] = weight;
+    }
+    int64_t i = 0;
+    if (args.out_is_far && reinterpret_cast<uintptr_t>(out) % (hn::Lanes(d) * sizeof(float)) == 0) {
+      for (; i + lanes <= width; i += lanes) hn::Stream(CombineRows(d, from, weights, count, i, hn::Lanes(d)), d, out + i);
+    }
+    for (; i < width; i += lanes) {
+      const size_t left = static_cast<size_t>(width - i);
+      StoreSome(CombineRows(d, from, weights, count, i, left), d, out + i, left);
+    }
+  }
+  if (args.out_is_far) hwy::FlushStream();
+}
+
 }  // namespace
 
 void Resize(const ResizeArgs& args, int64_t begin, int64_t end) {
+  if (RowFn* resize_row = RowOf(args)) return ResizePlane(args, resize_row, begin, end);
   const int64_t channels = args.channels, in_row = args.in_width * channels,
                 out_row = args.out_width * channels;
   for (int64_t y = begin; y < end; ++y) {

@@ -28,10 +28,18 @@ struct ResizeArgs {
   int64_t channels = 0;
   ResizeAxis rows, cols;
   float extrapolation = 0;
+  bool out_is_far = false;   ///< the whole of what is resized does not stay in a cache: it is written past them
 };
 
+/// Images of one channel keep so many input rows that are resized already.
+inline constexpr int64_t kResizePlaneTaps = 4;
+
 inline int64_t ResizeScratchFloats(const ResizeArgs& args) {
-  return args.rows.weight == nullptr ? 0 : args.in_width * args.channels;
+  if (args.rows.weight == nullptr) return 0;
+  const int64_t row = args.in_width * args.channels;
+  if (args.channels != 1 || args.rows.taps > kResizePlaneTaps) return row;
+  const int64_t kept = args.rows.taps * args.out_width;
+  return row > kept ? row : kept;
 }
 
 /// Computes the output rows [begin, end). The caller has checked that indices lie in the image. x and out do

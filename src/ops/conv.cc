@@ -6,13 +6,15 @@
 //
 //     y = activation(conv(x, w) + b + residual)       inputs x, w, b?, residual?; attributes activation, alpha, beta
 //
+// With channels_first=1, x is a picture of float32 that has its channels first. No depthwise convolution has it.
+// With slice_channels=n and slice_first, y has n channels, of which the result is those from slice_first on; the others are
+// those of input `into` (number 4), and nothing in particular where that is absent (fuse_concats).
+//
 // Float32 runs on packed panels (kernels/conv/conv.h), on transformed ones where constant weights of 3x3 make it cheaper
 // (kernels/conv/winograd.h), or channel by channel where every channel is a group of its own (kernels/conv/depthwise.h). One spatial dimension is a picture of height 1. With more than two, the leading spatial
 // dimensions are walked here: every tap of theirs is a 2-D convolution that adds to the output of the taps before it.
 // Other types run by the definition.
 #include "kernels/conv/conv.h"
-
-#include <string.h>
 
 #include <algorithm>
 
@@ -20,6 +22,7 @@
 #include "kernels/conv/depthwise.h"
 #include "kernels/conv/winograd.h"
 #include "ops/conv_helpers.h"
+#include "ops/conv_weights.h"
 #include "ops/precision.h"
 
 namespace linnet {
@@ -28,11 +31,19 @@ namespace {
 template <Layout layout, int kInputsMax>
 struct ConvBase {
   ConvAttributes attributes;
+  bool reads_first = false;   ///< of a convolution with channels last: they are first in its input
+
+  Shape ImageOf(const InferContext& c) const { return reads_first ? WithChannelsLast(c.shape(0)) : c.shape(0); }
 
   Status Infer(InferContext& c) const {
     LINNET_TRY(c.CheckInputs(2, kInputsMax));
     for (int i = 0; i < c.input_count(); ++i) LINNET_TRY(c.CheckType(i, kAnyFloat));
-    LINNET_ASSIGN(Shape y, attributes.Infer(c.shape(0), c.shape(1), layout, nullptr));
+    if (reads_first) {
+      const bool float32 = c.dtype(0) == DType::kFloat || c.dtype(0) == DType::kUndefined;
+      LINNET_TRY(c.CheckRank(0, 4));
+      if (!float32 || attributes.groups != 1) return InvalidModel("channels_first goes with one group of float32");
+    }
+    LINNET_ASSIGN(Shape y, attributes.Infer(ImageOf(c), c.shape(1), layout, nullptr));
     LINNET_TRY(CheckVector(c, 2, "bias", c.shape(1).has_rank() ? c.shape(1)[0] : kUnknownDim));
     DType dtype = c.dtype(0) != DType::kUndefined ? c.dtype(0) : c.dtype(1);
     LINNET_TRY(CheckSameType(c, {0, 1, 2, 3}));
@@ -47,73 +58,27 @@ struct Conv : ConvBase<Layout::kChannelsFirst, 3> {
   Status Parse(const Node& node) { return attributes.Parse(node); }
 };
 
-/// Float32 weights cut into one matrix per tap of the spatial dimensions before the last two.
-struct Weights {
-  Weights(const Shape& shape, int64_t groups)
-      : out_c(shape[0]), group_in(shape[1]), groups(groups), rank(shape.rank() - 2) {
-    kernel_w = shape[rank + 1];
-    kernel_h = rank >= 2 ? shape[rank] : 1;
-    outer_taps = rank > 2 ? shape.Product(2, rank) : 1;
-    depthwise = rank <= 2 && group_in == 1 && out_c == groups;
-    matrix_floats = depthwise ? PackedDepthwiseSizeF32(out_c, kernel_h, kernel_w)
-                              : PackedConvSizeF32(out_c, group_in * groups, groups, kernel_h, kernel_w);
-  }
-  int64_t out_c, group_in, groups, kernel_h, kernel_w, outer_taps, matrix_floats;
-  int rank;
-  bool depthwise;
-
-  int64_t packed_bytes() const { return outer_taps * matrix_floats * 4; }
-  /// Bytes that Pack needs besides.
-  int64_t slice_bytes() const { return outer_taps == 1 ? 0 : out_c * group_in * kernel_h * kernel_w * 4; }
-  void Pack(const float* weights, float* packed, float* slice) const {
-    if (depthwise) return PackDepthwiseF32(weights, out_c, kernel_h, kernel_w, packed);
-    int64_t pixels = kernel_h * kernel_w;
-    for (int64_t tap = 0; tap < outer_taps; ++tap) {
-      const float* from = weights;
-      if (outer_taps > 1) {
-        for (int64_t i = 0; i < out_c * group_in; ++i) {
-          memcpy(slice + i * pixels, weights + (i * outer_taps + tap) * pixels, static_cast<size_t>(pixels) * 4);
-        }
-        from = slice;
-      }
-      PackConvF32(from, out_c, group_in * groups, groups, kernel_h, kernel_w, packed + tap * matrix_floats);
-    }
-  }
-};
-
-/// Whether a convolution can be computed by Winograd tiles of this size; 0 stands for direct sums.
-bool MayTile(const Weights& weights, const WindowAttributes& window, int tile) {
-  auto all_one = [](const std::vector<int64_t>& list) {
-    return std::all_of(list.begin(), list.end(), [](int64_t x) { return x == 1; });
-  };
-  return tile == 0 || (weights.rank == 2 && weights.kernel_h == 3 && weights.kernel_w == 3 && weights.groups == 1 &&
-                       all_one(window.strides) && all_one(window.dilations));
-}
-
 /// The tile of a Winograd convolution that suits constant weights, 0 where none does: follows from the types and attributes
 /// alone, so that it is the same on every machine.
-int ChooseTile(const PrepareContext& c, const Weights& weights, const WindowAttributes& window) {
-  if (!MayTile(weights, window, 2)) return 0;
+int ChooseTile(const PrepareContext& c, const ConvWeights& weights, const WindowAttributes& window, bool reads_first) {
+  if (reads_first || !MayTile(weights, window, 2)) return 0;
   const Shape y = c.has_output(0) ? c.output_shape(0) : Shape();
   const bool ranked = y.rank() == 4;
   return WinogradTile(weights.group_in, weights.out_c, ranked ? y[1] : kUnknownDim, ranked ? y[2] : kUnknownDim);
 }
 
-bool HasZero(const Shape& shape) {
-  for (int64_t dim : shape) {
-    if (dim == 0) return true;
-  }
-  return false;
-}
+constexpr int kInto = 4;
 
-struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
+struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
   FusedActivation activation;
   const GemmF32Kernels* kernels = nullptr;
   DepthwiseF32Fn* depthwise = nullptr;
   const WinogradF32Kernels* winograd = nullptr;
+  TransposeFn* transpose = nullptr;
   const void* packed = nullptr;   ///< null when the weights are computed
   int tile = 0;                   ///< of a Winograd convolution; 0: direct
   bool reduce = false;            ///< as the node says
+  int64_t slice_channels = 0, slice_first = 0;   ///< of the output, where this is but a part of its channels
   const Bf16Kernels* reduced = nullptr;   ///< not null: packed is bfloat16
 
   struct Bound {
@@ -134,7 +99,31 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
   Status Parse(const Node& node) {
     LINNET_TRY(attributes.Parse(node));
     LINNET_ASSIGN(reduce, IsReduced(node));
+    LINNET_ASSIGN(int64_t first, node.Int("channels_first", 0));
+    reads_first = first != 0;
+    if (reads_first) reduce = false;
+    LINNET_ASSIGN(slice_channels, node.Int("slice_channels", 0));
+    LINNET_ASSIGN(slice_first, node.Int("slice_first", 0));
     return activation.Parse(node);
+  }
+
+  Status Infer(InferContext& c) const {
+    LINNET_TRY(ConvBase::Infer(c));
+    if (slice_channels == 0) return c.has_input(kInto) ? InvalidModel("a convolution into a tensor names no slice") : Status();
+    LINNET_TRY(c.CheckRank(0, 4));
+    if (c.dtype(0) != DType::kFloat || !c.shape(1).is_static() || c.shape(1).rank() != 4 || c.has_input(3)) {
+      return InvalidModel("only convolutions of float32 pictures write slices");
+    }
+    Shape y = c.output_shape(0);
+    const int64_t end = slice_channels - c.shape(1)[0];
+    if (slice_channels >= kWindowMax || slice_first < 0 || slice_first > end) {
+      return InvalidModel(c.shape(1)[0], " channels from ", slice_first, " on are no slice of ", slice_channels);
+    }
+    y[3] = slice_channels;
+    if (c.has_input(kInto) && c.shape(kInto).is_static() && y.is_static() && !(c.shape(kInto) == y)) {
+      return InvalidModel("a slice of ", ToString(y), " does not go into ", ToString(c.shape(kInto)));
+    }
+    return c.SetOutput(0, DType::kFloat, y);
   }
 
   static bool IsF32(DType dtype, const Shape& weights) { return dtype == DType::kFloat && !HasZero(weights); }
@@ -143,18 +132,19 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     kernels = &PickGemmF32(c.cpu());
     depthwise = PickDepthwiseF32(c.cpu());
     winograd = &PickWinogradF32(c.cpu());
+    transpose = PickTranspose(4, c.cpu());
     if (!c.is_constant(1) || !c.shape(1).is_static()) return Status();
     const Shape& shape = c.shape(1);
     if (reduce && IsF32(c.dtype(1), shape) && attributes.groups == 1 && shape.rank() <= 4) {
       LINNET_TRY(PackReduced(c, shape));
     } else if (IsF32(c.dtype(1), shape)) {
-      const Weights weights(shape, attributes.groups);
-      const int wanted = ChooseTile(c, weights, attributes.window);
+      const ConvWeights weights(shape, attributes.groups);
+      const int wanted = ChooseTile(c, weights, attributes.window, reads_first);
       Status status = Pack(c, weights, wanted);
       // A prepared file holds one form: what was chosen when it was made, from what was known then.
       for (int other : {0, 2, 4}) {
         if (status.code() != Code::kInvalidModel) break;
-        if (other != wanted && MayTile(weights, attributes.window, other) && Pack(c, weights, other).ok()) status = Status();
+        if (other != wanted && !(reads_first && other) && MayTile(weights, attributes.window, other) && Pack(c, weights, other).ok()) status = Status();
       }
       LINNET_TRY(std::move(status));
     } else {
@@ -183,7 +173,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     return Status();
   }
 
-  Status Pack(PrepareContext& c, const Weights& weights, int form) {
+  Status Pack(PrepareContext& c, const ConvWeights& weights, int form) {
     tile = form;
     if (tile == 0) {
       LINNET_ASSIGN(packed, c.Weights("weights", weights.packed_bytes(), [&](void* out) -> Status {
@@ -203,7 +193,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
 
   Status Bind(BindContext& c) const {
     Bound& b = *c.Params<Bound>();
-    const Shape &x = c.shape(0), &w = c.shape(1), &y = c.output_shape(0);
+    const Shape x = ImageOf(c), &w = c.shape(1), &y = c.output_shape(0);
     LINNET_TRY(attributes.Infer(x, w, Layout::kChannelsLast, &b.window).TakeStatus());
     b.outputs = y.elements();
     if (b.outputs == 0) return Status();
@@ -217,11 +207,12 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
       b.worker_bytes = RoundUp(b.out_c * wide_bytes, kAlignment);
     }
     c.Scratch(b.packed_bytes + b.slice_bytes + b.worker_bytes * c.threads());
+    if (c.has_input(kInto)) c.InPlace(0, kInto);
     return Status();
   }
 
   void BindF32(BindContext& c, Bound* b) const {
-    const Weights weights(c.shape(1), attributes.groups);
+    const ConvWeights weights(c.shape(1), attributes.groups);
     const Window& window = b->window;
     const WindowAxis line;   // height of a 1-D image
     const WindowAxis& h = window.rank >= 2 ? window.axes[window.rank - 2] : line;
@@ -249,7 +240,13 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     conv.input_pixel_stride = b->in_c;
     conv.input_row_stride = conv.in_w * b->in_c;
     conv.input_batch_stride = conv.in_h * conv.input_row_stride;
-    conv.output_pixel_stride = b->out_c;
+    if (reads_first) {
+      conv.input_pixel_stride = 1;
+      conv.input_row_stride = conv.in_w;
+      conv.input_channel_stride = conv.in_h * conv.in_w;
+      conv.transpose = transpose;
+    }
+    conv.output_pixel_stride = slice_channels > 0 ? slice_channels : b->out_c;
     if (b->outer_rank == 0) {
       conv.batch = batch;
     } else {
@@ -265,7 +262,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     if (tile != 0) return BindWinograd(c.threads(), b);
     b->pixels = conv.batch * conv.out_h * conv.out_w;
     b->matrix_floats = weights.matrix_floats;
-    b->grain = reduced ? ConvGrainBf16(*reduced, conv, c.threads()) : ConvGrainF32(*kernels, conv, c.threads());
+    b->grain = reduced ? ConvGrainBf16(*reduced, conv, c.threads()) : ConvGrain(*kernels, conv, c.threads());
     b->pixel_blocks = DivUp(b->pixels, b->grain.rows);
     b->panel_blocks = DivUp(ConvPanels(conv), b->grain.panels);
     b->task_ns = static_cast<double>(b->grain.rows) * static_cast<double>(b->grain.panels) * kPanelColumns *
@@ -298,13 +295,16 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     conv.packed = static_cast<const float*>(packed);
     if (!packed) {
       float* made = reinterpret_cast<float*>(scratch);
-      Weights(c.input_shape(1), attributes.groups)
+      ConvWeights(c.input_shape(1), attributes.groups)
           .Pack(c.in<float>(1), made, reinterpret_cast<float*>(scratch + b.packed_bytes));
       conv.packed = made;
       scratch += b.packed_bytes + b.slice_bytes;
     }
     conv.input = c.in<float>(0);
-    conv.output = c.out<float>(0);
+    conv.output = c.out<float>(0) + slice_first;
+    if (c.has_input(kInto) && c.input(kInto) != c.output(0)) {
+      CopyElements(c.output_type(0), c.input(kInto), c.output(0));
+    }
     if (c.has_input(2)) conv.epilogue.bias = c.in<float>(2);
     if (c.has_input(3)) conv.epilogue.residual = c.in<float>(3);
     conv.epilogue.residual_row_stride = b.out_c;
@@ -315,10 +315,13 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     return c.ParallelFor(b.slices * blocks, 1, b.task_ns, [&](int64_t begin, int64_t end, int worker) {
       std::byte* mine = scratch + worker * b.worker_bytes;
       for (int64_t task = begin; task < end;) {
-        // Neighbouring blocks of panels in one call: it gathers their pixels once.
-        const int64_t block = task % blocks, first = block % b.panel_blocks, count = std::min(b.panel_blocks - first, end - task);
+        // Neighbouring blocks of panels in one call, which gathers their pixels once, or of pixels where these have all
+        // panels.
+        const int64_t block = task % blocks, first = block % b.panel_blocks;
+        const bool by_panels = b.panel_blocks > 1 || reduced;
+        const int64_t count = std::min(by_panels ? b.panel_blocks - first : blocks - block, end - task);
         const int64_t pixel = block / b.panel_blocks * b.grain.rows, panel = first * b.grain.panels;
-        Tile tile{pixel, std::min(b.pixels, pixel + b.grain.rows), panel,
+        Tile tile{pixel, std::min(b.pixels, pixel + (by_panels ? 1 : count) * b.grain.rows), panel,
                   std::min(ConvPanels(conv), panel + count * b.grain.panels)};
         if (reduced) {
           RunConvBf16(*reduced, conv, tile.pixel0, tile.pixel1, tile.panel0, tile.panel1, mine);
@@ -361,7 +364,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 4> {
     d.output_pixel_stride = conv.output_pixel_stride;
     d.epilogue = conv.epilogue;
     double row_ns = static_cast<double>(d.out_w * d.channels * d.kernel_h * d.kernel_w) / 30;
-    return c.ParallelFor(d.batch * d.out_h, 2, row_ns, [&](int64_t begin, int64_t end, int) {
+    return c.ParallelFor(d.batch * d.out_h, 1, row_ns, [&](int64_t begin, int64_t end, int) {
       depthwise(d, begin, end, 0, d.channels);
     });
   }

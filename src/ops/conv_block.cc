@@ -23,6 +23,7 @@ constexpr int kExpand = 1, kDepthwise = 3, kProject = 5, kResidual = 7;   // inp
 struct Part {
   ConvAttributes attributes;
   FusedActivation activation;
+  bool reads_first = false;   ///< channels are first in its input
 
   Status Parse(const Node& node, std::string_view prefix) {
     Node part;
@@ -32,6 +33,8 @@ struct Part {
       part.attributes.push_back({attribute.name.substr(prefix.size()), attribute.payload});
     }
     LINNET_TRY(attributes.Parse(part));
+    LINNET_ASSIGN(int64_t first, part.Int("channels_first", 0));
+    reads_first = first != 0;
     return activation.Parse(part);
   }
 };
@@ -52,6 +55,7 @@ struct ConvBlock {
   bool has_expand = false, has_project = false, reduce = false;
   const GemmF32Kernels* kernels = nullptr;
   DepthwiseF32Fn* run_depthwise = nullptr;
+  TransposeFn* transpose = nullptr;
   const float *expand_packed = nullptr, *depthwise_packed = nullptr, *project_packed = nullptr;
 
   /// One part run over its whole image.
@@ -80,21 +84,25 @@ struct ConvBlock {
     LINNET_TRY(expand.Parse(node, "expand_"));
     LINNET_TRY(depthwise.Parse(node, "depthwise_"));
     LINNET_TRY(project.Parse(node, "project_"));
+    if (depthwise.reads_first || project.reads_first || (expand.reads_first && !has_expand)) {
+      return InvalidModel("only the first part of a block may read channels first");
+    }
     if (expand.attributes.groups != 1 || project.attributes.groups != 1) return InvalidModel("a block's outer parts have one group");
     return Status();
   }
 
   /// The shapes of the images behind each part. A `windows` of null only checks.
   struct Images {
-    Shape expanded, between, out;
+    Shape in, expanded, between, out;   ///< channels last
     Window expand, depthwise, project;
   };
   Result<Images> ImagesOf(const InferContext& c) const {
     Images images;
     LINNET_TRY(CheckImage(c.shape(0)));
-    images.expanded = c.shape(0);
+    images.in = expand.reads_first ? WithChannelsLast(c.shape(0)) : c.shape(0);
+    images.expanded = images.in;
     if (has_expand) {
-      LINNET_ASSIGN(images.expanded, expand.attributes.Infer(c.shape(0), c.shape(kExpand), Layout::kChannelsLast, &images.expand));
+      LINNET_ASSIGN(images.expanded, expand.attributes.Infer(images.in, c.shape(kExpand), Layout::kChannelsLast, &images.expand));
     }
     LINNET_ASSIGN(images.between, depthwise.attributes.Infer(images.expanded, c.shape(kDepthwise), Layout::kChannelsLast, &images.depthwise));
     images.out = images.between;
@@ -144,6 +152,7 @@ struct ConvBlock {
     // Products of bfloat16 operands stand in for those of float32.
     kernels = reduce ? &GemmBf16AsF32(c.cpu()) : &PickGemmF32(c.cpu());
     run_depthwise = PickDepthwiseF32(c.cpu());
+    transpose = PickTranspose(4, c.cpu());
     auto pack = [&](int input, std::string_view tag, int64_t floats, auto&& fill) -> Result<const float*> {
       if (!c.is_constant(input)) return InvalidModel("the weights of a block are not constant");
       LINNET_ASSIGN(const void* packed, c.Weights(tag, floats * 4, [&](void* out) -> Status {
@@ -184,7 +193,7 @@ struct ConvBlock {
     LINNET_ASSIGN(b.between_bytes, ByteSize(DType::kFloat, images.between.elements()));
     b.empty = images.out.elements() == 0;
     if (b.empty) return Status();
-    const Shape& x = c.shape(0);
+    const Shape& x = images.in;
     ConvBlockF32& block = b.block;
     block.has_expand = has_expand;
     block.out_c = images.out[3];
@@ -193,6 +202,12 @@ struct ConvBlock {
       SetWindow(images.expand, &block.expand);
       block.expand.batch = x[0], block.expand.in_c = x[3], block.expand.out_c = images.expanded[3];
       SetInput(&block.expand, x[1], x[2], x[3]);
+      if (expand.reads_first) {
+        block.expand.input_pixel_stride = 1;
+        block.expand.input_row_stride = x[2];
+        block.expand.input_channel_stride = x[1] * x[2];
+        block.expand.transpose = transpose;
+      }
     }
     ConvF32 middle;
     SetWindow(images.depthwise, &middle);
@@ -222,7 +237,7 @@ struct ConvBlock {
     const double macs = Ns(images.out[1], images.out[2], c, images);
     if (b.expanded_bytes > 0 && sizes.StripsPay()) {
       b.strips = true;
-      block.strip_rows = sizes.StripRows();
+      block.strip_rows = sizes.StripRows(c.threads());
       b.strip_ns = macs * static_cast<double>(block.strip_rows) / 30;
       b.expanded_bytes = b.between_bytes = 0;
       b.worker_bytes = RoundUp(ConvBlockScratchBytes(*kernels, block), kAlignment);
@@ -271,7 +286,7 @@ struct ConvBlock {
   void BindWhole(int threads, Whole* w, int64_t* worker_bytes) const {
     const ConvF32& conv = w->conv;
     w->pixels = conv.batch * conv.out_h * conv.out_w;
-    w->grain = ConvGrainF32(*kernels, conv, threads);
+    w->grain = ConvGrain(*kernels, conv, threads);
     w->pixel_blocks = DivUp(w->pixels, w->grain.rows);
     w->panel_blocks = DivUp(ConvPanels(conv), w->grain.panels);
     w->task_ns = static_cast<double>(w->grain.rows) * static_cast<double>(w->grain.panels) * kPanelColumns *
@@ -323,7 +338,7 @@ struct ConvBlock {
     }
     if (has_project) d.output = between;
     const double row_ns = static_cast<double>(d.out_w * d.channels * d.kernel_h * d.kernel_w) / 30;
-    LINNET_TRY(c.ParallelFor(d.batch * d.out_h, 2, row_ns, [&](int64_t begin, int64_t end, int) {
+    LINNET_TRY(c.ParallelFor(d.batch * d.out_h, 1, row_ns, [&](int64_t begin, int64_t end, int) {
       run_depthwise(d, begin, end, 0, d.channels);
     }));
     if (!has_project) return Status();
@@ -337,10 +352,13 @@ struct ConvBlock {
 
   Status RunTiles(RunContext& c, const Whole& w, const ConvF32& conv, std::byte* workers, int64_t worker_bytes) const {
     return c.ParallelFor(w.pixel_blocks * w.panel_blocks, 1, w.task_ns, [&](int64_t begin, int64_t end, int worker) {
-      for (int64_t task = begin; task < end; ++task) {
+      for (int64_t task = begin; task < end;) {
+        // Neighbouring blocks of pixels in one call where they have all panels.
+        const int64_t count = w.panel_blocks > 1 ? 1 : end - task;
         const int64_t pixel = task / w.panel_blocks * w.grain.rows, panel = task % w.panel_blocks * w.grain.panels;
-        RunConvF32(*kernels, conv, pixel, std::min(w.pixels, pixel + w.grain.rows), panel,
+        RunConvF32(*kernels, conv, pixel, std::min(w.pixels, pixel + count * w.grain.rows), panel,
                    std::min(ConvPanels(conv), panel + w.grain.panels), workers + worker * worker_bytes);
+        task += count;
       }
     });
   }

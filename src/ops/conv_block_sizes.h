@@ -40,6 +40,21 @@ struct ConvBlockSizes {
     return (out_h + strips - 1) / strips;
   }
 
+  /// The same where threads share the rows of an image: strips of which every thread gets as many, and about as many rows.
+  int64_t StripRows(int threads) const {
+    if (threads == 1 || batch > 1 || out_h < threads) return StripRows();
+    constexpr int64_t kMore = 3;   // strips that may be added for the sake of equal shares
+    const int64_t share = (out_h + threads - 1) / threads;
+    int64_t least = 1;
+    while (least < share && StripBytes((share + least - 1) / least) > 1.5 * kStripBytes) ++least;
+    int64_t best = 0, best_rows = 0;
+    for (int64_t strips = least; strips <= std::min(share, least + kMore); ++strips) {
+      const int64_t rows = (share + strips - 1) / strips;
+      if (best == 0 || rows * strips < best_rows * best) best = strips, best_rows = rows;
+    }
+    return best_rows;
+  }
+
   /// Strips pay where the images between the parts do not stay in the second-level cache, while a strip does, and
   /// where reading the weights again for every strip is less than what the images cost.
   bool StripsPay() const {

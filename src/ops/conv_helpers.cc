@@ -53,4 +53,17 @@ Status CheckVector(const InferContext& c, int i, std::string_view what, int64_t 
                       "] is expected");
 }
 
+GemmGrain ConvGrain(const GemmF32Kernels& kernels, const ConvF32& conv, int threads) {
+  constexpr int64_t kTiles = 4;   // of a share that is worth cutting
+  constexpr int64_t kWeights = 1 << 18;
+  const GemmGrain grain = ConvGrainF32(kernels, conv, threads);
+  const int64_t pixels = conv.batch * conv.out_h * conv.out_w, tile = kernels.rows, share = DivUp(pixels, threads);
+  if (conv.groups > 1 || threads == 1 || share < std::min<int64_t>(12, 2 * tile)) return grain;
+  const int64_t taps = conv.kernel_h * conv.kernel_w;
+  if (taps == 1) return {share >= kTiles * tile ? tile : share, ConvPanels(conv)};
+  // Parts of the panels would each gather all pixels; small weights are better read by every thread.
+  if (grain.rows < pixels || taps * conv.in_c * conv.out_c > kWeights) return grain;
+  return {std::min(pixels, RoundUp(share, conv.out_w)), ConvPanels(conv)};
+}
+
 }  // namespace linnet

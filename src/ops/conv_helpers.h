@@ -1,6 +1,7 @@
 // What the convolutions share: attributes and output shape, and a convolution of any rank and element type.
 #pragma once
 
+#include "kernels/conv/conv.h"
 #include "ops/activation_helpers.h"
 #include "ops/scalar_helpers.h"
 #include "ops/window_helpers.h"
@@ -19,6 +20,11 @@ struct ConvAttributes {
 
 /// Fails unless input i, when given, is a vector of `length` numbers as far as known.
 Status CheckVector(const InferContext& c, int i, std::string_view what, int64_t length);
+
+/// How threads share a convolution. Where they have pixels enough for full tiles of a 1x1 convolution, blocks are of a
+/// tile's height or a thread's share of the pixels and of all panels, so that what a thread reads is what it wrote the step
+/// before, and lies in its cache; so also where the kernel proposes parts of the panels though the weights are few.
+GemmGrain ConvGrain(const GemmF32Kernels& kernels, const ConvF32& conv, int threads);
 
 /// Steps through all positions of a box, last dimension fastest.
 struct BoxCounter {
@@ -40,6 +46,14 @@ struct BoxCounter {
     return false;
   }
 };
+
+/// The shape with channels last of an image that has them first.
+inline Shape WithChannelsLast(const Shape& first) {
+  Shape last = first;
+  for (int d = 2; d < first.rank(); ++d) last[d - 1] = first[d];
+  if (first.rank() > 2) last[first.rank() - 1] = first[1];
+  return last;
+}
 
 /// The taps of a window at flat output pixel `pixel` that lie inside, over axes [0, rank).
 inline BoxCounter TapsAt(const Window& window, int rank, int64_t pixel, int64_t* out_position) {

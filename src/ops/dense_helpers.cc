@@ -13,6 +13,8 @@ namespace {
 /// Seconds of a multiply-add, roughly, in nanoseconds.
 constexpr double kNsPerMac = 0.03;
 constexpr uint32_t kHalf = Mask(DType::kFloat16) | Mask(DType::kBfloat16);
+/// What a weight costs at least: with few rows a product waits for its weights.
+constexpr double kNsPerWeight = 0.13;
 /// Scratch that packing W may take before it is done in groups.
 constexpr int64_t kPackFloatsMax = 4 << 20;
 /// Up to this many rows a W that is used once is read where it lies.
@@ -173,6 +175,11 @@ Result<int64_t> Dense::Plan(DType dtype, const Shape& x, const Shape& w, const S
 
   Sections sections{scratch_at};
   p.grain = GemmGrainF32(*kernels_, p.m, p.n, p.k, threads);
+  if (static_cast<double>(p.m) * kNsPerMac < kNsPerWeight && threads > 1) {
+    // Every thread reads a part of the weights, the same one in every run.
+    const int64_t panels = PanelCount(p.n), parts = std::clamp<int64_t>(panels / (16 * threads), 1, 4) * threads;
+    p.grain.panels = std::min(std::max<int64_t>(panels, 1), RoundUp(std::max<int64_t>(1, DivUp(panels, parts)), panels > 64 ? 8 : 4));
+  }
   if (p.half) {
     LINNET_ASSIGN(p.wide_x_at, sections.Floats(p.x_matrices, p.m * p.k));
     if (!packed_) {
@@ -215,9 +222,10 @@ Status Dense::MultiplyGroup(const RunContext& c, const DenseParams& p, const Gem
   const int64_t row_tasks = in_place ? 1 : DivUp(p.m, p.grain.rows);
   const int64_t column_tasks = in_place ? DivUp(p.n, p.column_block) : DivUp(PanelCount(p.n), p.grain.panels);
   const int64_t tasks = row_tasks * column_tasks;
-  const double macs = static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k + 4);
+  const double weights = static_cast<double>(p.n) * static_cast<double>(p.k + 4);
+  const double ns = weights * std::max(kNsPerWeight, kNsPerMac * static_cast<double>(p.m));
   const int64_t packed_size = PackedSizeF32(p.k, p.n), xy = p.m * p.n;
-  return c.ParallelFor(count * tasks, 1, macs / static_cast<double>(tasks) * kNsPerMac, [&](int64_t begin, int64_t end, int worker) {
+  return c.ParallelFor(count * tasks, 1, ns / static_cast<double>(tasks), [&](int64_t begin, int64_t end, int worker) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t batch = first + i / tasks, rest = i % tasks;
       const int64_t row = rest / column_tasks, column = rest % column_tasks;

@@ -198,9 +198,10 @@ struct DynamicQuantizeLstm {
           continue;
         }
         CellRow<float> row;
-        row.n = n;
+        row.n = row.count = n;
         row.xg = xg + (t * b.batch + i) * gates;
         row.hg = hg + i * gates;
+        row.before = nullptr;   // what it was has gone into the product
         row.h = h + i * n;
         row.cell = cells + i * n;
         row.mixed = nullptr;

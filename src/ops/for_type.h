@@ -49,7 +49,9 @@ Status ForType(DType dtype, F&& f) {
 #undef LINNET_CASE
     default: break;
   }
-  return NoLoopFor(dtype, mask);
+  Status failure = NoLoopFor(dtype, mask);
+  if (failure.ok()) __builtin_unreachable();
+  return failure;
 }
 
 }  // namespace linnet

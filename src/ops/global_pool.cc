@@ -20,10 +20,14 @@ struct GlobalPool {
   double p = 2;
   ReduceRowsFn* rows = nullptr;         ///< float32; null when there is no kernel for this p
   ReduceColumnsFn* columns = nullptr;
+  ReduceColumnsFn* sums = nullptr;      ///< of a part of the pixels, for averages
 
   struct Sizes {
-    int64_t batch = 0, channels = 0, pixels = 0, worker_bytes = 0;
+    int64_t batch = 0, channels = 0, pixels = 0, worker_bytes = 0, parts = 1;
   };
+  /// An image of so many numbers is reduced in so many parts, each of pixels in a row, and then the parts are: the layers
+  /// around split images between threads like that. Always, so that results do not depend on the number of threads.
+  static constexpr int64_t kElementsMin = 16384, kParts = 8;
   /// Channels-last sums are made in runs of so many pixels, so that rounding errors stay small.
   static constexpr int64_t kRun = 64;
 
@@ -70,6 +74,8 @@ struct GlobalPool {
   void Pick(CpuLevel cpu) {
     rows = PickReduceRows<reduction>(cpu);
     columns = PickReduceColumns<reduction>(cpu);
+    sums = columns;
+    if constexpr (kind == PoolKind::kAverage) sums = PickReduceColumns<Reduction::kSum>(cpu);
   }
 
   Status Bind(BindContext& c) const {
@@ -81,7 +87,9 @@ struct GlobalPool {
     for (int i = 0; i < x.rank() - 2 && s.batch * s.channels > 0; ++i) s.pixels *= x[SpatialAxis(layout, i)];
     if (layout == Layout::kChannelsLast) {
       s.worker_bytes = RoundUp(2 * s.channels * static_cast<int64_t>(sizeof(double)), kAlignment);
-      c.Scratch(s.worker_bytes * c.threads());
+      const int64_t elements = s.pixels * s.channels;
+      if (c.dtype(0) == DType::kFloat && rows && s.batch == 1 && elements >= kElementsMin && s.pixels >= kParts) s.parts = kParts;
+      c.Scratch(s.parts > 1 ? s.parts * s.channels * static_cast<int64_t>(sizeof(float)) : s.worker_bytes * c.threads());
     }
     return Status();
   }
@@ -122,6 +130,7 @@ struct GlobalPool {
         rows(x + begin * s.pixels, s.pixels, end - begin, s.pixels, y + begin);
       });
     } else {
+      if (s.parts > 1) return RunParts(c, s);
       return c.ParallelFor(s.batch * s.channels, 64, pixel_ns, [&](int64_t begin, int64_t end, int) {
         while (begin < end) {
           int64_t image = begin / s.channels, channel = begin % s.channels, count = std::min(s.channels - channel, end - begin);
@@ -130,6 +139,23 @@ struct GlobalPool {
         }
       });
     }
+  }
+
+  Status RunParts(RunContext& c, const Sizes& s) const {
+    const float* x = c.in<float>(0);
+    float* y = c.out<float>(0);
+    float* partial = reinterpret_cast<float*>(c.scratch());
+    LINNET_TRY(c.ParallelFor(s.parts, 1, static_cast<double>(s.pixels * s.channels / s.parts) / 10, [&](int64_t begin, int64_t end, int) {
+      for (int64_t part = begin; part < end; ++part) {
+        const int64_t first = s.pixels * part / s.parts, last = s.pixels * (part + 1) / s.parts;
+        sums(x + first * s.channels, s.channels, last - first, s.channels, partial + part * s.channels);
+      }
+    }));
+    sums(partial, s.channels, s.parts, s.channels, y);
+    if (kind == PoolKind::kAverage) {
+      for (int64_t i = 0; i < s.channels; ++i) y[i] /= static_cast<float>(s.pixels);
+    }
+    return Status();
   }
 
   template <class W>

@@ -39,33 +39,34 @@ struct GruCell {
 
   template <class W>
   void Step(int part, const CellRow<W>& row) const {
-    const int64_t n = row.n;
+    const int64_t n = row.n, count = row.count;
     if constexpr (std::is_same_v<W, float>) {
       if (kernel[part]) {
         GruCellArgs args;
-        args.n = n;
+        args.n = count, args.stride = n;
         args.x_gates = row.xg, args.h_gates = row.hg;
         args.bias = linear_before_reset ? row.recurrent_bias + 2 * n : nullptr;
-        args.h = row.h, args.reset_h = row.mixed;
+        args.before = row.before, args.h = row.h, args.reset_h = row.mixed;
         args.clip = row.clip;
         return kernel[part](args);
       }
     }
     W *z = row.hg, *r = z + n, *g = r + n;
     if (part == 0) {
-      for (int64_t k = 0; k < 2 * n; ++k) row.hg[k] += row.xg[k];
+      for (int64_t k = 0; k < count; ++k) z[k] += row.xg[k];
+      for (int64_t k = 0; k < count; ++k) r[k] += row.xg[n + k];
       row.Activate(0, z);
       row.Activate(0, r);
       if (!linear_before_reset) {
-        for (int64_t k = 0; k < n; ++k) row.mixed[k] = r[k] * row.h[k];
+        for (int64_t k = 0; k < count; ++k) row.mixed[k] = r[k] * row.before[k];
         return;   // the second part multiplies these with Rh
       }
-      for (int64_t k = 0; k < n; ++k) g[k] = row.xg[2 * n + k] + r[k] * (g[k] + row.recurrent_bias[2 * n + k]);
+      for (int64_t k = 0; k < count; ++k) g[k] = row.xg[2 * n + k] + r[k] * (g[k] + row.recurrent_bias[2 * n + k]);
     } else {
-      for (int64_t k = 0; k < n; ++k) g[k] += row.xg[2 * n + k];
+      for (int64_t k = 0; k < count; ++k) g[k] += row.xg[2 * n + k];
     }
     row.Activate(1, g);
-    for (int64_t k = 0; k < n; ++k) row.h[k] = (W(1) - z[k]) * g[k] + z[k] * row.h[k];
+    for (int64_t k = 0; k < count; ++k) row.h[k] = (W(1) - z[k]) * g[k] + z[k] * row.before[k];
   }
 };
 

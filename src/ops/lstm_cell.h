@@ -36,11 +36,11 @@ struct LstmCell {
 
   template <class W>
   void Step(int, const CellRow<W>& row) const {
-    const int64_t n = row.n;
+    const int64_t n = row.n, count = row.count;
     if constexpr (std::is_same_v<W, float>) {
       if (kernel) {
         LstmCellArgs args;
-        args.n = n;
+        args.n = count, args.stride = n;
         args.x_gates = row.xg, args.h_gates = row.hg, args.peepholes = row.peepholes;
         args.cell = row.cell, args.h = row.h;
         args.input_forget = input_forget;
@@ -48,26 +48,28 @@ struct LstmCell {
       }
     }
     W *i = row.hg, *o = i + n, *f = o + n, *c = f + n, *cell = row.cell;
-    for (int64_t k = 0; k < kGates * n; ++k) row.hg[k] += row.xg[k];
+    for (int64_t gate = 0; gate < kGates * n; gate += n) {
+      for (int64_t k = gate; k < gate + count; ++k) row.hg[k] += row.xg[k];
+    }
     if (row.peepholes) {
-      for (int64_t k = 0; k < n; ++k) i[k] += row.peepholes[k] * cell[k];
-      for (int64_t k = 0; k < n; ++k) f[k] += row.peepholes[2 * n + k] * cell[k];
+      for (int64_t k = 0; k < count; ++k) i[k] += row.peepholes[k] * cell[k];
+      for (int64_t k = 0; k < count; ++k) f[k] += row.peepholes[2 * n + k] * cell[k];
     }
     row.Activate(0, i);
     row.Activate(1, c);
     if (input_forget) {
-      for (int64_t k = 0; k < n; ++k) f[k] = W(1) - i[k];
+      for (int64_t k = 0; k < count; ++k) f[k] = W(1) - i[k];
     } else {
       row.Activate(0, f);
     }
-    for (int64_t k = 0; k < n; ++k) cell[k] = f[k] * cell[k] + i[k] * c[k];
+    for (int64_t k = 0; k < count; ++k) cell[k] = f[k] * cell[k] + i[k] * c[k];
     if (row.peepholes) {
-      for (int64_t k = 0; k < n; ++k) o[k] += row.peepholes[n + k] * cell[k];
+      for (int64_t k = 0; k < count; ++k) o[k] += row.peepholes[n + k] * cell[k];
     }
     row.Activate(0, o);
-    for (int64_t k = 0; k < n; ++k) c[k] = cell[k];
-    row.function[2].Apply(c, n);
-    for (int64_t k = 0; k < n; ++k) row.h[k] = o[k] * c[k];
+    for (int64_t k = 0; k < count; ++k) c[k] = cell[k];
+    row.function[2].Apply(c, count);
+    for (int64_t k = 0; k < count; ++k) row.h[k] = o[k] * c[k];
   }
 };
 

@@ -13,6 +13,7 @@
 
 #include <limits>
 
+#include "kernels/gates.h"
 #include "ops/recurrent_helpers.h"
 
 namespace linnet {
@@ -22,12 +23,14 @@ struct Recurrent {
   RecurrentAttributes attributes;
   Cell cell;
   const GemmF32Kernels* kernels = nullptr;
+  RowTimesPanelsFn* row_times_panels = nullptr;
   const void* packed = nullptr;   ///< all matrices; null when a weight is computed
 
   static constexpr int kGates = Cell::kGates;
 
   struct Bound {
     int64_t seq = 0, batch = 0, inputs = 0, hidden = 0, blocks = 1, block = 1;
+    int64_t share = 0;   ///< hidden units of a thread, whole panels, where a single task is split; 0: it is not
     // Bytes of scratch, in this order.
     int64_t packed_bytes = 0, temporary_bytes = 0, x_bytes = 0, xg_bytes = 0, bias_bytes = 0, peephole_bytes = 0,
             worker_bytes = 0;
@@ -59,6 +62,7 @@ struct Recurrent {
 
   Status Prepare(PrepareContext& c) {
     kernels = &PickGemmF32(c.cpu());
+    row_times_panels = PickRowTimesPanels(c.cpu());
     for (auto& direction : attributes.function) {
       for (GateFunction& f : direction) f.Pick(c.cpu());
     }
@@ -87,9 +91,16 @@ struct Recurrent {
     b.batch = x[attributes.batch_first ? 0 : 1];
     b.inputs = x[2];
     b.hidden = c.shape(2)[2];
-    b.blocks = std::max<int64_t>(1, std::min<int64_t>(b.batch, DivUp(c.threads(), attributes.directions)));
-    b.block = std::max<int64_t>(1, DivUp(b.batch, b.blocks));
-    b.blocks = std::max<int64_t>(1, DivUp(b.batch, b.block));
+    // Few rows read all weights for little work: better that each thread reads a part of them for all rows.
+    const bool may_split = attributes.directions == 1 && c.threads() > 1 && b.hidden % kPanelColumns == 0 && b.hidden >= 64;
+    if (may_split && b.batch <= 8 * c.threads()) {
+      b.block = std::max<int64_t>(1, b.batch);
+      b.share = RoundUp(DivUp(b.hidden, c.threads()), kPanelColumns);
+    } else {
+      b.blocks = std::max<int64_t>(1, std::min<int64_t>(b.batch, DivUp(c.threads(), attributes.directions)));
+      b.block = std::max<int64_t>(1, DivUp(b.batch, b.blocks));
+      b.blocks = std::max<int64_t>(1, DivUp(b.batch, b.block));
+    }
     const bool is_double = c.dtype(0) == DType::kDouble, narrow = !is_double && c.dtype(0) != DType::kFloat;
     const int64_t size = is_double ? 8 : 4, gates = kGates * b.hidden;
     auto bytes = [size](int64_t count) { return RoundUp(count * size, kAlignment); };
@@ -102,7 +113,7 @@ struct Recurrent {
     b.xg_bytes = bytes(attributes.directions * b.seq * b.batch * gates);
     b.bias_bytes = bytes(attributes.directions * 2 * gates);
     b.peephole_bytes = bytes(attributes.directions * 3 * b.hidden);
-    b.worker_bytes = bytes(b.block * gates) + 3 * bytes(b.block * b.hidden);
+    b.worker_bytes = bytes(b.block * gates) + 4 * bytes(b.block * b.hidden);
     c.Scratch(b.packed_bytes + b.temporary_bytes + b.x_bytes + b.xg_bytes + b.bias_bytes + b.peephole_bytes +
               b.worker_bytes * c.threads());
     return Status();
@@ -148,30 +159,53 @@ struct Recurrent {
     }
     const int64_t direction_count = DirectionCount<W>(b.inputs, b.hidden);
 
-    // All inputs times W: rows by blocks of panels.
-    const int64_t panels = PanelCount(gates), row_block = 64, row_blocks = DivUp(rows, row_block);
-    double block_ns = static_cast<double>(row_block * b.inputs * gates) / 30;
+    // All inputs times W: blocks of rows by parts of a gate's panels, the same ones that the walk gives a thread.
+    const int64_t row_block = 64, row_blocks = DivUp(rows, row_block), panels = PanelCount(gates);
+    const int64_t parts = b.share > 0 ? DivUp(b.hidden, b.share) : 1;
+    const double block_ns = ProductNs(std::min(rows, row_block), b.inputs, gates) / static_cast<double>(parts);
     for (int d = 0; d < attributes.directions; ++d) {
       GateMatrix<W> matrix{gates, b.inputs, matrices + d * direction_count};
-      LINNET_TRY(c.ParallelFor(row_blocks, 1, block_ns, [&](int64_t begin, int64_t end, int) {
-        int64_t first = begin * row_block, last = std::min(rows, end * row_block);
-        Multiply(*kernels, x + first * b.inputs, last - first, matrix, bias + d * 2 * gates,
-                 xg + (d * rows + first) * gates, gates, 0, panels);
+      LINNET_TRY(c.ParallelFor(parts * row_blocks, 1, block_ns, [&](int64_t begin, int64_t end, int) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t part = i / row_blocks, first = i % row_blocks * row_block, count = std::min(row_block, rows - first);
+          auto multiply = [&](int64_t panel0, int64_t panel1) {
+            Multiply(*kernels, x + first * b.inputs, count, matrix, bias + d * 2 * gates, xg + (d * rows + first) * gates,
+                     gates, panel0, panel1);
+          };
+          if (parts == 1) {
+            multiply(0, panels);
+          } else {
+            ForEachGate(b, 0, kGates, part * b.share, std::min(b.hidden, (part + 1) * b.share), multiply);
+          }
+        }
       }));
     }
 
     Time<T> time{c, b, matrices, xg, bias, c.has_input(7) ? peepholes : nullptr};
     const int64_t tasks = attributes.directions * b.blocks;
-    if (tasks == 1) return Walk(time, 0, 0, memory, true);
+    if (tasks == 1) return Walk(time, 0, 0, memory);
     // A walk only fails when the run was asked to stop, which the check below finds again.
-    LINNET_TRY(c.ParallelFor(tasks, 1, static_cast<double>(b.seq * b.block * gates * b.hidden) / 20,
-                             [&](int64_t begin, int64_t end, int worker) {
+    const double walk_ns = static_cast<double>(b.seq) * ProductNs(b.block, b.hidden, gates);
+    LINNET_TRY(c.ParallelFor(tasks, 1, walk_ns, [&](int64_t begin, int64_t end, int worker) {
       std::byte* mine = memory + worker * b.worker_bytes;
       for (int64_t i = begin; i < end; ++i) {
-        if (!Walk(time, static_cast<int>(i / b.blocks), i % b.blocks, mine, false).ok()) return;
+        if (!Walk(time, static_cast<int>(i / b.blocks), i % b.blocks, mine).ok()) return;
       }
     }));
     return c.CheckStop();
+  }
+
+  /// A product of m rows: its arithmetic, or the reading of its weights from a cache.
+  static double ProductNs(int64_t m, int64_t k, int64_t n) {
+    return static_cast<double>(k * n) * std::max(0.03, 0.02 * static_cast<double>(m));
+  }
+
+  /// Calls body(panel0, panel1) for the units [unit0, unit1), whole panels, of each of `count` gates in a row.
+  template <class Body>
+  static void ForEachGate(const Bound& b, int first, int count, int64_t unit0, int64_t unit1, Body body) {
+    for (int64_t at = first * b.hidden, end = at + count * b.hidden; at < end; at += b.hidden) {
+      body((at + unit0) / kPanelColumns, (at + unit1) / kPanelColumns);
+    }
   }
 
   template <class T>
@@ -189,15 +223,15 @@ struct Recurrent {
   void SumBias(const T* given, int64_t hidden, Wide<T>* out) const {
     const int64_t gates = kGates * hidden;
     for (int d = 0; d < attributes.directions; ++d, out += 2 * gates) {
-      for (int64_t i = 0; i < gates; ++i) {
-        Wide<T> w = 0, r = 0;
-        if (given) {
-          w = Widen(given[d * 2 * gates + i]);
-          r = Widen(given[d * 2 * gates + gates + i]);
+      const T* w = given ? given + d * 2 * gates : nullptr;
+      const T* r = given ? w + gates : nullptr;
+      for (int gate = 0; gate < kGates; ++gate) {
+        const bool keeps = cell.keeps_bias(gate);
+        for (int64_t i = gate * hidden; i < (gate + 1) * hidden; ++i) {
+          const Wide<T> of_w = given ? Widen(w[i]) : Wide<T>(0), of_r = given ? Widen(r[i]) : Wide<T>(0);
+          out[i] = keeps ? of_w : of_w + of_r;
+          out[gates + i] = keeps ? of_r : Wide<T>(0);
         }
-        const bool keeps = cell.keeps_bias(static_cast<int>(i / hidden));
-        out[i] = keeps ? w : w + r;
-        out[gates + i] = keeps ? r : 0;
       }
     }
   }
@@ -214,88 +248,135 @@ struct Recurrent {
 
   /// All time steps of one direction for one block of the batch.
   template <class T>
-  Status Walk(const Time<T>& time, int direction, int64_t block, std::byte* memory, bool split) const {
+  Status Walk(const Time<T>& time, int direction, int64_t block, std::byte* memory) const {
     using W = Wide<T>;
     RunContext& c = time.c;
     const Bound& b = time.b;
     const int64_t n = b.hidden, gates = kGates * n, first = block * b.block, count = std::min(b.block, b.batch - first);
     if (count <= 0) return Status();
-    auto bytes = [](int64_t elements) { return RoundUp(elements * static_cast<int64_t>(sizeof(W)), kAlignment); };
-    W* hg = reinterpret_cast<W*>(memory);
-    W* h = reinterpret_cast<W*>(memory + bytes(b.block * gates));
-    W* cells = reinterpret_cast<W*>(memory + bytes(b.block * gates) + bytes(b.block * n));
-    W* mixed = reinterpret_cast<W*>(memory + bytes(b.block * gates) + 2 * bytes(b.block * n));
-    const bool backwards = attributes.directions == 2 ? direction == 1 : attributes.reverse;
+    auto take = [&memory](int64_t elements) {
+      W* at = reinterpret_cast<W*>(memory);
+      memory += RoundUp(elements * static_cast<int64_t>(sizeof(W)), kAlignment);
+      return at;
+    };
+    Rows<W> rows;
+    rows.first = first, rows.count = count;
+    rows.hg = take(b.block * gates);
+    W* before = take(b.block * n);
+    W* h = take(b.block * n);
+    rows.cells = take(b.block * n);
+    rows.mixed = take(b.block * n);
     auto state_row = [&](int64_t row) {
       return attributes.batch_first ? (row * attributes.directions + direction) * n : (direction * b.batch + row) * n;
     };
     for (int64_t i = 0; i < count; ++i) {
       for (int64_t k = 0; k < n; ++k) {
         h[i * n + k] = c.has_input(5) ? Widen(c.in<T>(5)[state_row(first + i) + k]) : W(0);
-        cells[i * n + k] = c.has_input(6) ? Widen(c.in<T>(6)[state_row(first + i) + k]) : W(0);
+        rows.cells[i * n + k] = c.has_input(6) ? Widen(c.in<T>(6)[state_row(first + i) + k]) : W(0);
       }
     }
     const W* matrices = time.matrices + direction * DirectionCount<W>(b.inputs, n) + GateMatrix<W>::Count(gates, b.inputs);
+    const int parts = static_cast<int>(cell.parts().size());
     for (int64_t step = 0; step < b.seq; ++step) {
       if (step % 64 == 63) LINNET_TRY(c.CheckStop());
+      std::swap(before, h);
+      rows.before = before, rows.h = h;
       const W* matrix = matrices;
-      int part_index = 0;
-      for (const GatePart& part : cell.parts()) {
-        GateMatrix<W> r{part.count * n, n, matrix};
+      for (int part = 0; part < parts; ++part) {
+        const GatePart gate = cell.parts()[static_cast<size_t>(part)];
+        const GateMatrix<W> r{gate.count * n, n, matrix};
         matrix += GateMatrix<W>::Count(r.n, r.k);
-        const W* a = part_index == 0 ? h : mixed;
-        W* out = hg + part.first * n;
-        const int64_t panels = PanelCount(r.n);
-        if (split) {
-          LINNET_TRY(c.ParallelFor(panels, 4, static_cast<double>(count * n * kPanelColumns) / 20,
-                                   [&](int64_t begin, int64_t end, int) {
-            Multiply(*kernels, a, count, r, static_cast<const W*>(nullptr), out, gates, begin, end);
-          }));
-        } else {
-          Multiply(*kernels, a, count, r, static_cast<const W*>(nullptr), out, gates, 0, panels);
-        }
-        const bool last = ++part_index == static_cast<int>(cell.parts().size());
-        for (int64_t i = 0; i < count; ++i) {
-          const int64_t row = first + i;
-          const int64_t length = c.has_input(4) ? c.in<int32_t>(4)[row] : b.seq;
-          if (step < length) {
-            const int64_t t = backwards ? length - 1 - step : step;
-            const int64_t x_row = attributes.batch_first ? row * b.seq + t : t * b.batch + row;
-            CellRow<W> state;
-            state.n = n;
-            state.xg = time.xg + (direction * b.seq * b.batch + x_row) * gates;
-            state.hg = hg + i * gates;
-            state.h = h + i * n;
-            state.cell = cells + i * n;
-            state.mixed = mixed + i * n;
-            state.peepholes = time.peepholes ? time.peepholes + direction * 3 * n : nullptr;
-            state.recurrent_bias = time.bias + (direction * 2 + 1) * gates;
-            state.function = attributes.function[direction];
-            state.clip = attributes.clip > 0 ? static_cast<W>(attributes.clip) : std::numeric_limits<W>::infinity();
-            cell.Step(part_index - 1, state);
-            if (last && c.has_output(0)) Store<T>(c, b, direction, t, row, h + i * n);
-          } else if (last && c.has_output(0)) {
-            Store<T>(c, b, direction, step, row, nullptr);   // behind the sequence's end: zeros
+        auto units = [&](int64_t unit0, int64_t unit1) {
+          auto multiply = [&](int64_t panel0, int64_t panel1) {
+            MultiplyRows(part == 0 ? before : rows.mixed, count, r, rows.hg + gate.first * n, gates, panel0, panel1);
+          };
+          if (b.share > 0) {
+            ForEachGate(b, 0, gate.count, unit0, unit1, multiply);
+          } else {
+            multiply(0, PanelCount(r.n));
           }
+          Cells(time, rows, direction, step, part, unit0, unit1);
+        };
+        if (b.share > 0) {
+          LINNET_TRY(c.ParallelFor(n, b.share, ProductNs(count, n, gate.count),
+                                   [&](int64_t begin, int64_t end, int) { units(begin, end); }));
+        } else {
+          units(0, n);
         }
       }
     }
     for (int64_t i = 0; i < count; ++i) {
       for (int64_t k = 0; k < n; ++k) {
         if (c.has_output(1)) c.out<T>(1)[state_row(first + i) + k] = Narrow<T>(h[i * n + k]);
-        if (c.has_output(2)) c.out<T>(2)[state_row(first + i) + k] = Narrow<T>(cells[i * n + k]);
+        if (c.has_output(2)) c.out<T>(2)[state_row(first + i) + k] = Narrow<T>(rows.cells[i * n + k]);
       }
     }
     return Status();
   }
 
-  /// Writes one row of Y; zeros when `h` is null.
+  /// What a walk keeps of its rows of the batch, `count` from `first` on: runs of n or of gates * n numbers.
+  template <class W>
+  struct Rows {
+    int64_t first = 0, count = 0;
+    W* hg = nullptr;
+    const W* before = nullptr;
+    W *h = nullptr, *cells = nullptr, *mixed = nullptr;
+  };
+
+  template <class W>
+  void MultiplyRows(const W* a, int64_t m, const GateMatrix<W>& matrix, W* c, int64_t c_stride, int64_t panel0,
+                    int64_t panel1) const {
+    if constexpr (std::is_same_v<W, float>) {
+      if (m == 1) return row_times_panels(a, matrix.k, matrix.data, matrix.n, panel0, panel1, c);
+    }
+    Multiply(*kernels, a, m, matrix, static_cast<const W*>(nullptr), c, c_stride, panel0, panel1);
+  }
+
+  /// A part of the cell for the units [unit0, unit1) of all rows at one step.
+  template <class T, class W = Wide<T>>
+  void Cells(const Time<T>& time, const Rows<W>& rows, int direction, int64_t step, int part, int64_t unit0,
+             int64_t unit1) const {
+    RunContext& c = time.c;
+    const Bound& b = time.b;
+    const int64_t n = b.hidden, gates = kGates * n;
+    const bool backwards = attributes.directions == 2 ? direction == 1 : attributes.reverse;
+    const bool last = part + 1 == static_cast<int>(cell.parts().size());
+    for (int64_t i = 0; i < rows.count; ++i) {
+      const int64_t row = rows.first + i, at = i * n + unit0;
+      const int64_t length = c.has_input(4) ? c.in<int32_t>(4)[row] : b.seq;
+      if (step >= length) {   // behind the sequence's end the state stays, and Y is zero
+        if (!last) continue;
+        std::copy_n(rows.before + at, unit1 - unit0, rows.h + at);
+        if (c.has_output(0)) Store<T>(c, b, direction, step, row, nullptr, unit0, unit1);
+        continue;
+      }
+      const int64_t t = backwards ? length - 1 - step : step;
+      const int64_t x_row = attributes.batch_first ? row * b.seq + t : t * b.batch + row;
+      CellRow<W> state;
+      state.n = n, state.count = unit1 - unit0;
+      state.xg = time.xg + (direction * b.seq * b.batch + x_row) * gates + unit0;
+      state.hg = rows.hg + i * gates + unit0;
+      state.before = rows.before + at;
+      state.h = rows.h + at;
+      state.cell = rows.cells + at;
+      state.mixed = rows.mixed + at;
+      state.peepholes = time.peepholes ? time.peepholes + direction * 3 * n + unit0 : nullptr;
+      state.recurrent_bias = time.bias + (direction * 2 + 1) * gates + unit0;
+      state.function = attributes.function[direction];
+      state.clip = attributes.clip > 0 ? static_cast<W>(attributes.clip) : std::numeric_limits<W>::infinity();
+      cell.Step(part, state);
+      if (last && c.has_output(0)) Store<T>(c, b, direction, t, row, rows.h + i * n, unit0, unit1);
+    }
+  }
+
+  /// Writes units [unit0, unit1) of one row of Y; zeros when `h` is null.
   template <class T>
-  void Store(RunContext& c, const Bound& b, int direction, int64_t t, int64_t row, const Wide<T>* h) const {
+  void Store(RunContext& c, const Bound& b, int direction, int64_t t, int64_t row, const Wide<T>* h, int64_t unit0,
+             int64_t unit1) const {
     const int64_t at = attributes.batch_first ? (row * b.seq + t) * attributes.directions + direction
                                               : (t * attributes.directions + direction) * b.batch + row;
     T* to = c.out<T>(0) + at * b.hidden;
-    for (int64_t k = 0; k < b.hidden; ++k) to[k] = Narrow<T>(h ? h[k] : Wide<T>(0));
+    for (int64_t k = unit0; k < unit1; ++k) to[k] = Narrow<T>(h ? h[k] : Wide<T>(0));
   }
 };
 

@@ -4,8 +4,9 @@
 //     one time at a time    hg = h R'               [batch][gates * hidden]
 //                           h  = cell(xg + hg)      gate functions, in runs of `hidden` numbers
 //
-// Tasks are a direction by a block of the batch, each of which walks all its time steps alone; a single task splits its
-// products instead. 16-bit types are widened to float where they enter and rounded where they leave.
+// Tasks are a direction by a block of the batch, each of which walks all its time steps alone. A single task splits its
+// hidden units instead, so that every thread's cache holds its part of R: product and cell of a part are one job a time
+// step, which reads the state before and writes the one after. 16-bit types are widened to float where they enter and rounded where they leave.
 #pragma once
 
 #include <cmath>
@@ -116,27 +117,28 @@ inline void Multiply(const GemmF32Kernels&, const double* a, int64_t m, const Ga
   }
 }
 
-/// One row of a batch at one time, as a cell sees it. All are `n` = hidden_size long but xg, hg (gates * n) and
-/// peepholes (3 n, null when there are none).
+/// Some hidden units of one row of a batch at one time, as a cell sees them: `count` units of `n` = hidden_size. Pointers
+/// are to the first unit's number; xg and hg have a run of n for each gate, peepholes (null when there are none) three.
 template <class W>
 struct CellRow {
-  int64_t n;
+  int64_t n, count;
   const W* xg;
-  W* hg;          ///< free to be overwritten
-  W* h;           ///< in: the state before; out: after (in the last part)
-  W* cell;        ///< LSTM's C, likewise
-  W* mixed;       ///< left by the first part for the second part's product
+  W* hg;             ///< free to be overwritten
+  const W* before;   ///< the state before
+  W* h;              ///< out, in the last part: the state after; does not overlap `before`
+  W* cell;           ///< LSTM's C, before and after
+  W* mixed;          ///< left by the first part for the second part's product
   const W* peepholes;
-  const W* recurrent_bias;   ///< [gates * n], what was not added to xg; null: nothing
+  const W* recurrent_bias;   ///< a run of n for each gate, what was not added to xg
   const GateFunction* function;
-  W clip;         ///< infinity when there is none
+  W clip;            ///< infinity when there is none
 
   void Clip(W* x) const {
-    for (int64_t i = 0; i < n; ++i) x[i] = x[i] < -clip ? -clip : x[i] > clip ? clip : x[i];
+    for (int64_t i = 0; i < count; ++i) x[i] = x[i] < -clip ? -clip : x[i] > clip ? clip : x[i];
   }
   void Activate(int which, W* x) const {
     if (std::isfinite(clip)) Clip(x);
-    function[which].Apply(x, n);
+    function[which].Apply(x, count);
   }
 };
 

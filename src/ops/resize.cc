@@ -55,6 +55,9 @@ W Load(T value) {
   }
 }
 
+/// Of an output that is larger than a second-level cache.
+constexpr int64_t kFarFloats = 3 << 18;
+
 struct Level {
   ResizeTable table;
   int64_t outer = 1;                    ///< positions between the previous level's axis and this one
@@ -226,6 +229,7 @@ struct Resize {
     args.out_width = two ? cols.table.out : 1;
     args.channels = cols.in_inner;
     args.extrapolation = attributes.extrapolation;
+    args.out_is_far = c.output_shape(0).elements() > kFarFloats;
     b->images = rows.outer;
     b->rows = rows.table.out;
     b->in_image = rows.table.in * args.in_width * args.channels;

@@ -18,7 +18,7 @@ struct RnnCell {
 
   template <class W>
   void Step(int, const CellRow<W>& row) const {
-    for (int64_t k = 0; k < row.n; ++k) row.h[k] = row.hg[k] + row.xg[k];
+    for (int64_t k = 0; k < row.count; ++k) row.h[k] = row.hg[k] + row.xg[k];
     row.Activate(0, row.h);
   }
 };

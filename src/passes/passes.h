@@ -13,6 +13,7 @@ Status MergeCommonSubexpressions(Graph& graph, const PassContext& context);
 Status MoveQuantization(Graph& graph, const PassContext& context);
 Status FuseIntegerTables(Graph& graph, const PassContext& context);
 Status FuseInteger(Graph& graph, const PassContext& context);
+Status FuseBlockWeights(Graph& graph, const PassContext& context);
 Status FoldDequantized(Graph& graph, const PassContext& context);
 Status FoldBatchNorm(Graph& graph, const PassContext& context);
 Status RecognizeActivations(Graph& graph, const PassContext& context);
@@ -23,6 +24,9 @@ Status Resolve(Graph& graph, const PassContext& context);
 Status MoveLayouts(Graph& graph, const PassContext& context);
 Status FuseEpilogues(Graph& graph, const PassContext& context);
 Status FuseConvBlocks(Graph& graph, const PassContext& context);
+Status FuseConcats(Graph& graph, const PassContext& context);
+Status FuseChannelScales(Graph& graph, const PassContext& context);
+Status MoveLayoutEdges(Graph& graph, const PassContext& context);
 Status ReducePrecision(Graph& graph, const PassContext& context);
 
 }  // namespace linnet

@@ -45,6 +45,7 @@ const std::vector<Pass>& BuiltInPasses() {
       {"move_quantization", "brings QuantizeLinear and DequantizeLinear next to what computes", MoveQuantization, kOptimizeAll, false},
       {"fuse_integer", "makes integer operators of what lies between DequantizeLinear and QuantizeLinear", FuseInteger, kOptimizeAll, false},
       {"fuse_integer_tables", "makes tables of functions between DequantizeLinear and QuantizeLinear", FuseIntegerTables, kOptimizeAll, false},
+      {"fuse_block_weights", "makes one node of a product and the dequantization of its weights in blocks", FuseBlockWeights, kOptimizeAll, false},
       {"fold_dequantized", "computes weights that are still to be dequantized", FoldDequantized, kOptimizeBasic, false},
       {"fold_batch_norm", "folds BatchNormalization and per-channel Mul and Add into convolutions", FoldBatchNorm, kOptimizeAll},
       {"recognize_activations", "finds Swish, HardSwish, Gelu and Mish in their formulas", RecognizeActivations, kOptimizeAll, false},
@@ -55,6 +56,9 @@ const std::vector<Pass>& BuiltInPasses() {
       {"layout", "moves and cancels the transposes around channels-last operators", MoveLayouts, kOptimizeAll, false},
       {"fuse_epilogues", "fuses bias, residual and activation into convolutions and matrix products", FuseEpilogues, kOptimizeAll, false},
       {"fuse_conv_blocks", "makes one node of expand, depthwise and project convolutions where their images are big", FuseConvBlocks, kOptimizeAll, false},
+      {"fuse_concats", "lets convolutions write into the tensor that a Concat would make of their outputs", FuseConcats, kOptimizeAll, false},
+      {"fuse_channel_scales", "multiplies the weights of a 1x1 convolution instead of its image's channels", FuseChannelScales, kOptimizeAll, false},
+      {"layout_edges", "lets first convolutions read channels first and last resizes write them", MoveLayoutEdges, kOptimizeAll, false},
       {"reduce_precision", "marks products that run on bfloat16 operands, where that precision is asked for", ReducePrecision, kOptimizeNothing, false},
       {"final_dead_code", "removes what the passes before left unread", RemoveDeadCode, kOptimizeBasic},
   };

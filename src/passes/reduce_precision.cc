@@ -58,7 +58,9 @@ class Reducer {
     const Shape w = Weights(node, 1);
     if (w.rank() != 3 && w.rank() != 4) return false;
     LINNET_ASSIGN(int64_t groups, node.Int("group", 1));
-    return groups == 1 && w[1] >= kFewChannels && ReducingPays(RowsOf(node, w[0]), w[0], w.elements() / w[0]);
+    const Shape& y = graph_.value(node.outputs[0]).type.shape;   // of which the convolution may write some channels
+    return groups == 1 && w[1] >= kFewChannels &&
+           ReducingPays(RowsOf(node, y.rank() > 0 ? y[y.rank() - 1] : w[0]), w[0], w.elements() / w[0]);
   }
 
   /// Both outer parts of a block are reduced or none is: they are parts of one loop.

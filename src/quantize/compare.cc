@@ -73,10 +73,40 @@ bool FindRange(const Graph& graph, ValueId id, Range* range) {
   return true;
 }
 
+/// Times a model's steps and gives each to the value it computes: that of the node it is named after, or one that it makes. `names` and
+/// `nodes` are of the rows; `put(row, ns)` adds. Gives the time of all steps.
+template <class Put>
+Result<double> TimeSteps(const Graph& graph, std::span<const Datum> sample, int threads, const std::vector<std::string>& values,
+                         const std::vector<std::string>& nodes, Put&& put) {
+  constexpr int kRuns = 5;
+  LINNET_ASSIGN(std::unique_ptr<GraphRunner> runner, GraphRunner::Make(graph, {}, threads));
+  LINNET_ASSIGN(std::vector<GraphRunner::StepTime> times, runner->Time(sample, kRuns));
+  std::unordered_map<std::string, size_t> by_node, by_value;
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (!nodes[i].empty()) by_node.emplace(nodes[i], i);
+    by_value.emplace(values[i], i);
+  }
+  double total = 0;
+  for (const GraphRunner::StepTime& time : times) {
+    total += time.ns;
+    auto found = by_node.find(time.node);
+    bool known = found != by_node.end();
+    for (size_t i = 0; !known && i < time.values.size(); ++i) {
+      found = by_value.find(time.values[i]);
+      known = found != by_value.end();
+    }
+    if (known) put(found->second, time.ns);
+  }
+  return total;
+}
+
 }  // namespace
 
-Result<std::vector<ValueComparison>> CompareModels(OnnxModel first, OnnxModel second, Samples* samples,
-                                                   const std::vector<int64_t>& which, int threads, Watch watch) {
+Result<Comparison> CompareModels(OnnxModel first, OnnxModel second, Samples* samples, const std::vector<int64_t>& which, int threads,
+                                 Watch watch) {
+  Comparison out;
+  out.first_bytes = CountConstants(first.graph);
+  out.second_bytes = CountConstants(second.graph);
   LINNET_TRY(Tidy(first.graph, !IsQuantized(first.graph)).At("the first model"));
   LINNET_TRY(Tidy(second.graph, !IsQuantized(second.graph)).At("the second model"));
   const Graph &a = first.graph, &b = second.graph;
@@ -85,8 +115,9 @@ Result<std::vector<ValueComparison>> CompareModels(OnnxModel first, OnnxModel se
     if (!b.is_constant(id) && b.value(id).producer != kNoNode) by_name.emplace(b.value(id).name, id);
   }
   LINNET_ASSIGN(std::vector<NodeId> order, a.Order());
-  std::vector<ValueComparison> rows;
+  std::vector<ValueComparison>& rows = out.values;
   std::vector<ValueId> of_a, of_b;
+  std::vector<std::string> names, nodes;
   for (NodeId id : order) {
     for (ValueId out : a.node(id).outputs) {
       if (out == kNoValue || !a.value(out).type.is_tensor() || a.value(out).type.dtype != DType::kFloat) continue;
@@ -99,6 +130,8 @@ Result<std::vector<ValueComparison>> CompareModels(OnnxModel first, OnnxModel se
       row.first_weights = WeightBytes(a, a.node(id));
       const Node* maker = Maker(b, found->second);
       row.second_weights = maker ? WeightBytes(b, *maker) : 0;
+      names.push_back(row.name);
+      nodes.push_back(a.node(id).name);
       row.is_output = std::find(a.outputs().begin(), a.outputs().end(), out) != a.outputs().end();
       rows.push_back(std::move(row));
       of_a.push_back(out);
@@ -136,7 +169,14 @@ Result<std::vector<ValueComparison>> CompareModels(OnnxModel first, OnnxModel se
   for (size_t i = 0; i < rows.size(); ++i) {
     rows[i].saturated = total[i] ? static_cast<double>(on_edge[i]) / static_cast<double>(total[i]) : 0;
   }
-  return rows;
+  if (!which.empty()) {
+    watch("timing", 0, 2);
+    LINNET_ASSIGN(std::vector<Datum> inputs, samples->Load(which[0]));
+    LINNET_ASSIGN(out.first_ns, TimeSteps(a, inputs, threads, names, nodes, [&](size_t row, double ns) { rows[row].first_ns += ns; }));
+    watch("timing", 1, 2);
+    LINNET_ASSIGN(out.second_ns, TimeSteps(b, inputs, threads, names, nodes, [&](size_t row, double ns) { rows[row].second_ns += ns; }));
+  }
+  return out;
 }
 
 }  // namespace linnet::quantize

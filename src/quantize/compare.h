@@ -19,11 +19,18 @@ struct ValueComparison {
   double saturated = 0;              ///< share of the second's values that lie on the first or last code, or beyond
   int64_t first_weights = 0, second_weights = 0;   ///< bytes of the constants behind the node, dequantization followed
   bool is_output = false;
+  double first_ns = 0, second_ns = 0;   ///< of the step that computes it, with what was fused into that; 0: a part of another's step
 };
 
-/// Runs both over `which` of the samples. Values are matched after both were simplified by the passes that stay within
+struct Comparison {
+  std::vector<ValueComparison> values;
+  double first_ns = 0, second_ns = 0;    ///< of all steps
+  ConstantBytes first_bytes, second_bytes;
+};
+
+/// Runs both over `which` of the samples, and times their steps on the first of them. Values are matched after both were simplified by the passes that stay within
 /// ONNX's operators. Fails when the inputs differ in number.
-Result<std::vector<ValueComparison>> CompareModels(OnnxModel first, OnnxModel second, Samples* samples,
-                                                   const std::vector<int64_t>& which, int threads, Watch watch);
+Result<Comparison> CompareModels(OnnxModel first, OnnxModel second, Samples* samples, const std::vector<int64_t>& which, int threads,
+                                 Watch watch);
 
 }  // namespace linnet::quantize

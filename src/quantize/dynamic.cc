@@ -2,11 +2,14 @@
 //
 //     A ── DynamicQuantizeLinear ──┬── integers, zero point ── MatMulInteger ── Cast ── Mul ── Y      B as integers, once
 //                                  └── scale ── Mul (B's scales) ───────────────────────┘
+//
+// or, as operators of com.microsoft, DynamicQuantizeMatMul and DynamicQuantizeLSTM, which do all of that.
 #include "quantize/dynamic.h"
 
 #include <algorithm>
 #include <map>
 
+#include "passes/pass.h"
 #include "passes/patterns.h"
 #include "quantize/edit.h"
 #include "quantize/scale.h"
@@ -29,6 +32,7 @@ class DynamicRewriter {
       if (!node.domain.empty() || !options_.selection.Takes(graph_, node)) continue;
       Result<bool> done = node.op == "MatMul" || node.op == "Gemm" ? Product(id)
                           : node.op == "Gather"                    ? Table(id)
+                          : node.op == "LSTM" && options_.format == Format::kQOperator ? Lstm(id)
                           : node.op == "LSTM" || node.op == "GRU" || node.op == "RNN" ? Recurrent(id)
                                                                                      : Result<bool>(false);
       if (!done.ok()) return done.TakeStatus().At(graph_.node(id).Label(graph_));
@@ -83,6 +87,10 @@ class DynamicRewriter {
     }
     const int axis = options_.per_channel && w.shape().rank() == 2 ? 1 : -1;
     LINNET_ASSIGN(QuantizedTensor whole, QuantizeWeights(w, axis, options_.weights, true));
+    if (options_.format == Format::kQOperator) {
+      const Tensor* row = edit_.FloatConstant(bias);
+      if (bias == kNoValue || (row && row->elements() == w.shape()[w.shape().rank() - 1])) return Operator(id, std::move(whole), bias);
+    }
     LINNET_ASSIGN(Activation a, Quantized(inputs[0]));
     const std::string name = graph_.value(inputs[1]).name;
     const ValueId out = graph_.node(id).outputs[0];
@@ -103,6 +111,63 @@ class DynamicRewriter {
     }
     LINNET_ASSIGN(ValueId product, edit_.Add("Mul", {floats, scale}, {}, type, node_name + "_product"));
     LINNET_TRY(edit_.AddFor("Add", {product, bias}, out, node_name));
+    return true;
+  }
+
+  Result<bool> Operator(NodeId id, QuantizedTensor whole, ValueId bias) {
+    const std::vector<ValueId> inputs = graph_.node(id).inputs;
+    const std::string name = ShortName(graph_.value(inputs[1]).name), node_name = graph_.node(id).name;
+    auto constant = [&](const char* what, Tensor tensor) { return graph_.AddConstant(graph_.FreshName(name + what), std::move(tensor)); };
+    std::vector<ValueId> operands = {inputs[0], constant("_quantized", std::move(whole.integers)), constant("_scale", whole.params.ScaleTensor()),
+                                     IsSigned(options_.weights) ? kNoValue : constant("_zero", whole.params.ZeroTensor())};
+    if (bias != kNoValue) {
+      const Tensor& row = graph_.value(bias).constant;
+      operands.push_back(row.shape().rank() == 1 ? bias : constant("_bias", row.Reshaped(Shape{row.elements()})));
+    }
+    while (operands.back() == kNoValue) operands.pop_back();
+    const ValueId out = graph_.node(id).outputs[0];
+    graph_.RemoveNode(id);
+    LINNET_TRY(edit_.AddFor("DynamicQuantizeMatMul", std::move(operands), out, node_name, {}, "com.microsoft"));
+    return true;
+  }
+
+  /// W and R of the operator lie transposed, a scale for each row of LSTM's in each direction.
+  Result<bool> Lstm(NodeId id) {
+    const std::vector<ValueId> inputs = graph_.node(id).inputs;
+    LINNET_ASSIGN(int64_t layout, graph_.node(id).Int("layout", 0));
+    const Tensor *w = edit_.FloatConstant(inputs[1]), *r = edit_.FloatConstant(inputs[2]);
+    if (layout != 0 || !w || !r || w->shape().rank() != 3 || r->shape().rank() != 3) return Recurrent(id);
+    std::vector<ValueId> operands = inputs;
+    operands.resize(8, kNoValue);
+    for (int i = 1; i <= 2; ++i) {
+      const Tensor& from = i == 1 ? *w : *r;
+      const int64_t directions = from.shape()[0], rows = from.shape()[1], depth = from.shape()[2];
+      const std::string name = ShortName(graph_.value(inputs[static_cast<size_t>(i)]).name);
+      LINNET_ASSIGN(Tensor codes, Tensor::Allocate(options_.weights, Shape{directions, depth, rows}));
+      LINNET_ASSIGN(Tensor scales, Tensor::Allocate(DType::kFloat, Shape{directions, rows}));
+      LINNET_ASSIGN(Tensor zeros, Tensor::Allocate(options_.weights, Shape{directions, rows}));
+      for (int64_t d = 0; d < directions; ++d) {
+        const Tensor one = Tensor::View(DType::kFloat, Shape{rows, depth}, from.as<std::byte>() + d * rows * depth * 4, from.owner());
+        LINNET_ASSIGN(QuantizedTensor whole, QuantizeWeights(one, options_.per_channel ? 0 : -1, options_.weights, true));
+        for (int64_t row = 0; row < rows; ++row) {
+          const size_t at = options_.per_channel ? static_cast<size_t>(row) : 0;
+          scales.mutable_as<float>()[d * rows + row] = whole.params.scales[at];
+          zeros.mutable_as<uint8_t>()[d * rows + row] = static_cast<uint8_t>(whole.params.zeros[at]);
+          for (int64_t k = 0; k < depth; ++k) codes.mutable_as<uint8_t>()[(d * depth + k) * rows + row] = whole.integers.as<uint8_t>()[row * depth + k];
+        }
+      }
+      operands[static_cast<size_t>(i)] = graph_.AddConstant(graph_.FreshName(name + "_quantized"), std::move(codes));
+      operands.push_back(graph_.AddConstant(graph_.FreshName(name + "_scale"), std::move(scales)));
+      operands.push_back(graph_.AddConstant(graph_.FreshName(name + "_zero"), std::move(zeros)));
+    }
+    Node made = graph_.node(id);
+    std::erase_if(made.attributes, [](const Attribute& attribute) { return attribute.name == "layout"; });
+    made.op = "DynamicQuantizeLSTM";
+    made.domain = "com.microsoft";
+    made.version = 1;
+    made.inputs = std::move(operands);
+    graph_.RemoveNode(id);
+    LINNET_TRY(graph_.AddNode(std::move(made)).TakeStatus());
     return true;
   }
 
@@ -165,8 +230,12 @@ class DynamicRewriter {
 
 Result<int> QuantizeDynamic(OnnxModel* model, const DynamicOptions& options) {
   LINNET_TRY(options.selection.Check(model->graph));
-  DynamicRewriter rewriter(model->graph, OpsetOf(*model), options);
-  LINNET_ASSIGN(int changed, rewriter.Run());
+  int changed = 0;
+  LINNET_TRY(ForEachGraph(model->graph, [&](Graph& each) -> Status {
+    LINNET_ASSIGN(int here, DynamicRewriter(each, OpsetOf(*model), options).Run());
+    changed += here;
+    return Status();
+  }));
   if (changed == 0) return InvalidArgument("the model has no product with a constant matrix, no table and no recurrent operator");
   LINNET_ASSIGN(model->graph, model->graph.Compacted());
   return changed;

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "graph/graph.h"
+#include "quantize/block_rounding.h"
+#include "quantize/format.h"
 
 namespace linnet::quantize {
 
@@ -19,33 +21,30 @@ struct Selection {
 struct DynamicOptions {
   DType weights = DType::kInt8;   ///< int8 or uint8
   bool per_channel = true;
+  Format format = Format::kQdq;
   Selection selection;
 };
 
 /// Products with constant matrices become DynamicQuantizeLinear, MatMulInteger, Cast and Mul: the activations' ranges are
-/// found when the model runs. Tables that Gather picks rows from become integers with a scale a column, dequantized behind it;
-/// weights of LSTM, GRU and RNN integers behind DequantizeLinear. Gives the number of nodes changed; fails when there is none.
+/// found when the model runs, in bodies of If, Loop and Scan too. Tables that Gather picks rows from become integers with a scale a column, dequantized behind it;
+/// weights of LSTM, GRU and RNN integers behind DequantizeLinear. kQOperator: products become com.microsoft's
+/// DynamicQuantizeMatMul and LSTMs DynamicQuantizeLSTM. Gives the number of nodes changed; fails when there is none.
 Result<int> QuantizeDynamic(OnnxModel* model, const DynamicOptions& options);
 
 struct WeightOptions {
   DType weights = DType::kInt4;   ///< int4, uint4, int8 or uint8
-  int block_size = 32;            ///< 4 bits: rows of a matrix that share a scale
-  bool refine = true;             ///< 4 bits: scales and zero points that minimise the error, instead of those of the extremes
+  int block_size = 32;            ///< rows of a matrix that share a scale: 4 bits, and the products of kQOperator
+  BlockRounding rounding = BlockRounding::kSquares;   ///< of blocks
+  Format format = Format::kQdq;
   Selection selection;
 };
 
-/// Weights become integers behind DequantizeLinear, everything is computed in float: 8 bits for convolutions, products and
-/// recurrent operators, with a scale a channel; 4 bits for products, with a scale a block (opset 21). Gives the number of
-/// weights changed; fails when there is none.
+/// Weights become integers, in bodies of If, Loop and Scan too; everything is computed in float. kQdq: behind DequantizeLinear, 8 bits for convolutions, products
+/// and recurrent operators, with a scale a channel; 4 bits for products, with a scale a block (opset 21). kQOperator: products
+/// become com.microsoft's MatMulNBits, 4 or 8 bits with a scale a block, unsigned weights with zero points, which half-quadratic
+/// rounding makes real numbers where they have 4 bits; 8-bit weights of the other operators as before. Gives the number of weights changed; fails when
+/// there is none.
 Result<int> QuantizeWeightsOnly(OnnxModel* model, const WeightOptions& options);
-
-/// One block of numbers as 4-bit integers. `refine`: the range is shrunk and the scale fitted to the codes by least squares,
-/// whatever leaves the least squared error; never worse than the plain choice. No data is needed.
-struct Block4 {
-  float scale = 1;
-  int32_t zero = 0;
-};
-Block4 FitBlock(const float* values, int64_t count, int64_t stride, DType dtype, bool refine);
 
 struct HalfOptions {
   DType to = DType::kFloat16;     ///< or kBfloat16

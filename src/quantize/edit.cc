@@ -19,6 +19,18 @@ bool MatchesAny(const Graph& graph, const Node& node, const std::vector<std::str
   return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) { return Matches(graph, node, pattern); });
 }
 
+/// A node of the graph or of a body in it.
+bool AnyMatches(const Graph& graph, const std::string& pattern) {
+  for (NodeId id = 0; id < graph.node_count(); ++id) {
+    if (!graph.node(id).alive) continue;
+    if (Matches(graph, graph.node(id), pattern)) return true;
+    for (const Graph* inner : Graph::Subgraphs(graph.node(id))) {
+      if (AnyMatches(*inner, pattern)) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 int OpsetOf(const OnnxModel& model) {
@@ -43,10 +55,12 @@ Result<ValueId> Edit::Add(std::string_view op, std::vector<ValueId> inputs, std:
   return out;
 }
 
-Status Edit::AddFor(std::string_view op, std::vector<ValueId> inputs, ValueId out, std::string name, std::vector<Attribute> attributes) {
+Status Edit::AddFor(std::string_view op, std::vector<ValueId> inputs, ValueId out, std::string name, std::vector<Attribute> attributes,
+                    std::string_view domain) {
   Node node;
   node.op = std::string(op);
-  node.version = opset_;
+  node.domain = std::string(domain);
+  node.version = domain.empty() ? opset_ : 1;
   node.name = std::move(name);
   node.inputs = std::move(inputs);
   node.outputs = {out};
@@ -73,9 +87,7 @@ Result<ValueId> Edit::Dequantized(std::string name, QuantizedTensor tensor) {
 Status Selection::Check(const Graph& graph) const {
   for (const std::vector<std::string>* list : {&include, &exclude}) {
     for (const std::string& pattern : *list) {
-      bool found = false;
-      for (NodeId id = 0; id < graph.node_count(); ++id) found = found || (graph.node(id).alive && Matches(graph, graph.node(id), pattern));
-      if (!found) return InvalidArgument("no node, operator or value is called ", Quote(pattern));
+      if (!AnyMatches(graph, pattern)) return InvalidArgument("no node, operator or value is called ", Quote(pattern));
     }
   }
   return Status();

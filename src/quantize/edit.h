@@ -22,8 +22,9 @@ class Edit {
   /// As Graph::AddNode; the node is called as its output is, so that no two nodes share a name.
   Result<ValueId> Add(std::string_view op, std::vector<ValueId> inputs, std::vector<Attribute> attributes, const Type& type,
                       std::string_view hint);
-  /// A node that makes `out`, which has lost its producer.
-  Status AddFor(std::string_view op, std::vector<ValueId> inputs, ValueId out, std::string name, std::vector<Attribute> attributes = {});
+  /// A node that makes `out`, which has lost its producer. Other domains than ai.onnx: of version 1.
+  Status AddFor(std::string_view op, std::vector<ValueId> inputs, ValueId out, std::string name, std::vector<Attribute> attributes = {},
+                std::string_view domain = "");
   /// The contents of a float constant with at least one element, or null; kNoValue gives null.
   const Tensor* FloatConstant(ValueId id) const;
   /// A constant of integers and the DequantizeLinear behind it. `name` is the float constant's.

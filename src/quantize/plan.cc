@@ -2,6 +2,7 @@
 #include "quantize/plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string_view>
 
 #include "passes/patterns.h"
@@ -108,14 +109,42 @@ Role RoleOf(const Graph& graph, const Node& node) {
   }
 }
 
+/// Every override names a node or a value, and asks for what can be.
+static Status CheckOverrides(const Graph& graph, const StaticOptions& options) {
+  for (const auto& [name, override] : options.overrides) {
+    bool found = false;
+    for (NodeId id = 0; id < graph.node_count(); ++id) found = found || (graph.node(id).alive && graph.node(id).name == name);
+    for (ValueId id = 0; id < graph.value_count(); ++id) found = found || graph.value(id).name == name;
+    if (!found) return InvalidArgument("no node or value is called ", Quote(name));
+    if (override.type && DTypeBits(*override.type) != 8 && DTypeBits(*override.type) != 16) {
+      return InvalidArgument("the override for ", Quote(name), " asks for ", DTypeName(*override.type), "; types have 8 or 16 bits");
+    }
+    if (override.range && !(override.range->low <= override.range->high && std::isfinite(override.range->low) && std::isfinite(override.range->high))) {
+      return InvalidArgument("the override for ", Quote(name), " gives no range: two numbers, the lower first");
+    }
+  }
+  return Status();
+}
+
+static bool Excluded(const Graph& graph, const Node& node, const StaticOptions& options) {
+  auto asks = [&](const std::string& name) {
+    const auto found = options.overrides.find(name);
+    return found != options.overrides.end() && found->second.exclude;
+  };
+  return !options.overrides.empty() && (asks(node.name) || std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId out) {
+    return out != kNoValue && asks(graph.value(out).name);
+  }));
+}
+
 Result<NodePrecisions> ChooseNodes(const Graph& graph, const StaticOptions& options) {
+  LINNET_TRY(CheckOverrides(graph, options));
   LINNET_ASSIGN(std::vector<NodeId> order, graph.Order());
   const size_t count = static_cast<size_t>(graph.node_count());
   std::vector<char> used_include(options.include.size(), 0), used_exclude(options.exclude.size(), 0);
   std::vector<char> wanted(count, 0), matrix(count, 0);
   for (NodeId id : order) {
     const Node& node = graph.node(id);
-    bool in = options.include.empty(), out = false;
+    bool in = options.include.empty(), out = Excluded(graph, node, options);
     for (size_t i = 0; i < options.include.size(); ++i) {
       if (!Matches(graph, node, options.include[i])) continue;
       in = true;

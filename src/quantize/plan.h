@@ -2,10 +2,12 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "graph/graph.h"
+#include "quantize/format.h"
 #include "quantize/scale.h"
 
 namespace linnet::quantize {
@@ -25,21 +27,32 @@ enum class Role : uint8_t {
 /// The role of a node in `graph`, by its operator, attributes and types.
 Role RoleOf(const Graph& graph, const Node& node);
 
+/// What is asked for one tensor or node by name, against the options for all. Of a node: type and range are its results', symmetric
+/// and per_channel its weights'. Of an activation: type, range, symmetric; of a constant: type, symmetric, per_channel.
+struct Override {
+  std::optional<DType> type;      ///< 8 or 16 bits; of constants 8
+  std::optional<Range> range;
+  std::optional<bool> symmetric, per_channel;
+  bool exclude = false;           ///< the node, or the one that makes the tensor, stays in float
+};
+
 struct StaticOptions {
   DType activations = DType::kUint8;
   DType weights = DType::kInt8;
   bool per_channel = true;
   bool symmetric_activations = false;
   bool symmetric_weights = true;
+  Format format = Format::kQdq;
   std::vector<std::string> include;   ///< names of nodes, operator types or names of outputs; empty: what pays
   std::vector<std::string> exclude;
+  std::map<std::string, Override> overrides;
 };
 
 /// By node id: what precision it gets.
 using NodePrecisions = std::vector<Precision>;
 
 /// Convolutions and matrix products with constant weights, products of two activations, and what lies between such
-/// nodes; everything before the first and behind the last stays in float. Fails when include or exclude name nothing, and
+/// nodes; everything before the first and behind the last stays in float. Fails when include, exclude or overrides name nothing, and
 /// when there is nothing to quantize.
 Result<NodePrecisions> ChooseNodes(const Graph& graph, const StaticOptions& options);
 
@@ -55,7 +68,8 @@ using RangeTable = std::map<std::string, Range>;
 /// Rewrites the prepared `model`: QuantizeLinear and DequantizeLinear around the nodes that are not kFloat, weights as
 /// integers, biases as int32. Activations behind a convolution or matrix product come before its result is rounded (see
 /// region.h); a result that no quantized node reads is not rounded at all. Values keep their names; Relu and Clip go where
-/// saturation does their work. Raises the opset where 16 bits need it. Fails naming a value whose range is missing.
+/// saturation does their work. With kQOperator products round their results at once, and the graph is then written in
+/// operators on integers (qoperator.h). Raises the opset where 16 bits need it. Fails naming a value whose range is missing.
 Status QuantizeStatic(OnnxModel* model, const NodePrecisions& nodes, const RangeTable& ranges, const StaticOptions& options);
 
 }  // namespace linnet::quantize

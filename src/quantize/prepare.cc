@@ -10,7 +10,7 @@ bool IsQuantized(const Graph& graph) {
     const Node& node = graph.node(id);
     if (!node.alive) continue;
     for (const char* op : {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger",
-                           "MatMulNBits", "DynamicQuantizeMatMul", "QAttention"}) {
+                           "MatMulNBits", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulIntegerToFloat", "QGemm", "QAttention"}) {
       if (node.op == op) return true;
     }
     if (node.op.starts_with("QLinear")) return true;

@@ -10,7 +10,7 @@ Status Calibrate(Calibration* calibration, Samples* samples, const std::vector<i
   for (int64_t i : which) {
     watch("calibrating", done++, static_cast<int64_t>(which.size()));
     LINNET_ASSIGN(std::vector<Datum> sample, samples->Load(i));
-    LINNET_TRY(calibration->Add(sample).At(Cat("sample ", i)));
+    LINNET_TRY(calibration->Add(sample, samples->Name(i)).At(samples->Name(i)));
   }
   return Status();
 }

@@ -3,7 +3,7 @@
 
 #include "base/function_ref.h"
 #include "quantize/accuracy.h"
-#include "quantize/calibration.h"
+#include "quantize/calibration/calibration.h"
 #include "quantize/plan.h"
 #include "quantize/samples.h"
 

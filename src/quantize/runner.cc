@@ -2,10 +2,12 @@
 #include "quantize/runner.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/cpu.h"
 #include "base/thread_pool.h"
 #include "passes/pass.h"
+#include "run/plan.h"
 
 namespace linnet::quantize {
 
@@ -37,7 +39,40 @@ Result<std::unique_ptr<GraphRunner>> GraphRunner::Make(const Graph& graph, std::
   return runner;
 }
 
-Result<std::vector<Datum>> GraphRunner::Run(std::span<const Datum> inputs) {
+Result<std::vector<Datum>> GraphRunner::Run(std::span<const Datum> inputs) { return RunWith(inputs, nullptr); }
+
+Result<std::vector<GraphRunner::StepTime>> GraphRunner::Time(std::span<const Datum> inputs, int runs) {
+  LINNET_TRY(RunWith(inputs, nullptr).TakeStatus());
+  std::vector<StepTime> times;
+  std::map<const NodeIo*, size_t> places;
+  const Graph& graph = model_->graph();
+  for (int run = 0; run < runs; ++run) {
+    Profiler profiler;
+    LINNET_TRY(RunWith(inputs, &profiler).TakeStatus());
+    std::map<const NodeIo*, double> sums;   // a loop's body has its steps many times
+    for (const Profiler::Span& span : profiler.spans) {
+      if (span.depth == 0) sums[span.io] += static_cast<double>(span.end_ns - span.begin_ns);
+    }
+    for (const auto& [io, ns] : sums) {
+      auto [place, is_new] = places.try_emplace(io, times.size());
+      if (!is_new) {
+        times[place->second].ns = std::min(times[place->second].ns, ns);
+        continue;
+      }
+      StepTime time;
+      time.ns = ns;
+      for (ValueId id : io->outputs) {
+        if (id == kNoValue) continue;
+        time.values.push_back(graph.value(id).name);
+        if (graph.value(id).producer != kNoNode) time.node = graph.node(graph.value(id).producer).name;
+      }
+      times.push_back(std::move(time));
+    }
+  }
+  return times;
+}
+
+Result<std::vector<Datum>> GraphRunner::RunWith(std::span<const Datum> inputs, Profiler* profiler) {
   if (inputs.size() != input_names_.size()) {
     return InvalidArgument("the model has ", input_names_.size(), " inputs, the sample ", inputs.size());
   }
@@ -61,6 +96,7 @@ Result<std::vector<Datum>> GraphRunner::Run(std::span<const Datum> inputs) {
   RunEnv env;
   env.pool = &ThreadPool::Shared();
   env.threads = threads_;
+  env.profiler = profiler;
   std::vector<RunOutput> outputs(model_->outputs.size());
   LINNET_TRY(state_.Run(*model_, env, facts.data(), static_cast<int>(facts.size()), outputs.data(), static_cast<int>(outputs.size())));
   std::vector<Datum> results;

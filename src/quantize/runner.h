@@ -21,9 +21,19 @@ class GraphRunner {
   /// Fails naming the input that is missing or does not fit the model's type.
   Result<std::vector<Datum>> Run(std::span<const Datum> inputs);
 
+  /// How long each step of a run takes: the least of `runs` runs, behind one that is not timed.
+  struct StepTime {
+    std::string node;                   ///< the name of the node that the step computes, fused ones by that of their product
+    std::vector<std::string> values;    ///< what it makes
+    double ns = 0;
+  };
+  Result<std::vector<StepTime>> Time(std::span<const Datum> inputs, int runs);
+
   const std::vector<std::string>& input_names() const { return input_names_; }
 
  private:
+  Result<std::vector<Datum>> RunWith(std::span<const Datum> inputs, Profiler* profiler);
+
   std::unique_ptr<Model> model_;
   RunState state_;
   int threads_ = 1;

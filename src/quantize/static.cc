@@ -17,6 +17,7 @@
 #include "quantize/edit.h"
 #include "quantize/plan.h"
 #include "quantize/prepare.h"
+#include "quantize/qoperator.h"
 #include "quantize/region.h"
 
 namespace linnet::quantize {
@@ -54,6 +55,8 @@ class StaticRewriter {
   struct Held {
     Range range;
     Precision precision = Precision::kInt8;
+    std::optional<DType> type;     ///< asked for by an override
+    std::optional<bool> symmetric;
     ValueId group = kNoValue;      ///< the value whose entry has the group's range and parameters
     Params params;
     ValueId scale = kNoValue, zero = kNoValue;
@@ -81,7 +84,7 @@ class StaticRewriter {
       if (region.nodes.empty()) continue;
       // A sum's activation is left to itself, but for the Relu, which costs nothing.
       const bool relu = region.nodes.size() == 1 && RoleOf(graph_, graph_.node(region.nodes[0])) == Role::kActivation;
-      if (role == Role::kPair && !relu) continue;
+      if (!relu && (role == Role::kPair || options_.format == Format::kQOperator)) continue;
       inside_.insert(region.nodes.begin(), region.nodes.end());
       if (relu) relus_[id] = region.nodes[0];
       exits_[id] = region.exit;
@@ -112,14 +115,16 @@ class StaticRewriter {
         if (!graph_.is_constant(in)) LINNET_TRY(Hold(in, precision));
       }
       const auto exit = exits_.find(id);
+      // An operator on integers rounds its result whoever reads it; but for Gemm's, which may be real.
+      const bool rounds = options_.format == Format::kQOperator && precision == Precision::kInt8 && RoleOf(graph_, node) == Role::kMatrix && node.op != "Gemm";
       if (exit != exits_.end()) {
-        if (ReadAsIntegers(exit->second)) LINNET_TRY(Hold(exit->second, precision));
+        if (rounds || ReadAsIntegers(exit->second)) LINNET_TRY(Hold(exit->second, precision));
         continue;
       }
       for (ValueId out : node.outputs) {
         if (out == kNoValue) continue;
         made_by_integers_.insert(out);
-        if (ReadAsIntegers(out)) LINNET_TRY(Hold(out, precision));
+        if (rounds || ReadAsIntegers(out)) LINNET_TRY(Hold(out, precision));
       }
     }
     return Status();
@@ -131,10 +136,49 @@ class StaticRewriter {
     held.precision = std::max(held.precision, precision);
     if (!is_new) return Status();
     held.group = id;
+    const Override* asked = OverrideFor(id);
+    if (asked) {
+      held.type = asked->type;
+      held.symmetric = asked->symmetric;
+      if (asked->type && DTypeBits(*asked->type) == 16) held.precision = Precision::kInt16;
+      if (asked->range) {
+        held.range = *asked->range;
+        return Status();
+      }
+    }
     auto range = ranges_.find(graph_.value(id).name);
     if (range == ranges_.end()) return InvalidArgument("the calibration table has no range for ", Quote(graph_.value(id).name));
     held.range = range->second;
     return Status();
+  }
+
+  const Override* OverrideOf(const std::string& name) const {
+    const auto found = options_.overrides.find(name);
+    return found == options_.overrides.end() ? nullptr : &found->second;
+  }
+  /// Of an activation: asked for by its name, or by that of the node that makes it.
+  const Override* OverrideFor(ValueId id) const {
+    if (options_.overrides.empty()) return nullptr;
+    if (const Override* own = OverrideOf(graph_.value(id).name)) return own;
+    NodeId producer = graph_.value(id).producer;
+    for (const auto& [node, exit] : exits_) {
+      if (exit == id) producer = node;   // an activation's result is that of the product before it
+    }
+    return producer == kNoNode ? nullptr : OverrideOf(graph_.node(producer).name);
+  }
+  /// The options of a node's weights.
+  StaticOptions WeightOptionsOf(NodeId id) const {
+    StaticOptions out;
+    out.weights = options_.weights, out.per_channel = options_.per_channel, out.symmetric_weights = options_.symmetric_weights;
+    if (options_.overrides.empty()) return out;
+    const Override *node = OverrideOf(graph_.node(id).name), *own = OverrideOf(graph_.value(graph_.node(id).inputs[1]).name);
+    for (const Override* asked : {node, own}) {
+      if (!asked) continue;
+      out.per_channel = asked->per_channel.value_or(out.per_channel);
+      out.symmetric_weights = asked->symmetric.value_or(out.symmetric_weights);
+    }
+    if (own && own->type && DTypeBits(*own->type) == 8) out.weights = *own->type;
+    return out;
   }
 
   ValueId GroupOf(ValueId id) {
@@ -148,6 +192,8 @@ class StaticRewriter {
     from.group = std::min(a, b);
     to.range = {std::min(to.range.low, from.range.low), std::max(to.range.high, from.range.high)};
     to.precision = std::max(to.precision, from.precision);
+    if (!to.type) to.type = from.type;
+    if (!to.symmetric) to.symmetric = from.symmetric;
   }
 
   void GroupValues(const std::vector<NodeId>& order) {
@@ -180,7 +226,10 @@ class StaticRewriter {
   }
   void ChooseAll() {
     for (auto& [id, held] : values_) {
-      if (held.group == id) held.params = ChooseParams(held.range, TypeOf(held.precision), options_.symmetric_activations);
+      if (held.group != id) continue;
+      // 16 bits that something else in the group needs stay.
+      const bool asked = held.type && (held.precision == Precision::kInt8 || DTypeBits(*held.type) == 16);
+      held.params = ChooseParams(held.range, asked ? *held.type : TypeOf(held.precision), held.symmetric.value_or(options_.symmetric_activations));
     }
   }
   const Params& ParamsFor(ValueId id) { return values_.at(GroupOf(id)).params; }
@@ -241,8 +290,8 @@ class StaticRewriter {
   }
 
   /// The axis of a weight that counts the output's channels, or -1.
-  int ChannelAxis(const Node& node, const Shape& w) const {
-    if (!options_.per_channel) return -1;
+  static int ChannelAxis(const Node& node, const Shape& w, bool per_channel) {
+    if (!per_channel) return -1;
     if (node.op == "Conv") return 0;
     if (node.op == "ConvTranspose") return 1;
     if (node.op == "MatMul") return w.rank() == 2 ? 1 : -1;
@@ -273,7 +322,8 @@ class StaticRewriter {
     LINNET_ASSIGN(float beta, graph_.node(id).Float("beta", 1));
     const bool gemm = graph_.node(id).op == "Gemm";
     LINNET_ASSIGN(Tensor w, Scaled(*constant, gemm ? alpha : 1));
-    const int axis = ChannelAxis(graph_.node(id), w.shape());
+    const StaticOptions asked = WeightOptionsOf(id);
+    const int axis = ChannelAxis(graph_.node(id), w.shape(), asked.per_channel);
     const Tensor* bias_constant = inputs.size() > 2 && inputs[2] != kNoValue ? ConstantOf(graph_, inputs[2]) : nullptr;
     Tensor bias;
     if (bias_constant && values_.contains(inputs[0])) {
@@ -282,7 +332,7 @@ class StaticRewriter {
     LINNET_ASSIGN(int64_t channels, OutputChannels(graph_.node(id), w.shape()));
     const bool fits = bias.has_data() && bias.elements() == channels;  // C of Gemm may be broadcast
     const float x_scale = values_.contains(inputs[0]) ? ParamsFor(inputs[0]).scales[0] : 1;
-    LINNET_ASSIGN(QuantizedTensor weights, QuantizeWeights(w, axis, options_.weights, options_.symmetric_weights));
+    LINNET_ASSIGN(QuantizedTensor weights, QuantizeWeights(w, axis, asked.weights, asked.symmetric_weights));
     if (fits) {
       const Params before = weights.params;
       FitBias(bias, x_scale, &weights.params);
@@ -375,10 +425,12 @@ class StaticRewriter {
 }  // namespace
 
 Status QuantizeStatic(OnnxModel* model, const NodePrecisions& nodes, const RangeTable& ranges, const StaticOptions& options) {
-  if (std::find(nodes.begin(), nodes.end(), Precision::kInt16) != nodes.end()) LINNET_TRY(RaiseOpset(model, kOpsetSmallAndWide));
+  bool wide = std::find(nodes.begin(), nodes.end(), Precision::kInt16) != nodes.end();
+  for (const auto& [name, asked] : options.overrides) wide = wide || (asked.type && DTypeBits(*asked.type) == 16);
+  if (wide) LINNET_TRY(RaiseOpset(model, kOpsetSmallAndWide));
   LINNET_TRY(StaticRewriter(model->graph, OpsetOf(*model), nodes, ranges, options).Run());
   LINNET_ASSIGN(model->graph, model->graph.Compacted());
-  return Status();
+  return options.format == Format::kQOperator ? ToQOperator(model).TakeStatus() : Status();
 }
 
 }  // namespace linnet::quantize

@@ -4,8 +4,13 @@
 namespace linnet {
 namespace {
 
-/// Waking a sleeping worker costs tens of microseconds, a spinning one below one: a share below this is not worth it.
-constexpr double kWorthwhileNs = 8000;
+/// Handing work to a worker that spins and waiting for it cost below a microsecond: a share below this is not worth it.
+/// (Where a worker wrote half of the input, a thread alone would pay as much for fetching that half from the other's cache.)
+constexpr double kWorthwhileNs = 1000;
+/// How many threads have shares of at least `share_ns`; at least 1.
+int ThreadsFor(double total_ns, double share_ns, int threads) {
+  return total_ns < share_ns * threads ? std::max(1, static_cast<int>(total_ns / share_ns)) : threads;
+}
 /// Longest stretch of one-threaded work between looks at the stop source.
 constexpr double kStretchNs = 5e6;
 
@@ -79,7 +84,7 @@ Status RunContext::ParallelFor(int64_t n, int64_t grain, double ns_per_item,
         if (stop && stop->Asked()) return;
         body(at, at + std::min(stretch, end - at), worker);
       }
-    });
+    }, total_ns);
     return CheckStop();
   }
   if (stretch == n) {

@@ -27,9 +27,7 @@ struct CompareArguments {
   bool json = false;
 };
 
-using Rows = std::vector<quantize::ValueComparison>;
-
-Result<Rows> Measure(const CompareArguments& arguments) {
+Result<quantize::Comparison> Measure(const CompareArguments& arguments) {
   SessionOptions options;
   LINNET_ASSIGN(OnnxModel first, ImportOnnx(arguments.first, options));
   LINNET_ASSIGN(OnnxModel second, ImportOnnx(arguments.second, options));
@@ -45,12 +43,14 @@ Result<Rows> Measure(const CompareArguments& arguments) {
   return quantize::CompareModels(std::move(first), std::move(second), samples.get(), which, arguments.threads, watch);
 }
 
-Json ToJson(const CompareArguments& arguments, const Rows& rows) {
+Json ToJson(const CompareArguments& arguments, const quantize::Comparison& comparison) {
   Json json;
   json["first"] = arguments.first;
   json["second"] = arguments.second;
+  json["ns"] = {comparison.first_ns, comparison.second_ns};
+  json["weight_bytes"] = {comparison.first_bytes.all, comparison.second_bytes.all};
   json["values"] = Json::array();
-  for (const quantize::ValueComparison& row : rows) {
+  for (const quantize::ValueComparison& row : comparison.values) {
     Json one{{"name", row.name},
              {"op", row.op},
              {"output", row.is_output},
@@ -59,16 +59,17 @@ Json ToJson(const CompareArguments& arguments, const Rows& rows) {
              {"max_error", row.agreement.max_error},
              {"max_value", row.agreement.max_value},
              {"saturated", row.saturated},
-             {"weight_bytes", {row.first_weights, row.second_weights}}};
+             {"weight_bytes", {row.first_weights, row.second_weights}},
+             {"ns", {row.first_ns, row.second_ns}}};
     if (row.has_range) one["range"] = {row.range.low, row.range.high};
     json["values"].push_back(std::move(one));
   }
   return json;
 }
 
-void PrintTable(const CompareArguments& arguments, const Rows& rows) {
+void PrintTable(const CompareArguments& arguments, const quantize::Comparison& comparison) {
   std::vector<const quantize::ValueComparison*> shown;
-  for (const quantize::ValueComparison& row : rows) shown.push_back(&row);
+  for (const quantize::ValueComparison& row : comparison.values) shown.push_back(&row);
   if (arguments.worst > 0) {
     std::stable_sort(shown.begin(), shown.end(),
                      [](const auto* a, const auto* b) { return a->agreement.SqnrDb() < b->agreement.SqnrDb(); });
@@ -77,22 +78,27 @@ void PrintTable(const CompareArguments& arguments, const Rows& rows) {
   using Align = Table::Align;
   Terminal terminal(stdout);
   Table table({{"value"}, {"operator"}, {"SQNR", Align::kRight}, {""}, {"largest error", Align::kRight},
-               {"of values up to", Align::kRight}, {"saturated", Align::kRight}, {"weights", Align::kRight}});
+               {"of values up to", Align::kRight}, {"saturated", Align::kRight}, {"weights", Align::kRight},
+               {"time", Align::kRight}});
   for (const quantize::ValueComparison* row : shown) {
     const double db = row->agreement.SqnrDb();
     std::string weights;
     if (row->first_weights > 0) weights = Cat(FormatBytes(row->first_weights), " -> ", FormatBytes(row->second_weights));
+    std::string time;
+    if (row->first_ns > 0 || row->second_ns > 0) time = Cat(FormatDurationNs(row->first_ns), " -> ", FormatDurationNs(row->second_ns));
     table.Row({{row->name, row->is_output ? Color::kBold : Color::kPlain}, row->op,
                {SqnrText(row->agreement), db >= 20 ? Color::kGreen : db >= 10 ? Color::kYellow : Color::kRed},
                {terminal.Bar(std::isfinite(db) ? db / 60 : db > 0 ? 1 : 0, 12), Color::kCyan},
                fmt::format("{:.3g}", row->agreement.max_error), fmt::format("{:.3g}", row->agreement.max_value),
-               row->has_range ? fmt::format("{:.3f} %", 100 * row->saturated) : std::string(), weights});
+               row->has_range ? fmt::format("{:.3f} %", 100 * row->saturated) : std::string(), weights, time});
   }
   fmt::print("{}", table.ToString(terminal));
+  fmt::print("all steps {} -> {}   weights {} -> {}\n", FormatDurationNs(comparison.first_ns), FormatDurationNs(comparison.second_ns),
+             FormatBytes(comparison.first_bytes.all), FormatBytes(comparison.second_bytes.all));
 }
 
 int Compare(const CompareArguments& arguments) {
-  Result<Rows> rows = Measure(arguments);
+  Result<quantize::Comparison> rows = Measure(arguments);
   if (!rows.ok()) return Report(rows.status());
   if (!arguments.html.empty()) {
     const std::string page = ComparePage(arguments.first, arguments.second, *rows);

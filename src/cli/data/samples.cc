@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "cli/data/cases.h"
+#include "cli/data/inflate.h"
 #include "cli/data/model_inputs.h"
 #include "cli/data/npy.h"
 #include "onnx/proto_values.h"
@@ -120,6 +121,11 @@ Status FileSamples::AddArray(const std::string& path) {
   return Status();
 }
 
+std::string FileSamples::Name(int64_t index) const {
+  const Entry& entry = entries_[static_cast<size_t>(index)];
+  return entry.row < 0 ? entry.path : Cat(entry.path, " row ", entry.row);
+}
+
 Result<std::vector<Datum>> FileSamples::Load(int64_t index) {
   const Entry& entry = entries_[static_cast<size_t>(index)];
   Result<std::vector<Datum>> sample = LoadEntry(entry);
@@ -211,17 +217,25 @@ Result<std::vector<std::pair<std::string, Tensor>>> ReadNpz(std::string_view fil
   size_t at = number(end + 16, 4);
   for (uint64_t left = number(end + 10, 2); left > 0; --left) {
     if (at + 46 > file.size() || number(at, 4) != kCentral) return InvalidArgument("the directory of the .npz file is damaged");
-    const uint64_t method = number(at + 10, 2), packed = number(at + 20, 4), whole = number(at + 24, 4);
+    const uint64_t method = number(at + 10, 2), crc = number(at + 16, 4), packed = number(at + 20, 4), whole = number(at + 24, 4);
     const size_t name_bytes = number(at + 28, 2), extra = number(at + 30, 2), comment = number(at + 32, 2), local = number(at + 42, 4);
     if (at + 46 + name_bytes > file.size()) return InvalidArgument("the directory of the .npz file is damaged");
     std::string name(file.substr(at + 46, name_bytes));
     at += 46 + name_bytes + extra + comment;
-    if (method != 0) return Unsupported("array ", Quote(name), " is compressed; write the file with numpy.savez");
-    if (whole == 0xffffffff || packed != whole) return Unsupported("array ", Quote(name), " is above 4 GiB");
+    if (method != 0 && method != 8) return Unsupported("array ", Quote(name), " is compressed in a way (", method, ") that numpy does not write");
+    if (whole == 0xffffffff || packed == 0xffffffff) return Unsupported("array ", Quote(name), " is above 4 GiB");
+    if (method == 0 && packed != whole) return InvalidArgument("the directory of the .npz file is damaged");
     if (local + 30 > file.size() || number(local, 4) != kLocal) return InvalidArgument("array ", Quote(name), " is damaged");
     const size_t begin = local + 30 + number(local + 26, 2) + number(local + 28, 2);
-    if (begin > file.size() || whole > file.size() - begin) return InvalidArgument("array ", Quote(name), " is cut off");
-    Result<Tensor> tensor = ReadNpy(file.substr(begin, whole));
+    if (begin > file.size() || packed > file.size() - begin) return InvalidArgument("array ", Quote(name), " is cut off");
+    std::string inflated;
+    if (method == 8) {
+      Result<std::string> all = Inflate(file.substr(begin, packed), whole);
+      if (!all.ok()) return all.TakeStatus().At(Cat("array ", Quote(name)));
+      inflated = std::move(*all);
+      if (Crc32(inflated) != crc) return InvalidArgument("array ", Quote(name), " is damaged: its checksum differs");
+    }
+    Result<Tensor> tensor = ReadNpy(method == 8 ? std::string_view(inflated) : file.substr(begin, whole));
     if (!tensor.ok()) return tensor.TakeStatus().At(Cat("array ", Quote(name)));
     if (name.ends_with(".npy")) name.resize(name.size() - 4);
     arrays.emplace_back(std::move(name), std::move(*tensor));

@@ -26,6 +26,8 @@ class FileSamples : public quantize::Samples {
 
   int64_t size() const override { return static_cast<int64_t>(entries_.size()); }
   Result<std::vector<Datum>> Load(int64_t index) override;
+  /// Its file or folder, and the row of an array.
+  std::string Name(int64_t index) const override;
   /// The file or folder of a sample.
   const std::string& path(int64_t index) const { return entries_[static_cast<size_t>(index)].path; }
 
@@ -51,7 +53,7 @@ class FileSamples : public quantize::Samples {
   std::string array_path_;
 };
 
-/// The arrays of an .npz file, by name. Only as numpy.savez writes it: not compressed.
+/// The arrays of an .npz file, by name, as numpy.savez and numpy.savez_compressed write it.
 Result<std::vector<std::pair<std::string, Tensor>>> ReadNpz(std::string_view file);
 
 }  // namespace linnet::cli

@@ -9,6 +9,7 @@ namespace linnet {
 namespace {
 
 constexpr int64_t kGatherBytes = 512 << 10;  // of gathered pixels: about half of a second-level cache
+constexpr int64_t kShortFloats = 16;         // a call that copies them costs more than they do
 constexpr int64_t kRingBytes = 1 << 20;
 constexpr int64_t kFarFloats = 3 << 17;      // of an output that does not stay in a second-level cache
 
@@ -37,7 +38,8 @@ struct Shape {
     } else {
       // Gathering costs two moves per k for the group_out / 16 multiply-adds; a ring leaves the tile of each
       // row's end incomplete and reads the weights once a row.
-      const bool narrow = c.out_w < 2 * tile && c.out_w % tile != 0;
+      // Channels that lie apart are brought together a row at a time.
+      const bool narrow = c.out_w < 2 * tile && c.out_w % tile != 0 && c.input_channel_stride == 1;
       const bool big = k * group_out * 4 > kGatherBytes && c.out_w < 2 * tile;
       const bool fits = 4.0 * static_cast<double>(ring_rows) * static_cast<double>(ring_pixels) *
                             static_cast<double>(group_in) <=
@@ -66,7 +68,9 @@ void CopyPixels(const ConvF32& c, const float* row, int64_t channels, int64_t fi
   const int64_t end = std::clamp<int64_t>(c.in_w - first, begin, pixels);
   const float* from = row + (first + begin) * c.input_pixel_stride;
   zero(0, begin);
-  if (c.input_channel_stride != 1) {
+  if (c.input_channel_stride != 1 && c.transpose && c.input_pixel_stride == 1) {
+    c.transpose(from, c.input_channel_stride * 4, out + begin * channels, channels * 4, end - begin, channels);
+  } else if (c.input_channel_stride != 1) {
     for (int64_t j = 0; j < channels; ++j, from += c.input_channel_stride) {
       for (int64_t i = begin; i < end; ++i) out[i * channels + j] = from[(i - begin) * c.input_pixel_stride];
     }
@@ -193,6 +197,9 @@ class Group {
     const int64_t top = row % c_.out_h * c_.stride_h - c_.pad_top;
     const float* image = input_ + row / c_.out_h * c_.input_batch_stride;
     const int64_t tap_row = c_.kernel_w * s_.group_in;
+    if (tap_row <= kShortFloats && c_.dilation_w == 1 && c_.input_channel_stride == 1 && c_.input_pixel_stride == s_.group_in) {
+      return GatherShort(image, x, top, tap_row, out);
+    }
     for (int64_t i = 0; i < c_.kernel_h; ++i, out += tap_row) {
       const int64_t y = top + i * c_.dilation_h;
       if (y < 0 || y >= c_.in_h) {
@@ -200,6 +207,25 @@ class Group {
       } else {
         CopyPixels(c_, image + y * c_.input_row_stride, s_.group_in, x, c_.kernel_w, c_.dilation_w, out);
       }
+    }
+  }
+
+  // The rows of a kernel whose rows are short and contiguous in the input: what is outside is the same in all of them.
+  void GatherShort(const float* image, int64_t x, int64_t top, int64_t tap_row, float* out) {
+    const int64_t begin = std::clamp<int64_t>(-x, 0, c_.kernel_w) * s_.group_in;
+    const int64_t end = std::clamp<int64_t>(c_.in_w - x, begin / s_.group_in, c_.kernel_w) * s_.group_in;
+    const int64_t d = c_.dilation_h;
+    const int64_t i0 = std::clamp<int64_t>((d - 1 - top) / d, 0, c_.kernel_h);
+    const int64_t i1 = std::clamp<int64_t>((c_.in_h - top + d - 1) / d, i0, c_.kernel_h);
+    std::fill(out, out + i0 * tap_row, 0.0f);
+    std::fill(out + i1 * tap_row, out + c_.kernel_h * tap_row, 0.0f);
+    out += i0 * tap_row;
+    const float* from = image + (top + i0 * d) * c_.input_row_stride + x * c_.input_pixel_stride;
+    for (int64_t i = i0; i < i1; ++i, out += tap_row, from += d * c_.input_row_stride) {
+      int64_t j = begin;
+      if (end - begin != tap_row) std::fill(out, out + tap_row, 0.0f);
+      for (; j + 4 <= end; j += 4) memcpy(out + j, from + j, 16);
+      for (; j < end; ++j) out[j] = from[j];
     }
   }
 

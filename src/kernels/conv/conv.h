@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "kernels/gemm.h"
+#include "kernels/transpose.h"
 
 namespace linnet {
 
@@ -35,6 +36,7 @@ namespace linnet {
 struct ConvF32 {
   const float* input = nullptr;
   int64_t input_batch_stride = 0, input_row_stride = 0, input_pixel_stride = 0, input_channel_stride = 1;
+  TransposeFn* transpose = nullptr;  ///< of floats: makes copies of rows whose pixel stride is 1 faster; may be null
   int64_t batch = 1, in_h = 1, in_w = 1, in_c = 1;
   int64_t out_h = 1, out_w = 1, out_c = 1;
   int64_t groups = 1;

@@ -216,6 +216,8 @@ class Row {
     if (size != 0 && done != rest && c_.out_w >= kPixelsOf[0] && !c_.epilogue.residual) {
       // One whole tile that does some pixels again costs less than several small ones.
       size = 0, done = rest, x = c_.out_w - kPixelsOf[0];
+    } else if (size == 2 && rest > 1 && c_.out_w >= kPixelsOf[1] && !c_.epilogue.residual) {
+      size = 1, done = rest, x = c_.out_w - kPixelsOf[1];
     }
     const int64_t pixels = kPixelsOf[size], pixel = row_ * c_.out_w + x;
     const int64_t left = x * c_.stride_w - c_.pad_left;

@@ -138,7 +138,8 @@ struct Strip {
   static constexpr int64_t kBytes = 384 << 10;   // of a strip: leaves a second-level cache room for weights
   static constexpr int64_t kTapsMax = 1024;
 
-  explicit Strip(const ConvInt8& c) : c(c) {
+  Strip(const Int8Kernels& kernels, const ConvInt8& c) : c(c) {
+    if (!kernels.tiles) return;
     if (c.groups != 1 || c.in_c % 4 != 0 || c.kernel_h * c.kernel_w > kTapsMax) return;
     const int64_t last_row = (c.kernel_h - 1) * c.dilation_h / c.stride_h, last_column = (c.kernel_w - 1) * c.dilation_w / c.stride_w;
     pitch = c.out_w + last_column;
@@ -154,12 +155,15 @@ struct Strip {
     const double row_bytes = static_cast<double>(pitch) * static_cast<double>(c.in_c * column_phases * row_phases);
     if (row_bytes * static_cast<double>(more_rows + 1) > 4 * kBytes || step * 2 < std::min<int64_t>(run, 64)) return;
     rows = std::clamp<int64_t>(kBytes / static_cast<int64_t>(row_bytes) - more_rows, 1, c.out_h);
+    // What lies between the rows of the output is computed too: an eighth more at most, as whole tiles go.
+    if (RoundUp(rows * pitch, int64_t{kernels.rows}) * 8 > RoundUp(rows * c.out_w, int64_t{kernels.rows}) * 9) return;
     plane_bytes = (rows + more_rows) * pitch * c.in_c;
     usable = true;
   }
 
   int64_t table_bytes() const { return RoundUp(runs * steps * 8, int64_t{64}); }
-  int64_t bytes() const { return table_bytes() + RoundUp(plane_bytes * row_phases * column_phases, int64_t{64}); }
+  /// A tile may read a pixel more than there are.
+  int64_t bytes() const { return table_bytes() + RoundUp(plane_bytes * row_phases * column_phases + c.in_c, int64_t{64}); }
 
   /// Where the steps of a row of A are.
   void Offsets(int64_t* out) const {
@@ -175,16 +179,17 @@ struct Strip {
   }
 
   /// The planes that output rows [y, y + count) of an image read.
-  void Fill(const uint8_t* image, int64_t y, int64_t count, uint8_t* out) const {
+  void Fill(const Int8Kernels& kernels, const uint8_t* image, int64_t y, int64_t count, uint8_t* out) const {
+    const int outside = c.input_zero ^ (BlockShift(kernels, c.input_signed) != 0 ? 0x80 : 0);
     const int64_t line = pitch * c.in_c;
     for (int64_t p = 0; p < row_phases; ++p) {
       for (int64_t q = 0; q < column_phases; ++q, out += plane_bytes) {
         for (int64_t r = 0; r < count + more_rows; ++r) {
           const int64_t in_y = (y + r) * c.stride_h + p - c.pad_top;
           if (in_y < 0 || in_y >= c.in_h) {
-            memset(out + r * line, c.input_zero, static_cast<size_t>(line));
+            memset(out + r * line, outside, static_cast<size_t>(line));
           } else {
-            FillLine(image + in_y * c.in_w * c.in_c, q, out + r * line);
+            FillLine(kernels, image + in_y * c.in_w * c.in_c, q, outside, out + r * line);
           }
         }
       }
@@ -197,17 +202,17 @@ struct Strip {
 
  private:
   /// Pixels q - pad_left, q - pad_left + stride_w, ... of a row.
-  void FillLine(const uint8_t* line, int64_t q, uint8_t* out) const {
+  void FillLine(const Int8Kernels& kernels, const uint8_t* line, int64_t q, int outside, uint8_t* out) const {
     const int64_t from = q - c.pad_left, s = c.stride_w;
     const int64_t begin = std::clamp<int64_t>(DivUp(std::max<int64_t>(-from, 0), s), 0, pitch);
     const int64_t end = std::clamp<int64_t>(from >= c.in_w ? 0 : DivUp(c.in_w - from, s), begin, pitch);
-    memset(out, c.input_zero, static_cast<size_t>(begin * c.in_c));
+    memset(out, outside, static_cast<size_t>(begin * c.in_c));
     if (s == 1) {
-      memcpy(out + begin * c.in_c, line + (from + begin) * c.in_c, static_cast<size_t>((end - begin) * c.in_c));
+      kernels.load(line + (from + begin) * c.in_c, (end - begin) * c.in_c, c.input_signed, out + begin * c.in_c);
     } else {
-      for (int64_t x = begin; x < end; ++x) memcpy(out + x * c.in_c, line + (from + x * s) * c.in_c, static_cast<size_t>(c.in_c));
+      for (int64_t x = begin; x < end; ++x) kernels.load(line + (from + x * s) * c.in_c, c.in_c, c.input_signed, out + x * c.in_c);
     }
-    memset(out + end * c.in_c, c.input_zero, static_cast<size_t>((pitch - end) * c.in_c));
+    memset(out + end * c.in_c, outside, static_cast<size_t>((pitch - end) * c.in_c));
   }
 };
 
@@ -256,9 +261,9 @@ void ConvOffsetsInt8(const Int8Kernels& kernels, const ConvInt8& conv, int32_t i
 
 int64_t ConvScratchBytes(const Int8Kernels& kernels, const ConvInt8& conv) {
   const Shape s(kernels, conv);
-  const Strip strip(conv);
+  const Strip strip(kernels, conv);
   // Weights with zero points need the block, and are not known here.
-  const int64_t strip_bytes = kernels.tiles && strip.usable && !s.pointwise ? strip.bytes() : 0;
+  const int64_t strip_bytes = strip.usable && !s.pointwise ? strip.bytes() : 0;
   return std::max(strip_bytes, s.sums_bytes + s.outside_bytes + s.block_bytes);
 }
 
@@ -273,7 +278,7 @@ void RunStrips(const Int8Kernels& kernels, const Strip& strip, const Shape& s, i
   strip.Offsets(offsets);
   const BlocksInt8 job = {kernels, s.group_out, s.k, PackedPanels(conv.packed, s.group_out), conv.finish};
   RowsInt8 rows;
-  rows.a = planes, rows.row_stride = conv.in_c, rows.is_signed = conv.input_signed;
+  rows.a = planes, rows.row_stride = conv.in_c, rows.is_signed = BlockSigned(kernels, conv.input_signed);
   rows.offsets = offsets, rows.steps = strip.runs * strip.steps, rows.step = strip.step;
   rows.pitch = strip.pitch, rows.valid = conv.out_w;
   const int64_t image_pixels = conv.out_h * conv.out_w;
@@ -282,7 +287,7 @@ void RunStrips(const Int8Kernels& kernels, const Strip& strip, const Shape& s, i
     const int64_t first = image * image_pixels + y * conv.out_w;   // pixel of the strip
     const int64_t count = std::min(strip.rows, conv.out_h - y), end = std::min(pixel1, first + count * conv.out_w);
     const int64_t last = end - 1 - first, needed = last / conv.out_w + 1;
-    strip.Fill(conv.input + image * conv.in_h * conv.in_w * conv.in_c, y, needed, planes);
+    strip.Fill(kernels, conv.input + image * conv.in_h * conv.in_w * conv.in_c, y, needed, planes);
     rows.c_row = first;
     kernels.tiles(job, rows, x, last / conv.out_w * strip.pitch + last % conv.out_w + 1, panel0, panel1, nullptr);
     pixel0 = end;
@@ -300,8 +305,8 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
     gemm.m = s.pixels, gemm.n = conv.out_c, gemm.k = s.k, gemm.packed = conv.packed, gemm.finish = conv.finish;
     return RunGemmInt8(kernels, gemm, pixel0, pixel1, panel0, panel1, scratch);
   }
-  if (kernels.tiles && !conv.finish.column_zero) {
-    const Strip strip(conv);
+  if (!conv.finish.column_zero) {
+    const Strip strip(kernels, conv);
     if (strip.usable) return RunStrips(kernels, strip, s, pixel0, pixel1, panel0, panel1, scratch);
   }
   int32_t* row_sums = static_cast<int32_t*>(scratch);
@@ -337,7 +342,7 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
 GemmGrain ConvGrainInt8(const Int8Kernels& kernels, const ConvInt8& conv, int threads) {
   const Shape s(kernels, conv);
   GemmGrain grain = GemmGrainInt8(kernels, s.pixels, conv.out_c, s.k, threads);
-  if (kernels.tiles && !s.pointwise && Strip(conv).usable) {   // whole rows
+  if (!s.pointwise && Strip(kernels, conv).usable) {   // whole rows
     grain.rows = std::min(s.pixels, RoundUp(grain.rows, conv.out_w));
   }
   grain.panels = grain.panels >= PanelCount(conv.out_c) ? ConvPanels(conv) : std::min(grain.panels, ConvPanels(conv));

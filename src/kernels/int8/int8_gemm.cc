@@ -156,17 +156,12 @@ void Int8Load(const uint8_t* a, int64_t n, bool is_signed, void* block) {
 //
 // kLeaf says by which; Arm's wants both signed. kEmulated is for tests on processors that have none of the others: it is exact,
 // and slow.
-enum class ByteLeaf { kEmulated, kAvxVnni, kAvx512Vnni, kDotprod };
+enum class ByteLeaf { kEmulated, kAvxVnni, kDotprod };
 
 // Lane i: sum[i] += a[4 i] b[4 i] + ... + a[4 i + 3] b[4 i + 3], a's bytes unsigned, b's signed, modulo 2^32.
 template <ByteLeaf kLeaf>
 HWY_INLINE void AddByteProducts(hn::Vec<I32>& sum, hn::Vec<I32> a, hn::Vec<I32> b) {
-#if HWY_TARGET == HWY_AVX3
-  if constexpr (kLeaf == ByteLeaf::kAvx512Vnni) {
-    __asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
-    return;
-  }
-#elif HWY_TARGET == HWY_AVX2
+#if HWY_TARGET == HWY_AVX2
   if constexpr (kLeaf == ByteLeaf::kAvxVnni) {
     __asm__ volatile("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.raw) : "x"(a.raw), "x"(b.raw));
     return;
@@ -337,7 +332,9 @@ void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sum
                 int64_t columns);
 
 #if HWY_TARGET == HWY_AVX3
-// Int8Kernels::tiles. Defined in int8_tiles.cc.
+// Int8Kernels::tiles. Defined in int8_rows.cc and int8_tiles.cc.
+void Int8TilesVnni(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
+                   const int32_t* row_sums);
 void Int8TilesAmx(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
                   const int32_t* row_sums);
 void Int8TilesEmulated(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
@@ -347,7 +344,7 @@ void Int8TilesEmulated(const BlocksInt8& job, const RowsInt8& rows, int64_t row0
 constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Ns, 8, kInt8Rows, 2, 0, 0, Int8Load, Int8Dots, Int8Finish, nullptr};
 constexpr Int8Kernels kInt8Emulated = {"bytes, emulated", kInt8Ns, 8, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, Int8ByteDots<ByteLeaf::kEmulated>, Int8Finish, nullptr};
 #if HWY_TARGET == HWY_AVX3
-constexpr Int8Kernels kInt8Bytes = {"avx512vnni", 0.003, 20, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, Int8ByteDots<ByteLeaf::kAvx512Vnni>, Int8Finish, nullptr};
+constexpr Int8Kernels kInt8Bytes = {"avx512vnni", 0.003, 20, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, nullptr, Int8Finish, Int8TilesVnni};
 constexpr Int8Kernels kInt8Tiles = {"amx", 0.0006, 90, 32, 1, 0, 0, CopyBytes, nullptr, Int8Finish, Int8TilesAmx};
 constexpr Int8Kernels kInt8TilesEmulated = {"amx, emulated", 0.0006, 90, 32, 1, 0, 0, CopyBytes, nullptr, Int8Finish, Int8TilesEmulated};
 #elif HWY_TARGET == HWY_AVX2

@@ -93,7 +93,7 @@ void MultiplyBlockInt8(const BlocksInt8& job, const void* block, bool a_signed, 
   }
   if (kernels.tiles) {
     RowsInt8 rows;
-    rows.a = static_cast<const uint8_t*>(block), rows.row_stride = row_bytes, rows.is_signed = a_signed;
+    rows.a = static_cast<const uint8_t*>(block), rows.row_stride = row_bytes, rows.is_signed = BlockSigned(kernels, a_signed);
     rows.steps = StepsOfK(job.k), rows.step = StepOfK(job.k), rows.c_row = row;
     return kernels.tiles(job, rows, 0, count, panel0, panel1, job.finish.column_zero ? row_sums : nullptr);
   }
@@ -120,7 +120,7 @@ void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, i
   int32_t* row_sums = static_cast<int32_t*>(scratch);
   char* block = static_cast<char*>(scratch) + at.sums_bytes;
   const BlocksInt8 job = {kernels, gemm.n, gemm.k, PackedPanels(gemm.packed, gemm.n), gemm.finish};
-  if (kernels.tiles) m0 = MultiplyInPlace(job, gemm, m0, m1, panel0, panel1, at.rows, row_sums);
+  if (kernels.tiles && BlockShift(kernels, gemm.a_signed) == 0) m0 = MultiplyInPlace(job, gemm, m0, m1, panel0, panel1, at.rows, row_sums);
   const bool dense = gemm.a_row_stride == gemm.k && PaddedK(gemm.k) == gemm.k;
   for (int64_t row = m0; row < m1; row += at.rows) {
     const int64_t count = std::min(at.rows, m1 - row);

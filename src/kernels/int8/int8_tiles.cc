@@ -16,6 +16,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/dispatch.h"
+#include "kernels/int8/int8_runs-inl.h"
 #include "kernels/unroll.h"
 
 #if defined(__x86_64__)
@@ -25,9 +26,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
-
-void Int8FinishPanels(const FinishInt8& f, const int32_t* sums, int64_t panel_stride, const int32_t* row_sums, int64_t row,
-                      int rows, int64_t column, int64_t columns);
 
 constexpr int kTileRows = 16;
 constexpr int64_t kOnceBytes = 1 << 20;   // of B, that are read once
@@ -202,8 +200,7 @@ class TileProduct {
   }
 
   static constexpr int TileOfB(int panels, int p) { return panels == 4 ? 5 + p % 3 : 6 + p; }
-  // Sums of a panel: 32 rows of 16.
-  static constexpr int64_t kPanelStride = 2 * kTileRows * kPanelColumns;
+  static constexpr int64_t kPanelStride = 2 * kTileRows * kPanelColumns;   // of sums
   int32_t* SumsOf(int row_tile, int p) { return sums_ + p * kPanelStride + row_tile * kTileRows * kPanelColumns; }
 
   // kStore: the tiles hold sums of a block of the same form, to be stored.
@@ -291,22 +288,9 @@ class TileProduct {
     pending_ = false;
   }
 
-  // Rows [row, row + count) of the view, whose sums begin at row `at` of the block; rows between the pitch and what is valid
-  // of it are not stored.
   void Runs(int64_t row, int at, int count, int64_t column, int64_t columns) {
-    if (rows_.pitch == 0) return Store(row + rows_.c_row, row, at, count, column, columns);
-    int64_t y = row / rows_.pitch, x = row % rows_.pitch;
-    while (count > 0) {
-      const int valid = static_cast<int>(std::min<int64_t>(count, rows_.valid - x));
-      if (valid > 0) Store(rows_.c_row + y * rows_.valid + x, row, at, valid, column, columns);
-      const int all = static_cast<int>(std::min<int64_t>(count, rows_.pitch - x));
-      at += all, count -= all, row += all, x = 0, ++y;
-    }
-  }
-
-  void Store(int64_t c_row, int64_t row, int at, int count, int64_t column, int64_t columns) {
-    Int8FinishPanels(finish_, sums_ + at * kPanelColumns, kPanelStride, row_sums_ ? row_sums_ + (row - row0_) : nullptr, c_row, count,
-                     column, columns);
+    FinishRuns(rows_, finish_, sums_ + at * kPanelColumns, kPanelStride, row_sums_ ? row_sums_ + (row - row0_) : nullptr, row, count,
+               column, columns);
   }
 
   const BlocksInt8& job_;
@@ -392,6 +376,11 @@ void MultiplyTiles(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, in
   } else {
     TileProduct<Tiles, false>(job, rows, row0, row_sums).Run(row1, panel0, panel1);
   }
+}
+
+// One row of unsigned bytes by VNNI, for int8_rows.cc too.
+void Int8OneRow(const BlocksInt8& job, const RowsInt8& rows, int64_t row, int64_t panel0, int64_t panel1, const int32_t* row_sum) {
+  MultiplyRow<AmxTiles>(job, rows, row, panel0, panel1, row_sum);
 }
 
 void Int8TilesAmx(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,

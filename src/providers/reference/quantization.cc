@@ -266,6 +266,33 @@ Status MatMulIntegerToFloat(Call& c) {
   return c.Out(0, y);
 }
 
+/// Rows of B are columns of the product: blocks of codes, of 4 bits the first low in its byte. Zero points are codes, or real.
+Status MatMulNBits(Call& c) {
+  const int64_t k = c.Int("K", 0), n = c.Int("N", 0), bits = c.Int("bits", 4), block = c.Int("block_size", 0), blocks = DivUp(k, block);
+  const Reals a = c.In(0), scales = c.In(2);
+  const Integers codes = c.In<int64_t>(1);
+  auto code = [&](const Integers& from, int64_t row_bytes, int64_t row, int64_t at) {
+    return bits == 8 ? from[row * row_bytes + at] : from[row * row_bytes + at / 2] >> (at % 2 * 4) & 15;
+  };
+  const bool real = c.Has(3) && IsFloating(c.dtype(3));
+  const Reals real_zeros = real ? c.In(3) : Reals(Shape{1});
+  const Integers zeros = c.Has(3) && !real ? c.In<int64_t>(3) : Integers(Shape{1});
+  Reals y(c.out_shape());
+  for (int64_t at = 0; at < y.size(); ++at) {
+    const int64_t column = at % n;
+    double sum = c.Has(5) ? c.In(5)[column] : 0;
+    for (int64_t i = 0; i < k; ++i) {
+      const int64_t b = i / block;
+      const double zero = real ? real_zeros[column * blocks + b]
+                          : c.Has(3) ? static_cast<double>(code(zeros, DivUp(blocks * bits, 8), column, b))
+                                     : static_cast<double>(1 << (bits - 1));
+      sum += a[at / n * k + i] * (static_cast<double>(code(codes, blocks * block * bits / 8, column, i)) - zero) * scales[column * blocks + b];
+    }
+    y[at] = sum;
+  }
+  return c.Out(0, y);
+}
+
 constexpr Row kRows[] = {
     {"QuantizeLinear", QuantizeLinear}, {"DequantizeLinear", DequantizeLinear},
     {"DynamicQuantizeLinear", DynamicQuantizeLinear}, {"MatMulInteger", MatMulInteger}, {"QLinearMatMul", QLinearMatMul},
@@ -275,7 +302,7 @@ constexpr Row kRows[] = {
     {"QLinearGlobalAveragePool", QLinearGlobalAveragePool, "com.microsoft"},
     {"QLinearAveragePool", QLinearAveragePool, "com.microsoft"}, {"QLinearConcat", QLinearConcat, "com.microsoft"},
     {"QLinearSoftmax", QLinearSoftmax, "com.microsoft"}, {"QGemm", QGemm, "com.microsoft"},
-    {"MatMulIntegerToFloat", MatMulIntegerToFloat, "com.microsoft"},
+    {"MatMulIntegerToFloat", MatMulIntegerToFloat, "com.microsoft"}, {"MatMulNBits", MatMulNBits, "com.microsoft"},
 };
 
 }  // namespace

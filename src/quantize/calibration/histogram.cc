@@ -1,9 +1,11 @@
 // Counting values into bins whose width doubles as needed.
-#include "quantize/histogram.h"
+#include "quantize/calibration/histogram.h"
 
 #include <math.h>
 
 #include <algorithm>
+
+#include "base/number_text.h"
 
 namespace linnet::quantize {
 namespace {
@@ -81,6 +83,57 @@ void Histogram::Add(const float* values, int64_t count) {
     const int bin = static_cast<int>(floor(values[i] * per_width)) + kBinsASide;
     ++bins_[static_cast<size_t>(std::clamp(bin, 0, 2 * kBinsASide - 1))];
   }
+}
+
+std::string Histogram::ToText() const {
+  std::string out = Cat(samples_, " ", count_, " ", zeros_, " ", not_finite_);
+  for (double number : {low_, high_, average_low_, average_high_, sum_low_, sum_high_, squares_low_, squares_high_, width_}) {
+    out += " " + FormatNumber(number);
+  }
+  for (size_t i = 0; i < bins_.size(); ++i) {
+    if (bins_[i] != 0) out += Cat(" ", i, ":", bins_[i]);
+  }
+  return out;
+}
+
+Result<Histogram> Histogram::FromText(std::string_view text) {
+  Histogram out;
+  auto word = [&]() -> std::string_view {
+    text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+    const std::string_view first = text.substr(0, text.find(' '));
+    text.remove_prefix(first.size());
+    return first;
+  };
+  auto count = [](std::string_view digits, int64_t* to) {
+    Result<double> number = ParseNumber(digits);
+    if (!number.ok() || !(*number >= 0 && *number <= 0x1p62) || *number != floor(*number)) return false;
+    *to = static_cast<int64_t>(*number);
+    return true;
+  };
+  for (int64_t* each : {&out.samples_, &out.count_, &out.zeros_, &out.not_finite_}) {
+    if (!count(word(), each)) return InvalidArgument("a count is missing");
+  }
+  for (double* each : {&out.low_, &out.high_, &out.average_low_, &out.average_high_, &out.sum_low_, &out.sum_high_, &out.squares_low_,
+                       &out.squares_high_, &out.width_}) {
+    Result<double> number = ParseNumber(word());
+    if (!number.ok()) return number.TakeStatus();
+    *each = *number;
+  }
+  int exponent;
+  const bool power_of_two = out.width_ > 0 && isfinite(out.width_) && frexp(out.width_, &exponent) == 0.5;
+  if (out.width_ != 0 && !power_of_two) return InvalidArgument("the bins' width is no power of two");
+  if (!isfinite(out.low_) || !isfinite(out.high_) || out.low_ > out.high_) return InvalidArgument("the extremes are no numbers");
+  if (out.width_ != 0) out.bins_.assign(2 * kBinsASide, 0);
+  for (std::string_view bin = word(); !bin.empty(); bin = word()) {
+    const size_t colon = bin.find(':');
+    int64_t place, held;
+    if (colon == std::string_view::npos || !count(bin.substr(0, colon), &place) || !count(bin.substr(colon + 1), &held) ||
+        place >= static_cast<int64_t>(out.bins_.size())) {
+      return InvalidArgument("a bin is not place:count");
+    }
+    out.bins_[static_cast<size_t>(place)] = held;
+  }
+  return out;
 }
 
 }  // namespace linnet::quantize

@@ -3,7 +3,11 @@
 
 #include <stdint.h>
 
+#include <string>
+#include <string_view>
 #include <vector>
+
+#include "base/status.h"
 
 namespace linnet::quantize {
 
@@ -38,6 +42,10 @@ class Histogram {
   /// How many values lie in bin `i`, 0 <= i < 2 * kBinsASide; empty while width() is 0.
   const std::vector<int64_t>& bins() const { return bins_; }
   double Centre(int i) const { return (i - kBinsASide + 0.5) * width_; }
+
+  /// All of it as one line of numbers, exactly; bins that are not empty as place:count.
+  std::string ToText() const;
+  static Result<Histogram> FromText(std::string_view text);
 
  private:
   void Reach(double magnitude);

@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "quantize/histogram.h"
+#include "quantize/calibration/histogram.h"
 #include "quantize/scale.h"
 
 namespace linnet::quantize {

@@ -1,5 +1,5 @@
 // The calibrators. Those that search try ranges [a * low, b * high] for factors a, b on a grid in (0, 1].
-#include "quantize/calibrate.h"
+#include "quantize/calibration/calibrate.h"
 
 #include <math.h>
 

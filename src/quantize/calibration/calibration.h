@@ -1,10 +1,11 @@
 // Calibration: observing a graph's values sample by sample, and the table of ranges that comes of it.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 
 #include "base/file.h"
-#include "quantize/calibrate.h"
+#include "quantize/calibration/calibrate.h"
 #include "quantize/plan.h"
 #include "quantize/runner.h"
 
@@ -16,9 +17,13 @@ class Calibration {
   /// Will observe `values` (of float type) of `graph`, which has been prepared.
   static Result<std::unique_ptr<Calibration>> Make(const Graph& graph, const std::vector<ValueId>& values, int threads);
 
-  /// Runs one sample: a datum for each input. Fails as GraphRunner::Run does.
-  Status Add(std::span<const Datum> inputs);
-  int64_t samples() const { return samples_; }
+  /// Runs one sample: a datum for each input. Fails as GraphRunner::Run does. `name`: what it is called, for going on later.
+  Status Add(std::span<const Datum> inputs, std::string name = "");
+  int64_t samples() const { return static_cast<int64_t>(sample_names_.size()); }
+  const std::vector<std::string>& sample_names() const { return sample_names_; }
+  bool HasSeen(const std::string& name) const { return std::find(sample_names_.begin(), sample_names_.end(), name) != sample_names_.end(); }
+  /// Goes on from what another run of the same model saw. Fails when that observed other values.
+  Status Restore(std::vector<std::string> sample_names, std::map<std::string, Histogram> seen);
 
   /// A range for every value. Fails when no sample was added, and naming a value that never was a finite number.
   Result<RangeTable> Choose(const CalibrationChoice& choice) const;
@@ -32,12 +37,16 @@ class Calibration {
   std::vector<std::string> names_;
   size_t first_ = 0;   ///< where the observed values begin among the runner's results
   std::map<std::string, Histogram> seen_;
-  int64_t samples_ = 0;
+  std::vector<std::string> sample_names_;
 };
+
+/// A name in one line: as in C strings.
+std::string EscapedName(std::string_view name);
+std::string UnescapedName(std::string_view text);
 
 /// The table as text: a line for people, then "low<TAB>high<TAB>name" a value; names as in C strings.
 Status WriteTable(const RangeTable& table, Sink& sink);
-/// Fails naming the line that is not such.
+/// Fails naming the line that is not such. Lines that begin with # are comments.
 Result<RangeTable> ReadTable(std::string_view text);
 
 }  // namespace linnet::quantize

@@ -1,0 +1,192 @@
+// Product of 8-bit matrices by AVX-512 VNNI: tiles of up to 14 rows by two panels, A read where it lies.
+//
+// The loop is written in assembly: compilers keep some of its 28 sums in memory. A row costs a broadcast of four of its bytes,
+// which is a load, and two multiplications:
+//
+//     zmm0..27  sums of 14 rows x 2 panels       zmm28 29  a row of each panel       zmm30  four bytes of a row of A
+#include <string.h>
+
+#include <algorithm>
+
+#include "kernels/int8/int8_gemm.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/int8/int8_rows.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/dispatch.h"
+#include "kernels/int8/int8_runs-inl.h"
+#include "kernels/unroll.h"
+
+#if defined(__x86_64__)
+#if HWY_TARGET == HWY_AVX3
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+
+constexpr int kRowsMax = 14;
+constexpr int64_t kSumsStride = kRowsMax * kPanelColumns;   // from panel to panel
+constexpr int64_t kFarBytes = 1 << 20;                      // of B, that are read once
+
+// Defined in int8_tiles.cc.
+void Int8OneRow(const BlocksInt8& job, const RowsInt8& rows, int64_t row, int64_t panel0, int64_t panel1, const int32_t* row_sum);
+
+// One tile: rows of A from `a` on, their pieces at offsets[0 .. pieces), `fours` times four bytes each; two panels, and what
+// their sums begin with.
+struct RowTile {
+  const uint8_t* a;
+  int64_t stride;
+  const int64_t* offsets;
+  int64_t pieces, fours;
+  const int8_t* panel;
+  int64_t panel_bytes;      // to the second panel, or 0: there is none
+  const __m512i_u* first[2];
+  int32_t* sums;
+};
+
+#define LINNET_BEGIN(s0, s1) "vmovdqa64 %%zmm28, %%zmm" s0 "\n\tvmovdqa64 %%zmm29, %%zmm" s1 "\n\t"
+#define LINNET_ROW(s0, s1, at)                                                                    \
+  "vpbroadcastd " at ", %%zmm30\n\tvpdpbusd %%zmm28, %%zmm30, %%zmm" s0 "\n\t"                  \
+  "vpdpbusd %%zmm29, %%zmm30, %%zmm" s1 "\n\t"
+#define LINNET_STORE(row, s0, s1)                                                                  \
+  "vmovdqu64 %%zmm" s0 ", " row "*64(%[left])\n\tvmovdqu64 %%zmm" s1 ", 14*64+" row "*64(%[left])\n\t"
+
+#define LINNET_ZMM                                                                                                          \
+  "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11", "zmm12", "zmm13",       \
+      "zmm14", "zmm15", "zmm16", "zmm17", "zmm18", "zmm19", "zmm20", "zmm21", "zmm22", "zmm23", "zmm24", "zmm25", "zmm26",  \
+      "zmm27", "zmm28", "zmm29", "zmm30"
+
+// The three lists name as many rows.
+#define LINNET_TILE(name, begins, multiplies, stores)                                                                       \
+  void name(const RowTile& t) {                                                                                             \
+    const int64_t *offsets = t.offsets, *const end = t.offsets + t.pieces;                                                  \
+    const int8_t* b = t.panel;                                                                                              \
+    int64_t left, b0, b1, b2, b3;                                                                                           \
+    __asm__ volatile("vmovdqu64 %[first0], %%zmm28\n\tvmovdqu64 %[first1], %%zmm29\n\t" begins                             \
+                     "jmp 3f\n\t.p2align 4\n1:\n\t"                                                                         \
+                     "mov (%[offsets]), %[b0]\n\tadd $8, %[offsets]\n\tadd %[a], %[b0]\n\t"                              \
+                     "lea (%[b0],%[stride],4), %[b1]\n\tlea (%[b1],%[stride],4), %[b2]\n\t"                               \
+                     "lea (%[b2],%[stride],4), %[b3]\n\tmov %[fours], %[left]\n\t.p2align 4\n2:\n\t"                     \
+                     "vmovdqu64 (%[b]), %%zmm28\n\tvmovdqu64 (%[b],%[panel]), %%zmm29\n\t" multiplies                      \
+                     "add $64, %[b]\n\tadd $4, %[b0]\n\tadd $4, %[b1]\n\tadd $4, %[b2]\n\tadd $4, %[b3]\n\t"           \
+                     "dec %[left]\n\tjnz 2b\n3:\n\tcmp %[end], %[offsets]\n\tjne 1b\n\tmov %[sums], %[left]\n\t" stores   \
+                     : [offsets] "+r"(offsets), [b] "+r"(b), [left] "=&r"(left), [b0] "=&r"(b0), [b1] "=&r"(b1),            \
+                       [b2] "=&r"(b2), [b3] "=&r"(b3)                                                                       \
+                     : [end] "m"(end), [a] "r"(t.a), [stride] "r"(t.stride), [panel] "r"(t.panel_bytes),                    \
+                       [stride3] "r"(t.stride * 3), [fours] "m"(t.fours), [first0] "m"(*t.first[0]), [first1] "m"(*t.first[1]), \
+                       [sums] "m"(t.sums)                                                                                   \
+                     : "memory", "cc", LINNET_ZMM);                                                                         \
+  }
+
+LINNET_TILE(
+    RowTile2,
+    LINNET_BEGIN("0", "1") LINNET_BEGIN("2", "3"),
+    LINNET_ROW("0", "1", "(%[b0])") LINNET_ROW("2", "3", "(%[b0],%[stride],1)"),
+    LINNET_STORE("0", "0", "1") LINNET_STORE("1", "2", "3"))
+
+LINNET_TILE(
+    RowTile4,
+    LINNET_BEGIN("0", "1") LINNET_BEGIN("2", "3") LINNET_BEGIN("4", "5") LINNET_BEGIN("6", "7"),
+    LINNET_ROW("0", "1", "(%[b0])") LINNET_ROW("2", "3", "(%[b0],%[stride],1)")
+    LINNET_ROW("4", "5", "(%[b0],%[stride],2)") LINNET_ROW("6", "7", "(%[b0],%[stride3],1)"),
+    LINNET_STORE("0", "0", "1") LINNET_STORE("1", "2", "3") LINNET_STORE("2", "4", "5") LINNET_STORE("3", "6", "7"))
+
+LINNET_TILE(
+    RowTile8,
+    LINNET_BEGIN("0", "1") LINNET_BEGIN("2", "3") LINNET_BEGIN("4", "5") LINNET_BEGIN("6", "7")
+    LINNET_BEGIN("8", "9") LINNET_BEGIN("10", "11") LINNET_BEGIN("12", "13") LINNET_BEGIN("14", "15"),
+    LINNET_ROW("0", "1", "(%[b0])") LINNET_ROW("2", "3", "(%[b0],%[stride],1)")
+    LINNET_ROW("4", "5", "(%[b0],%[stride],2)") LINNET_ROW("6", "7", "(%[b0],%[stride3],1)")
+    LINNET_ROW("8", "9", "(%[b1])") LINNET_ROW("10", "11", "(%[b1],%[stride],1)")
+    LINNET_ROW("12", "13", "(%[b1],%[stride],2)") LINNET_ROW("14", "15", "(%[b1],%[stride3],1)"),
+    LINNET_STORE("0", "0", "1") LINNET_STORE("1", "2", "3") LINNET_STORE("2", "4", "5") LINNET_STORE("3", "6", "7")
+    LINNET_STORE("4", "8", "9") LINNET_STORE("5", "10", "11") LINNET_STORE("6", "12", "13") LINNET_STORE("7", "14", "15"))
+
+LINNET_TILE(
+    RowTile14,
+    LINNET_BEGIN("0", "1") LINNET_BEGIN("2", "3") LINNET_BEGIN("4", "5") LINNET_BEGIN("6", "7")
+    LINNET_BEGIN("8", "9") LINNET_BEGIN("10", "11") LINNET_BEGIN("12", "13") LINNET_BEGIN("14", "15")
+    LINNET_BEGIN("16", "17") LINNET_BEGIN("18", "19") LINNET_BEGIN("20", "21") LINNET_BEGIN("22", "23")
+    LINNET_BEGIN("24", "25") LINNET_BEGIN("26", "27"),
+    LINNET_ROW("0", "1", "(%[b0])") LINNET_ROW("2", "3", "(%[b0],%[stride],1)")
+    LINNET_ROW("4", "5", "(%[b0],%[stride],2)") LINNET_ROW("6", "7", "(%[b0],%[stride3],1)")
+    LINNET_ROW("8", "9", "(%[b1])") LINNET_ROW("10", "11", "(%[b1],%[stride],1)")
+    LINNET_ROW("12", "13", "(%[b1],%[stride],2)") LINNET_ROW("14", "15", "(%[b1],%[stride3],1)")
+    LINNET_ROW("16", "17", "(%[b2])") LINNET_ROW("18", "19", "(%[b2],%[stride],1)")
+    LINNET_ROW("20", "21", "(%[b2],%[stride],2)") LINNET_ROW("22", "23", "(%[b2],%[stride3],1)")
+    LINNET_ROW("24", "25", "(%[b3])") LINNET_ROW("26", "27", "(%[b3],%[stride],1)"),
+    LINNET_STORE("0", "0", "1") LINNET_STORE("1", "2", "3") LINNET_STORE("2", "4", "5") LINNET_STORE("3", "6", "7")
+    LINNET_STORE("4", "8", "9") LINNET_STORE("5", "10", "11") LINNET_STORE("6", "12", "13") LINNET_STORE("7", "14", "15")
+    LINNET_STORE("8", "16", "17") LINNET_STORE("9", "18", "19") LINNET_STORE("10", "20", "21") LINNET_STORE("11", "22", "23")
+    LINNET_STORE("12", "24", "25") LINNET_STORE("13", "26", "27"))
+
+// The tile for `left` of `all` rows: the flattest that has them all, going over rows before them again if need be, or the
+// tallest that fits.
+struct Height {
+  void (*run)(const RowTile&);
+  int rows;
+};
+Height HeightFor(int64_t left, int64_t all) {
+  if (left > 8 && all >= 14) return {RowTile14, 14};
+  if (left > 4 && all >= 8) return {RowTile8, 8};
+  if (left > 2 && all >= 4) return {RowTile4, 4};
+  return {RowTile2, 2};
+}
+
+void Int8TilesVnni(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
+                   const int32_t* row_sums) {
+  const int64_t count = row1 - row0, panel_bytes = PaddedK(job.k) * kPanelColumns;
+  if (count <= 0) return;
+  if (count == 1 && rows.pitch == 0) return Int8OneRow(job, rows, row0, panel0, panel1, row_sums);
+  alignas(64) static constexpr int32_t kZeros[kPanelColumns] = {};
+  alignas(64) int32_t sums[2 * kSumsStride];
+  const int64_t whole = 0;
+  RowTile tile;
+  tile.stride = rows.row_stride;
+  tile.offsets = rows.offsets ? rows.offsets : &whole;   // pieces that follow one another are one
+  tile.pieces = rows.steps == 0 ? 0 : rows.offsets ? rows.steps : 1;
+  tile.fours = (rows.offsets ? rows.step : rows.steps * rows.step) / 4;
+  tile.sums = sums;
+  FinishInt8 finish = job.finish;
+  finish.offset = nullptr;   // sums begin with it
+
+  auto block = [&](int64_t row, int64_t panel) {
+    const bool two = panel + 1 < panel1;
+    auto first = [&](int64_t p) {
+      const int32_t* at = job.finish.offset ? job.finish.offset + p * kPanelColumns : kZeros;
+      return reinterpret_cast<const __m512i_u*>(at);
+    };
+    tile.panel = job.panels + panel * panel_bytes;
+    tile.panel_bytes = two ? panel_bytes : 0;
+    tile.first[0] = first(panel), tile.first[1] = first(panel + (two ? 1 : 0));
+    const int64_t left = row1 - row;
+    const Height height = HeightFor(left, count);
+    // Rows before are computed again where fewer are left than the tile has; a single one goes with the one before it.
+    const int64_t begin = std::max(row0, std::min(row, row1 - height.rows));
+    tile.a = rows.a + begin * rows.row_stride;
+    height.run(tile);
+    const int skip = static_cast<int>(row - begin), done = static_cast<int>(std::min<int64_t>(height.rows - skip, left));
+    const int64_t column = panel * kPanelColumns, columns = std::min<int64_t>(job.n - column, (two ? 2 : 1) * kPanelColumns);
+    FinishRuns(rows, finish, sums + skip * kPanelColumns, kSumsStride, row_sums ? row_sums + (row - row0) : nullptr, row, done, column, columns);
+    return row + done;
+  };
+  if ((panel1 - panel0) * panel_bytes > kFarBytes) {
+    for (int64_t panel = panel0; panel < panel1; panel += 2) {
+      for (int64_t row = row0; row < row1;) row = block(row, panel);
+    }
+  } else {
+    for (int64_t row = row0; row < row1;) {
+      int64_t next = row;
+      for (int64_t panel = panel0; panel < panel1; panel += 2) next = block(row, panel);
+      row = next;
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+
+#endif  // AVX-512
+#endif  // __x86_64__

@@ -1,0 +1,217 @@
+// From Q and DQ around operators to operators on integers: elementwise ones and moves here, products by the pass that does so
+// when models are optimised.
+#include "quantize/qoperator.h"
+
+#include <algorithm>
+
+#include "passes/passes.h"
+#include "passes/quantization.h"
+#include "quantize/edit.h"
+
+namespace linnet::quantize {
+namespace {
+
+constexpr char kMicrosoft[] = "com.microsoft";
+/// Operators that move elements and that ONNX Runtime has for integers of 8 bits.
+constexpr const char* kMoves[] = {"MaxPool", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Split", "Gather", "Identity", "Expand", "Tile"};
+
+class Converter {
+ public:
+  Converter(Graph& graph, int opset) : graph_(graph), opset_(opset) {}
+
+  /// Before the products are made.
+  Status Elements() {
+    LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());
+    for (NodeId id : order) {
+      const Node& node = graph_.node(id);
+      if (!node.alive || !node.domain.empty() || node.inputs.empty()) continue;
+      if (std::any_of(std::begin(kMoves), std::end(kMoves), [&](const char* op) { return node.op == op; })) {
+        LINNET_TRY(Move(id));
+      } else if (node.op == "Sigmoid" || node.op == "LeakyRelu" || node.op == "Softmax") {
+        LINNET_TRY(Function(id));
+      } else if (node.op == "Concat") {
+        LINNET_TRY(Concat(id));
+      }
+    }
+    return Status();
+  }
+
+  /// Behind them: products whose results stay real numbers.
+  Status Products() {
+    LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());
+    for (NodeId id : order) {
+      if (graph_.node(id).alive && graph_.node(id).Is("Gemm")) LINNET_TRY(Gemm(id));
+    }
+    return Status();
+  }
+
+  /// Nodes of one version, and how many are still between DequantizeLinear and QuantizeLinear.
+  int Finish() {
+    int left = 0;
+    for (NodeId id = 0; id < graph_.node_count(); ++id) {
+      Node& node = graph_.mutable_node(id);
+      if (!node.alive || !node.domain.empty()) continue;
+      node.version = opset_;
+      if (node.op == "QuantizeLinear" || node.op == "DequantizeLinear") continue;
+      left += std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId in) { return DequantizedFrom(graph_, in).has_value(); });
+    }
+    return left;
+  }
+
+ private:
+  std::optional<Dequantized> Bytes(ValueId id) const {
+    std::optional<Dequantized> from = id == kNoValue ? std::nullopt : DequantizedFrom(graph_, id);
+    return from && IsByte(from->quantization.type) && from->quantization.per_tensor() ? from : std::nullopt;
+  }
+  /// The QuantizeLinear that alone reads `id`.
+  struct Rounded {
+    NodeId node = kNoNode;
+    Quantization quantization;
+  };
+  std::optional<Rounded> RoundedBy(ValueId id) const {
+    const std::vector<Use>& uses = graph_.value(id).uses;
+    if (uses.size() != 1 || uses[0].node == kNoNode || uses[0].index != 0) return std::nullopt;
+    std::optional<Quantization> quantization = QuantizationBy(graph_, graph_.node(uses[0].node));
+    if (!quantization) return std::nullopt;
+    return Rounded{uses[0].node, std::move(*quantization)};
+  }
+
+  Status Move(NodeId id) {
+    Node made = graph_.node(id);
+    std::optional<Dequantized> x = Bytes(made.inputs[0]);
+    if (!x || (made.op == "MaxPool" && (made.outputs.size() > 1 || opset_ < 12))) return Status();
+    std::vector<Rounded> rounded;
+    for (ValueId out : made.outputs) {
+      if (out == kNoValue) return Status();
+      std::optional<Rounded> one = RoundedBy(out);
+      if (!one || !one->quantization.SameAs(x->quantization)) return Status();
+      rounded.push_back(std::move(*one));
+    }
+    graph_.RemoveNode(id);
+    made.inputs[0] = x->q;
+    for (size_t i = 0; i < rounded.size(); ++i) {
+      made.outputs[i] = graph_.node(rounded[i].node).outputs[0];
+      graph_.RemoveNode(rounded[i].node);
+    }
+    return graph_.AddNode(std::move(made)).TakeStatus();
+  }
+
+  Status Append(Node* node, const Dequantized& from) {
+    LINNET_ASSIGN(ValueId zero, ZeroPoint(graph_, from.quantization));
+    for (ValueId id : {from.q, from.quantization.scale, zero}) node->inputs.push_back(id);
+    return Status();
+  }
+  Status Append(Node* node, const Quantization& y) {
+    LINNET_ASSIGN(ValueId zero, ZeroPoint(graph_, y));
+    node->inputs.push_back(y.scale);
+    node->inputs.push_back(zero);
+    return Status();
+  }
+  Status Replace(NodeId id, const Rounded& rounded, Node made) {
+    made.domain = kMicrosoft;
+    made.version = 1;
+    made.name = graph_.node(id).name;
+    made.outputs = {graph_.node(rounded.node).outputs[0]};
+    graph_.RemoveNode(rounded.node);
+    graph_.RemoveNode(id);
+    return graph_.AddNode(std::move(made)).TakeStatus();
+  }
+
+  Status Function(NodeId id) {
+    const Node& node = graph_.node(id);
+    std::optional<Dequantized> x = Bytes(node.inputs[0]);
+    std::optional<Rounded> y = RoundedBy(node.outputs[0]);
+    if (!x || !y || x->quantization.type != y->quantization.type) return Status();
+    Node made;
+    made.op = "QLinear" + node.op;
+    made.attributes = node.attributes;
+    if (node.op == "Softmax") made.attributes.push_back({"opset", static_cast<int64_t>(opset_)});
+    LINNET_TRY(Append(&made, *x));
+    LINNET_TRY(Append(&made, y->quantization));
+    return Replace(id, *y, std::move(made));
+  }
+
+  Status Concat(NodeId id) {
+    const Node& node = graph_.node(id);
+    std::optional<Rounded> y = RoundedBy(node.outputs[0]);
+    if (!y) return Status();
+    std::vector<Dequantized> parts;
+    bool same = true;
+    for (ValueId in : node.inputs) {
+      std::optional<Dequantized> x = Bytes(in);
+      if (!x || x->quantization.type != y->quantization.type) return Status();
+      same = same && x->quantization.SameAs(y->quantization);
+      parts.push_back(std::move(*x));
+    }
+    Node made;
+    made.attributes = node.attributes;
+    if (same) {
+      // Nothing to rescale: the operator itself joins bytes.
+      made.op = "Concat";
+      made.version = opset_;
+      made.name = node.name;
+      for (const Dequantized& x : parts) made.inputs.push_back(x.q);
+      made.outputs = {graph_.node(y->node).outputs[0]};
+      graph_.RemoveNode(y->node);
+      graph_.RemoveNode(id);
+      return graph_.AddNode(std::move(made)).TakeStatus();
+    }
+    made.op = "QLinearConcat";
+    LINNET_TRY(Append(&made, y->quantization));
+    for (const Dequantized& x : parts) LINNET_TRY(Append(&made, x));
+    return Replace(id, *y, std::move(made));
+  }
+
+  /// QGemm without a scale for its result gives floats.
+  Status Gemm(NodeId id) {
+    const Node node = graph_.node(id);
+    LINNET_ASSIGN(int64_t transposed, node.Int("transB", 0));
+    LINNET_ASSIGN(float alpha, node.Float("alpha", 1));
+    LINNET_ASSIGN(float beta, node.Float("beta", 1));
+    std::optional<Dequantized> a = Bytes(node.inputs[0]), b = DequantizedFrom(graph_, node.inputs[1]);
+    if (!a || !b || !IsByte(b->quantization.type) || alpha != 1 || beta != 1) return Status();
+    if (!b->quantization.per_tensor() && b->quantization.axis != (transposed ? 0 : 1)) return Status();
+    std::optional<Dequantized> bias;
+    if (node.inputs.size() > 2 && node.inputs[2] != kNoValue) {
+      bias = DequantizedFrom(graph_, node.inputs[2]);
+      // QuantizeStatic gives biases the scale of the sums.
+      if (!bias || bias->quantization.type != DType::kInt32 || graph_.value(bias->q).type.shape.rank() != 1) return Status();
+    }
+    Node made;
+    made.op = "QGemm";
+    made.domain = kMicrosoft;
+    made.version = 1;
+    made.name = node.name;
+    for (const char* name : {"transA", "transB"}) {
+      if (const Attribute* attribute = node.Find(name)) made.attributes.push_back(*attribute);
+    }
+    LINNET_TRY(Append(&made, *a));
+    LINNET_TRY(Append(&made, *b));
+    if (bias) made.inputs.push_back(bias->q);
+    made.outputs = node.outputs;
+    graph_.RemoveNode(id);
+    return graph_.AddNode(std::move(made)).TakeStatus();
+  }
+
+  Graph& graph_;
+  const int opset_;
+};
+
+}  // namespace
+
+Result<int> ToQOperator(OnnxModel* model) {
+  PassContext context;
+  context.table = &OpTable::BuiltIn();
+  LINNET_TRY(InferTypes(model->graph, context));
+  Converter converter(model->graph, OpsetOf(*model));
+  LINNET_TRY(converter.Elements());
+  LINNET_TRY(FuseInteger(model->graph, context));
+  LINNET_TRY(converter.Products());
+  LINNET_TRY(RemoveDeadCode(model->graph, context));
+  const int left = converter.Finish();
+  LINNET_ASSIGN(model->graph, model->graph.Compacted());
+  LINNET_TRY(InferTypes(model->graph, context));
+  return left;
+}
+
+}  // namespace linnet::quantize

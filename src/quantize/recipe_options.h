@@ -1,0 +1,16 @@
+// Options of a recipe by name and as text, for programs that pass them on.
+#pragma once
+
+#include <string_view>
+
+#include "quantize/recipe.h"
+
+namespace linnet::quantize {
+
+/// Sets an option by the name that `linnet quantize` gives it, without dashes. Flags take 1 and 0; include and exclude add. Fails naming
+/// the option and what it takes.
+Status SetOption(Recipe* recipe, std::string_view name, std::string_view value);
+/// type, range ("low high"), symmetric, per_channel, exclude.
+Status SetOverride(Override* override, std::string_view name, std::string_view value);
+
+}  // namespace linnet::quantize

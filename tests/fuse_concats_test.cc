@@ -1,0 +1,85 @@
+// The fuse_concats and fuse_channel_scales passes: convolutions that write slices, and those that scale their weights.
+#include "passes_test_util.h"
+
+namespace linnet {
+namespace {
+
+int Count(std::string_view text, std::string_view part) {
+  int count = 0;
+  for (size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+std::string Weights(const std::string& name, int64_t a, int64_t b, int64_t h, int64_t w) {
+  std::string text = "  " + name + " = const float[" + std::to_string(a) + "," + std::to_string(b) + "," + std::to_string(h) + "," +
+                     std::to_string(w) + "]{";
+  for (int64_t i = 0; i < a * b * h * w; ++i) {
+    if (i > 0) text += ", ";
+    text += std::to_string((i * 37 % 101 - 50) / 64.0);
+  }
+  return text + "}\n";
+}
+
+/// Three convolutions of one image, one of them in tiles, one of every channel alone, and what reads their Concat.
+std::string Branches(int64_t a, int64_t b, const std::string& last) {
+  return "graph g (x: float[N,16,H,W]) -> (y) {\n" + Weights("wa", a, 16, 1, 1) + Weights("wb", b, 16, 3, 3) +
+         Weights("wc", 16, 1, 3, 3) +
+         "  p = Conv-13(x, wa)\n  q = Conv-13(x, wb) {pads=[1, 1, 1, 1]}\n  r = Relu-14(q)\n"
+         "  s = Conv-13(x, wc) {pads=[1, 1, 1, 1], group=16}\n  " + last + "\n}\n";
+}
+
+TEST(FuseConcats, ConvolutionsWriteSlices) {
+  const std::string text = Branches(16, 32, "c = Concat-13(p, r, s) {axis=1}\n  y = MaxPool-12(c) {kernel_shape=[2, 2]}");
+  const std::string made = Optimized(text, "");
+  EXPECT_EQ(Count(made, " = Concat"), 0) << made;
+  EXPECT_EQ(Count(made, "slice_channels=64"), 3) << made;
+  ExpectSameNumbers(text, {Shape{2, 16, 17, 19}});
+  // Slices that do not begin at multiples of a register's width.
+  ExpectSameNumbers(Branches(5, 21, "c = Concat-13(r, p, s) {axis=1}\n  y = MaxPool-12(c) {kernel_shape=[2, 2]}"), {Shape{1, 16, 9, 30}});
+  ExpectSameNumbers(Branches(7, 64, "c = Concat-13(s, r, p) {axis=1}\n  y = Sigmoid-13(c)"), {Shape{3, 16, 28, 28}});
+}
+
+TEST(FuseConcats, LeavesWhatOthersReadAndOtherAxes) {
+  for (const char* last : {"c = Concat-13(p, r, r) {axis=1}\n  y = MaxPool-12(c) {kernel_shape=[2, 2]}",
+                           "c = Concat-13(p, p) {axis=2}\n  y = MaxPool-12(c) {kernel_shape=[2, 2]}",
+                           "c = Concat-13(p, x) {axis=1}\n  y = MaxPool-12(c) {kernel_shape=[2, 2]}"}) {
+    const std::string text = Branches(16, 16, last);
+    EXPECT_EQ(Count(Optimized(text, ""), "slice_channels"), 0) << last;
+    ExpectSameNumbers(text, {Shape{2, 16, 8, 8}});
+  }
+}
+
+/// A block that excites its channels: `scale` makes s of x.
+std::string Excited(const std::string& x, const std::string& scale, const std::string& rest, int64_t out = 24) {
+  return "graph g (x: float[" + x + "], f: float[" + x + "]) -> (y) {\n" + Weights("wd", 40, 1, 3, 3) + Weights("w", out, 40, 1, 1) +
+         "  d = Conv-13(x, wd) {pads=[1, 1, 1, 1], group=40}\n" + scale + "  m = Mul-13(s, d)\n" + rest + "\n}\n";
+}
+const char kPooled[] = "  a = GlobalAveragePool-1(d)\n  s = Sigmoid-13(a)\n";
+
+TEST(FuseChannelScales, WeightsAreScaledInsteadOfTheImage) {
+  for (const char* rest : {"  y = Conv-13(m, w)", "  c = Conv-13(m, w)\n  y = HardSwish-14(c)",
+                           "  b = const float[24]{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24}\n"
+                           "  y = Conv-13(m, w, b)"}) {
+    const std::string text = Excited("N,40,14,15", kPooled, rest);
+    const std::string made = Optimized(text, "");
+    EXPECT_EQ(Count(made, "linnet:ScaledConv"), 1) << made;
+    EXPECT_EQ(Count(made, " = Mul"), 0) << made;
+    ExpectSameNumbers(text, {Shape{3, 40, 14, 15}, Shape{3, 40, 14, 15}});
+  }
+  // A residual, and one scale for all images.
+  ExpectSameNumbers(Excited("2,40,14,15", kPooled, "  c = Conv-13(m, w)\n  y = Add-14(c, f)", 40), {Shape{2, 40, 14, 15}, Shape{2, 40, 14, 15}});
+  const std::string shared = "  r = ReduceMean-13(d) {axes=[0, 2, 3]}\n  s = Sigmoid-13(r)\n";
+  const std::string text = Excited("3,40,14,15", shared, "  y = Conv-13(m, w)");
+  EXPECT_EQ(Count(Optimized(text, ""), "linnet:ScaledConv"), 1);
+  ExpectSameNumbers(text, {Shape{3, 40, 14, 15}, Shape{3, 40, 14, 15}});
+}
+
+TEST(FuseChannelScales, SmallImagesAndOtherProductsStay) {
+  EXPECT_EQ(Count(Optimized(Excited("1,40,4,5", kPooled, "  y = Conv-13(m, w)"), ""), "ScaledConv"), 0);
+  EXPECT_EQ(Count(Optimized(Excited("1,40,H,W", kPooled, "  y = Conv-13(m, w)"), ""), "ScaledConv"), 0);
+  EXPECT_EQ(Count(Optimized(Excited("1,40,14,15", "  s = Sigmoid-13(f)\n", "  y = Conv-13(m, w)"), ""), "ScaledConv"), 0);
+  EXPECT_EQ(Count(Optimized(Excited("1,40,14,15", kPooled, "  c = Conv-13(m, w)\n  y = Concat-13(c, m) {axis=1}"), ""), "ScaledConv"), 0);
+}
+
+}  // namespace
+}  // namespace linnet

@@ -1,0 +1,76 @@
+// The layout_edges pass: first convolutions that read channels first, resizes behind the transpose; the graph after it and
+// the numbers.
+#include "passes_test_util.h"
+
+namespace linnet {
+namespace {
+
+bool Has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+/// Constant weights that differ everywhere.
+std::string Weights(const std::string& name, int64_t a, int64_t b, int64_t h, int64_t w) {
+  std::string text = "  " + name + " = const float[" + std::to_string(a) + "," + std::to_string(b) + "," + std::to_string(h) + "," +
+                     std::to_string(w) + "]{";
+  for (int64_t i = 0; i < a * b * h * w; ++i) {
+    if (i > 0) text += ", ";
+    text += std::to_string((i * 37 % 101 - 50) / 64.0);
+  }
+  return text + "}\n";
+}
+
+std::string FirstConv(int64_t channels, int64_t kernel, int64_t out, const std::string& x, const std::string& attributes) {
+  return "graph g (x: float[" + x + "]) -> (y) {\n" + Weights("w", out, channels, kernel, kernel) +
+         "  c = Conv-13(x, w) {" + attributes + "}\n  y = Relu-14(c)\n}\n";
+}
+
+TEST(LayoutEdges, FirstConvolutionsReadChannelsFirst) {
+  const char* stride2 = "pads=[1, 1, 1, 1], strides=[2, 2]";
+  EXPECT_FALSE(Has(Optimized(FirstConv(3, 3, 8, "1,3,20,22", stride2), ""), "ToChannelsLast"));
+  EXPECT_FALSE(Has(Optimized(FirstConv(2, 5, 8, "N,2,H,W", "pads=[2, 2, 2, 2]"), ""), "ToChannelsLast"));
+  // What is no row copy anyway, has many channels, or may be computed in tiles.
+  EXPECT_TRUE(Has(Optimized(FirstConv(3, 1, 8, "1,3,20,22", ""), ""), "ToChannelsLast"));
+  EXPECT_TRUE(Has(Optimized(FirstConv(5, 3, 8, "1,5,20,22", stride2), ""), "ToChannelsLast"));
+  EXPECT_TRUE(Has(Optimized(FirstConv(3, 3, 8, "1,3,20,22", "pads=[1, 1, 1, 1]"), ""), "ToChannelsLast"));
+}
+
+TEST(LayoutEdges, FirstConvolutionsKeepTheirNumbers) {
+  for (int64_t channels : {2, 3, 4}) {
+    for (int64_t out : {8, 70}) {   // few and many outputs find their rows in different ways
+      const std::string c = std::to_string(channels);
+      ExpectSameNumbers(FirstConv(channels, 3, out, "N," + c + ",H,W", "pads=[1, 0, 2, 1], strides=[2, 2]"), {Shape{2, channels, 37, 41}});
+      ExpectSameNumbers(FirstConv(channels, 5, out, "1," + c + ",12,13", "pads=[2, 2, 2, 2], dilations=[1, 2]"), {Shape{1, channels, 12, 13}});
+    }
+  }
+}
+
+TEST(LayoutEdges, BlocksReadChannelsFirst) {
+  const std::string text = "graph g (x: float[N,3,160,160]) -> (y) {\n" + Weights("w", 16, 3, 3, 3) + Weights("d", 16, 1, 3, 3) +
+                           Weights("p", 8, 16, 1, 1) +
+                           "  a = Conv-13(x, w) {pads=[1, 1, 1, 1], strides=[2, 2]}\n  b = Relu-14(a)\n"
+                           "  e = Conv-13(b, d) {pads=[1, 1, 1, 1], group=16}\n  f = Relu-14(e)\n  y = Conv-13(f, p)\n}\n";
+  const std::string made = Optimized(text, "");
+  EXPECT_TRUE(Has(made, "ConvBlock") && Has(made, "expand_channels_first=1")) << made;
+  EXPECT_FALSE(Has(made, "ToChannelsLast")) << made;
+  ExpectSameNumbers(text, {Shape{2, 3, 160, 160}});
+}
+
+std::string Upsampled(const std::string& attributes, const std::string& sizes) {
+  return "graph g (x: float[2,5,9,11]) -> (y) {\n" + Weights("w", 6, 5, 1, 1) + "  sizes = const int64[4]{2, 6, " + sizes +
+         "}\n  c = Conv-13(x, w)\n  y = Resize-13(c, _, _, sizes) {" + attributes + "}\n}\n";
+}
+
+TEST(LayoutEdges, ResizeToABiggerImageFollowsTheTranspose) {
+  const std::string made = Optimized(Upsampled("mode=\"linear\"", "36, 44"), "");
+  EXPECT_LT(made.find("ToChannelsFirst"), made.find(" = Resize")) << made;
+  EXPECT_TRUE(Has(Optimized(Upsampled("mode=\"linear\"", "5, 6"), ""), "linnet:Resize"));
+  EXPECT_TRUE(Has(Optimized("graph g (x: float[2,5,9,11]) -> (y) {\n  s = const float[4]{1, 1, 0.5, 0.5}\n"
+                            "  y = Resize-13(x, _, s) {mode=\"linear\"}\n}\n", ""), " = Resize"));
+  for (const char* attributes : {"mode=\"linear\"", "mode=\"cubic\"", "mode=\"nearest\"", "mode=\"linear\", coordinate_transformation_mode=\"align_corners\""}) {
+    ExpectSameNumbers(Upsampled(attributes, "36, 44"), {Shape{2, 5, 9, 11}});
+    ExpectSameNumbers(Upsampled(attributes, "9, 70"), {Shape{2, 5, 9, 11}});
+    ExpectSameNumbers(Upsampled(attributes, "31, 11"), {Shape{2, 5, 9, 11}});
+  }
+}
+
+}  // namespace
+}  // namespace linnet
