@@ -3,8 +3,8 @@
 # linnet_operator_table(OUTPUT config sources...) writes OUTPUT, a C++ file that declares one factory per line and
 # lists them sorted by domain and name. With `config`, a configuration as `linnet requirements` writes it
 # (src/format/requirements.h has the grammar), only what its operators mean in the versions given is listed, and
-# LINNET_OP_SOURCES has only the files that define one of them. Types in a configuration are read over: a build has all
-# types of its operators.
+# LINNET_OP_SOURCES has only the files that define one of them. LINNET_TYPES is a mask of the element types (DType) that they
+# are needed for: those of all of them together, since operators share code.
 # Each macro variant names a domain:
 #   LINNET_OP           the ai.onnx domain
 #   LINNET_ML_OP        ai.onnx.ml
@@ -13,7 +13,48 @@
 #   LINNET_TRAINING_OP  ai.onnx.preview.training
 #   LINNET_INTERNAL_OP  linnet: what passes produce
 
-# RESULT: a list of domain|version|operator|line, one for each operator and version.
+# RESULT: the mask, in decimal, of element types by their names in a configuration or ONNX's; what is no such name is nothing.
+# With each comes what operators compute it as: unsigned for signed, float for the half-precision ones.
+function(linnet_type_mask result)
+  set(of_float 1)
+  set(of_uint8_t 2 3)
+  set(of_int8_t 2 3)
+  set(of_uint16_t 4 5)
+  set(of_int16_t 4 5)
+  set(of_int32_t 6 12)
+  set(of_uint32_t 6 12)
+  set(of_int64_t 7 13)
+  set(of_uint64_t 7 13)
+  set(of_string 8)
+  set(of_bool 9)
+  set(of_MLFloat16 10 1)
+  set(of_float16 10 1)
+  set(of_double 11)
+  set(of_BFloat16 16 1)
+  set(of_bfloat16 16 1)
+  # Those of few bits, under both names.
+  set(few float8e4m3fn Float8E4M3FN float8e4m3fnuz Float8E4M3FNUZ float8e5m2 Float8E5M2 float8e5m2fnuz Float8E5M2FNUZ
+    uint4 UInt4x2 int4 Int4x2 float4e2m1 float4e2m1 float8e8m0 float8e8m0 uint2 uint2 int2 int2)
+  foreach(type RANGE 17 26)
+    list(POP_FRONT few one other)
+    set(of_${one} ${type})
+    set(of_${other} ${type})
+  endforeach()
+  set(mask 0)
+  foreach(name IN LISTS ARGN)
+    string(REGEX REPLACE "^std::" "" name "${name}")
+    if(name MATCHES "^u?int(8|16|32|64)$")
+      string(APPEND name _t)
+    endif()
+    string(MAKE_C_IDENTIFIER "of_${name}" types)
+    foreach(type IN LISTS ${types})
+      math(EXPR mask "${mask} | (1 << ${type})")
+    endforeach()
+  endforeach()
+  set(${result} ${mask} PARENT_SCOPE)
+endfunction()
+
+# RESULT: a list of domain|version|operator|line, one for each operator and version. RESULT_types: LINNET_TYPES.
 function(linnet_read_configuration result config)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${config})
   file(READ ${config} text)
@@ -27,17 +68,28 @@ function(linnet_read_configuration result config)
   string(REPLACE "\n" "\n;" lines "${text}")
   set(number 0)
   set(wanted "")
+  set(types "")
+  set(all_types false)
+  set(allowed "")
   foreach(line IN LISTS lines)
     math(EXPR number "${number} + 1")
     string(REGEX REPLACE "#.*" "" line "${line}")
     string(REGEX REPLACE "[ \t\n]" "" line "${line}")
+    if(line MATCHES "^!globally_allowed_types[|](.*)$")
+      string(REPLACE "," ";" allowed "${CMAKE_MATCH_1}")
+    endif()
     if(line STREQUAL "" OR line MATCHES "^!")
       continue()
     endif()
+    string(REGEX MATCHALL "<[^<>]*>" named "${line}")
+    string(REGEX MATCHALL "[A-Za-z0-9_:]+" named "${named}")
+    list(APPEND types ${named})
+    # What is in braces becomes a sign that there was something.
+    string(REPLACE "{}" "" line "${line}")
     set(nested "")
     while(NOT nested STREQUAL line)
       set(nested "${line}")
-      string(REGEX REPLACE "{[^{}]*}" "" line "${line}")
+      string(REGEX REPLACE "{[^{}]*}" "~" line "${line}")
     endwhile()
     if(NOT line MATCHES "^([^|]*)[|]([0-9,]+)[|]([^|{}<>\"]+)$")
       message(FATAL_ERROR "${config}:${number}: a line has the form domain;version,version;Operator,Operator, "
@@ -50,12 +102,25 @@ function(linnet_read_configuration result config)
       set(domain "")
     endif()
     foreach(name IN LISTS names)
+      if(NOT name MATCHES "~")
+        set(all_types true)
+      endif()
+      string(REPLACE "~" "" name "${name}")
       foreach(version IN LISTS versions)
         list(APPEND wanted "${domain}|${version}|${name}|${number}")
       endforeach()
     endforeach()
   endforeach()
   set(${result} "${wanted}" PARENT_SCOPE)
+  set(mask 4294967295)
+  if(NOT all_types)
+    linnet_type_mask(mask ${types})
+  endif()
+  if(allowed)
+    linnet_type_mask(restriction ${allowed})
+    math(EXPR mask "${mask} & ${restriction}")
+  endif()
+  set(${result}_types ${mask} PARENT_SCOPE)
 endfunction()
 
 # RESULT: "; did you mean X?" where the names after `word` have one that starts alike (the longer the better, then the
@@ -114,6 +179,7 @@ function(linnet_operator_table output config)
   endforeach()
 
   set(reduced false)
+  set(wanted_types 4294967295)
   if(config)
     set(reduced true)
     linnet_read_configuration(wanted ${config})
@@ -208,4 +274,5 @@ const OpName* VersionsLeftOut() { return kLeftOut; }
 ")
   file(CONFIGURE OUTPUT ${output} CONTENT "${text}" @ONLY)
   set(LINNET_OP_SOURCES ${sources} PARENT_SCOPE)
+  set(LINNET_TYPES ${wanted_types} PARENT_SCOPE)
 endfunction()

@@ -9,14 +9,21 @@ set(LINNET_PAGE_BYTES 4096 CACHE STRING "Page size that a small library is laid 
 
 function(linnet_make_small objects shared)
   target_compile_options(${objects} PRIVATE -fno-exceptions -fno-rtti -fno-unwind-tables -fno-asynchronous-unwind-tables
-    -ffunction-sections -fdata-sections -fmerge-all-constants)
+    -fomit-frame-pointer -ffunction-sections -fdata-sections -fmerge-all-constants)
   get_target_property(sources ${objects} SOURCES)
   foreach(file IN LISTS sources)
-    if(file MATCHES "\\.cc$" AND NOT file MATCHES "/kernels/")
+    if(NOT file MATCHES "\\.cc$")
+      continue()
+    endif()
+    if(NOT file MATCHES "/kernels/")
       set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS -Os)
     endif()
+    # Only the files that ask are told.
+    file(STRINGS ${file} asks REGEX "LINNET_SMALL" LIMIT_COUNT 1)
+    if(asks)
+      set_property(SOURCE ${file} APPEND PROPERTY COMPILE_DEFINITIONS LINNET_SMALL=1)
+    endif()
   endforeach()
-  set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/api/small_runtime.cc PROPERTIES COMPILE_DEFINITIONS LINNET_SMALL=1)
   if(LINNET_LTO)
     target_compile_options(${objects} PRIVATE -flto)
     target_link_options(${shared} PRIVATE -flto -Os)
@@ -24,6 +31,10 @@ function(linnet_make_small objects shared)
   target_link_options(${shared} PRIVATE -nodefaultlibs -Wl,--gc-sections -Wl,-s -Wl,--exclude-libs,ALL -Wl,--as-needed
     -Wl,-z,max-page-size=${LINNET_PAGE_BYTES} -Wl,-z,noseparate-code -Wl,--hash-style=gnu -Wl,--build-id=none -Wl,-O1
     -Wl,-Map=${CMAKE_BINARY_DIR}/liblinnet.map)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # Cortex-A53's erratum 843419: within the reach of an adr, which replaces the instruction at fault, no page of stubs is kept.
+    target_link_options(${shared} PRIVATE -Wl,--fix-cortex-a53-843419=adr)
+  endif()
   # Whatever of the C++ library is used is inside; the C library and libm are the system's.
   target_link_libraries(${shared} PRIVATE -Wl,-Bstatic -lstdc++ -Wl,-Bdynamic -lm -lc -lgcc)
 endfunction()

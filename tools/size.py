@@ -25,10 +25,10 @@ def part_of(origin):
     source = re.search(r"linnet_static\.dir/(.*?)\.(?:cc\.)?o", origin)
     if source:
         path = source.group(1)
-        layer, _, name = path.rpartition("/")
+        layer, _, name = path.partition("/")
         if layer in ("ops", "kernels"):
             return ("operator" if layer == "ops" else "kernel", name)
-        return ("layer", path if layer else "operator table")
+        return ("layer", path if name else "operator table")
     archive = re.search(r"([^/]*)\.a\((.*)\)", origin)
     if archive:
         return ("C++ library", archive.group(1) + " " + archive.group(2))

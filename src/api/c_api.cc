@@ -17,8 +17,7 @@ Status SetText(const char* text, std::string& to) {
 }
 
 /// Runs `edit` on the settings of open options, under their lock; it locks nothing else.
-template <class Edit>
-LinnetCode EditOptions(LinnetOptions* handle, Edit&& edit) noexcept {
+LinnetCode EditOptions(LinnetOptions* handle, FunctionRef<Status(SessionSettings&)> edit) noexcept {
   return Guard([&]() -> Status {
     LINNET_USE(OptionsObject, options, handle);
     Lock lock(options->mutex);
@@ -48,6 +47,17 @@ Status CallbackStatus(LinnetCode code) {
   if (code == LINNET_OK) return Status();
   if (code < 0 || code > LINNET_INTERNAL) return Internal("a callback returned code ", code, ", which does not exist");
   return Status(static_cast<Code>(code), last_error[0] ? last_error : "a callback failed without a sentence");
+}
+
+void SessionSettings::CopyFrom(const SessionSettings& other) {
+  core = other.core;
+  pool = other.pool;
+  operators = other.operators;
+  passes = other.passes;
+  log = other.log;
+  has_log = other.has_log;
+  profiling = other.profiling;
+  trace_path = other.trace_path;
 }
 
 void SessionSettings::Connect() {

@@ -7,7 +7,7 @@
 #include <new>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "api/handles.h"
@@ -148,9 +148,8 @@ struct SessionSettings {
   std::unique_ptr<OpTable> table;   ///< of a session with custom operators
 
   SessionSettings() = default;
-  SessionSettings(const SessionSettings& other)
-      : core(other.core), pool(other.pool), operators(other.operators), passes(other.passes), log(other.log),
-        has_log(other.has_log), profiling(other.profiling), trace_path(other.trace_path) {}
+  /// Takes everything but the table, which Connect makes.
+  void CopyFrom(const SessionSettings& other);
   /// Points `core` at the members that it needs. The settings must not move afterwards.
   void Connect();
 };
@@ -162,13 +161,16 @@ struct OptionsObject : Object {
   SessionSettings settings;
 };
 
+/// Names of ports with their positions, sorted.
+using PortIndex = std::vector<std::pair<std::string_view, int>>;
+
 /// A session with all it depends on; bindings share it with the handle.
 struct SessionParts {
   ~SessionParts();
   SessionSettings settings;
   TraceLog trace;
   std::unique_ptr<Session> session;
-  std::unordered_map<std::string_view, int> input_index, output_index;
+  PortIndex input_index, output_index;
   std::vector<std::vector<std::string>> input_symbols, output_symbols;   ///< of each dimension; "" where it has none
   std::vector<char> plain_outputs;   ///< outputs whose elements are known not to be strings
 };

@@ -1,4 +1,6 @@
 // The C boundary: opening sessions and asking them about their model.
+#include <algorithm>
+
 #include "api/c_api.h"
 #include "api/full_build.h"
 #include "api/precision.h"
@@ -34,21 +36,13 @@ Status CopySettings(const LinnetOptions* handle, SessionSettings& to) {
   if (!handle) return Status();
   LINNET_USE(OptionsObject, options, handle);
   Lock lock(options->mutex);
-  SessionSettings copy(options->settings);
-  to.core = std::move(copy.core);
-  to.pool = std::move(copy.pool);
-  to.operators = std::move(copy.operators);
-  to.passes = std::move(copy.passes);
-  to.log = copy.log;
-  to.has_log = copy.has_log;
-  to.profiling = copy.profiling;
-  to.trace_path = std::move(copy.trace_path);
+  to.CopyFrom(options->settings);
   return Status();
 }
 
 /// Opens a session by `open`, which is given the core's options.
-template <class OpenCore>
-Status OpenSession(const LinnetOptions* options, LinnetSession** out, OpenCore&& open) {
+using OpenCore = FunctionRef<Result<std::unique_ptr<Session>>(const SessionOptions& core)>;
+Status OpenSession(const LinnetOptions* options, LinnetSession** out, OpenCore open) {
   auto parts = std::make_shared<SessionParts>();
   LINNET_TRY(CopySettings(options, parts->settings));
   parts->settings.Connect();
@@ -58,15 +52,17 @@ Status OpenSession(const LinnetOptions* options, LinnetSession** out, OpenCore&&
 
   const Session& session = *parts->session;
   for (size_t i = 0; i < session.inputs().size(); ++i) {
-    parts->input_index.emplace(session.inputs()[i].name, static_cast<int>(i));
+    parts->input_index.emplace_back(session.inputs()[i].name, static_cast<int>(i));
     parts->input_symbols.push_back(SymbolsOf(session.inputs()[i], session.symbols()));
   }
   for (size_t i = 0; i < session.outputs().size(); ++i) {
-    parts->output_index.emplace(session.outputs()[i].name, static_cast<int>(i));
+    parts->output_index.emplace_back(session.outputs()[i].name, static_cast<int>(i));
     parts->output_symbols.push_back(SymbolsOf(session.outputs()[i], session.symbols()));
     const Type& type = session.model().output_types[i];
     parts->plain_outputs.push_back(type.is_tensor() && type.dtype != DType::kUndefined && type.dtype != DType::kString);
   }
+  std::sort(parts->input_index.begin(), parts->input_index.end());
+  std::sort(parts->output_index.begin(), parts->output_index.end());
   Log(LogLevel::kInfo, "opened a model of ", session.model().nodes().size(), " prepared nodes, ", session.inputs().size(),
       " inputs and ", session.outputs().size(), " outputs for ", session.threads(), " threads; ",
       parts->session->budget().used_bytes(), " bytes in blocks");

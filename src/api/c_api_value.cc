@@ -176,8 +176,7 @@ int64_t CountOf(const Datum& datum) {
 }
 
 /// Gives the result of `make`, a Result<Datum>, as a value.
-template <class Make>
-LinnetCode GiveMade(LinnetValue** value, Make&& make) noexcept {
+LinnetCode GiveMade(LinnetValue** value, FunctionRef<Result<Datum>()> make) noexcept {
   return Guard([&]() -> Status {
     LINNET_NOT_NULL(value);
     *value = nullptr;
@@ -187,8 +186,7 @@ LinnetCode GiveMade(LinnetValue** value, Make&& make) noexcept {
 }
 
 /// The same for a part of another value, which `make` is given.
-template <class Make>
-LinnetCode GivePart(LinnetValue* whole, LinnetValue** value, Make&& make) noexcept {
+LinnetCode GivePart(LinnetValue* whole, LinnetValue** value, FunctionRef<Result<Datum>(const Datum&)> make) noexcept {
   return GiveMade(value, [&]() -> Result<Datum> {
     LINNET_USE(ValueObject, object, whole);
     return make(*object->datum);
@@ -268,7 +266,7 @@ LinnetCode LinnetMapCreate(LinnetValue* keys, LinnetValue* values, LinnetValue**
 }
 
 LinnetCode LinnetOptionalCreate(LinnetValue* item, LinnetValue** value) LINNET_NOEXCEPT {
-  return GivePart(item, value, OptionalOf);
+  return GivePart(item, value, [](const Datum& datum) { return OptionalOf(datum); });
 }
 
 LinnetCode LinnetOptionalEmpty(LinnetKind kind, LinnetElementType element, LinnetValue** value) LINNET_NOEXCEPT {

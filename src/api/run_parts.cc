@@ -34,10 +34,10 @@ Status Execute(SessionParts& parts, const Fact* inputs, RunOutput* outputs, cons
   return status;
 }
 
-Result<int> IndexOf(const std::unordered_map<std::string_view, int>& names, const char* name, const char* what) {
+Result<int> IndexOf(const PortIndex& names, const char* name, const char* what) {
   if (!name) return InvalidArgument("the name of an ", what, " is NULL");
-  auto found = names.find(name);
-  if (found != names.end()) return found->second;
+  auto found = std::lower_bound(names.begin(), names.end(), std::pair(std::string_view(name), 0));
+  if (found != names.end() && found->first == name) return found->second;
   std::string known;
   int count = 0;
   for (const auto& [other, index] : names) {

@@ -47,7 +47,7 @@ struct CancelObject : Object {
 Status Execute(SessionParts& parts, const Fact* inputs, RunOutput* outputs, const LinnetRunOptions* options);
 
 /// The position of a port by name, or a failure that lists some names. `what`: "input" or "output".
-Result<int> IndexOf(const std::unordered_map<std::string_view, int>& names, const char* name, const char* what);
+Result<int> IndexOf(const PortIndex& names, const char* name, const char* what);
 
 /// One input as the core takes it, and what keeps its contents alive.
 struct Feed {

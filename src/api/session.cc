@@ -211,7 +211,7 @@ Status Session::PrepareLinnet(std::string_view bytes, std::shared_ptr<const void
 #if defined(LINNET_NO_ONNX)
 
 Status Session::PrepareOnnx(OnnxModel) { return Internal("this build reads no .onnx"); }
-Result<std::unique_ptr<Model>> Session::Build(Graph, const std::vector<char>&) { return Internal("this build runs no passes"); }
+Result<Model*> Session::ModelFor(const Fact*) { return model_.get(); }   // no input of a .linnet file has a default
 
 #else
 
@@ -261,6 +261,24 @@ Result<std::unique_ptr<Model>> Session::Build(Graph graph, const std::vector<cha
   }
   LINNET_TRY(Optimize(graph, passes, pipeline));
   return Compile(std::move(graph));
+}
+
+Result<Model*> Session::ModelFor(const Fact* inputs) {
+  std::vector<char> fed(inputs_.size());
+  bool plain = true;
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    fed[i] = inputs[i].type.kind != Kind::kUnknown;
+    if (!fed[i] && !inputs_[i].has_default) return InvalidArgument("input ", Quote(inputs_[i].name), " is missing");
+    plain = plain && (fed[i] != 0) == !inputs_[i].has_default;
+  }
+  if (plain) return model_.get();
+  Lock lock(mutex_);
+  for (const Variant& variant : variants_) {
+    if (variant.fed == fed) return variant.model.get();
+  }
+  LINNET_ASSIGN(std::unique_ptr<Model> model, Build(original_->Clone(), fed));
+  variants_.push_back({std::move(fed), std::move(model)});
+  return variants_.back().model.get();
 }
 
 #endif
@@ -325,24 +343,6 @@ Status Session::CheckInput(size_t index, const Fact& fact, int64_t* symbol_value
     if (dim >= 0 && dim != have.shape[d]) return fail(", whose dimension ", d, " is not ", dim);
   }
   return Status();
-}
-
-Result<Model*> Session::ModelFor(const Fact* inputs) {
-  std::vector<char> fed(inputs_.size());
-  bool plain = true;
-  for (size_t i = 0; i < inputs_.size(); ++i) {
-    fed[i] = inputs[i].type.kind != Kind::kUnknown;
-    if (!fed[i] && !inputs_[i].has_default) return InvalidArgument("input ", Quote(inputs_[i].name), " is missing");
-    plain = plain && (fed[i] != 0) == !inputs_[i].has_default;
-  }
-  if (plain) return model_.get();
-  Lock lock(mutex_);
-  for (const Variant& variant : variants_) {
-    if (variant.fed == fed) return variant.model.get();
-  }
-  LINNET_ASSIGN(std::unique_ptr<Model> model, Build(original_->Clone(), fed));
-  variants_.push_back({std::move(fed), std::move(model)});
-  return variants_.back().model.get();
 }
 
 std::unique_ptr<RunState> Session::TakeState(const Model* model) {

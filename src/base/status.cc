@@ -1,4 +1,4 @@
-// Names of the status codes.
+// Names of the status codes, and what a failure keeps.
 #include "base/status.h"
 
 namespace linnet {
@@ -17,6 +17,25 @@ const char* CodeName(Code code) {
     case Code::kInternal: return "internal error";
   }
   return "unknown";
+}
+
+Status::Status(Code code, std::string message) : detail_(new Detail{code, std::move(message)}) {}
+
+Status Status::At(std::string_view where) && {
+  if (detail_) detail_->message = Cat(where, ": ", detail_->message);
+  return std::move(*this);
+}
+
+Status Status::Clone() const { return detail_ ? Status(detail_->code, detail_->message) : Status(); }
+
+void Status::Forget() { delete detail_; }
+
+Status FailParts(Code code, uint64_t kinds, ...) {
+  va_list parts;
+  va_start(parts, kinds);
+  std::string message = CatPartsOf(kinds, parts);
+  va_end(parts);
+  return Status(code, std::move(message));
 }
 
 }  // namespace linnet

@@ -3,7 +3,6 @@
 
 #include <stdint.h>
 
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,57 +32,69 @@ const char* CodeName(Code code);
 class [[nodiscard]] Status {
  public:
   Status() = default;
-  Status(Code code, std::string message) : detail_(new Detail{code, std::move(message)}) {}
+  Status(Code code, std::string message);
+  Status(Status&& other) noexcept : detail_(std::exchange(other.detail_, nullptr)) {}
+  Status& operator=(Status&& other) noexcept {
+    Status old(std::move(*this));
+    detail_ = std::exchange(other.detail_, nullptr);
+    return *this;
+  }
+  ~Status() {
+    if (detail_) Forget();
+  }
 
   bool ok() const { return detail_ == nullptr; }
   Code code() const { return detail_ ? detail_->code : Code::kOk; }
   std::string_view message() const { return detail_ ? std::string_view(detail_->message) : std::string_view(); }
 
   /// The same failure with `where` and ": " put before its sentence. Success stays success.
-  Status At(std::string_view where) && {
-    if (detail_) detail_->message = Cat(where, ": ", detail_->message);
-    return std::move(*this);
-  }
-  Status Clone() const { return detail_ ? Status(detail_->code, detail_->message) : Status(); }
+  Status At(std::string_view where) &&;
+  Status Clone() const;
 
  private:
   struct Detail {
     Code code;
     std::string message;
   };
-  std::unique_ptr<Detail> detail_;
+  void Forget();   ///< out of line: failures are everywhere, and rare
+  Detail* detail_ = nullptr;
 };
 
+/// As CatParts.
+Status FailParts(Code code, uint64_t kinds, ...);
+
 template <class... Parts>
-Status Fail(Code code, const Parts&... parts) {
-  return Status(code, Cat(parts...));
+[[gnu::always_inline]] inline Status Fail(Code code, const Parts&... parts) {
+  Status failure = FailParts(code, PartKinds<decltype(PassPart(parts))...>(), PassPart(parts)...);
+  if (failure.ok()) __builtin_unreachable();   // what follows a failure is known to see one
+  return failure;
 }
 template <class... Parts>
-Status InvalidModel(const Parts&... parts) {
+[[gnu::always_inline]] inline Status InvalidModel(const Parts&... parts) {
   return Fail(Code::kInvalidModel, parts...);
 }
 template <class... Parts>
-Status InvalidArgument(const Parts&... parts) {
+[[gnu::always_inline]] inline Status InvalidArgument(const Parts&... parts) {
   return Fail(Code::kInvalidArgument, parts...);
 }
 template <class... Parts>
-Status Unsupported(const Parts&... parts) {
+[[gnu::always_inline]] inline Status Unsupported(const Parts&... parts) {
   return Fail(Code::kUnsupported, parts...);
 }
 template <class... Parts>
-Status LimitReached(const Parts&... parts) {
+[[gnu::always_inline]] inline Status LimitReached(const Parts&... parts) {
   return Fail(Code::kLimitReached, parts...);
 }
 template <class... Parts>
-Status OutOfMemory(const Parts&... parts) {
+[[gnu::always_inline]] inline Status OutOfMemory(const Parts&... parts) {
   return Fail(Code::kOutOfMemory, parts...);
 }
 template <class... Parts>
-Status IoError(const Parts&... parts) {
+[[gnu::always_inline]] inline Status IoError(const Parts&... parts) {
   return Fail(Code::kIo, parts...);
 }
 template <class... Parts>
-Status Internal(const Parts&... parts) {
+[[gnu::always_inline]] inline Status Internal(const Parts&... parts) {
   return Fail(Code::kInternal, parts...);
 }
 

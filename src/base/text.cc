@@ -17,9 +17,34 @@ void AppendPart(std::string& out, uint64_t value) {
   out.append(text, static_cast<size_t>(snprintf(text, sizeof text, "%llu", static_cast<unsigned long long>(value))));
 }
 
-void AppendPart(std::string& out, double value) {
-  char text[40];
-  out.append(text, static_cast<size_t>(snprintf(text, sizeof text, "%g", value)));
+std::string CatPartsOf(uint64_t kinds, va_list parts) {
+  std::string out;
+  for (; kinds != 0; kinds >>= kPartKindBits) {
+    switch (static_cast<PartKind>(kinds & ((1 << kPartKindBits) - 1))) {
+      case PartKind::kEnd: break;
+      case PartKind::kText: out += va_arg(parts, const char*); break;
+      case PartKind::kString: out += *va_arg(parts, const std::string*); break;
+      case PartKind::kView: out += *va_arg(parts, const std::string_view*); break;
+      case PartKind::kChar: out += static_cast<char>(va_arg(parts, int)); break;
+      case PartKind::kSigned: AppendPart(out, va_arg(parts, int64_t)); break;
+      case PartKind::kUnsigned: AppendPart(out, va_arg(parts, uint64_t)); break;
+      case PartKind::kDouble: {
+        char text[40];
+        snprintf(text, sizeof text, "%g", va_arg(parts, double));
+        out += text;
+        break;
+      }
+    }
+  }
+  return out;
+}
+
+std::string CatParts(uint64_t kinds, ...) {
+  va_list parts;
+  va_start(parts, kinds);
+  std::string out = CatPartsOf(kinds, parts);
+  va_end(parts);
+  return out;
 }
 
 namespace {

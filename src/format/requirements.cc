@@ -139,7 +139,10 @@ void Requirements::Add(const Graph& graph) {
     auto dtype_of = [&](ValueId value) { return value == kNoValue ? DType::kUndefined : graph.value(value).type.dtype; };
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       DType dtype = dtype_of(node.inputs[i]);
-      if (dtype == DType::kUndefined) continue;
+      if (dtype == DType::kUndefined) {
+        types.any = types.any || node.inputs[i] != kNoValue;   // known when it runs
+        continue;
+      }
       types.inputs[static_cast<int>(i)] = Mask(dtype);
       of_inputs |= Mask(dtype);
     }
@@ -147,7 +150,8 @@ void Requirements::Add(const Graph& graph) {
       DType dtype = dtype_of(node.outputs[i]);
       if (dtype != DType::kUndefined && !(of_inputs & Mask(dtype))) types.outputs[static_cast<int>(i)] = Mask(dtype);
     }
-    types.any = types.inputs.empty() && types.outputs.empty();
+    types.any = types.any || (types.inputs.empty() && types.outputs.empty());
+    if (types.any) types.inputs.clear(), types.outputs.clear();
     Add(node.domain, node.version, node.op, types);
     for (const Graph* inner : Graph::Subgraphs(node)) Add(*inner);
   }

@@ -1,6 +1,8 @@
 // Shape arithmetic.
 #include "graph/shape.h"
 
+#include <algorithm>
+
 #include "base/memory.h"
 
 namespace linnet {
@@ -106,16 +108,18 @@ Result<Shape> Broadcast(const Shape& a, const Shape& b) {
 }
 
 int64_t SymbolTable::Intern(std::string_view name) {
-  auto found = indices_.find(name);
-  if (found != indices_.end()) return SymbolDim(found->second);
-  names_.emplace_back(name);
-  indices_.emplace(names_.back(), size() - 1);
-  return SymbolDim(size() - 1);
+  auto at = std::lower_bound(sorted_.begin(), sorted_.end(), name,
+                             [this](int index, std::string_view wanted) { return *names_[static_cast<size_t>(index)] < wanted; });
+  if (at != sorted_.end() && *names_[static_cast<size_t>(*at)] == name) return SymbolDim(*at);
+  const int index = size();
+  sorted_.insert(at, index);
+  names_.push_back(std::make_unique<const std::string>(name));
+  return SymbolDim(index);
 }
 
 std::shared_ptr<SymbolTable> SymbolTable::Copy() const {
   auto copy = std::make_shared<SymbolTable>();
-  for (const std::string& one : names_) copy->Intern(one);
+  for (const auto& one : names_) copy->Intern(*one);
   return copy;
 }
 

@@ -10,13 +10,12 @@
 
 #include <stdint.h>
 
-#include <deque>
 #include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <vector>
 
 #include "base/dtype.h"
 #include "base/status.h"
@@ -122,14 +121,14 @@ class SymbolTable {
   int64_t Intern(std::string_view name);
   /// A table of its own with the same names at the same indices.
   std::shared_ptr<SymbolTable> Copy() const;
-  std::string_view name(int64_t dim) const { return names_[static_cast<size_t>(SymbolIndex(dim))]; }
+  std::string_view name(int64_t dim) const { return *names_[static_cast<size_t>(SymbolIndex(dim))]; }
   /// False for dimensions that the model itself does not name.
   bool is_named(int64_t dim) const { return IsSymbolDim(dim) && !name(dim).starts_with(kAnonymousDim); }
   int size() const { return static_cast<int>(names_.size()); }
 
  private:
-  std::deque<std::string> names_;  // addresses stay, so that the keys below may point into it
-  std::unordered_map<std::string_view, int> indices_;
+  std::vector<std::unique_ptr<const std::string>> names_;   // addresses stay
+  std::vector<int> sorted_;                                 // indices, by name
 };
 
 /// "[1,3,N,?]"; "[...]" for unknown rank. `symbols` may be null.

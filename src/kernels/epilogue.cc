@@ -20,6 +20,19 @@ HWY_INLINE void ForRows(float* c, int64_t row_stride, int64_t rows, int64_t colu
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   for (int64_t r = 0; r < rows; ++r, c += row_stride) {
     int64_t i = 0;
+#if defined(LINNET_SMALL)
+    // One copy of the function for whole vectors and what is left.
+    for (; i < columns; i += lanes) {
+      const size_t count = static_cast<size_t>(columns - i < lanes ? columns - i : lanes);
+      const VF32 y = function(columns - i < lanes ? LoadTail(d, c + i, count) : hn::LoadU(d, c + i));
+      if (columns - i < lanes) {
+        StoreTail(y, d, c + i, count);
+      } else {
+        hn::StoreU(y, d, c + i);
+      }
+    }
+    continue;
+#endif
     for (; i + lanes <= columns; i += lanes) hn::StoreU(function(hn::LoadU(d, c + i)), d, c + i);
     const size_t rest = static_cast<size_t>(columns - i);
     if (rest != 0) StoreTail(function(LoadTail(d, c + i, rest)), d, c + i, rest);

@@ -68,11 +68,23 @@ constexpr int MaxVectors(int rows) {
 }
 #endif
 
+// A small build has the highest tiles and those of 1, 2, 4 and 8 rows, of one width but for a single row: half the code, for a
+// tile more where rows are left.
+#if defined(LINNET_SMALL)
+constexpr bool kFewTiles = true;
+#else
+constexpr bool kFewTiles = false;
+#endif
+constexpr int WidestVectors(int rows) {
+  return kFewTiles && rows > 1 ? MaxVectors(kMaxRows) : MaxVectors(rows);
+}
+
 // Rows of the next tile when `left` are to be done. Above 8 only even heights exist; an odd rest is split in
 // two.
 constexpr int TileRows(int64_t left) {
   if (left >= kMaxRows) return kMaxRows;
   int rows = static_cast<int>(left);
+  if (kFewTiles) return rows >= 8 ? 8 : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
   return rows > 8 && rows % 2 ? (rows + 1) / 2 : rows;
 }
 
@@ -253,10 +265,12 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
 using TilesFn = void(const Block&, int64_t row, int64_t begin, int64_t end);
 
 // As many columns as possible in the widest tiles, the rest in halves of it.
-template <int kRows, int kVectors = MaxVectors(kRows)>
+template <int kRows, int kVectors = WidestVectors(kRows)>
 void RowBlock(const Block& block, int64_t row, int64_t begin, int64_t end) {
   constexpr int64_t kColumns = kVectors * kLanes;
-  if constexpr (kVectors == 1) {
+  if constexpr (TileRows(kRows) != kRows) {
+    return;  // no tile is so high
+  } else if constexpr (kVectors == 1) {
     Tiles<kRows, 1>(block, row, begin, end);
   } else {
     // A tile may be partial in its last vector only.
@@ -300,7 +314,7 @@ void RunSummands(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t en
   // All columns for each few rows, as long as B stays in the second-level cache. Otherwise in groups of columns that do.
   constexpr int64_t kCache = 512 << 10;
   const int64_t panel_bytes = std::max<int64_t>(1, g.k) * kPanelColumns * 4;
-  const int64_t widest = MaxVectors(TileRows(m1 - m0)) * kLanes;
+  const int64_t widest = WidestVectors(TileRows(m1 - m0)) * kLanes;
   int64_t group = end - begin;
   if (group / kPanelColumns * panel_bytes > kCache && m1 - m0 > kMaxRows) {
     const int64_t fit = kCache / 2 / panel_bytes;

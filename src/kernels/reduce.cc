@@ -130,5 +130,23 @@ ReduceColumnsFn* PickReduceColumns(Reduction reduction, CpuLevel level) {
   return LINNET_PICK(level, ReduceColumns)(reduction);
 }
 
+template <Reduction reduction>
+ReduceRowsFn* PickReduceRows(CpuLevel level) {
+  return LINNET_PICK(level, Rows<reduction>);
+}
+template <Reduction reduction>
+ReduceColumnsFn* PickReduceColumns(CpuLevel level) {
+  return LINNET_PICK(level, Columns<reduction>);
+}
+#define LINNET_REDUCTION(reduction)                                              \
+  template ReduceRowsFn* PickReduceRows<Reduction::reduction>(CpuLevel level);   \
+  template ReduceColumnsFn* PickReduceColumns<Reduction::reduction>(CpuLevel level)
+LINNET_REDUCTION(kSum);
+LINNET_REDUCTION(kMean);
+LINNET_REDUCTION(kMax);
+LINNET_REDUCTION(kL1);
+LINNET_REDUCTION(kL2);
+#undef LINNET_REDUCTION
+
 }  // namespace linnet
 #endif  // HWY_ONCE

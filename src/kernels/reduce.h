@@ -43,5 +43,11 @@ using ReduceColumnsFn = void(const float* x, int64_t stride, int64_t n, int64_t 
 
 ReduceRowsFn* PickReduceRows(Reduction reduction, CpuLevel level);
 ReduceColumnsFn* PickReduceColumns(Reduction reduction, CpuLevel level);
+/// The same where the reduction is known when the caller is compiled: a small build then links no other. kSum, kMean, kMax, kL1
+/// and kL2 exist.
+template <Reduction reduction>
+ReduceRowsFn* PickReduceRows(CpuLevel level);
+template <Reduction reduction>
+ReduceColumnsFn* PickReduceColumns(CpuLevel level);
 
 }  // namespace linnet

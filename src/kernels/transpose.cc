@@ -216,5 +216,22 @@ TransposeFn* PickTranspose(int64_t element_bytes, CpuLevel level) {
   return LINNET_PICK(level, TransposeOf)(element_bytes);
 }
 
+template <>
+TransposeFn* PickTranspose<1>(CpuLevel level) {
+  return LINNET_PICK(level, Transpose<uint8_t>);
+}
+template <>
+TransposeFn* PickTranspose<2>(CpuLevel level) {
+  return LINNET_PICK(level, Transpose<uint16_t>);
+}
+template <>
+TransposeFn* PickTranspose<4>(CpuLevel level) {
+  return LINNET_PICK(level, Transpose<uint32_t>);
+}
+template <>
+TransposeFn* PickTranspose<8>(CpuLevel level) {
+  return LINNET_PICK(level, Transpose<uint64_t>);
+}
+
 }  // namespace linnet
 #endif  // HWY_ONCE

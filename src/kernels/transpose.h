@@ -15,5 +15,8 @@ using TransposeFn = void(const void* src, int64_t src_stride, void* dst, int64_t
 
 /// For elements of 1, 2, 4, 8 or 16 bytes; null for other sizes.
 TransposeFn* PickTranspose(int64_t element_bytes, CpuLevel level);
+/// The same where the size is known when the caller is compiled: a small build then links no other. 1, 2, 4 and 8 exist.
+template <int kElementBytes>
+TransposeFn* PickTranspose(CpuLevel level);
 
 }  // namespace linnet

@@ -35,8 +35,15 @@ struct MoveChannels {
   TransposeFn* transposers[9] = {};   ///< by bytes of an element
 
   Status Prepare(PrepareContext& c) {
-    for (int bytes : {1, 2, 4, 8}) transposers[bytes] = PickTranspose(bytes, c.cpu());
+    Pick<1, Mask(DType::kUint8) | Mask(DType::kInt8) | Mask(DType::kBool)>(c.cpu());
+    Pick<2, Mask(DType::kUint16) | Mask(DType::kInt16) | Mask(DType::kFloat16) | Mask(DType::kBfloat16)>(c.cpu());
+    Pick<4, Mask(DType::kFloat) | Mask(DType::kUint32) | Mask(DType::kInt32)>(c.cpu());
+    Pick<8, Mask(DType::kDouble) | Mask(DType::kUint64) | Mask(DType::kInt64)>(c.cpu());
     return Status();
+  }
+  template <int bytes, uint32_t types>
+  void Pick(CpuLevel cpu) {
+    if constexpr ((types & LINNET_TYPES) != 0) transposers[bytes] = PickTranspose<bytes>(cpu);
   }
 
   Status Bind(BindContext& c) const {
@@ -56,6 +63,7 @@ struct MoveChannels {
     const Sizes s = c.params<Sizes>();
     const int64_t bytes = static_cast<int64_t>(DTypeBytes(c.input_dtype(0))), side = 128 / bytes;
     TransposeFn* transpose = transposers[bytes];
+    if (!transpose) return NoLoopFor(c.input_dtype(0), kFixedSize);
     const std::byte* from = c.in<std::byte>(0);
     std::byte* to = c.out<std::byte>(0);
     const int64_t row_tiles = DivUp(s.rows, side), column_tiles = DivUp(s.columns, side), tiles = row_tiles * column_tiles;

@@ -2,9 +2,20 @@
 #include "ops/convert.h"
 
 #include "ops/arithmetic.h"
+#include "ops/for_type.h"
 
 namespace linnet {
 namespace {
+
+/// Types that operators count, index and accumulate in: there whatever a reduced build's configuration names.
+constexpr uint32_t kAlways = Mask(DType::kFloat) | Mask(DType::kDouble) | Mask(DType::kUint8) | Mask(DType::kInt8) |
+                             Mask(DType::kInt32) | Mask(DType::kInt64) | Mask(DType::kBool);
+
+/// `loop`, or null where a reduced build has none of these types.
+template <DType... dtypes, class Loop>
+constexpr Loop* IfBuilt(Loop* loop) {
+  return ((kAlways | LINNET_TYPES) & (Mask(dtypes) | ...)) != 0 ? loop : nullptr;
+}
 
 template <class T, class S>
 void LoadWhole(const void* from, int64_t begin, int64_t n, void* stage) {
@@ -45,33 +56,33 @@ template <class S>
 LoadFn* FindLoadTo(DType from) {
   constexpr bool kReal = !std::is_integral_v<S>;
   switch (from) {
-    case DType::kUint8: return LoadWhole<uint8_t, S>;
-    case DType::kInt8: return LoadWhole<int8_t, S>;
-    case DType::kUint16: return LoadWhole<uint16_t, S>;
-    case DType::kInt16: return LoadWhole<int16_t, S>;
-    case DType::kUint32: return LoadWhole<uint32_t, S>;
-    case DType::kInt32: return LoadWhole<int32_t, S>;
-    case DType::kUint64: return LoadWhole<uint64_t, S>;
-    case DType::kInt64: return LoadWhole<int64_t, S>;
-    case DType::kBool: return LoadWhole<bool, S>;
-    case DType::kUint4: return LoadPacked<4, false, S>;
-    case DType::kInt4: return LoadPacked<4, true, S>;
-    case DType::kUint2: return LoadPacked<2, false, S>;
-    case DType::kInt2: return LoadPacked<2, true, S>;
+    case DType::kUint8: return IfBuilt<DType::kUint8>(LoadWhole<uint8_t, S>);
+    case DType::kInt8: return IfBuilt<DType::kInt8>(LoadWhole<int8_t, S>);
+    case DType::kUint16: return IfBuilt<DType::kUint16>(LoadWhole<uint16_t, S>);
+    case DType::kInt16: return IfBuilt<DType::kInt16>(LoadWhole<int16_t, S>);
+    case DType::kUint32: return IfBuilt<DType::kUint32>(LoadWhole<uint32_t, S>);
+    case DType::kInt32: return IfBuilt<DType::kInt32>(LoadWhole<int32_t, S>);
+    case DType::kUint64: return IfBuilt<DType::kUint64>(LoadWhole<uint64_t, S>);
+    case DType::kInt64: return IfBuilt<DType::kInt64>(LoadWhole<int64_t, S>);
+    case DType::kBool: return IfBuilt<DType::kBool>(LoadWhole<bool, S>);
+    case DType::kUint4: return IfBuilt<DType::kUint4>(LoadPacked<4, false, S>);
+    case DType::kInt4: return IfBuilt<DType::kInt4>(LoadPacked<4, true, S>);
+    case DType::kUint2: return IfBuilt<DType::kUint2>(LoadPacked<2, false, S>);
+    case DType::kInt2: return IfBuilt<DType::kInt2>(LoadPacked<2, true, S>);
     default: break;
   }
   if constexpr (kReal) {
     switch (from) {
-      case DType::kFloat: return LoadWhole<float, S>;
-      case DType::kDouble: return LoadWhole<double, S>;
-      case DType::kFloat16: return LoadWhole<Float16, S>;
-      case DType::kBfloat16: return LoadWhole<Bfloat16, S>;
-      case DType::kFloat8e4m3fn: return LoadSmallFloat<DType::kFloat8e4m3fn, S>;
-      case DType::kFloat8e4m3fnuz: return LoadSmallFloat<DType::kFloat8e4m3fnuz, S>;
-      case DType::kFloat8e5m2: return LoadSmallFloat<DType::kFloat8e5m2, S>;
-      case DType::kFloat8e5m2fnuz: return LoadSmallFloat<DType::kFloat8e5m2fnuz, S>;
-      case DType::kFloat8e8m0: return LoadSmallFloat<DType::kFloat8e8m0, S>;
-      case DType::kFloat4e2m1: return LoadSmallFloat<DType::kFloat4e2m1, S>;
+      case DType::kFloat: return IfBuilt<DType::kFloat>(LoadWhole<float, S>);
+      case DType::kDouble: return IfBuilt<DType::kDouble>(LoadWhole<double, S>);
+      case DType::kFloat16: return IfBuilt<DType::kFloat16>(LoadWhole<Float16, S>);
+      case DType::kBfloat16: return IfBuilt<DType::kBfloat16>(LoadWhole<Bfloat16, S>);
+      case DType::kFloat8e4m3fn: return IfBuilt<DType::kFloat8e4m3fn>(LoadSmallFloat<DType::kFloat8e4m3fn, S>);
+      case DType::kFloat8e4m3fnuz: return IfBuilt<DType::kFloat8e4m3fnuz>(LoadSmallFloat<DType::kFloat8e4m3fnuz, S>);
+      case DType::kFloat8e5m2: return IfBuilt<DType::kFloat8e5m2>(LoadSmallFloat<DType::kFloat8e5m2, S>);
+      case DType::kFloat8e5m2fnuz: return IfBuilt<DType::kFloat8e5m2fnuz>(LoadSmallFloat<DType::kFloat8e5m2fnuz, S>);
+      case DType::kFloat8e8m0: return IfBuilt<DType::kFloat8e8m0>(LoadSmallFloat<DType::kFloat8e8m0, S>);
+      case DType::kFloat4e2m1: return IfBuilt<DType::kFloat4e2m1>(LoadSmallFloat<DType::kFloat4e2m1, S>);
       default: break;
     }
   }
@@ -141,29 +152,31 @@ void StoreSmallFloat(const void* stage, int64_t n, void* to, int64_t begin, cons
 template <class S>
 StoreFn* FindStoreFrom(DType to) {
   switch (to) {
-    case DType::kFloat: return StoreWhole<S, float>;
-    case DType::kDouble: return StoreWhole<S, double>;
-    case DType::kFloat16: return StoreWhole<S, Float16>;
-    case DType::kBfloat16: return StoreWhole<S, Bfloat16>;
-    case DType::kUint8: return StoreWhole<S, uint8_t>;
-    case DType::kInt8: return StoreWhole<S, int8_t>;
-    case DType::kUint16: return StoreWhole<S, uint16_t>;
-    case DType::kInt16: return StoreWhole<S, int16_t>;
-    case DType::kUint32: return StoreWhole<S, uint32_t>;
-    case DType::kInt32: return StoreWhole<S, int32_t>;
-    case DType::kUint64: return StoreWhole<S, uint64_t>;
-    case DType::kInt64: return StoreWhole<S, int64_t>;
-    case DType::kBool: return StoreWhole<S, bool>;
+    case DType::kFloat: return IfBuilt<DType::kFloat>(StoreWhole<S, float>);
+    case DType::kDouble: return IfBuilt<DType::kDouble>(StoreWhole<S, double>);
+    case DType::kFloat16: return IfBuilt<DType::kFloat16>(StoreWhole<S, Float16>);
+    case DType::kBfloat16: return IfBuilt<DType::kBfloat16>(StoreWhole<S, Bfloat16>);
+    case DType::kUint8: return IfBuilt<DType::kUint8>(StoreWhole<S, uint8_t>);
+    case DType::kInt8: return IfBuilt<DType::kInt8>(StoreWhole<S, int8_t>);
+    case DType::kUint16: return IfBuilt<DType::kUint16>(StoreWhole<S, uint16_t>);
+    case DType::kInt16: return IfBuilt<DType::kInt16>(StoreWhole<S, int16_t>);
+    case DType::kUint32: return IfBuilt<DType::kUint32>(StoreWhole<S, uint32_t>);
+    case DType::kInt32: return IfBuilt<DType::kInt32>(StoreWhole<S, int32_t>);
+    case DType::kUint64: return IfBuilt<DType::kUint64>(StoreWhole<S, uint64_t>);
+    case DType::kInt64: return IfBuilt<DType::kInt64>(StoreWhole<S, int64_t>);
+    case DType::kBool: return IfBuilt<DType::kBool>(StoreWhole<S, bool>);
     case DType::kUint4:
-    case DType::kInt4: return StorePacked<S, 4>;
+    case DType::kInt4: return IfBuilt<DType::kUint4, DType::kInt4>(StorePacked<S, 4>);
     case DType::kUint2:
-    case DType::kInt2: return StorePacked<S, 2>;
+    case DType::kInt2: return IfBuilt<DType::kUint2, DType::kInt2>(StorePacked<S, 2>);
     case DType::kFloat8e4m3fn:
     case DType::kFloat8e4m3fnuz:
     case DType::kFloat8e5m2:
     case DType::kFloat8e5m2fnuz:
     case DType::kFloat8e8m0:
-    case DType::kFloat4e2m1: return StoreSmallFloat<S>;
+    case DType::kFloat4e2m1:
+      return IfBuilt<DType::kFloat8e4m3fn, DType::kFloat8e4m3fnuz, DType::kFloat8e5m2, DType::kFloat8e5m2fnuz, DType::kFloat8e8m0,
+                     DType::kFloat4e2m1>(StoreSmallFloat<S>);
     default: return nullptr;
   }
 }

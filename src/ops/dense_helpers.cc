@@ -12,6 +12,7 @@ namespace {
 
 /// Seconds of a multiply-add, roughly, in nanoseconds.
 constexpr double kNsPerMac = 0.03;
+constexpr uint32_t kHalf = Mask(DType::kFloat16) | Mask(DType::kBfloat16);
 /// What a weight costs at least: with few rows a product waits for its weights.
 constexpr double kNsPerWeight = 0.13;
 /// Scratch that packing W may take before it is done in groups.
@@ -93,11 +94,10 @@ Status Dense::Prepare(PrepareContext& c, int w) {
     if (half) {
       LINNET_ASSIGN(wide, Block::Allocate(shape.elements() * 4));
       float* to = reinterpret_cast<float*>(wide.data());
-      if (dtype == DType::kFloat16) {
-        WidenAll(c.data<Float16>(w), shape.elements(), to);
-      } else {
-        WidenAll(c.data<Bfloat16>(w), shape.elements(), to);
-      }
+      LINNET_TRY(ForType<kHalf>(dtype, [&]<class T>() -> Status {
+        WidenAll(c.data<T>(w), shape.elements(), to);
+        return Status();
+      }));
       from = to;
     }
     for (int64_t i = 0; i < matrices; ++i) {
@@ -390,8 +390,7 @@ Status Dense::Run(const RunContext& c, const DenseParams& p, const void* x, cons
     return RunFloat(c, p, static_cast<const float*>(x), static_cast<const float*>(w), static_cast<const float*>(bias),
                     static_cast<const float*>(added), static_cast<float*>(y));
   }
-  if (c.output_dtype(0) == DType::kFloat16) return RunHalf<Float16>(c, p, x, w, bias, added, y);
-  return RunHalf<Bfloat16>(c, p, x, w, bias, added, y);
+  return ForType<kHalf>(c.output_dtype(0), [&]<class T>() { return RunHalf<T>(c, p, x, w, bias, added, y); });
 }
 
 Status MultiplyPlain(const RunContext& c, DType dtype, const DenseParams& p, bool transpose_x, bool transpose_w,

@@ -114,7 +114,7 @@ struct Einsum {
     cpu = c.cpu();
     plain.Pick(cpu);
     turned.Pick(cpu);
-    sum_rows = PickReduceRows(Reduction::kSum, cpu);
+    sum_rows = PickReduceRows<Reduction::kSum>(cpu);
     return Status();
   }
 

@@ -58,14 +58,24 @@ struct GlobalPool {
 
   Status Prepare(PrepareContext& c) {
     if (kind == PoolKind::kLp && p != 1 && p != 2) return Status();
-    const Reduction reduction = kind == PoolKind::kMax       ? Reduction::kMax
-                                : kind == PoolKind::kAverage ? Reduction::kMean
-                                : p == 1                     ? Reduction::kL1
-                                                             : Reduction::kL2;
-    rows = PickReduceRows(reduction, c.cpu());
-    columns = PickReduceColumns(reduction, c.cpu());
-    sums = kind == PoolKind::kAverage ? PickReduceColumns(Reduction::kSum, c.cpu()) : columns;
+    if constexpr (kind == PoolKind::kMax) {
+      Pick<Reduction::kMax>(c.cpu());
+    } else if constexpr (kind == PoolKind::kAverage) {
+      Pick<Reduction::kMean>(c.cpu());
+    } else if (p == 1) {
+      Pick<Reduction::kL1>(c.cpu());
+    } else {
+      Pick<Reduction::kL2>(c.cpu());
+    }
     return Status();
+  }
+
+  template <Reduction reduction>
+  void Pick(CpuLevel cpu) {
+    rows = PickReduceRows<reduction>(cpu);
+    columns = PickReduceColumns<reduction>(cpu);
+    sums = columns;
+    if constexpr (kind == PoolKind::kAverage) sums = PickReduceColumns<Reduction::kSum>(cpu);
   }
 
   Status Bind(BindContext& c) const {

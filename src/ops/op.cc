@@ -1,7 +1,15 @@
 // The contexts' checks and small readers.
+#include "ops/for_type.h"
 #include "ops/op.h"
 
 namespace linnet {
+
+Status PrepareContext::NeverFill::operator()(void*) const { return Internal("this build packs no weights"); }
+
+Status NoLoopFor(DType dtype, uint32_t mask) {
+  if (mask & Mask(dtype)) return Fail(Code::kNotInBuild, "element type ", DTypeName(dtype), " of this operator is not in this build");
+  return Unsupported("element type ", DTypeName(dtype), " is not supported by this operator");
+}
 
 Result<InferContext::SmallInts> InferContext::ReadInts(int i) const {
   SmallInts out;

@@ -109,8 +109,13 @@ class PrepareContext : public InferContext {
   int threads() const { return threads_; }
   bool is_constant(int i) const { return has_input(i) && data(i) != nullptr; }
   /// Memory for weights in a kernel's own layout; see WeightStore.
-  Result<const void*> Weights(std::string_view tag, int64_t bytes, FunctionRef<Status(void*)> fill) {
+  template <class Fill>
+  Result<const void*> Weights(std::string_view tag, int64_t bytes, Fill&& fill) {
+#if defined(LINNET_NO_ONNX)
+    return store_->Get(node_, tag, bytes, NeverFill());   // files have all weights packed; what packs them is not compiled
+#else
     return store_->Get(node_, tag, bytes, fill);
+#endif
   }
   /// Says that Bind and Run never read input i (its contents were packed), so that it need not be kept.
   virtual void Drop(int i) = 0;
@@ -118,6 +123,10 @@ class PrepareContext : public InferContext {
   virtual Result<PlanSource*> Body(const std::shared_ptr<Graph>& graph) = 0;
 
  private:
+  struct NeverFill {
+    Status operator()(void*) const;
+  };
+
   CpuLevel cpu_;
   int threads_;
   int64_t node_;

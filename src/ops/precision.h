@@ -11,12 +11,8 @@ namespace linnet {
 inline constexpr char kPrecisionAttribute[] = "precision";
 inline constexpr char kPrecisionBf16[] = "bf16";
 
-/// Whether a node is marked.
-inline Result<bool> IsReduced(const Node& node) {
-  LINNET_ASSIGN(std::string precision, node.String(kPrecisionAttribute, ""));
-  if (precision.empty() || precision == kPrecisionBf16) return !precision.empty();
-  return InvalidModel("attribute '", kPrecisionAttribute, "' is ", Quote(precision));
-}
+/// Whether a node is marked. Fails where it is and this build has no such products.
+Result<bool> IsReduced(const Node& node);
 
 /// Whether m x k by k x n pays with constant weights in bfloat16; m is kUnknownDim where it is not known. Little work stays
 /// in float32, as do operands of few channels, such as pictures: they cost accuracy and no time.

@@ -145,26 +145,44 @@ HWY_INLINE void Clip(int64_t first, int64_t dilation, int64_t count, int64_t siz
 
 using PixelsFn = void(const Job&, const Taps&, int64_t pixel);
 
-constexpr int kSizes = 3;
-constexpr int64_t kPixelsOf[kSizes] = {7, 4, 1};
+// A small build lacks the middle size, which only images of 4 to 6 pixels use much, and does the channels that are left pixel by
+// pixel: a third less code.
+#if defined(LINNET_SMALL)
+constexpr bool kFewTiles = true;
+#else
+constexpr bool kFewTiles = false;
+#endif
+constexpr int kSizes = kFewTiles ? 2 : 3;
+constexpr int64_t kPixelsOf[] = {7, kFewTiles ? 1 : 4, 1};
 
 struct Variant {
   int taps, stride;  // 0: any
   PixelsFn* inside[kSizes];
   PixelsFn* edge[kSizes];
 };
+template <Mode kMode, Mode kEdge>
+constexpr Variant VariantOf() {
+  if constexpr (kFewTiles) {
+    return {kMode.taps, kMode.stride, {Pixels<7, kMode>, Pixels<1, kMode>}, {Pixels<7, kEdge>, Pixels<1, kEdge>}};
+  } else {
+    return {kMode.taps, kMode.stride, {Pixels<7, kMode>, Pixels<4, kMode>, Pixels<1, kMode>},
+            {Pixels<7, kEdge>, Pixels<4, kEdge>, Pixels<1, kEdge>}};
+  }
+}
 template <int kTaps, int kStride>
-constexpr Variant kVariant = {
-    kTaps,
-    kStride,
-    {Pixels<7, Mode{kTaps, kStride}>, Pixels<4, Mode{kTaps, kStride}>, Pixels<1, Mode{kTaps, kStride}>},
-    {Pixels<7, Mode{kTaps, kStride, true}>, Pixels<4, Mode{kTaps, kStride, true}>,
-     Pixels<1, Mode{kTaps, kStride, true}>}};
-constexpr Variant kAny = {0,
-                          0,
-                          {Pixels<7, Mode{}>, Pixels<4, Mode{}>, Pixels<1, Mode{}>},
-                          {Pixels<7, Mode{.edge = true}>, Pixels<4, Mode{.edge = true}>, Pixels<1, Mode{.edge = true}>}};
-constexpr PixelsFn* kTail[kSizes] = {Tail<7>, Tail<4>, Tail<1>};
+constexpr Variant kVariant = VariantOf<Mode{kTaps, kStride}, Mode{kTaps, kStride, true}>();
+constexpr Variant kAny = VariantOf<Mode{}, Mode{.edge = true}>();
+
+// The channels that are left, of as many pixels as the size has.
+template <bool kFew = kFewTiles>
+HWY_INLINE void RunTail(const Job& job, const Taps& taps, int size, int64_t pixel) {
+  if constexpr (kFew) {
+    Tail<1>(job, taps, pixel);
+  } else {
+    constexpr PixelsFn* kTail[] = {Tail<7>, Tail<4>, Tail<1>};
+    kTail[size](job, taps, pixel);
+  }
+}
 constexpr const Variant* kVariants[] = {&kVariant<3, 1>, &kVariant<3, 2>, &kVariant<5, 1>, &kVariant<5, 2>};
 
 const Variant& PickVariant(const DepthwiseF32& c) {
@@ -213,11 +231,11 @@ class Row {
     }
     (inside ? variant.inside : variant.edge)[size](job_, taps, pixel);
     if (job_.channel1 % kLanes != 0) {
-      if (inside) {
-        kTail[size](job_, taps, pixel);
+      if (inside && !kFewTiles) {
+        RunTail(job_, taps, size, pixel);
       } else {
         // Pixels at the edge have their taps clipped.
-        for (int64_t i = 0; i < pixels; ++i) kTail[kSizes - 1](job_, Clipped(x + i), pixel + i);
+        for (int64_t i = 0; i < pixels; ++i) RunTail(job_, Clipped(x + i), kSizes - 1, pixel + i);
       }
     }
     if (job_.clamp.after) {
