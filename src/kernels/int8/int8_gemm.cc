@@ -327,12 +327,12 @@ void Int8SquareDots(const void* block, int64_t row_bytes, int rows, int64_t k4, 
 void CopyBytes(const uint8_t* a, int64_t n, bool, void* block) { memcpy(block, a, static_cast<size_t>(n)); }
 #endif
 
-// Int8Kernels::finish of this target. Defined in int8_finish.cc.
+// Int8Kernels::finish of this target. Defined in int8_gemm_finish.cc.
 void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
                 int64_t columns);
 
 #if HWY_TARGET == HWY_AVX3
-// Int8Kernels::tiles. Defined in int8_rows.cc and int8_tiles.cc.
+// Int8Kernels::tiles. Defined in int8_gemm_rows.cc and int8_gemm_tiles.cc.
 void Int8TilesVnni(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
                    const int32_t* row_sums);
 void Int8TilesAmx(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,

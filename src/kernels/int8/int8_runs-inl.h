@@ -19,7 +19,7 @@
 namespace linnet {
 namespace HWY_NAMESPACE {
 
-// Int8Kernels::finish of panels side by side, the sums of panel p at sums + p * panel_stride. Defined in int8_finish.cc.
+// Int8Kernels::finish of panels side by side, the sums of panel p at sums + p * panel_stride. Defined in int8_gemm_finish.cc.
 void Int8FinishPanels(const FinishInt8& f, const int32_t* sums, int64_t panel_stride, const int32_t* row_sums, int64_t row,
                       int rows, int64_t column, int64_t columns);
 

@@ -12,7 +12,7 @@
 #include "kernels/int8/int8_gemm.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/int8/int8_tiles.cc"
+#define HWY_TARGET_INCLUDE "kernels/int8/int8_gemm_tiles.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/dispatch.h"
@@ -378,7 +378,7 @@ void MultiplyTiles(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, in
   }
 }
 
-// One row of unsigned bytes by VNNI, for int8_rows.cc too.
+// One row of unsigned bytes by VNNI, for int8_gemm_rows.cc too.
 void Int8OneRow(const BlocksInt8& job, const RowsInt8& rows, int64_t row, int64_t panel0, int64_t panel1, const int32_t* row_sum) {
   MultiplyRow<AmxTiles>(job, rows, row, panel0, panel1, row_sum);
 }

@@ -6,7 +6,7 @@
 #include "kernels/int8/int8_gemm.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/int8/int8_finish.cc"
+#define HWY_TARGET_INCLUDE "kernels/int8/int8_gemm_finish.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/dispatch.h"

@@ -11,7 +11,7 @@
 #include "kernels/int8/int8_gemm.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/int8/int8_rows.cc"
+#define HWY_TARGET_INCLUDE "kernels/int8/int8_gemm_rows.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/dispatch.h"
@@ -29,7 +29,7 @@ constexpr int kRowsMax = 14;
 constexpr int64_t kSumsStride = kRowsMax * kPanelColumns;   // from panel to panel
 constexpr int64_t kFarBytes = 1 << 20;                      // of B, that are read once
 
-// Defined in int8_tiles.cc.
+// Defined in int8_gemm_tiles.cc.
 void Int8OneRow(const BlocksInt8& job, const RowsInt8& rows, int64_t row, int64_t panel0, int64_t panel1, const int32_t* row_sum);
 
 // One tile: rows of A from `a` on, their pieces at offsets[0 .. pieces), `fours` times four bytes each; two panels, and what
