@@ -221,7 +221,7 @@ Status Model::PrepareNode(NodeId id) {
   InferContext infer(base_facts_.data(), prepared.io.inputs.data(), prepared.io.input_count,
                      prepared.io.outputs.data(), static_cast<int>(prepared.io.outputs.size()));
   // Types in a prepared file are claims; kernels are chosen by what follows from the inputs.
-  LINNET_TRY(def->infer(prepared.op.state(), infer));
+  LINNET_TRY(InferTypes(prepared.op, infer));
   if (!prepared.kernel && def->prepare) {
     Prepare prepare(infer, *this, key);
     LINNET_TRY(def->prepare(prepared.op.state(), prepare));
@@ -358,7 +358,7 @@ Status Model::RunLate(const Step& step, const Plan& plan, RunState& state) {
 
   InferContext infer(facts.data(), local.inputs.data(), local.input_count, local.outputs.data(),
                      static_cast<int>(local.outputs.size()));
-  LINNET_TRY(node.op.def().infer(node.op.state(), infer));
+  LINNET_TRY(InferTypes(node.op, infer));
   bool all_static = true;
   for (ValueId id : local.outputs) {
     if (id == kNoValue) continue;

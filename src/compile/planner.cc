@@ -178,7 +178,7 @@ Status Planner::InferNode(const PreparedNode& node, InferContext& infer, bool* k
   for (ValueId id : node.io.outputs) {
     if (id != kNoValue) facts[id] = {model_.base_facts()[static_cast<size_t>(id)].type, nullptr};
   }
-  LINNET_TRY(node.op.def().infer(node.op.state(), infer));
+  LINNET_TRY(InferTypes(node.op, infer));
   if (!basis_) return Status();
   // What is computed anew lies in this plan's memory; sizes may still be what they were.
   for (ValueId id : node.io.outputs) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/memory.h"
+#include "ops/for_type.h"
 
 namespace linnet {
 namespace {
@@ -85,6 +86,25 @@ Result<OpInstance> OpInstance::Make(const OpDef& def, const Node& node) {
   def.construct(op.state_, def);
   LINNET_TRY(def.parse(op.state_, node));
   return op;
+}
+
+Status InferTypes(const OpInstance& op, InferContext& c) {
+  LINNET_TRY(op.def().infer(op.state(), c));
+  if constexpr ((LINNET_TYPES & kAnyType) != kAnyType) {
+    if (op.def().user) return Status();   // a custom operator brings its own
+    auto check = [](const Type& type) -> Status {
+      if (type.dtype == DType::kUndefined || (LINNET_TYPES & Mask(type.dtype))) return Status();
+      return Fail(Code::kNotInBuild, "element type ", DTypeName(type.dtype),
+                  " is not in this build; add it to the operator's in its configuration");
+    };
+    for (int i = 0; i < c.input_count(); ++i) {
+      if (c.has_input(i)) LINNET_TRY(check(c.type(i)));
+    }
+    for (int i = 0; i < c.output_count(); ++i) {
+      if (c.has_output(i)) LINNET_TRY(check(c.output(i)));
+    }
+  }
+  return Status();
 }
 
 }  // namespace linnet

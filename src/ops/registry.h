@@ -58,6 +58,10 @@ class OpInstance {
   void* state_ = nullptr;
 };
 
+/// The operator's Infer. Fails also where a type it meets or gives is one that a reduced build has no loops for: from then on
+/// operators may rely on finding theirs.
+Status InferTypes(const OpInstance& op, InferContext& c);
+
 /// Runs one node on concrete inputs outside of any model: constant folding and tests. `inputs` may have null-typed
 /// entries for omitted inputs. Fails for nodes with subgraphs.
 Result<std::vector<Datum>> Evaluate(const OpTable& table, const Node& node, std::span<const Datum> inputs,

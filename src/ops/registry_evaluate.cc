@@ -57,7 +57,7 @@ Result<std::vector<Datum>> Evaluate(const OpTable& table, const Node& node, std:
 
   InferContext infer(facts.data(), io.inputs.data(), io.input_count, io.outputs.data(),
                      static_cast<int>(io.outputs.size()));
-  LINNET_TRY(def->infer(op.state(), infer));
+  LINNET_TRY(InferTypes(op, infer));
   TemporaryWeights weights;
   LonePrepare prepare(infer, DetectedCpuLevel(), 1, 0, &weights);
   if (def->prepare) LINNET_TRY(def->prepare(op.state(), prepare));
