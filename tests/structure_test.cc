@@ -29,16 +29,17 @@ const std::map<std::string, Layers>& Allowed() {
       {"compile", {"base", "graph", "run", "ops"}},
       {"onnx", {"base", "graph"}},
       {"format", {"base", "graph", "run"}},
+      {"fixed", {"base", "graph", "run", "ops", "compile", "format"}},
       {"providers", {"base", "graph", "run", "ops"}},
       {"quantize", {"base", "graph", "run", "ops", "passes", "compile", "onnx"}},
-      {"api", {"base", "kernels", "graph", "run", "ops", "passes", "compile", "onnx", "format", "providers", "quantize"}},
+      {"api", {"base", "kernels", "graph", "run", "ops", "passes", "compile", "onnx", "format", "fixed", "providers", "quantize"}},
       {"cli", {"base", "kernels", "graph", "run", "ops", "passes", "compile", "onnx", "format", "providers", "quantize", "api"}},
   };
   return table;
 }
 
 /// Layers that go onto a phone: no exceptions, no RTTI, none of the heavy parts of the standard library.
-const Layers kRuntime = {"base", "kernels", "graph", "run", "ops", "compile", "format"};
+const Layers kRuntime = {"base", "kernels", "graph", "run", "ops", "compile", "format", "fixed"};
 
 struct SourceFile {
   fs::path path;

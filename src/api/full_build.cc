@@ -27,6 +27,7 @@ Result<OnnxModel> ImportOnnx(std::span<const std::byte>, std::shared_ptr<const v
 }
 Status Optimize(Graph&, const PassContext&, const PipelineOptions&) { return Absent("rewriting graphs"); }
 Status ConvertModel(const std::string&, const std::string&, const SessionOptions&) { return Absent("writing models"); }
+Status ConvertModel(const std::string&, const std::string&, const SessionOptions&, PlanShapes) { return Absent("writing models"); }
 Status WriteOptimizedOnnx(const std::string&, const std::string&, const SessionOptions&) { return Absent("writing models"); }
 Status CollectRequirements(const std::string&, const SessionOptions&, bool, Requirements*) { return Absent("listing operators"); }
 
@@ -76,7 +77,34 @@ Status Optimize(Graph& graph, const PassContext& context, const PipelineOptions&
   return RunPipeline(graph, context, options);
 }
 
-Status ConvertModel(const std::string& input, const std::string& output, const SessionOptions& options) {
+namespace {
+
+/// The types of the inputs where the model says all of them; else none.
+std::vector<std::vector<Type>> DeclaredShapes(const Session& session) {
+  std::vector<Type> types;
+  for (const PortInfo& port : session.inputs()) {
+    if (!port.has_default && (!port.type.is_tensor() || !port.type.shape.is_static())) return {};
+    types.push_back(port.type);
+  }
+  return {types};
+}
+
+/// Plans for the sets of input types, or, when they are the model's own (not `asked` for), for those that can be had.
+Status AddPlans(Session& session, const std::vector<std::vector<Type>>& sets, bool asked, PreparedFile* file) {
+  for (const std::vector<Type>& types : sets) {
+    std::vector<Fact> facts;
+    for (size_t i = 0; i < types.size(); ++i) {
+      if (!session.inputs()[i].has_default) facts.push_back({types[i], nullptr});
+    }
+    if (file->plans.size() == kPlansMax) return LimitReached("a file keeps ", kPlansMax, " plans at most");
+    Result<StoredPlan> plan = session.model().MakeStored(facts.data(), static_cast<int>(facts.size()));
+    if (!plan.ok() && asked) return plan.TakeStatus().At("there can be no plan for the shapes given");
+    if (plan.ok()) file->plans.push_back(std::move(*plan));
+  }
+  return Status();
+}
+
+Status Convert(const std::string& input, const std::string& output, const SessionOptions& options, PlanShapes* shapes) {
   RecordingWeights recorded;
   SessionOptions preparing = options;
   preparing.weights = &recorded;
@@ -90,7 +118,22 @@ Status ConvertModel(const std::string& input, const std::string& output, const S
   for (const PortInfo& port : session->outputs()) file.outputs.push_back({port.name, port.type});
   file.weights = std::move(recorded.weights);
   file.precision = PrecisionName(session->precision());
+  std::vector<std::vector<Type>> sets = DeclaredShapes(*session);
+  if (shapes) {
+    LINNET_ASSIGN(sets, (*shapes)(*session));
+  }
+  LINNET_TRY(AddPlans(*session, sets, shapes != nullptr, &file));
   return WriteFileAtomically(output, [&](Sink& sink) { return WriteLinnet(file, sink); });
+}
+
+}  // namespace
+
+Status ConvertModel(const std::string& input, const std::string& output, const SessionOptions& options) {
+  return Convert(input, output, options, nullptr);
+}
+
+Status ConvertModel(const std::string& input, const std::string& output, const SessionOptions& options, PlanShapes shapes) {
+  return Convert(input, output, options, &shapes);
 }
 
 Status CollectRequirements(const std::string& path, const SessionOptions& options, bool onnx, Requirements* requirements) {

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "api/session.h"
+#include "base/function_ref.h"
 #include "format/requirements.h"
 #include "onnx/reader.h"
 
@@ -24,8 +25,13 @@ Status Optimize(Graph& graph, const PassContext& context, const PipelineOptions&
 Result<std::unique_ptr<Provider>> MakeProvider(const std::string& name);
 
 /// Prepares the model at `input` and writes it to `output` (.linnet), replacing the file only when all went well.
-/// Inputs with a default become constants.
+/// Inputs with a default become constants. The file gets a plan (run/stored_plan.h) where all inputs have known sizes and no size
+/// depends on contents.
 Status ConvertModel(const std::string& input, const std::string& output, const SessionOptions& options);
+/// As above with a plan for each set of input types that `shapes` gives, in the order of the session's inputs. Fails where there
+/// can be none.
+using PlanShapes = FunctionRef<Result<std::vector<std::vector<Type>>>(const Session& session)>;
+Status ConvertModel(const std::string& input, const std::string& output, const SessionOptions& options, PlanShapes shapes);
 
 /// Adds to `requirements` what a build needs that is to run the model at `path` (.linnet, or .onnx after it was prepared
 /// as ConvertModel does). With `onnx` the build is to read the .onnx file itself: what the graph has before and after

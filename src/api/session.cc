@@ -12,7 +12,6 @@
 #include "api/model_cache.h"
 #include "api/precision.h"
 #include "base/denormals.h"
-#include "base/file.h"
 #include "base/knobs.h"
 #include "format/linnet_file.h"
 
@@ -204,7 +203,7 @@ Status Session::PrepareLinnet(std::string_view bytes, std::shared_ptr<const void
   for (const PortType& port : file.inputs) inputs_.push_back({port.name, port.type, false});
   for (const PortType& port : file.outputs) outputs_.push_back({port.name, port.type, false});
   file_weights_ = std::make_unique<FileWeights>(std::move(file.weights), file.owner);
-  LINNET_ASSIGN(model_, Compile(std::move(file.graph)));
+  LINNET_ASSIGN(model_, Compile(std::move(file.graph), file.plans));
   return Status();
 }
 
@@ -283,7 +282,7 @@ Result<Model*> Session::ModelFor(const Fact* inputs) {
 
 #endif
 
-Result<std::unique_ptr<Model>> Session::Compile(Graph graph) {
+Result<std::unique_ptr<Model>> Session::Compile(Graph graph, std::span<const StoredPlan> plans) {
   CompileOptions compile;
   compile.table = options_.table;
   compile.cpu = cpu_;
@@ -292,28 +291,29 @@ Result<std::unique_ptr<Model>> Session::Compile(Graph graph) {
   compile.weights = file_weights_ ? file_weights_.get() : options_.weights;
   for (const std::unique_ptr<Provider>& provider : providers_) compile.providers.push_back(provider.get());
   LINNET_ASSIGN(std::unique_ptr<Model> model, Model::Make(std::make_shared<Graph>(std::move(graph)), compile));
+  if (!providers_.empty()) plans = {};   // they may run nodes that a plan has bound
+  for (const StoredPlan& plan : plans) LINNET_TRY(model->Adopt(plan));
   // A model whose inputs are all of known size has one plan; making it now leaves nothing for the first run.
   std::vector<Fact> facts;
-  for (ValueId id : model->inputs) facts.push_back({model->graph().value(id).type, nullptr});
   bool fixed = true;
-  for (const Fact& fact : facts) fixed = fixed && fact.type.is_tensor() && fact.type.shape.is_static();
+  for (ValueId id : model->inputs) {
+    facts.push_back({model->graph().value(id).type, nullptr});
+    fixed = fixed && facts.back().type.is_tensor() && facts.back().type.shape.is_static();
+  }
   if (fixed) LINNET_TRY(model->Start(facts.data(), static_cast<int>(facts.size()), nullptr).TakeStatus());
   return model;
 }
 
-int Session::FindInput(std::string_view name) const {
-  for (size_t i = 0; i < inputs_.size(); ++i) {
-    if (inputs_[i].name == name) return static_cast<int>(i);
+namespace {
+int FindPort(const std::vector<PortInfo>& ports, std::string_view name) {
+  for (size_t i = 0; i < ports.size(); ++i) {
+    if (ports[i].name == name) return static_cast<int>(i);
   }
   return -1;
 }
-
-int Session::FindOutput(std::string_view name) const {
-  for (size_t i = 0; i < outputs_.size(); ++i) {
-    if (outputs_[i].name == name) return static_cast<int>(i);
-  }
-  return -1;
-}
+}  // namespace
+int Session::FindInput(std::string_view name) const { return FindPort(inputs_, name); }
+int Session::FindOutput(std::string_view name) const { return FindPort(outputs_, name); }
 
 Status Session::CheckInput(size_t index, const Fact& fact, int64_t* symbol_values) const {
   const PortInfo& port = inputs_[index];

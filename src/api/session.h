@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -93,7 +94,7 @@ class Session {
   Result<Model*> ModelFor(const Fact* inputs);
   /// Passes and preparation for a graph in which only the inputs marked in `fed` are fed.
   Result<std::unique_ptr<Model>> Build(Graph graph, const std::vector<char>& fed);
-  Result<std::unique_ptr<Model>> Compile(Graph graph);
+  Result<std::unique_ptr<Model>> Compile(Graph graph, std::span<const StoredPlan> plans = {});
   std::unique_ptr<RunState> TakeState(const Model* model);
   void GiveState(const Model* model, std::unique_ptr<RunState> state);
 

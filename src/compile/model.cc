@@ -320,6 +320,24 @@ Result<PlanRef> Model::Start(const Fact* facts, int count, StopSource* stop) {
   return Lookup(0, nullptr, key, static_cast<size_t>(count), facts, stop);
 }
 
+Status Model::Adopt(const StoredPlan& stored) {
+  LINNET_ASSIGN(PlanRef plan, Follow(stored));
+  plan.get()->serial = NextSerial();
+  std::vector<const Type*> key;
+  CacheEntry entry;
+  for (ValueId id : inputs) {
+    entry.key.push_back(plan->facts[static_cast<size_t>(id)].type);
+    key.push_back(&plan->facts[static_cast<size_t>(id)].type);
+  }
+  Lock lock(mutex_);
+  if (cache_.size() >= static_cast<size_t>(options_.plan_cache_capacity)) return Status();
+  entry.hash = Hash(0, key.data(), key.size());
+  entry.used = ++clock_;
+  entry.plan = std::move(plan);
+  cache_.push_back(std::move(entry));
+  return Status();
+}
+
 Result<PlanRef> Model::Continue(const Plan& done, const RunState& state) {
   std::vector<const Type*> key;
   for (ValueId id : nodes_[done.next_node - 1].io.outputs) {

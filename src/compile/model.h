@@ -12,6 +12,7 @@
 #include "ops/registry.h"
 #include "run/plan.h"
 #include "run/provider.h"
+#include "run/stored_plan.h"
 
 namespace linnet {
 
@@ -44,6 +45,13 @@ class Model : public PlanSource {
   Result<PlanRef> Continue(const Plan& done, const RunState& state) override;
   Status RunLate(const Step& step, const Plan& plan, RunState& state) override;
 
+  /// A plan for inputs of these types as a prepared file keeps it. Fails, naming the node, where a run decides more than addresses:
+  /// sizes that depend on contents, bodies of control flow, strings, sequences, nodes that a provider runs.
+  Result<StoredPlan> MakeStored(const Fact* inputs, int count) const;
+  /// Makes a plan of a prepared file one of this model's. Fails unless it follows from the graph; what it says of types is
+  /// inferred again where the graph alone does not say it.
+  Status Adopt(const StoredPlan& stored);
+
   const Graph& graph() const { return *graph_; }
   const std::vector<PreparedNode>& nodes() const { return nodes_; }
   /// Index into nodes() after which a value is not read again; INT32_MAX for graph outputs, -1 when never read.
@@ -69,6 +77,7 @@ class Model : public PlanSource {
   Status Build();
   Status PrepareNode(NodeId id);
   Status StandIn(std::vector<std::pair<void*, size_t>>* zeros);
+  Result<PlanRef> Follow(const StoredPlan& stored) const;
   Result<PlanRef> Lookup(uint64_t parent, const Plan* done, const Type* const* key, size_t key_size, const Fact* inputs,
                          StopSource* stop);
 

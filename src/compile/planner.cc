@@ -349,7 +349,7 @@ Status Planner::PlaceOutputs(const PreparedNode& node, const Bound& bound, size_
     bool varies = false;
     for (ValueId id : io.inputs) varies = varies || (id != kNoValue && varies_[static_cast<size_t>(id)]);
     room = RoomFor(varies, total);
-    step.scratch_offset = arena_.Take(room);
+    if (!scratch_apart_) step.scratch_offset = arena_.Take(room);
     if (recording_) template_.scratch_room[index] = room;
   }
   for (size_t o = 0; o < io.outputs.size(); ++o) {

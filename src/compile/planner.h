@@ -24,6 +24,8 @@ namespace linnet {
 class Planner {
  public:
   explicit Planner(const Model& model);
+  /// Plans made from now on have values alone in their arena: for prepared files, whose scratch memory depends on who opens them.
+  void KeepScratchApart() { scratch_apart_ = true; }
   /// Fills `plan` for these inputs.
   Status MakeFirst(const PlanRef& plan, const Fact* inputs, StopSource* stop);
   /// Fills the plan behind a boundary, whose facts and places are those it starts from, from node `first` on.
@@ -89,6 +91,7 @@ class Planner {
     bool whole = false;                 ///< every node folded or bound, and no boundary
   };
   Template template_;
+  bool scratch_apart_ = false;
   bool recording_ = false;              ///< the plan in the making becomes the template
   const Plan* basis_ = nullptr;         ///< the template's plan, while a plan is made from it
   std::vector<char> changed_;           ///< per value: its fact is not the template's

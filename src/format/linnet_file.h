@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "graph/graph.h"
+#include "run/stored_plan.h"
 
 namespace linnet {
 
@@ -17,6 +18,9 @@ struct PackedWeights {
   const void* data = nullptr;
   int64_t bytes = 0;
 };
+
+/// Most plans of one file: as many as a session keeps.
+inline constexpr uint32_t kPlansMax = 64;
 
 struct PortType {
   std::string name;
@@ -29,6 +33,7 @@ struct PreparedFile {
   ModelInfo info;
   std::vector<PortType> inputs, outputs;
   std::vector<PackedWeights> weights;
+  std::vector<StoredPlan> plans;        ///< contents point into `owner`
   std::string precision = "f32";   ///< that the passes were asked for: "f32" or "bf16"
   std::shared_ptr<const void> owner;
 };

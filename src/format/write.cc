@@ -157,6 +157,30 @@ class Writer {
     return out;
   }
 
+  Offset<fbs::Plan> Write(const StoredPlan& plan) {
+    std::vector<fbs::PlannedValue> values;
+    std::vector<int64_t> dims;
+    std::vector<fbs::KnownContents> known;
+    for (size_t v = 0; v < plan.facts.size(); ++v) {
+      const Type& type = plan.facts[v].type;
+      const Place& place = plan.places[v];
+      if (place.kind == Place::kNone) {
+        values.emplace_back();
+        continue;
+      }
+      values.emplace_back(place.offset, place.root, static_cast<uint32_t>(dims.size()), place.kind,
+                          static_cast<uint8_t>(type.dtype), static_cast<uint8_t>(type.shape.rank()));
+      dims.insert(dims.end(), type.shape.begin(), type.shape.end());
+      if (place.kind != Place::kKnown) continue;
+      int64_t bytes = ByteSize(type.dtype, type.shape.elements()).value();   // its shape passed CheckShape
+      known.emplace_back(AddBlob(plan.facts[v].data, bytes), static_cast<int32_t>(v));
+    }
+    auto value_list = builder_.CreateVectorOfStructs(values);
+    auto dim_list = builder_.CreateVector(dims.data(), dims.size());
+    auto known_list = builder_.CreateVectorOfStructs(known);
+    return fbs::CreatePlan(builder_, value_list, dim_list, known_list, static_cast<uint64_t>(plan.arena_bytes));
+  }
+
   void Build(const PreparedFile& file, int64_t base, int64_t total) {
     builder_.Clear();
     // Fields equal to their defaults would be left out and change the head's size between the two passes.
@@ -172,6 +196,8 @@ class Writer {
       fbs::Blob blob = AddBlob(packed.data, packed.bytes);
       weights.push_back(fbs::CreateWeights(builder_, packed.node, tag, &blob));
     }
+    std::vector<Offset<fbs::Plan>> plans;
+    for (const StoredPlan& plan : file.plans) plans.push_back(Write(plan));
     std::vector<Offset<fbs::Opset>> opsets;
     for (const auto& [domain, version] : file.info.opsets) {
       auto name = builder_.CreateString(domain);
@@ -186,6 +212,7 @@ class Writer {
     for (const std::string& symbol : symbols_) symbols.push_back(builder_.CreateString(symbol));
     auto inputs = builder_.CreateVector(Write(file.inputs)), outputs = builder_.CreateVector(Write(file.outputs));
     auto weight_list = builder_.CreateVector(weights);
+    auto plan_list = builder_.CreateVector(plans);
     auto opset_list = builder_.CreateVector(opsets);
     auto metadata_list = builder_.CreateVector(metadata);
     auto symbol_list = builder_.CreateVector(symbols);
@@ -193,7 +220,7 @@ class Writer {
     auto graph_name = builder_.CreateString(file.info.graph_name), precision = builder_.CreateString(file.precision);
     auto model = fbs::CreateModel(builder_, kFormat, producer, version, file.info.ir_version, file.info.model_version,
                                   graph_name, opset_list, metadata_list, symbol_list, inputs, outputs, graph, weight_list,
-                                  static_cast<uint64_t>(total + static_cast<int64_t>(kPadding)), precision);
+                                  static_cast<uint64_t>(total + static_cast<int64_t>(kPadding)), precision, plan_list);
     fbs::FinishModelBuffer(builder_, model);
   }
 

@@ -7,6 +7,7 @@
 #include "api/full_build.h"
 #include "base/file.h"
 #include "cli/commands/commands.h"
+#include "cli/data/model_inputs.h"
 #include "cli/json.h"
 #include "cli/units.h"
 #include "cli/utf8.h"
@@ -17,6 +18,7 @@ namespace {
 struct ConvertOptions {
   std::string model, output, requirements;
   CommonOptions common;
+  ShapeOptions shapes;
   bool json = false;
 };
 
@@ -33,14 +35,18 @@ int Convert(const ConvertOptions& options) {
   if (!to_onnx && !options.output.ends_with(".linnet")) {
     return Report(InvalidArgument("output ", Quote(options.output), " must end in .linnet or .onnx"));
   }
+  const bool shaped = !options.shapes.shapes.empty() || !options.shapes.dims.empty();
+  if (to_onnx && shaped) return Report(InvalidArgument("plans for given shapes go into a .linnet file, not into a .onnx file"));
+  auto shapes = [&](const Session& model) { return BindInputTypeSets(model, options.shapes); };
   Requirements requirements;
   std::error_code error;
   if (!options.requirements.empty() && std::filesystem::exists(options.requirements, error)) {
     if (Status read = AddConfiguration(options.requirements, &requirements); !read.ok()) return Report(read);
   }
   int64_t begin = MonotonicNs();
-  Status status = to_onnx ? WriteOptimizedOnnx(options.model, options.output, *session)
-                          : ConvertModel(options.model, options.output, *session);
+  Status status = to_onnx  ? WriteOptimizedOnnx(options.model, options.output, *session)
+                  : shaped ? ConvertModel(options.model, options.output, *session, shapes)
+                           : ConvertModel(options.model, options.output, *session);
   if (!status.ok()) return Report(status);
   if (!options.requirements.empty()) {
     Status added = CollectRequirements(options.output, *session, to_onnx, &requirements);
@@ -75,6 +81,8 @@ void AddConvertCommand(Arguments& root) {
   convert.Add("output", options->output, "File to write; its ending, .linnet or .onnx, says which format").Required();
   convert.Add("--requirements", options->requirements,
                       "Also add the operators that the output needs to this configuration of a reduced build, which may exist");
+  convert.Add("--shape", options->shapes.shapes, "Keep a plan for this shape of an input, NAME=1x3x224x224 (repeatable: one for each)");
+  convert.Add("--dim", options->shapes.dims, "Keep a plan for this size of a symbolic dimension, NAME=N (repeatable: one for each)");
   convert.Flag("--json", options->json, "Print one JSON object");
   options->common.AddTo(convert);
   convert.OnRun([options] { return Convert(*options); });

@@ -24,6 +24,13 @@ struct InfoOptions {
   bool json = false;
 };
 
+/// A plan in the file.
+struct PlanCost {
+  std::string shapes;                   ///< of the inputs
+  int64_t value_bytes = 0;
+  int64_t scratch_bytes = 0;            ///< here: it depends on the machine and the number of threads
+};
+
 /// What follows from the shapes; each part may fail on its own without hiding the rest.
 struct Cost {
   Status why_no_shapes, why_no_macs, why_no_memory;
@@ -32,6 +39,7 @@ struct Cost {
   MacCounts macs;
   int64_t activation_bytes = 0;
   bool partial = false;                 ///< some activations are known only in the run
+  std::vector<PlanCost> plans;
 };
 
 /// Multiply-accumulates of `graph` with inputs of `types`. Constants are folded, so that shapes computed by the graph
@@ -99,6 +107,19 @@ Cost CostOf(const ModelFile& file, const InfoOptions& options, const SessionOpti
     cost.why_no_memory = session.TakeStatus();
     return cost;
   }
+  for (const StoredPlan& plan : file.plans) {
+    PlanCost one;
+    std::vector<Type> types;
+    for (ValueId id : file.model.graph.inputs) {
+      types.push_back(plan.facts[static_cast<size_t>(id)].type);
+      one.shapes += Cat(one.shapes.empty() ? "" : ", ", file.inputs[types.size() - 1].name, " ", ToString(types.back()));
+    }
+    Result<int64_t> total = (*session)->PlanArenaBytes(types);
+    if (!total.ok()) continue;
+    one.value_bytes = plan.arena_bytes;
+    one.scratch_bytes = std::max<int64_t>(0, *total - plan.arena_bytes);
+    cost.plans.push_back(std::move(one));
+  }
   Result<int64_t> bytes = (*session)->PlanArenaBytes(cost.types, &cost.partial);
   if (bytes.ok()) {
     cost.activation_bytes = *bytes;
@@ -160,6 +181,9 @@ void PrintJson(const InfoOptions& options, const ModelFile& file, const GraphCou
   json["parameters"] = counts.parameters;
   json["weight_bytes"] = counts.constant_bytes + file.packed_bytes;
   if (file.prepared) json["packed_bytes"] = file.packed_bytes;
+  for (const PlanCost& plan : cost.plans) {
+    json["plans"].push_back({{"inputs", plan.shapes}, {"value_bytes", plan.value_bytes}, {"scratch_bytes", plan.scratch_bytes}});
+  }
   Json& bound = json["bound"] = Json::object();
   if (!cost.why_no_shapes.ok()) {
     bound["error"] = std::string(cost.why_no_shapes.message());
@@ -240,6 +264,9 @@ void PrintText(const InfoOptions& options, const ModelFile& file, const GraphCou
     fact("activations", cost.why_no_memory.ok() ? Cat(FormatBytes(cost.activation_bytes), " at the peak",
                                                       cost.partial ? ", and what depends on contents" : "")
                                                 : Cat("unknown: ", cost.why_no_memory.message()));
+  }
+  for (const PlanCost& plan : cost.plans) {
+    fact("plan", Cat(plan.shapes, ": ", FormatBytes(plan.value_bytes), " of values and ", FormatBytes(plan.scratch_bytes), " of scratch"));
   }
   fmt::print("{}\n", facts.ToString(terminal));
 

@@ -25,6 +25,7 @@ Result<ModelFile> OpenModelFile(const std::string& path, const SessionOptions& o
     out.model.graph = std::move(prepared->graph);
     out.model.info = std::move(prepared->info);
     out.precision = prepared->precision;
+    out.plans = std::move(prepared->plans);
     return out;
   }
   LINNET_ASSIGN(out.model, ImportOnnx(path, options));

@@ -14,6 +14,7 @@ struct ModelFile {
   int64_t packed_bytes = 0;        ///< weights in kernels' own layouts; .linnet only
   std::string precision;           ///< that it was prepared for; .linnet only
   std::vector<PortInfo> inputs, outputs;
+  std::vector<StoredPlan> plans;   ///< .linnet only
 };
 
 /// Either format, told apart by the first bytes. Contents of constants stay valid as long as the result lives.

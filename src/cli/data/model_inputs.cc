@@ -125,6 +125,38 @@ Result<std::vector<Type>> BindInputTypes(const std::vector<PortInfo>& inputs, co
   return types;
 }
 
+Result<std::vector<std::vector<Type>>> BindInputTypeSets(const Session& session, const ShapeOptions& options) {
+  constexpr size_t kSetsMax = 64;
+  auto name_of = [](const std::string& text) { return text.substr(0, text.rfind('=')); };
+  std::vector<ShapeOptions> sets(1);
+  auto spread = [&](const std::vector<std::string>& all, std::vector<std::string> ShapeOptions::* member) {
+    std::map<std::string, std::vector<std::string>> by_name;
+    for (const std::string& text : all) by_name[name_of(text)].push_back(text);
+    for (const auto& [name, texts] : by_name) {
+      std::vector<ShapeOptions> more;
+      for (const ShapeOptions& set : sets) {
+        for (const std::string& text : texts) {
+          if (more.size() > kSetsMax) break;
+          more.push_back(set);
+          (more.back().*member).push_back(text);
+        }
+      }
+      sets = std::move(more);
+    }
+  };
+  spread(options.shapes, &ShapeOptions::shapes);
+  spread(options.dims, &ShapeOptions::dims);
+  if (sets.size() > kSetsMax) return InvalidArgument("these are more than ", kSetsMax, " combinations of sizes");
+  std::vector<std::vector<Type>> out;
+  for (const ShapeOptions& set : sets) {
+    std::vector<std::string> unbound;
+    LINNET_ASSIGN(std::vector<Type> types, BindInputTypes(session, set, &unbound));
+    if (!unbound.empty()) return InvalidArgument("dimension ", Quote(unbound[0]), " has no size; give --dim ", unbound[0], "=N");
+    out.push_back(std::move(types));
+  }
+  return out;
+}
+
 Result<Datum> RandomInput(const Type& type, uint64_t seed) {
   if (!type.is_tensor()) {
     return Unsupported("an input of type ", ToString(type), " cannot be filled at random");

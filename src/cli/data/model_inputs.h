@@ -25,6 +25,10 @@ Result<std::vector<Type>> BindInputTypes(const std::vector<PortInfo>& inputs, co
                                          const ShapeOptions& options, const std::vector<Datum>* given,
                                          std::vector<std::string>* unbound);
 
+/// The input types of every combination where a name is given more than once: --dim seq=64 --dim seq=128 makes two. Sizes that
+/// nothing says are an error here.
+Result<std::vector<std::vector<Type>>> BindInputTypeSets(const Session& session, const ShapeOptions& options);
+
 /// Random contents: floats N(0,1), integers and bools 0 or 1, strings empty. Equal seeds give equal contents.
 Result<Datum> RandomInput(const Type& type, uint64_t seed);
 

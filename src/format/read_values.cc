@@ -1,0 +1,157 @@
+// The head of a .linnet file, and the values in it.
+#include "format/read_values.h"
+
+#include <string.h>
+
+#include "format/linnet_file.h"
+
+namespace linnet {
+namespace {
+
+constexpr uint32_t kFormat = 2;   // 1: 8-bit weights whose K was padded otherwise
+
+}  // namespace
+
+bool IsLinnetFile(std::string_view bytes) {
+  return bytes.size() > 8 && bytes.substr(4, 4) == std::string_view(fbs::ModelIdentifier());
+}
+
+Result<const fbs::Model*> VerifyHead(std::string_view file, int64_t depth_max) {
+  flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(file.data()), file.size(),
+                                 static_cast<flatbuffers::uoffset_t>(depth_max), static_cast<flatbuffers::uoffset_t>(1u << 30));
+  if (!fbs::VerifyModelBuffer(verifier)) return InvalidModel("the .linnet file is damaged: its structure does not verify");
+  const fbs::Model& model = *fbs::GetModel(file.data());
+  if (model.format() != kFormat) {
+    return Unsupported("the .linnet file has format ", model.format(), "; this build reads ", kFormat, ": convert the model again");
+  }
+  if (model.file_bytes() != file.size()) {
+    return InvalidModel("the .linnet file has ", file.size(), " bytes where ", model.file_bytes(), " were written");
+  }
+  if (!model.graph()) return InvalidModel("the .linnet file has no graph");
+  return &model;
+}
+
+Result<const void*> LocateBlob(std::string_view file, const fbs::Blob* blob, int64_t* bytes) {
+  *bytes = 0;
+  if (!blob) return static_cast<const void*>(nullptr);
+  if (blob->offset() > file.size() || blob->bytes() > file.size() - blob->offset() ||
+      file.size() - blob->offset() - blob->bytes() < kPadding || blob->offset() % kAlignment != 0) {
+    return InvalidModel("a block of ", blob->bytes(), " bytes at ", blob->offset(), " does not fit the file of ", file.size(), " bytes");
+  }
+  *bytes = static_cast<int64_t>(blob->bytes());
+  return static_cast<const void*>(file.data() + blob->offset());
+}
+
+int64_t IntAt(const flatbuffers::Vector<int64_t>& numbers, uint32_t i) {
+  int64_t number;
+  memcpy(&number, numbers.Data() + i * sizeof number, sizeof number);
+  return flatbuffers::EndianScalar(number);
+}
+
+std::string Text(const flatbuffers::String* text) { return text ? std::string(text->c_str(), text->size()) : std::string(); }
+
+Status CheckIds(const flatbuffers::Vector<int32_t>* ids, int count, bool optional) {
+  for (uint32_t i = 0; ids && i < ids->size(); ++i) {
+    int32_t id = ids->Get(i);
+    if (id >= count || id < (optional ? kNoValue : 0)) return InvalidModel("value ", id, " does not exist");
+  }
+  return Status();
+}
+
+std::vector<ValueId> Ids(const flatbuffers::Vector<int32_t>* ids) {
+  return ids ? std::vector<ValueId>(ids->begin(), ids->end()) : std::vector<ValueId>();
+}
+
+Result<Shape> FileValues::ReadShape(const flatbuffers::Vector<int64_t>* dims) const {
+  if (!dims) return Shape::OfRank(0);
+  if (dims->size() > static_cast<uint32_t>(kMaxRank)) return Unsupported("rank ", dims->size(), " is above the limit of ", kMaxRank);
+  Shape shape = Shape::OfRank(static_cast<int>(dims->size()));
+  for (int i = 0; i < shape.rank(); ++i) shape[i] = IntAt(*dims, static_cast<uint32_t>(i));
+  for (int64_t dim : shape) {
+    // Compared as dimensions: the index of an absurd one does not fit an int.
+    if (IsSymbolDim(dim) && dim < SymbolDim(symbols_ - 1)) return InvalidModel("symbol ", dim, " does not exist");
+  }
+  LINNET_TRY(CheckShape(shape));
+  return shape;
+}
+
+Result<Type> FileValues::ReadType(const fbs::Type* from) const {
+  Type type;
+  if (!from) return type;
+  if (from->kind() > static_cast<uint8_t>(Kind::kSequenceOfMaps) || from->dtype() >= kDTypeCount || from->key() >= kDTypeCount) {
+    return InvalidModel("a type of kind ", from->kind(), " and element type ", from->dtype(), " does not exist");
+  }
+  type.kind = static_cast<Kind>(from->kind());
+  type.dtype = static_cast<DType>(from->dtype());
+  type.key = static_cast<DType>(from->key());
+  if (from->ranked()) {
+    LINNET_ASSIGN(type.shape, ReadShape(from->dims()));
+  }
+  return type;
+}
+
+Result<Tensor> FileValues::ReadTensor(const fbs::Tensor* from) const {
+  if (!from) return Tensor();
+  if (from->dtype() == 0 || from->dtype() >= kDTypeCount) return InvalidModel("element type ", from->dtype(), " does not exist");
+  DType dtype = static_cast<DType>(from->dtype());
+  LINNET_ASSIGN(Shape shape, ReadShape(from->dims()));
+  if (!shape.is_static()) return InvalidModel("a constant has shape ", ToString(shape));
+  if (dtype == DType::kString) {
+    int64_t count = from->strings() ? from->strings()->size() : 0;
+    if (count != shape.elements()) return InvalidModel("a constant has ", count, " strings of ", shape.elements());
+    LINNET_ASSIGN(Tensor tensor, Tensor::Allocate(dtype, shape));
+    for (int64_t i = 0; i < count; ++i) tensor.mutable_as<std::string>()[i] = Text(from->strings()->Get(static_cast<uint32_t>(i)));
+    return tensor;
+  }
+  LINNET_ASSIGN(int64_t need, ByteSize(dtype, shape.elements()));
+  int64_t have;
+  LINNET_ASSIGN(const void* data, LocateBlob(file_, from->blob(), &have));
+  if (have != need) return InvalidModel("a constant ", ToString(Type::Tensor(dtype, shape)), " has ", have, " bytes of ", need);
+  return Tensor::View(dtype, shape, data, owner_);
+}
+
+Result<Attribute> FileValues::ReadAttribute(const fbs::Attribute& from) const {
+  Attribute attribute;
+  attribute.name = Text(from.name());
+  std::vector<Tensor> tensors;
+  for (uint32_t i = 0; from.tensors() && i < from.tensors()->size(); ++i) {
+    LINNET_ASSIGN(Tensor tensor, ReadTensor(from.tensors()->Get(i)));
+    tensors.push_back(std::move(tensor));
+  }
+  auto list = [](const auto* vector, auto out) {
+    if (vector) out.assign(vector->begin(), vector->end());
+    return out;
+  };
+  switch (from.kind()) {
+    case 1: attribute.payload = from.f(); break;
+    case 2: attribute.payload = from.i(); break;
+    case 3: attribute.payload = list(from.s(), std::string()); break;
+    case 4:
+      if (tensors.size() != 1) return InvalidModel("attribute ", Quote(attribute.name), " has ", tensors.size(), " tensors");
+      attribute.payload = std::move(tensors[0]);
+      break;
+    case 6: attribute.payload = list(from.floats(), std::vector<float>()); break;
+    case 7: {
+      std::vector<int64_t> ints;
+      for (uint32_t i = 0; from.ints() && i < from.ints()->size(); ++i) ints.push_back(IntAt(*from.ints(), i));
+      attribute.payload = std::move(ints);
+      break;
+    }
+    case 8: {
+      std::vector<std::string> strings;
+      for (uint32_t i = 0; from.strings() && i < from.strings()->size(); ++i) strings.push_back(Text(from.strings()->Get(i)));
+      attribute.payload = std::move(strings);
+      break;
+    }
+    case 9: attribute.payload = std::move(tensors); break;
+    case 13: {
+      LINNET_ASSIGN(Type type, ReadType(from.type()));
+      attribute.payload = type;
+      break;
+    }
+    default: return InvalidModel("attribute ", Quote(attribute.name), " has kind ", from.kind(), ", which cannot be here");
+  }
+  return attribute;
+}
+
+}  // namespace linnet
