@@ -4,7 +4,8 @@
 # lists them sorted by domain and name. With `config`, a configuration as `linnet requirements` writes it
 # (src/format/requirements.h has the grammar), only what its operators mean in the versions given is listed, and
 # LINNET_OP_SOURCES has only the files that define one of them. LINNET_TYPES is a mask of the element types (DType) that they
-# are needed for: those of all of them together, since operators share code.
+# are needed for: those of all of them together, since operators share code. LINNET_PARTS lists parts of kernels that the
+# configuration names, or is "all".
 # Each macro variant names a domain:
 #   LINNET_OP           the ai.onnx domain
 #   LINNET_ML_OP        ai.onnx.ml
@@ -121,6 +122,27 @@ function(linnet_read_configuration result config)
     math(EXPR mask "${mask} & ${restriction}")
   endif()
   set(${result}_types ${mask} PARENT_SCOPE)
+  # Parts of kernels that operators name in "custom"; where none is named, or some operator is there without braces, all.
+  set(parts ${types})
+  list(FILTER parts INCLUDE REGEX "^(Fused[A-Za-z]+|Winograd)$")
+  if(all_types OR NOT parts MATCHES "Fused")
+    set(parts all)
+  endif()
+  set(${result}_parts "${parts}" PARENT_SCOPE)
+endfunction()
+
+# RESULT: the mask (Activation of kernels/epilogue.h) of the fused activations among the parts that a configuration names.
+function(linnet_activation_mask result)
+  set(names None Relu Clip LeakyRelu HardSigmoid HardSwish Elu Selu Sigmoid Tanh Silu Gelu GeluTanh Softplus Mish)
+  set(mask 1)
+  foreach(part IN LISTS ARGN)
+    string(REGEX REPLACE "^Fused" "" name "${part}")
+    list(FIND names "${name}" at)
+    if(at GREATER_EQUAL 0)
+      math(EXPR mask "${mask} | (1 << ${at})")
+    endif()
+  endforeach()
+  set(${result} ${mask} PARENT_SCOPE)
 endfunction()
 
 # RESULT: "; did you mean X?" where the names after `word` have one that starts alike (the longer the better, then the
@@ -180,6 +202,7 @@ function(linnet_operator_table output config)
 
   set(reduced false)
   set(wanted_types 4294967295)
+  set(wanted_parts all)
   if(config)
     set(reduced true)
     linnet_read_configuration(wanted ${config})
@@ -275,4 +298,5 @@ const OpName* VersionsLeftOut() { return kLeftOut; }
   file(CONFIGURE OUTPUT ${output} CONTENT "${text}" @ONLY)
   set(LINNET_OP_SOURCES ${sources} PARENT_SCOPE)
   set(LINNET_TYPES ${wanted_types} PARENT_SCOPE)
+  set(LINNET_PARTS "${wanted_parts}" PARENT_SCOPE)
 endfunction()

@@ -1,6 +1,8 @@
 // Reading, rewriting and writing models, or, in a reduced build, saying that it cannot.
 #include "api/full_build.h"
 
+#include <algorithm>
+
 #include "api/precision.h"
 #include "base/file.h"
 #include "format/linnet_file.h"
@@ -136,6 +138,35 @@ Status ConvertModel(const std::string& input, const std::string& output, const S
   return Convert(input, output, options, &shapes);
 }
 
+namespace {
+
+/// Parts of kernels that a build has when its configuration names them, in the "custom" of the operator that needs them:
+/// FusedRelu, FusedClip ... (FusedNone where a model has none), and Winograd for convolutions packed so.
+void AddParts(const Graph& graph, const std::vector<PackedWeights>& weights, Requirements* requirements) {
+  auto add = [&](const Node& node, std::string_view part) {
+    RequiredTypes types;
+    types.any = false;
+    types.custom.push_back(Cat("\"", part, "\""));
+    requirements->Add(node.domain, node.version, node.op, types);
+  };
+  const bool winograd = std::any_of(weights.begin(), weights.end(), [](const PackedWeights& each) { return each.tag.starts_with("winograd"); });
+  bool named = false;
+  for (NodeId id = 0; id < graph.node_count(); ++id) {
+    const Node& node = graph.node(id);
+    if (!node.alive) continue;
+    if (!named) add(node, "FusedNone");   // a sign that parts are named at all
+    named = true;
+    for (const Attribute& attribute : node.attributes) {
+      const std::string* name = std::get_if<std::string>(&attribute.payload);
+      if (name && !name->empty() && attribute.name.ends_with("activation")) add(node, Cat("Fused", *name));
+    }
+    if (winograd && node.op == "Conv" && node.domain == "linnet") add(node, "Winograd");
+    for (const Graph* inner : Graph::Subgraphs(node)) AddParts(*inner, weights, requirements);
+  }
+}
+
+}  // namespace
+
 Status CollectRequirements(const std::string& path, const SessionOptions& options, bool onnx, Requirements* requirements) {
   GraphLimits limits = options.untrusted ? GraphLimits::Hostile() : GraphLimits();
   FileOptions access;
@@ -147,6 +178,7 @@ Status CollectRequirements(const std::string& path, const SessionOptions& option
       if (onnx) return InvalidArgument(Quote(path), " is a .linnet file; what its .onnx file needs is not in it");
       LINNET_ASSIGN(PreparedFile prepared, ReadLinnet(file->bytes(), file, limits));
       requirements->Add(prepared.graph);
+      AddParts(prepared.graph, prepared.weights, requirements);
       return Status();
     }
   }
@@ -155,8 +187,12 @@ Status CollectRequirements(const std::string& path, const SessionOptions& option
     watching.pipeline.watch = [](void* user, const Graph& graph) { static_cast<Requirements*>(user)->Add(graph); };
     watching.pipeline.watch_user = requirements;
   }
+  // What is packed, and how, is said by whoever packs it. A build that reads .onnx files itself has every part.
+  RecordingWeights recorded;
+  if (!onnx) watching.weights = &recorded;
   LINNET_ASSIGN(std::unique_ptr<Session> session, Session::Open(path, watching));
   requirements->Add(session->model().graph());
+  if (!onnx) AddParts(session->model().graph(), recorded.weights, requirements);
   return Status();
 }
 

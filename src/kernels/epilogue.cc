@@ -1,6 +1,10 @@
 // Activations applied to rows of results while they are still in the first-level cache.
 #include "kernels/epilogue.h"
 
+#if !defined(LINNET_ACTIVATIONS)
+#define LINNET_ACTIVATIONS 0xFFFFFFFFu   // a bit for each Activation
+#endif
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/epilogue.cc"
 #include "hwy/foreach_target.h"
@@ -99,42 +103,48 @@ void ActivateRows(const Epilogue& e, float* c, int64_t row_stride, int64_t rows,
              beta = hn::Set(d, e.beta);
 #define LINNET_FOR(expression) \
   return ForRows(c, row_stride, rows, columns, [&](VF32 x) HWY_ATTR { return (expression); })
+  // A reduced build has those that its configuration names (ops/activation_helpers.cc refuses the others).
+#define LINNET_CASE(name)  \
+  case Activation::name:   \
+    if constexpr ((LINNET_ACTIVATIONS >> static_cast<int>(Activation::name) & 1) == 0) return
   switch (e.activation) {
     case Activation::kNone:
       return;
-    case Activation::kRelu:
+    LINNET_CASE(kRelu);
       LINNET_FOR(AtLeast(zero, x));
-    case Activation::kClip:
+    LINNET_CASE(kClip);
       LINNET_FOR(AtMost(beta, AtLeast(alpha, x)));
-    case Activation::kLeakyRelu:
+    LINNET_CASE(kLeakyRelu);
       LINNET_FOR(hn::IfThenElse(hn::Lt(x, zero), hn::Mul(alpha, x), x));
-    case Activation::kHardSigmoid:
+    LINNET_CASE(kHardSigmoid);
       LINNET_FOR(AtMost(one, AtLeast(zero, hn::MulAdd(alpha, x, beta))));
-    case Activation::kHardSwish: {
+    LINNET_CASE(kHardSwish);
+    {
       const VF32 sixth = hn::Set(d, 1.0f / 6), half = hn::Set(d, 0.5f);
       LINNET_FOR(hn::Mul(x, AtMost(one, AtLeast(zero, hn::MulAdd(x, sixth, half)))));
     }
-    case Activation::kElu:
+    LINNET_CASE(kElu);
       LINNET_FOR(hn::IfThenElse(hn::Lt(x, zero), hn::Mul(alpha, Expm1NonPos(d, hn::Min(x, zero))), x));
-    case Activation::kSelu:
+    LINNET_CASE(kSelu);
       LINNET_FOR(hn::Mul(
           beta, hn::IfThenElse(hn::Lt(x, zero), hn::Mul(alpha, Expm1NonPos(d, hn::Min(x, zero))), x)));
-    case Activation::kSigmoid:
+    LINNET_CASE(kSigmoid);
       return ForFours(c, row_stride, rows, columns, [&](auto& x) HWY_ATTR { Sigmoids(x); });
-    case Activation::kTanh:
+    LINNET_CASE(kTanh);
       LINNET_FOR(Tanh(d, x));
-    case Activation::kSilu:
+    LINNET_CASE(kSilu);
       if (e.alpha == 1.0f) return ForFours(c, row_stride, rows, columns, [&](auto& x) HWY_ATTR { Swishes<true>(x, alpha); });
       return ForFours(c, row_stride, rows, columns, [&](auto& x) HWY_ATTR { Swishes<false>(x, alpha); });
-    case Activation::kGelu:
+    LINNET_CASE(kGelu);
       LINNET_FOR(Gelu(d, x));
-    case Activation::kGeluTanh:
+    LINNET_CASE(kGeluTanh);
       LINNET_FOR(GeluTanh(d, x));
-    case Activation::kSoftplus:
+    LINNET_CASE(kSoftplus);
       LINNET_FOR(Softplus(d, x));
-    case Activation::kMish:
+    LINNET_CASE(kMish);
       LINNET_FOR(Mish(d, x));
   }
+#undef LINNET_CASE
 #undef LINNET_FOR
 }
 

@@ -68,15 +68,17 @@ constexpr int MaxVectors(int rows) {
 }
 #endif
 
-// A small build has the highest tiles and those of 1, 2, 4 and 8 rows, of one width but for a single row: half the code, for a
-// tile more where rows are left.
+// A small build has few heights of tiles, all of one width: a third of the code, for a tile more where rows are left, and for columns
+// that are computed and not stored where C ends within a tile.
 #if defined(LINNET_SMALL)
 constexpr bool kFewTiles = true;
 #else
 constexpr bool kFewTiles = false;
 #endif
+// Whether there is one width: where it is no wider than what B is padded to.
+constexpr bool kOneWidth = kFewTiles && MaxVectors(kMaxRows) * kLanes <= kPanelColumns;
 constexpr int WidestVectors(int rows) {
-  return kFewTiles && rows > 1 ? MaxVectors(kMaxRows) : MaxVectors(rows);
+  return kOneWidth || (kFewTiles && rows > 1) ? MaxVectors(kMaxRows) : MaxVectors(rows);
 }
 
 // Rows of the next tile when `left` are to be done. Above 8 only even heights exist; an odd rest is split in
@@ -84,6 +86,7 @@ constexpr int WidestVectors(int rows) {
 constexpr int TileRows(int64_t left) {
   if (left >= kMaxRows) return kMaxRows;
   int rows = static_cast<int>(left);
+  if (kFewTiles && kMaxRows <= 6) return rows >= 3 ? 3 : 1;
   if (kFewTiles) return rows >= 8 ? 8 : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
   return rows > 8 && rows % 2 ? (rows + 1) / 2 : rows;
 }
@@ -191,7 +194,7 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
       VF32 bias = hn::Zero(d);
       if (const float* p = block.goes_on ? nullptr : g.epilogue.bias) {
         const int64_t at = column + v * kLanes;
-        bias = at + kLanes <= g.n ? hn::LoadU(d, p + at) : LoadTail(d, p + at, static_cast<size_t>(g.n - at));
+        bias = kOneWidth || at + kLanes <= g.n ? hn::LoadU(d, p + at) : LoadTail(d, p + at, static_cast<size_t>(g.n - at));
       }
       LINNET_UNROLL
       for (int r = 0; r < kRows; ++r) sum[r][v] = bias;
@@ -203,11 +206,11 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
       for (int r = 0; r < kRows; ++r, c += g.c_row_stride) {
         LINNET_UNROLL
         for (int v = 0; v < kVectors; ++v) {
-          sum[r][v] = v == kVectors - 1 ? LoadTail(d, c + v * kLanes, last) : hn::LoadU(d, c + v * kLanes);
+          sum[r][v] = !kOneWidth && v == kVectors - 1 ? LoadTail(d, c + v * kLanes, last) : hn::LoadU(d, c + v * kLanes);
         }
       }
     }
-    if (block.c_is_far) FetchC<kRows, kVectors>(g, row, column);
+    if (kFetchesGroups && block.c_is_far) FetchC<kRows, kVectors>(g, row, column);
     const char* fetch = reinterpret_cast<const char*>(b + kAheadRows * kPanelColumns);
     int64_t fetch_step = b_stride * 4, last_segment = block.last_segment;
     if (block.fetch) {
@@ -250,7 +253,7 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
         b += b_stride;
       }
     }
-    if (column + kColumns <= g.n) {
+    if (kOneWidth || column + kColumns <= g.n) {
       Finish<kRows, kVectors, false>(block, sum, row, column);
     } else {
       Finish<kRows, kVectors, true>(block, sum, row, column);
@@ -264,12 +267,44 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
 
 using TilesFn = void(const Block&, int64_t row, int64_t begin, int64_t end);
 
+// A tile that C ends in: it is computed as a whole, in memory of its own, and what C has of it is copied.
+void LastTile(TilesFn* tiles, int rows, const Block& whole, int64_t row, int64_t column) {
+  constexpr int64_t kColumns = WidestVectors(kMaxRows) * kLanes;
+  float c[kMaxRows * kColumns], residual[kMaxRows * kColumns], bias[kColumns];
+  const GemmF32& all = whole.gemm;
+  const size_t bytes = static_cast<size_t>(all.n - column) * sizeof(float);
+  auto copy = [&](const float* from, int64_t from_stride, float* to, int64_t to_stride) {
+    for (int r = 0; r < rows; ++r) memcpy(to + r * to_stride, from + r * from_stride, bytes);
+  };
+  const int64_t at = row * kColumns + column;   // of the tile's first element, as Tiles counts
+  GemmF32 g = all;
+  g.c = c - at, g.c_row_stride = kColumns, g.n = column + kColumns;
+  Block part = {g, whole.segments, whole.segment_count, whole.clamp};
+  part.last_segment = whole.last_segment, part.goes_on = whole.goes_on, part.unfinished = whole.unfinished;
+  float* out = all.c + row * all.c_row_stride + column;
+  if (whole.goes_on) copy(out, all.c_row_stride, c, kColumns);
+  if (const float* more = all.epilogue.residual) {
+    copy(more + row * all.epilogue.residual_row_stride + column, all.epilogue.residual_row_stride, residual, kColumns);
+    g.epilogue.residual = residual - at, g.epilogue.residual_row_stride = kColumns;
+  }
+  if (all.epilogue.bias) {
+    memcpy(bias, all.epilogue.bias + column, bytes);
+    g.epilogue.bias = bias - column;
+  }
+  tiles(part, row, column, column + kColumns);
+  copy(c, kColumns, out, all.c_row_stride);
+}
+
 // As many columns as possible in the widest tiles, the rest in halves of it.
 template <int kRows, int kVectors = WidestVectors(kRows)>
 void RowBlock(const Block& block, int64_t row, int64_t begin, int64_t end) {
   constexpr int64_t kColumns = kVectors * kLanes;
   if constexpr (TileRows(kRows) != kRows) {
     return;  // no tile is so high
+  } else if constexpr (kOneWidth) {
+    const int64_t whole = end < block.gemm.n ? end : begin + (end - begin) / kColumns * kColumns;
+    if (whole > begin) Tiles<kRows, kVectors>(block, row, begin, whole);
+    if (whole < end) LastTile(Tiles<kRows, kVectors>, kRows, block, row, whole);
   } else if constexpr (kVectors == 1) {
     Tiles<kRows, 1>(block, row, begin, end);
   } else {

@@ -183,6 +183,9 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
       }));
       return Status();
     }
+    if (!winograd->input[0]) {
+      return Fail(Code::kNotInBuild, "Winograd's products are not in this build; add what `linnet requirements` says of the model to its configuration");
+    }
     const int64_t bytes = PackedWinogradSizeF32(weights.out_c, weights.group_in, tile) * 4;
     LINNET_ASSIGN(packed, c.Weights(tile == 2 ? "winograd2" : "winograd4", bytes, [&](void* out) -> Status {
       PackWinogradF32(c.data<float>(1), weights.out_c, weights.group_in, tile, static_cast<float*>(out));

@@ -6,6 +6,7 @@
 // linnet:Gemm: inputs x [..., K], w [K, N] (attribute transB: [N, K]), optional bias [N], optional residual (the output's
 // shape); Y = activation(x w + bias + residual). Attributes: activation ("", "Relu", "Clip", "LeakyRelu", ...: names of
 // kernels/epilogue.h without the k), alpha, beta: its parameters there.
+#include "ops/activation_helpers.h"
 #include "ops/dense_helpers.h"
 #include "ops/for_type.h"
 #include "ops/precision.h"
@@ -111,19 +112,6 @@ struct Gemm {
   }
 };
 
-struct ActivationName {
-  const char* name;
-  Activation activation;
-};
-constexpr ActivationName kActivations[] = {
-    {"", Activation::kNone},           {"Relu", Activation::kRelu},         {"Clip", Activation::kClip},
-    {"LeakyRelu", Activation::kLeakyRelu}, {"HardSigmoid", Activation::kHardSigmoid},
-    {"HardSwish", Activation::kHardSwish}, {"Elu", Activation::kElu},       {"Selu", Activation::kSelu},
-    {"Sigmoid", Activation::kSigmoid}, {"Tanh", Activation::kTanh},         {"Silu", Activation::kSilu},
-    {"Gelu", Activation::kGelu},       {"GeluTanh", Activation::kGeluTanh}, {"Softplus", Activation::kSoftplus},
-    {"Mish", Activation::kMish},
-};
-
 struct FusedGemm {
   Dense dense;
 
@@ -132,15 +120,10 @@ struct FusedGemm {
     dense.transpose_w = transpose_b != 0;
     LINNET_ASSIGN(dense.reduce, IsReduced(node));
     LINNET_ASSIGN(std::string name, node.String("activation", ""));
+    LINNET_ASSIGN(dense.activation, ActivationFromName(name));
     LINNET_ASSIGN(dense.activation_alpha, node.Float("alpha", 0));
     LINNET_ASSIGN(dense.activation_beta, node.Float("beta", 0));
-    for (const ActivationName& row : kActivations) {
-      if (name == row.name) {
-        dense.activation = row.activation;
-        return Status();
-      }
-    }
-    return InvalidModel("unknown activation ", Quote(name));
+    return Status();
   }
 
   Status Infer(InferContext& c) const {

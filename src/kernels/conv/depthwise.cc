@@ -145,8 +145,8 @@ HWY_INLINE void Clip(int64_t first, int64_t dilation, int64_t count, int64_t siz
 
 using PixelsFn = void(const Job&, const Taps&, int64_t pixel);
 
-// A small build lacks the middle size, which only images of 4 to 6 pixels use much, and does the channels that are left pixel by
-// pixel: a third less code.
+// A small build lacks the middle size, which only images of 4 to 6 pixels use much, does single pixels alike whatever the taps, and
+// the channels that are left pixel by pixel: half the code.
 #if defined(LINNET_SMALL)
 constexpr bool kFewTiles = true;
 #else
@@ -163,7 +163,7 @@ struct Variant {
 template <Mode kMode, Mode kEdge>
 constexpr Variant VariantOf() {
   if constexpr (kFewTiles) {
-    return {kMode.taps, kMode.stride, {Pixels<7, kMode>, Pixels<1, kMode>}, {Pixels<7, kEdge>, Pixels<1, kEdge>}};
+    return {kMode.taps, kMode.stride, {Pixels<7, kMode>, Pixels<1, Mode{}>}, {Pixels<7, kEdge>, Pixels<1, Mode{.edge = true}>}};
   } else {
     return {kMode.taps, kMode.stride, {Pixels<7, kMode>, Pixels<4, kMode>, Pixels<1, kMode>},
             {Pixels<7, kEdge>, Pixels<4, kEdge>, Pixels<1, kEdge>}};
