@@ -174,24 +174,12 @@ class EpilogueFuser {
   bool SetActivation(const Node& reader, ValueId y, Node* fused) const {
     if (!reader.domain.empty() || reader.inputs[0] != y) return false;
     if (reader.op == "Clip") {
-      float low = -INFINITY, high = INFINITY;
-      if (reader.version < 11) {
-        Result<float> min = reader.Float("min", low), max = reader.Float("max", high);
-        if (!min.ok() || !max.ok()) return false;
-        low = *min;
-        high = *max;
-      } else {
-        for (size_t i = 1; i < reader.inputs.size(); ++i) {
-          if (reader.inputs[i] == kNoValue) continue;
-          std::optional<float> bound = ScalarOf(graph_, reader.inputs[i]);
-          if (!bound) return false;
-          (i == 1 ? low : high) = *bound;
-        }
-      }
+      const std::optional<ClipBounds> bounds = ClipBoundsOf(graph_, reader);
+      if (!bounds) return false;
       // max then min, as ONNX defines an empty range.
       fused->Set("activation", std::string("Clip"));
-      fused->Set("alpha", low);
-      fused->Set("beta", high);
+      fused->Set("alpha", bounds->low);
+      fused->Set("beta", bounds->high);
       return true;
     }
     if (reader.op == "Gelu") {

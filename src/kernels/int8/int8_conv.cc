@@ -36,7 +36,7 @@ class Gatherer {
     int64_t x = pixel % c_.out_w, y = pixel / c_.out_w % c_.out_h, image = pixel / c_.out_w / c_.out_h;
     const int64_t tap_row = c_.kernel_w * s_.group_in;
     const bool plain = kernels_.block_bytes == 1 && BlockShift(kernels_, c_.input_signed) == 0;
-    const bool few = plain && c_.dilation_w == 1 && c_.groups == 1 && tap_row <= 32 && s_.k >= 32 - tap_row;
+    const bool few = plain && c_.dilation_w == 1 && c_.groups == 1 && tap_row <= 32;
     for (; count > 0; --count, to += s_.row_bytes) {
       if (few) {
         const int64_t done = tap_row <= 16 ? FewBytes<16>(image, y, x, count, to) : FewBytes<32>(image, y, x, count, to);
