@@ -1,8 +1,11 @@
-// linnet:QLinearConv and linnet:ConvInteger: 8-bit convolution with channels last, of one or two spatial dimensions.
+// linnet:QLinearConv, linnet:ConvInteger and linnet:ConvIntegerToFloat: 8-bit convolution with channels last, of one or two
+// spatial dimensions.
 //
-// The resolve pass makes them of ONNX's, which have channels first; inputs, attributes and meaning are theirs
+// The resolve pass makes the first two of ONNX's, which have channels first; inputs, attributes and meaning are theirs
 // (conv_integer.cc), and so is what has more dimensions. QLinearConv takes attributes q_min and q_max besides: its output is
-// clamped to [q_min, q_max], which is how a Relu or Clip behind it is fused.
+// clamped to [q_min, q_max], which is how a Relu or Clip behind it is fused. ConvIntegerToFloat is ConvInteger and what commonly
+// follows it, activation(float(sum) scale + bias + residual): inputs 4 to 6 are the scale (one number or one for each output
+// channel), and, both optional, a bias for each channel and a tensor of the output's shape; attributes activation, alpha, beta.
 //
 // Runs on packed panels (kernels/int8/int8_conv.h), or channel by channel where every channel is a group of its own
 // (kernels/int8/int8_depthwise.h). y = saturate(round(float(sum) (x_scale w_scale / y_scale)) + y_zero_point), in float32.
@@ -12,6 +15,7 @@
 
 #include "kernels/int8/int8_conv.h"
 #include "kernels/int8/int8_depthwise.h"
+#include "ops/activation_helpers.h"
 #include "ops/conv_helpers.h"
 #include "ops/convert.h"
 #include "ops/integer_product.h"
@@ -60,22 +64,27 @@ struct Weights {
   }
 };
 
-template <bool kQuantized>
+enum class Form { kInteger, kQuantized, kFloat };
+
+template <Form form>
 struct ChannelsLastIntegerConv {
+  static constexpr bool kQuantized = form == Form::kQuantized, kFloat = form == Form::kFloat;
   ConvAttributes attributes;
+  FusedActivation activation;
   int64_t q_min = INT64_MIN, q_max = INT64_MAX;
   const Int8Kernels* kernels = nullptr;
   DepthwiseInt8Fn* depthwise = nullptr;
   const void* packed = nullptr;   ///< null when the weights are computed
   static constexpr int kX = 0, kW = kQuantized ? 3 : 1, kXZero = 2, kWZero = kQuantized ? 5 : 3;
   static constexpr int kXScale = 1, kWScale = 4, kYScale = 6, kYZero = 7, kBias = 8;
+  static constexpr int kSumScale = 4, kFloatBias = 5, kResidual = 6;   // of kFloat
 
   struct Bound {
     Window window;
     ConvInt8 conv;
     GemmGrain grain;
     int64_t outputs = 0, pixels = 0;
-    int64_t zeros_at = 0, offsets_at = 0, scales_at = 0, packed_at = 0, temporary_at = 0, workers_at = 0, worker_bytes = 0;
+    int64_t zeros_at = 0, offsets_at = 0, scales_at = 0, biases_at = 0, packed_at = 0, temporary_at = 0, workers_at = 0, worker_bytes = 0;
   };
 
   Status Parse(const Node& node) {
@@ -84,11 +93,12 @@ struct ChannelsLastIntegerConv {
       LINNET_ASSIGN(q_max, node.Int("q_max", INT64_MAX));
       if (q_min > q_max) return InvalidModel("attributes q_min and q_max are ", q_min, " and ", q_max);
     }
+    if (kFloat) LINNET_TRY(activation.Parse(node));
     return attributes.Parse(node);
   }
 
   Status Infer(InferContext& c) const {
-    LINNET_TRY(c.CheckInputs(kQuantized ? 8 : 2, kQuantized ? 9 : 4));
+    LINNET_TRY(c.CheckInputs(kQuantized ? 8 : kFloat ? 5 : 2, kQuantized ? 9 : kFloat ? 7 : 4));
     for (int i : {kX, kW}) LINNET_TRY(c.CheckType(i, kByteTypes));
     LINNET_TRY(CheckSame(c, kX, kXZero));
     LINNET_TRY(CheckSame(c, kW, kWZero));
@@ -97,8 +107,16 @@ struct ChannelsLastIntegerConv {
     const int64_t out_c = c.shape(kW).has_rank() ? c.shape(kW)[0] : kUnknownDim;
     LINNET_TRY(CheckLength(c, kXZero, 1));
     LINNET_TRY(CheckLength(c, kWZero, out_c));
-    if constexpr (!kQuantized) {
+    if constexpr (form == Form::kInteger) {
       return c.SetOutput(0, DType::kInt32, y);
+    } else if constexpr (kFloat) {
+      for (int i : {kSumScale, kFloatBias, kResidual}) LINNET_TRY(c.CheckType(i, Mask(DType::kFloat)));
+      LINNET_TRY(CheckLength(c, kSumScale, out_c));
+      LINNET_TRY(CheckVector(c, kFloatBias, "bias", out_c));
+      if (c.has_input(kResidual) && c.shape(kResidual).is_static() && y.is_static() && !(c.shape(kResidual) == y)) {
+        return InvalidModel("residual of shape ", ToString(c.shape(kResidual)), " where ", ToString(y), " is expected");
+      }
+      return c.SetOutput(0, DType::kFloat, y);
     } else {
       for (int i : {kXScale, kWScale, kYScale}) LINNET_TRY(c.CheckType(i, Mask(DType::kFloat)));
       LINNET_TRY(c.CheckType(kYZero, kByteTypes));
@@ -188,6 +206,7 @@ struct ChannelsLastIntegerConv {
     b.zeros_at = take(weights.columns * 4);
     b.offsets_at = take(weights.columns * 4);
     b.scales_at = take(weights.columns * 4);
+    if (kFloat) b.biases_at = take(weights.columns * 4);
     if (!packed) {
       LINNET_ASSIGN(int64_t bytes, w.elements() == 0 ? Result<int64_t>(int64_t{0}) : weights.PackedBytes());
       b.packed_at = take(bytes);
@@ -202,6 +221,7 @@ struct ChannelsLastIntegerConv {
     b.worker_bytes = RoundUp(b.worker_bytes, kAlignment);
     b.workers_at = take(b.worker_bytes * c.threads());
     c.Scratch(at);
+    if (kFloat && c.has_input(kResidual)) c.InPlace(0, kResidual);
     return Status();
   }
 
@@ -246,6 +266,7 @@ struct ChannelsLastIntegerConv {
       LINNET_TRY(SetScales(c, weights, scales, &finish));
       if (c.has_input(kBias)) bias = c.in<int32_t>(kBias);
     }
+    if constexpr (kFloat) SetFloats(c, weights, scales, reinterpret_cast<float*>(scratch + b.biases_at), &finish);
     finish.offset = offsets;
     if (weights.depthwise) {
       for (int64_t i = 0; i < weights.columns; ++i) offsets[i] = bias && i < weights.out_c ? bias[i] : 0;
@@ -305,11 +326,29 @@ struct ChannelsLastIntegerConv {
     finish->scale = scales;
     return Status();
   }
+
+  void SetFloats(RunContext& c, const Weights& weights, float* scales, float* biases, FinishInt8* finish) const {
+    const int64_t count = c.input_shape(kSumScale).elements();
+    const float* bias = c.has_input(kFloatBias) ? c.in<float>(kFloatBias) : nullptr;
+    std::fill_n(scales, weights.columns, 0.0f);
+    std::fill_n(biases, weights.columns, 0.0f);
+    for (int64_t i = 0; i < weights.out_c; ++i) {
+      scales[weights.ColumnOf(i)] = c.in<float>(kSumScale)[count > 1 ? i : 0];
+      if (bias) biases[weights.ColumnOf(i)] = bias[i];
+    }
+    finish->to = FinishInt8::To::kFloat;
+    finish->scale = scales;
+    activation.Set(&finish->epilogue);
+    if (bias) finish->epilogue.bias = biases;
+    finish->epilogue.residual = c.has_input(kResidual) ? c.in<float>(kResidual) : nullptr;
+    finish->epilogue.residual_row_stride = weights.out_c;
+  }
 };
 
 }  // namespace
 
-LINNET_INTERNAL_OP(QLinearConv, 1, ChannelsLastIntegerConv<true>);
-LINNET_INTERNAL_OP(ConvInteger, 1, ChannelsLastIntegerConv<false>);
+LINNET_INTERNAL_OP(QLinearConv, 1, ChannelsLastIntegerConv<Form::kQuantized>);
+LINNET_INTERNAL_OP(ConvInteger, 1, ChannelsLastIntegerConv<Form::kInteger>);
+LINNET_INTERNAL_OP(ConvIntegerToFloat, 1, ChannelsLastIntegerConv<Form::kFloat>);
 
 }  // namespace linnet

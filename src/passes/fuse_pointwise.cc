@@ -196,6 +196,8 @@ class PointwiseFuser {
 
 }  // namespace
 
-Status FusePointwise(Graph& graph, const PassContext&) { return PointwiseFuser(graph).Run(); }
+Status FusePointwise(Graph& graph, const PassContext&) {
+  return ForEachGraph(graph, [](Graph& each) { return PointwiseFuser(each).Run(); });
+}
 
 }  // namespace linnet

@@ -1,4 +1,6 @@
 // Zero points, and the order in which a product visits blocks, panels and tiles. No vector code.
+#include <string.h>
+
 #include <algorithm>
 
 #include "base/memory.h"
@@ -20,17 +22,31 @@ struct ScratchOf {
 
 uint32_t Bits(int32_t x) { return static_cast<uint32_t>(x); }
 
+/// The sum of k bytes, eight at a time.
+int32_t SumBytes(const uint8_t* a, int64_t k, bool is_signed) {
+  constexpr uint64_t kEven = 0x00ff00ff00ff00ff, kLow = 0x0000ffff0000ffff;
+  constexpr int64_t kWordsMax = 128;   // until 16 bits are full
+  const uint64_t flip = is_signed ? 0x8080808080808080 : 0;   // as unsigned numbers, 128 more
+  uint32_t sum = is_signed ? 0u - 128u * static_cast<uint32_t>(k) : 0;
+  int64_t x = 0;
+  while (k - x >= 8) {
+    uint64_t sums = 0;
+    for (const int64_t end = x + std::min(kWordsMax, (k - x) / 8) * 8; x < end; x += 8) {
+      uint64_t word;
+      memcpy(&word, a + x, 8);
+      word ^= flip;
+      sums += (word & kEven) + (word >> 8 & kEven);
+    }
+    const uint64_t halves = (sums & kLow) + (sums >> 16 & kLow);
+    sum += static_cast<uint32_t>(halves) + static_cast<uint32_t>(halves >> 32);
+  }
+  for (; x < k; ++x) sum += a[x] ^ static_cast<uint8_t>(flip);
+  return static_cast<int32_t>(sum);
+}
+
 /// Sums of k bytes of each row.
 void SumRows(const uint8_t* a, int64_t row_stride, bool is_signed, int64_t rows, int64_t k, int32_t* sums) {
-  for (int64_t i = 0; i < rows; ++i, a += row_stride) {
-    int32_t sum = 0;
-    if (is_signed) {
-      for (int64_t x = 0; x < k; ++x) sum += static_cast<int8_t>(a[x]);
-    } else {
-      for (int64_t x = 0; x < k; ++x) sum += a[x];
-    }
-    sums[i] = sum;
-  }
+  for (int64_t i = 0; i < rows; ++i) sums[i] = SumBytes(a + i * row_stride, k, is_signed);
 }
 
 /// Rows [m0, m1) where they lie; those whose last step would read behind the end of A are left. Returns how far it came.
