@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "base/memory.h"
+
 namespace linnet {
 namespace {
 
@@ -312,9 +314,15 @@ GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv, int t
     if (shape.gather_rows == pixels) grain.panels = (shape.group_panels + kParts - 1) / kParts;
   }
   if (shape.way == Way::kRows) {
-    // Whole output rows, and enough of them that filling the ring's first rows again does not matter.
-    const int64_t rows = std::max((grain.rows + conv.out_w - 1) / conv.out_w, 2 * conv.kernel_h);
-    grain.rows = std::min(pixels, rows * conv.out_w);
+    // Whole output rows, and enough of them that filling the ring's first rows again does not matter. Where that gives too few
+    // parts (a line has one row), each is cut by panels too, and fills a ring for itself.
+    const int64_t lines = conv.batch * conv.out_h, wanted = DivUp(pixels, std::max<int64_t>(grain.rows, 1));
+    const int64_t parts = DivUp(lines, std::max(DivUp(grain.rows, conv.out_w), 2 * conv.kernel_h));
+    grain.rows = std::min(pixels, DivUp(lines, parts) * conv.out_w);
+    if (conv.groups == 1 && parts < wanted) {
+      const int64_t unit = kernels.columns / kPanelColumns;
+      grain.panels = std::min(shape.group_panels, RoundUp(DivUp(shape.group_panels * parts, wanted), unit));
+    }
   }
   return grain;
 }
