@@ -93,17 +93,10 @@ class Fuser {
     float least = -INFINITY, most = INFINITY;
     if (node->Is("Relu")) {
       least = 0;
-    } else if (node->Is("Clip") && node->version < 11) {
-      Result<float> min = node->Float("min", -INFINITY), max = node->Float("max", INFINITY);
-      if (!min.ok() || !max.ok()) return false;
-      least = *min, most = *max;
     } else if (node->Is("Clip")) {
-      for (size_t i = 1; i < node->inputs.size(); ++i) {
-        if (node->inputs[i] == kNoValue) continue;
-        std::optional<float> bound = ScalarOf(graph_, node->inputs[i]);
-        if (!bound) return false;
-        (i == 1 ? least : most) = *bound;
-      }
+      const std::optional<ClipBounds> bounds = ClipBoundsOf(graph_, *node);
+      if (!bounds) return false;
+      least = bounds->low, most = bounds->high;
     } else {
       return false;
     }

@@ -11,14 +11,17 @@
 namespace linnet {
 namespace {
 
+/// Bytes of taps side by side up to which they are copied as one piece, whatever there is of them.
+constexpr int64_t kCopyMax = 64;
+
 struct Shape {
   Shape(const Int8Kernels& kernels, const ConvInt8& c)
       : group_in(c.in_c / c.groups), group_out(c.out_c / c.groups), k(c.kernel_h * c.kernel_w * group_in),
         panels(PanelCount(group_out)), pixels(c.pixels()), row_bytes(BlockRowBytes(kernels, k)), pointwise(c.pointwise()) {
     rows = BlockRowsInt8(kernels, pixels, k);
     sums_bytes = RoundUp(rows * int64_t{4}, int64_t{64});
-    block_bytes = RoundUp(rows * row_bytes + 32, int64_t{64});   // copies end behind the last row
-    outside_bytes = RoundUp(c.kernel_w * group_in + 32, int64_t{64});
+    block_bytes = RoundUp(rows * row_bytes + kCopyMax, int64_t{64});   // copies end behind the last row
+    outside_bytes = RoundUp(c.kernel_w * group_in + kCopyMax, int64_t{64});
   }
   int64_t group_in, group_out, k, panels, pixels, row_bytes, rows, sums_bytes, block_bytes, outside_bytes;
   bool pointwise;
@@ -36,10 +39,12 @@ class Gatherer {
     int64_t x = pixel % c_.out_w, y = pixel / c_.out_w % c_.out_h, image = pixel / c_.out_w / c_.out_h;
     const int64_t tap_row = c_.kernel_w * s_.group_in;
     const bool plain = kernels_.block_bytes == 1 && BlockShift(kernels_, c_.input_signed) == 0;
-    const bool few = plain && c_.dilation_w == 1 && c_.groups == 1 && tap_row <= 32 && s_.k >= 32 - tap_row;
+    const bool few = plain && c_.dilation_w == 1 && c_.groups == 1 && tap_row <= kCopyMax;
     for (; count > 0; --count, to += s_.row_bytes) {
       if (few) {
-        const int64_t done = tap_row <= 16 ? FewBytes<16>(image, y, x, count, to) : FewBytes<32>(image, y, x, count, to);
+        const int64_t done = tap_row <= 16   ? FewBytes<16>(image, y, x, count, to)
+                             : tap_row <= 32 ? FewBytes<32>(image, y, x, count, to)
+                                             : FewBytes<kCopyMax>(image, y, x, count, to);
         x += done, count -= done, to += done * s_.row_bytes;
         if (x >= c_.out_w) {
           x = 0;
