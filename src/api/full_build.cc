@@ -184,15 +184,17 @@ Status CollectRequirements(const std::string& path, const SessionOptions& option
   }
   SessionOptions watching = options;
   if (onnx) {
-    watching.pipeline.watch = [](void* user, const Graph& graph) { static_cast<Requirements*>(user)->Add(graph); };
+    watching.pipeline.watch = [](void* user, const Graph& graph) {
+      static_cast<Requirements*>(user)->Add(graph);
+      AddParts(graph, {}, static_cast<Requirements*>(user));
+    };
     watching.pipeline.watch_user = requirements;
   }
-  // What is packed, and how, is said by whoever packs it. A build that reads .onnx files itself has every part.
-  RecordingWeights recorded;
-  if (!onnx) watching.weights = &recorded;
+  RecordingWeights recorded;   // what is packed, and how, is said by whoever packs it
+  watching.weights = &recorded;
   LINNET_ASSIGN(std::unique_ptr<Session> session, Session::Open(path, watching));
   requirements->Add(session->model().graph());
-  if (!onnx) AddParts(session->model().graph(), recorded.weights, requirements);
+  AddParts(session->model().graph(), recorded.weights, requirements);
   return Status();
 }
 
