@@ -151,7 +151,7 @@ void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, i
 }
 
 GemmGrain GemmGrainInt8(const Int8Kernels& kernels, int64_t m, int64_t n, int64_t k, int threads) {
-  constexpr double kWorkMax = 128 << 20, kTaskNs = 4000, kByteNs = 0.03;
+  constexpr double kWorkMax = 128 << 20, kTaskNs = 2500, kByteNs = 0.03;
   m = std::max<int64_t>(m, 1);
   const int64_t panels = std::max<int64_t>(PanelCount(n), 1);
   const double ns = ProductNs(kernels, static_cast<double>(m), static_cast<double>(n), static_cast<double>(k));
