@@ -26,6 +26,7 @@ class Reader {
     }
     values_.set_symbols(symbols_->size());
     LINNET_ASSIGN(file.graph, ReadGraph(*model.graph(), 0));
+    if (!file.graph.captures.empty()) return InvalidModel("the graph of the .linnet file captures values, and there is no graph around it");
     LINNET_TRY(ReadPorts(model.inputs(), &file.inputs));
     LINNET_TRY(ReadPorts(model.outputs(), &file.outputs));
     if (file.inputs.size() != file.graph.inputs.size() || file.outputs.size() != file.graph.outputs().size()) {
