@@ -131,7 +131,10 @@ std::string ToString(const Shape& shape, const SymbolTable* symbols) {
     if (shape[i] >= 0) {
       AppendPart(out, shape[i]);
     } else if (symbols && symbols->is_named(shape[i])) {
-      out += symbols->name(shape[i]);
+      // Names come from files; one that would break a sentence is quoted.
+      std::string_view name = symbols->name(shape[i]);
+      const bool odd = std::any_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; });
+      out += odd ? Quote(name) : std::string(name);
     } else {
       out += '?';
     }
