@@ -204,7 +204,7 @@ Status CollectRequirements(const std::string& path, const SessionOptions& option
   watching.weights = &recorded;
   LINNET_ASSIGN(std::unique_ptr<Session> session, Session::Open(path, watching));
   requirements->Add(session->model().graph());
-  AddParts(session->model().graph(), recorded.weights, requirements);
+  AddParts(session->model().graph(), recorded.Take(), requirements);
   return Status();
 }
 

@@ -10,10 +10,9 @@
 // With slice_channels=n and slice_first, y has n channels, of which the result is those from slice_first on; the others are
 // those of input `into` (number 4), and nothing in particular where that is absent (fuse_concats).
 //
-// Float32 runs on packed panels (kernels/conv/conv.h), on transformed ones where constant weights of 3x3 make it cheaper
-// (kernels/conv/winograd.h), or channel by channel where every channel is a group of its own (kernels/conv/depthwise.h). One spatial dimension is a picture of height 1. With more than two, the leading spatial
-// dimensions are walked here: every tap of theirs is a 2-D convolution that adds to the output of the taps before it.
-// Other types run by the definition.
+// Float32 runs on packed panels (kernels/conv/conv.h), on transformed ones where constant weights of 3x3 make it cheaper (winograd.h), or
+// channel by channel where each is a group (depthwise.h). One spatial dimension is a picture of height 1; of more than two the leading
+// ones are walked here, where every tap is a 2-D convolution that adds to the output. Other types run by the definition.
 #include "kernels/conv/conv.h"
 
 #include <algorithm>
@@ -186,9 +185,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
       }));
       return Status();
     }
-    if (!winograd->input[0]) {
-      return Fail(Code::kNotInBuild, "Winograd's products are not in this build; add what `linnet requirements` says of the model to its configuration");
-    }
+    if (!winograd->input[0]) return Fail(Code::kNotInBuild, "Winograd's products are not named by this build's configuration");
     const int64_t bytes = PackedWinogradSizeF32(weights.out_c, weights.group_in, tile) * 4;
     LINNET_ASSIGN(packed, c.Weights(tile == 2 ? "winograd2" : "winograd4", bytes, [&](void* out) -> Status {
       PackWinogradF32(c.data<float>(1), weights.out_c, weights.group_in, tile, static_cast<float*>(out));
