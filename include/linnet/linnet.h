@@ -18,7 +18,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__GNUC__)
+#if defined(_WIN32) && defined(LINNET_BUILDS_LIBRARY)
+#define LINNET_API __declspec(dllexport)
+#elif defined(__GNUC__) && !defined(_WIN32)
 #define LINNET_API __attribute__((visibility("default")))
 #else
 #define LINNET_API

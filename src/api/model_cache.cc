@@ -19,11 +19,10 @@ Result<std::unique_ptr<Session>> OpenThroughCache(const std::string&, std::strin
 #include <link.h>
 #endif
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "api/full_build.h"
 #include "base/log.h"
+#include "base/system.h"
 
 namespace linnet {
 namespace {
@@ -150,7 +149,7 @@ Result<std::unique_ptr<Session>> OpenThroughCache(const std::string& path, std::
   if (cached.empty()) return std::unique_ptr<Session>();
   SessionOptions plain = options;
   plain.cache_folder.clear();
-  if (access(cached.c_str(), F_OK) == 0) {
+  if (FileExists(cached)) {
     Result<std::unique_ptr<Session>> session = Session::Open(cached, plain);
     if (session.ok()) return session;
     Log(LogLevel::kWarning, "the cached model is made again: ", session.status().message());
@@ -160,7 +159,7 @@ Result<std::unique_ptr<Session>> OpenThroughCache(const std::string& path, std::
     LINNET_ASSIGN(const OnnxModel onnx, ImportOnnx(path, plain, nullptr, &external));
     if (!CanBeCached(onnx, external)) return std::unique_ptr<Session>();
   }
-  mkdir(options.cache_folder.c_str(), 0700);   // where it fails, writing says why
+  MakePrivateFolder(options.cache_folder);   // where it fails, writing says why
   Status written = ConvertModel(path, cached, plain);
   Result<std::unique_ptr<Session>> session = written.ok() ? Session::Open(cached, plain) : std::move(written);
   if (session.ok()) return session;

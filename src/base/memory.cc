@@ -1,12 +1,11 @@
 // Aligned allocation and the memory budget.
 #include "base/memory.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <utility>
+
+#include "base/system.h"
 
 namespace linnet {
 namespace {
@@ -41,17 +40,15 @@ Block& Block::operator=(Block&& other) noexcept {
 Result<Block> Block::Allocate(int64_t bytes, MemoryBudget* budget) {
   if (bytes < 0 || bytes > (INT64_MAX >> 1)) return LimitReached("a block of ", bytes, " bytes cannot exist");
   if (budget) LINNET_TRY(budget->Take(bytes));
-  void* data = nullptr;
   size_t total = static_cast<size_t>(RoundUp(bytes, static_cast<int64_t>(kAlignment))) + kPadding;
   const bool large = total >= kHugePage;
-  if (posix_memalign(&data, large ? kHugePage : kAlignment, total) != 0) {
+  void* data = AllocateAligned(large ? kHugePage : kAlignment, total);
+  if (!data) {
     if (budget) budget->Give(bytes);
     return OutOfMemory("the system has no ", bytes, " bytes left");
   }
-#if defined(MADV_HUGEPAGE)
   // Only pages that the block fills: nothing more is resident than was asked for.
-  if (large) madvise(data, total / kHugePage * kHugePage, MADV_HUGEPAGE);
-#endif
+  if (large) WantLargePages(data, total / kHugePage * kHugePage);
   memset(static_cast<std::byte*>(data) + bytes, 0, total - static_cast<size_t>(bytes));
   block_allocations.fetch_add(1, std::memory_order_relaxed);
   Block block;
@@ -63,17 +60,17 @@ Result<Block> Block::Allocate(int64_t bytes, MemoryBudget* budget) {
 
 void Block::Release() {
   if (!data_) return;
-  free(data_);
+  FreeAligned(data_);
   if (budget_) budget_->Give(size_);
   data_ = nullptr;
   size_ = 0;
 }
 
 void ReleaseFilePages(const void* data, int64_t bytes) {
-  static const int64_t page = sysconf(_SC_PAGESIZE);
-  int64_t begin = reinterpret_cast<int64_t>(data);
+  const int64_t page = PageBytes();
+  int64_t begin = static_cast<int64_t>(reinterpret_cast<uintptr_t>(data));
   int64_t first = RoundUp(begin, page), last = (begin + bytes) / page * page;
-  if (first < last) madvise(reinterpret_cast<void*>(first), static_cast<size_t>(last - first), MADV_DONTNEED);
+  if (first < last) DropPages(reinterpret_cast<void*>(static_cast<uintptr_t>(first)), static_cast<size_t>(last - first));
 }
 
 int64_t BlockAllocationCount() { return block_allocations.load(std::memory_order_relaxed); }

@@ -2,11 +2,11 @@
 #include "compile/model.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
 
+#include "base/system.h"
 #include "compile/planner.h"
 #include "run/context.h"
 
@@ -104,7 +104,7 @@ Result<std::unique_ptr<Model>> Model::Make(std::shared_ptr<Graph> graph, const C
   std::vector<std::pair<void*, size_t>> zeros;
   Status status = model->StandIn(&zeros);
   if (status.ok()) status = model->Build();
-  for (auto [memory, bytes] : zeros) munmap(memory, bytes);
+  for (auto [memory, bytes] : zeros) UnmapZeros(memory, bytes);
   LINNET_TRY(std::move(status));
   model->options_.models_made = nullptr;
   return model;
@@ -120,8 +120,8 @@ Status Model::StandIn(std::vector<std::pair<void*, size_t>>* zeros) {
     if (!value.is_constant || value.constant.has_data() || value.constant.elements() == 0) continue;
     if (value.type.dtype == DType::kString) return InvalidModel("constant ", Quote(value.name), " has no contents");
     size_t bytes = static_cast<size_t>(value.constant.bytes()) + kPadding;
-    void* memory = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) return OutOfMemory("no address space for ", Quote(value.name));
+    void* memory = MapZeros(bytes);
+    if (!memory) return OutOfMemory("no address space for ", Quote(value.name));
     zeros->emplace_back(memory, bytes);
     base_facts_[static_cast<size_t>(id)].data = memory;
   }

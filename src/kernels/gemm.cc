@@ -61,7 +61,11 @@ constexpr int MaxVectors(int rows) {
   return rows <= 2 ? 8 : 4;
 }
 #else
-constexpr char kTargetName[] = HWY_TARGET == HWY_NEON ? "neon" : "128-bit";   // ARMv7 has 16 registers
+#if HWY_TARGET == HWY_NEON
+constexpr char kTargetName[] = "neon";  // of ARMv7, which has 16 registers
+#else
+constexpr char kTargetName[] = "128-bit";
+#endif
 constexpr int kMaxRows = 4;
 constexpr int MaxVectors(int rows) {
   return rows == 1 ? 8 : rows == 2 ? 4 : 2;

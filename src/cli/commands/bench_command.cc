@@ -17,7 +17,7 @@
 #include "cli/peer.h"
 #include "cli/terminal.h"
 #include "cli/units.h"
-#include "cli/usage.h"
+#include "cli/system.h"
 
 namespace linnet::cli {
 namespace {

@@ -1,7 +1,6 @@
 // linnet shrink: from models to what a phone gets: the models prepared, and a library with what they need and nothing else.
 #include <fmt/format.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>

@@ -1,6 +1,5 @@
 // linnet test: runs conformance cases and compares.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -9,6 +8,7 @@
 #include "api/full_build.h"
 #include "base/file.h"
 #include "cli/data/cases.h"
+#include "base/system.h"
 #include "cli/commands/commands.h"
 #include "cli/data/compare.h"
 #include "cli/json.h"
@@ -100,7 +100,7 @@ class Runner {
  private:
   /// The model as a phone gets it: converted to a .linnet file, which is opened and, being mapped, unlinked at once.
   static Result<std::unique_ptr<Session>> OpenPrepared(const std::string& model, const SessionOptions& options) {
-    std::string path = (std::filesystem::temp_directory_path() / fmt::format("linnet-test-{}.linnet", getpid())).string();
+    std::string path = (std::filesystem::temp_directory_path() / fmt::format("linnet-test-{}.linnet", ProcessId())).string();
     LINNET_TRY(ConvertModel(model, path, options));
     Result<std::unique_ptr<Session>> session = Session::Open(path, options);
     std::error_code ignored;

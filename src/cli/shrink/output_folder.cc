@@ -1,14 +1,11 @@
 // Filling a folder beside the one it replaces, and exchanging the two.
 #include "cli/shrink/output_folder.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <unistd.h>
-
 #include <filesystem>
 
 #include "base/file.h"
+#include "base/system.h"
+#include "cli/system.h"
 
 namespace linnet::cli {
 
@@ -35,7 +32,7 @@ Status OutputFolder::Create() {
   std::error_code error;
   fs::path whole(path_);
   fs::create_directories(whole.parent_path(), error);
-  std::string staged = (whole.parent_path() / Cat(".", whole.filename().string(), "-", int64_t{getpid()})).string();
+  std::string staged = (whole.parent_path() / Cat(".", whole.filename().string(), "-", ProcessId())).string();
   fs::remove_all(staged, error);  // left by a killed process with this number
   if (!fs::create_directory(staged, error)) return IoError("cannot make a folder beside ", Quote(path_), ": ", ErrnoText(error.value()));
   staged_ = staged;
@@ -44,13 +41,11 @@ Status OutputFolder::Create() {
 
 Status OutputFolder::Commit() {
   std::error_code error;
-#if defined(RENAME_EXCHANGE)
-  if (renameat2(AT_FDCWD, staged_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) == 0) {
+  if (ExchangeFolders(staged_, path_)) {
     fs::remove_all(staged_, error);
     staged_.clear();
     return Status();
   }
-#endif
   const std::string earlier = Cat(staged_, "-earlier");
   const bool exists = fs::exists(path_, error);
   if (exists) fs::rename(path_, earlier, error);

@@ -3,54 +3,48 @@
 
 #include <algorithm>
 
-#include "hwy/highway.h"
 #include "kernels/conv/winograd.h"
 
-HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace {
-namespace hn = hwy::HWY_NAMESPACE;
 
-// Doubles, two at a time: each weight is rounded once.
-using D2 = hn::FixedTag<double, 2>;
-using V2 = hn::Vec<D2>;
+// Doubles, two at a time: each weight is rounded once. (ARMv7's vectors have none; compilers do it one by one there.)
+using V2 = double __attribute__((vector_size(16)));
+using F2 = float __attribute__((vector_size(8)));
 
 /// G times a column of three, for m = 2 (points 0, 1, -1, infinity).
-HWY_INLINE void Transform(V2 a, V2 b, V2 c, V2 (&u)[4]) {
-  const D2 d;
-  const V2 half = hn::Set(d, 0.5), even = hn::Mul(half, hn::Add(a, c)), odd = hn::Mul(half, b);
+inline void Transform(V2 a, V2 b, V2 c, V2 (&u)[4]) {
+  const V2 even = 0.5 * (a + c), odd = 0.5 * b;
   u[0] = a;
-  u[1] = hn::Add(even, odd);
-  u[2] = hn::Sub(even, odd);
+  u[1] = even + odd;
+  u[2] = even - odd;
   u[3] = c;
 }
 
 /// The same for m = 4 (points 0, +-p, +-q, infinity): a row is 1, x, x^2 over the product of x minus the other points.
-HWY_INLINE void Transform(V2 a, V2 b, V2 c, V2 (&u)[6]) {
+inline void Transform(V2 a, V2 b, V2 c, V2 (&u)[6]) {
   constexpr double p = 0.75, q = 1.5, p2 = p * p, q2 = q * q;
   constexpr double at_p = 1 / (2 * p2 * (p2 - q2)), at_q = 1 / (2 * q2 * (q2 - p2));
-  const D2 d;
-  const V2 even_p = hn::Add(hn::Mul(hn::Set(d, at_p), a), hn::Mul(hn::Set(d, at_p * p2), c));
-  const V2 even_q = hn::Add(hn::Mul(hn::Set(d, at_q), a), hn::Mul(hn::Set(d, at_q * q2), c));
-  const V2 odd_p = hn::Mul(hn::Set(d, at_p * p), b), odd_q = hn::Mul(hn::Set(d, at_q * q), b);
-  u[0] = hn::Mul(hn::Set(d, 1 / (p2 * q2)), a);
-  u[1] = hn::Add(even_p, odd_p);
-  u[2] = hn::Sub(even_p, odd_p);
-  u[3] = hn::Add(even_q, odd_q);
-  u[4] = hn::Sub(even_q, odd_q);
+  const V2 even_p = at_p * a + at_p * p2 * c, even_q = at_q * a + at_q * q2 * c;
+  const V2 odd_p = at_p * p * b, odd_q = at_q * q * b;
+  u[0] = 1 / (p2 * q2) * a;
+  u[1] = even_p + odd_p;
+  u[2] = even_p - odd_p;
+  u[3] = even_q + odd_q;
+  u[4] = even_q - odd_q;
   u[5] = c;
 }
 
 /// One input channel of a panel: `taps` 9 rows of 16 floats, position i to out + i * position_stride.
 template <int kSide>
 void PackChannel(const float* taps, float* out, int64_t position_stride) {
-  const D2 d;
-  const hn::Rebind<float, D2> narrow;
   for (int64_t lane = 0; lane < kPanelColumns; lane += 2) {
     V2 half[3][kSide];
     for (int64_t j = 0; j < 3; ++j) {
       auto tap = [&](int64_t i) {
-        return hn::PromoteTo(d, hn::LoadU(narrow, taps + (i * 3 + j) * kPanelColumns + lane));
+        F2 two;
+        memcpy(&two, taps + (i * 3 + j) * kPanelColumns + lane, sizeof two);
+        return __builtin_convertvector(two, V2);
       };
       Transform(tap(0), tap(1), tap(2), half[j]);
     }
@@ -58,7 +52,8 @@ void PackChannel(const float* taps, float* out, int64_t position_stride) {
       V2 u[kSide];
       Transform(half[0][i], half[1][i], half[2][i], u);
       for (int64_t j = 0; j < kSide; ++j) {
-        hn::StoreU(hn::DemoteTo(narrow, u[j]), narrow, out + (i * kSide + j) * position_stride + lane);
+        const F2 two = __builtin_convertvector(u[j], F2);
+        memcpy(out + (i * kSide + j) * position_stride + lane, &two, sizeof two);
       }
     }
   }
@@ -127,4 +122,3 @@ void PackWinogradF32(const float* weights, int64_t out_c, int64_t in_c, int tile
 }
 
 }  // namespace linnet
-HWY_AFTER_NAMESPACE();
