@@ -39,6 +39,8 @@ Block& Block::operator=(Block&& other) noexcept {
 
 Result<Block> Block::Allocate(int64_t bytes, MemoryBudget* budget) {
   if (bytes < 0 || bytes > (INT64_MAX >> 1)) return LimitReached("a block of ", bytes, " bytes cannot exist");
+  // Where addresses have 32 bits, half of them is the most that one block may take.
+  if (static_cast<uint64_t>(bytes) > SIZE_MAX / 2 - kHugePage) return OutOfMemory("a block of ", bytes, " bytes does not fit into this machine's addresses");
   if (budget) LINNET_TRY(budget->Take(bytes));
   size_t total = static_cast<size_t>(RoundUp(bytes, static_cast<int64_t>(kAlignment))) + kPadding;
   const bool large = total >= kHugePage;

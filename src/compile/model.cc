@@ -119,6 +119,7 @@ Status Model::StandIn(std::vector<std::pair<void*, size_t>>* zeros) {
     const Value& value = graph.value(id);
     if (!value.is_constant || value.constant.has_data() || value.constant.elements() == 0) continue;
     if (value.type.dtype == DType::kString) return InvalidModel("constant ", Quote(value.name), " has no contents");
+    if (static_cast<uint64_t>(value.constant.bytes()) > SIZE_MAX / 2) return OutOfMemory("no address space for ", Quote(value.name));
     size_t bytes = static_cast<size_t>(value.constant.bytes()) + kPadding;
     void* memory = MapZeros(bytes);
     if (!memory) return OutOfMemory("no address space for ", Quote(value.name));
