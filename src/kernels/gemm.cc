@@ -22,6 +22,7 @@
 #include "hwy/highway.h"
 #include "kernels/dispatch.h"
 #include "kernels/epilogue-inl.h"
+#include "kernels/tiles/lanes-inl.h"
 #include "kernels/tiles/narrow-inl.h"
 #include "kernels/unroll.h"
 #include "kernels/vec-inl.h"
@@ -62,11 +63,7 @@ constexpr int MaxVectors(int rows) {
   return rows <= 2 ? 8 : 4;
 }
 #else
-#if HWY_TARGET == HWY_NEON
-constexpr char kTargetName[] = "neon";  // of ARMv7, which has 16 registers
-#else
-constexpr char kTargetName[] = "128-bit";
-#endif
+constexpr const char* kTargetName = HWY_TARGET == HWY_NEON ? "neon" : "128-bit";  // ARMv7 has 16 registers
 constexpr int kMaxRows = 4;
 constexpr int MaxVectors(int rows) {
   return rows == 1 ? 8 : rows == 2 ? 4 : 2;
@@ -135,18 +132,12 @@ HWY_INLINE void Finish(const Block& block, VF32 (&sum)[kRows][kVectors], int64_t
   if (block.clamp.has_low && !block.unfinished) {
     const VF32 low = hn::Set(d, block.clamp.low);
     LINNET_UNROLL
-    for (int r = 0; r < kRows; ++r) {
-      LINNET_UNROLL
-      for (int v = 0; v < kVectors; ++v) sum[r][v] = AtLeast(low, sum[r][v]);
-    }
+    for (int i = 0; i < kRows * kVectors; ++i) sum[i / kVectors][i % kVectors] = AtLeast(low, sum[i / kVectors][i % kVectors]);
   }
   if (block.clamp.has_high && !block.unfinished) {
     const VF32 high = hn::Set(d, block.clamp.high);
     LINNET_UNROLL
-    for (int r = 0; r < kRows; ++r) {
-      LINNET_UNROLL
-      for (int v = 0; v < kVectors; ++v) sum[r][v] = AtMost(high, sum[r][v]);
-    }
+    for (int i = 0; i < kRows * kVectors; ++i) sum[i / kVectors][i % kVectors] = AtMost(high, sum[i / kVectors][i % kVectors]);
   }
   float* c = g.c + row * g.c_row_stride + column;
   LINNET_UNROLL
@@ -180,68 +171,6 @@ HWY_INLINE void FetchC(const GemmF32& g, int64_t row, int64_t column) {
     for (int v = 0; v < kVectors; ++v) __builtin_prefetch(residual + v * kLanes);
   }
 }
-
-#if HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64
-// A step over k whose A is in a lane of `av`.
-template <int kLane, int kRows, int kVectors>
-HWY_INLINE void LaneStep(const VF32 (&av)[kRows], const float* b, int64_t b_panel_stride, VF32 (&sum)[kRows][kVectors]) {
-  const F32 d;
-  LINNET_UNROLL
-  for (int v = 0; v < kVectors; ++v) {
-    const float* panel = b + v * kLanes / kPanelColumns * b_panel_stride;
-    if (v * kLanes % kPanelColumns == 0) __builtin_prefetch(panel + kAheadRows * kPanelColumns);
-    const VF32 bv = hn::LoadU(d, panel + v * kLanes % kPanelColumns);
-    LINNET_UNROLL
-    for (int r = 0; r < kRows; ++r) sum[r][v].raw = vfmaq_laneq_f32(sum[r][v].raw, bv.raw, av[r].raw, kLane);
-  }
-}
-
-// Four times `steps` steps of the highest tile, whose sums, A and a pair of B's vectors are exactly the 32 registers there are:
-// compilers keep some of it on the stack, which takes half as many instructions again.
-HWY_INLINE void LaneSteps(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t steps, VF32 (&sum)[6][4]) {
-  const float *a1 = a + a_stride, *a2 = a1 + a_stride, *a3 = a2 + a_stride, *a4 = a3 + a_stride, *a5 = a4 + a_stride;
-#define LINNET_LANES(at, lane)                                                                                                   \
-  "fmla v8.4s, " at ".4s, v0.s[" lane "]\n fmla v12.4s, " at ".4s, v1.s[" lane "]\n fmla v16.4s, " at ".4s, v2.s[" lane "]\n"     \
-  "fmla v20.4s, " at ".4s, v3.s[" lane "]\n fmla v24.4s, " at ".4s, v4.s[" lane "]\n fmla v28.4s, " at ".4s, v5.s[" lane "]\n"
-#define LINNET_LANES_1(at, lane)                                                                                                 \
-  "fmla v9.4s, " at ".4s, v0.s[" lane "]\n fmla v13.4s, " at ".4s, v1.s[" lane "]\n fmla v17.4s, " at ".4s, v2.s[" lane "]\n"     \
-  "fmla v21.4s, " at ".4s, v3.s[" lane "]\n fmla v25.4s, " at ".4s, v4.s[" lane "]\n fmla v29.4s, " at ".4s, v5.s[" lane "]\n"
-#define LINNET_LANES_2(at, lane)                                                                                                 \
-  "fmla v10.4s, " at ".4s, v0.s[" lane "]\n fmla v14.4s, " at ".4s, v1.s[" lane "]\n fmla v18.4s, " at ".4s, v2.s[" lane "]\n"    \
-  "fmla v22.4s, " at ".4s, v3.s[" lane "]\n fmla v26.4s, " at ".4s, v4.s[" lane "]\n fmla v30.4s, " at ".4s, v5.s[" lane "]\n"
-#define LINNET_LANES_3(at, lane)                                                                                                 \
-  "fmla v11.4s, " at ".4s, v0.s[" lane "]\n fmla v15.4s, " at ".4s, v1.s[" lane "]\n fmla v19.4s, " at ".4s, v2.s[" lane "]\n"    \
-  "fmla v23.4s, " at ".4s, v3.s[" lane "]\n fmla v27.4s, " at ".4s, v4.s[" lane "]\n fmla v31.4s, " at ".4s, v5.s[" lane "]\n"
-#define LINNET_STEP(lane)                                                                                                        \
-  "ldp q6, q7, [%[b]]\n prfm pldl1keep, [%[b], #4096]\n"                                                                         \
-  LINNET_LANES("v6", lane) LINNET_LANES_1("v7", lane)                                                                            \
-  "ldp q6, q7, [%[b], #32]\n add %[b], %[b], %[step]\n"                                                                          \
-  LINNET_LANES_2("v6", lane) LINNET_LANES_3("v7", lane)
-  static_assert(kAheadRows * kPanelColumns * 4 == 4096);
-  asm volatile(
-      "ldp q8, q9, [%[sum]]\n ldp q10, q11, [%[sum], #32]\n ldp q12, q13, [%[sum], #64]\n ldp q14, q15, [%[sum], #96]\n"
-      "ldp q16, q17, [%[sum], #128]\n ldp q18, q19, [%[sum], #160]\n ldp q20, q21, [%[sum], #192]\n ldp q22, q23, [%[sum], #224]\n"
-      "ldp q24, q25, [%[sum], #256]\n ldp q26, q27, [%[sum], #288]\n ldp q28, q29, [%[sum], #320]\n ldp q30, q31, [%[sum], #352]\n"
-      "1:\n"
-      "ldr q0, [%[a0]], #16\n ldr q1, [%[a1]], #16\n ldr q2, [%[a2]], #16\n"
-      "ldr q3, [%[a3]], #16\n ldr q4, [%[a4]], #16\n ldr q5, [%[a5]], #16\n"
-      "subs %[n], %[n], #1\n"
-      LINNET_STEP("0") LINNET_STEP("1") LINNET_STEP("2") LINNET_STEP("3")
-      "b.ne 1b\n"
-      "stp q8, q9, [%[sum]]\n stp q10, q11, [%[sum], #32]\n stp q12, q13, [%[sum], #64]\n stp q14, q15, [%[sum], #96]\n"
-      "stp q16, q17, [%[sum], #128]\n stp q18, q19, [%[sum], #160]\n stp q20, q21, [%[sum], #192]\n stp q22, q23, [%[sum], #224]\n"
-      "stp q24, q25, [%[sum], #256]\n stp q26, q27, [%[sum], #288]\n stp q28, q29, [%[sum], #320]\n stp q30, q31, [%[sum], #352]\n"
-      : [a0] "+r"(a), [a1] "+r"(a1), [a2] "+r"(a2), [a3] "+r"(a3), [a4] "+r"(a4), [a5] "+r"(a5), [b] "+r"(b), [n] "+r"(steps)
-      : [sum] "r"(&sum[0][0]), [step] "r"(b_stride * 4)
-      : "memory", "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16",
-        "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31");
-#undef LINNET_STEP
-#undef LINNET_LANES
-#undef LINNET_LANES_1
-#undef LINNET_LANES_2
-#undef LINNET_LANES_3
-}
-#endif
 
 // Rows [row, row + kRows) by columns [begin, end), kVectors vectors at a time; only the last vector may be
 // partial.
@@ -296,28 +225,7 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
       if (kFetchesGroups && s == last_segment) fetch += (kPanels * g.b_panel_stride - kPanelColumns * g.k) * 4;
       int64_t k = block.segments[s].k;
 #if HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64
-      // Four steps at a time: multiply-adds take a lane of what one load of A's row brought.
-      if constexpr (kRows == 6 && kVectors == 4) {
-        if (const int64_t steps = k / 4; steps > 0) {
-          LaneSteps(base[0], a_stride, b, b_stride, steps, sum);
-          b += 4 * steps * b_stride, k -= 4 * steps;
-          LINNET_UNROLL
-          for (int i = 0; i < kBases; ++i) base[i] += 4 * steps;
-        }
-      } else {
-        for (; k >= 4; k -= 4) {
-          VF32 av[kRows];
-          LINNET_UNROLL
-          for (int r = 0; r < kRows; ++r) av[r] = hn::LoadU(d, base[r / 4] + r % 4 * a_stride);
-          LaneStep<0>(av, b, g.b_panel_stride, sum);
-          LaneStep<1>(av, b += b_stride, g.b_panel_stride, sum);
-          LaneStep<2>(av, b += b_stride, g.b_panel_stride, sum);
-          LaneStep<3>(av, b += b_stride, g.b_panel_stride, sum);
-          b += b_stride;
-          LINNET_UNROLL
-          for (int i = 0; i < kBases; ++i) base[i] += 4;
-        }
-      }
+      k = RunLanes(base, a_stride, b, b_stride, g.b_panel_stride, k, sum);
 #endif
       for (; k > 0; --k) {
         VF32 bv[kVectors];
