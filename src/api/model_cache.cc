@@ -21,6 +21,7 @@ Result<std::unique_ptr<Session>> OpenThroughCache(const std::string&, std::strin
 #include <string.h>
 
 #include "api/full_build.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/system.h"
 
@@ -114,14 +115,18 @@ std::string BuildId() {
 std::string BuildId() { return ""; }
 #endif
 
-/// Where the prepared form of a model is kept; empty when it follows from more than the model and the options.
-std::string CachedModelPath(std::string_view model, const SessionOptions& options) {
+/// Whether what comes out follows from the model and the options alone.
+bool MayBeCached(const SessionOptions& options) {
   if (options.cache_folder.empty() || options.untrusted || options.weights || options.pipeline.watch ||
       !options.pipeline.custom.empty()) {
-    return "";
+    return false;
   }
-  if (options.table && options.table != &OpTable::BuiltIn()) return "";
-  if (!options.provider.empty() && options.provider != "cpu") return "";
+  if (options.table && options.table != &OpTable::BuiltIn()) return false;
+  return options.provider.empty() || options.provider == "cpu";
+}
+
+/// The name of what follows from `model`, and from options and library.
+std::string NameOf(std::string_view model, const SessionOptions& options) {
   static const std::string build = BuildId();
   Hasher hasher;
   hasher.Add(build);
@@ -131,7 +136,18 @@ std::string CachedModelPath(std::string_view model, const SessionOptions& option
   hasher.Add(options.pipeline.stop_after);
   hasher.Add(options.precision.empty() ? "f32" : options.precision);
   hasher.Add(model);
-  return Cat(options.cache_folder, "/", hasher.Hex(), ".linnet");
+  return hasher.Hex();
+}
+
+constexpr size_t kNameBytes = 32;
+
+/// The name that a note beside the cached models has for a file's identity: its contents need not be read for it. Empty when
+/// there is none.
+std::string NotedName(const std::string& note) {
+  Result<MappedFile::Ref> file = MappedFile::Open(note, {.access = FileAccess::kRead, .bytes_max = kNameBytes});
+  if (!file.ok() || (*file)->size() != kNameBytes) return "";
+  std::string name((*file)->bytes());
+  return name.find_first_not_of("0123456789abcdef") == name.npos ? name : "";
 }
 
 /// Whether a prepared file says all that the model does.
@@ -145,26 +161,47 @@ bool CanBeCached(const OnnxModel& onnx, bool external_data) {
 }  // namespace
 
 Result<std::unique_ptr<Session>> OpenThroughCache(const std::string& path, std::string_view model, const SessionOptions& options) {
-  const std::string cached = CachedModelPath(model, options);
-  if (cached.empty()) return std::unique_ptr<Session>();
+  if (!MayBeCached(options)) return std::unique_ptr<Session>();
   SessionOptions plain = options;
   plain.cache_folder.clear();
-  if (FileExists(cached)) {
+  auto file_of = [&](const std::string& name) { return Cat(options.cache_folder, "/", name, ".linnet"); };
+  auto open = [&](const std::string& name) -> std::unique_ptr<Session> {
+    const std::string cached = file_of(name);
+    if (!FileExists(cached)) return nullptr;
     Result<std::unique_ptr<Session>> session = Session::Open(cached, plain);
-    if (session.ok()) return session;
+    if (session.ok()) return std::move(*session);
     Log(LogLevel::kWarning, "the cached model is made again: ", session.status().message());
+    return nullptr;
+  };
+  // Reading a large model for its name takes much longer than opening what is named.
+  const std::string identity = FileIdentity(path);
+  const std::string note = identity.empty() ? "" : Cat(options.cache_folder, "/", NameOf(identity, options), ".name");
+  if (!note.empty()) {
+    const std::string name = NotedName(note);
+    if (std::unique_ptr<Session> session = name.empty() ? nullptr : open(name)) return session;
   }
-  bool external = false;
-  {
-    LINNET_ASSIGN(const OnnxModel onnx, ImportOnnx(path, plain, nullptr, &external));
-    if (!CanBeCached(onnx, external)) return std::unique_ptr<Session>();
+  const std::string name = NameOf(model, options);
+  std::unique_ptr<Session> session = open(name);
+  if (!session) {
+    bool external = false;
+    {
+      LINNET_ASSIGN(const OnnxModel onnx, ImportOnnx(path, plain, nullptr, &external));
+      if (!CanBeCached(onnx, external)) return session;
+    }
+    MakePrivateFolder(options.cache_folder);   // where it fails, writing says why
+    Status written = ConvertModel(path, file_of(name), plain);
+    Result<std::unique_ptr<Session>> made = written.ok() ? Session::Open(file_of(name), plain) : std::move(written);
+    if (!made.ok()) {
+      Log(LogLevel::kWarning, "the model is opened without its cache: ", made.status().message());
+      return session;
+    }
+    session = std::move(*made);
   }
-  MakePrivateFolder(options.cache_folder);   // where it fails, writing says why
-  Status written = ConvertModel(path, cached, plain);
-  Result<std::unique_ptr<Session>> session = written.ok() ? Session::Open(cached, plain) : std::move(written);
-  if (session.ok()) return session;
-  Log(LogLevel::kWarning, "the model is opened without its cache: ", session.status().message());
-  return std::unique_ptr<Session>();
+  // A note that cannot be written is not missed; nor is one for a file that has changed since.
+  if (!note.empty() && FileIdentity(path) == identity) {
+    (void)WriteFileAtomically(note, [&](Sink& sink) { return sink.Append(name); });
+  }
+  return session;
 }
 
 }  // namespace linnet

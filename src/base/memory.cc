@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "base/block_pool.h"
 #include "base/system.h"
 
 namespace linnet {
@@ -12,6 +13,8 @@ namespace {
 /// Weights are streamed through: with large pages there are fewer faults while they are packed, and fewer walks afterwards.
 constexpr size_t kHugePage = size_t{2} << 20;
 std::atomic<int64_t> block_allocations{0};
+
+size_t TotalBytes(int64_t bytes) { return static_cast<size_t>(RoundUp(bytes, static_cast<int64_t>(kAlignment))) + kPadding; }
 }  // namespace
 
 Status MemoryBudget::Take(int64_t bytes) {
@@ -42,17 +45,27 @@ Result<Block> Block::Allocate(int64_t bytes, MemoryBudget* budget) {
   // Where addresses have 32 bits, half of them is the most that one block may take.
   if (static_cast<uint64_t>(bytes) > SIZE_MAX / 2 - kHugePage) return OutOfMemory("a block of ", bytes, " bytes does not fit into this machine's addresses");
   if (budget) LINNET_TRY(budget->Take(bytes));
-  size_t total = static_cast<size_t>(RoundUp(bytes, static_cast<int64_t>(kAlignment))) + kPadding;
-  const bool large = total >= kHugePage;
-  void* data = AllocateAligned(large ? kHugePage : kAlignment, total);
+  /// Gives the bytes back unless the block is made.
+  struct Refund {
+    MemoryBudget* budget;
+    int64_t bytes;
+    ~Refund() {
+      if (budget) budget->Give(bytes);
+    }
+  } refund{budget, bytes};
+  void* data = nullptr;
+  const size_t total = TotalBytes(bytes);
+  if (total >= kPooledBytesMin) data = TakePooled(total);
   if (!data) {
-    if (budget) budget->Give(bytes);
-    return OutOfMemory("the system has no ", bytes, " bytes left");
+    const bool large = total >= kHugePage;
+    data = AllocateAligned(large ? kHugePage : kAlignment, total);
+    if (!data) return OutOfMemory("the system has no ", bytes, " bytes left");
+    // Only pages that the block fills: nothing more is resident than was asked for.
+    if (large) WantLargePages(data, total / kHugePage * kHugePage);
   }
-  // Only pages that the block fills: nothing more is resident than was asked for.
-  if (large) WantLargePages(data, total / kHugePage * kHugePage);
   memset(static_cast<std::byte*>(data) + bytes, 0, total - static_cast<size_t>(bytes));
   block_allocations.fetch_add(1, std::memory_order_relaxed);
+  refund.budget = nullptr;
   Block block;
   block.data_ = static_cast<std::byte*>(data);
   block.size_ = bytes;
@@ -62,7 +75,7 @@ Result<Block> Block::Allocate(int64_t bytes, MemoryBudget* budget) {
 
 void Block::Release() {
   if (!data_) return;
-  FreeAligned(data_);
+  if (TotalBytes(size_) < kPooledBytesMin || !GivePooled(data_)) FreeAligned(data_);
   if (budget_) budget_->Give(size_);
   data_ = nullptr;
   size_ = 0;

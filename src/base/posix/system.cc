@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+
+#include "base/text.h"
 
 namespace linnet {
 
@@ -80,6 +83,21 @@ bool LeaveCpu([[maybe_unused]] int cpu) {
 #else
   return false;
 #endif
+}
+
+std::string FileIdentity(const std::string& path) {
+  struct stat info;
+  struct timespec now;
+  if (stat(path.c_str(), &info) != 0 || clock_gettime(CLOCK_REALTIME, &now) != 0) return "";
+#if defined(__APPLE__)
+  const struct timespec &written = info.st_mtimespec, &changed = info.st_ctimespec;
+#else
+  const struct timespec &written = info.st_mtim, &changed = info.st_ctim;
+#endif
+  constexpr int kSettledSeconds = 2;
+  if (changed.tv_sec > now.tv_sec - kSettledSeconds || written.tv_sec > now.tv_sec - kSettledSeconds) return "";
+  return Cat("file ", static_cast<uint64_t>(info.st_dev), " ", static_cast<uint64_t>(info.st_ino), " ", int64_t{info.st_size}, " ",
+             int64_t{written.tv_sec}, ".", int64_t{written.tv_nsec}, " ", int64_t{changed.tv_sec}, ".", int64_t{changed.tv_nsec});
 }
 
 bool FileExists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }

@@ -56,6 +56,9 @@ bool LeaveCpu(int cpu) {
   return true;
 }
 
+// What the system tells changes too coarsely on some of its file systems.
+std::string FileIdentity(const std::string&) { return ""; }
+
 bool FileExists(const std::string& path) { return GetFileAttributesW(WideName(path).c_str()) != INVALID_FILE_ATTRIBUTES; }
 void MakePrivateFolder(const std::string& path) { _wmkdir(WideName(path).c_str()); }
 int64_t ProcessId() { return GetCurrentProcessId(); }

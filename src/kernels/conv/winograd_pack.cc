@@ -1,59 +1,89 @@
 // Weights of Winograd convolution: when they pay, and how they are made.
+#include "kernels/conv/winograd.h"
+
 #include <string.h>
 
 #include <algorithm>
 
-#include "kernels/conv/winograd.h"
+#include "kernels/dispatch.h"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/conv/winograd_pack.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
 namespace linnet {
+namespace HWY_NAMESPACE {
 namespace {
-
-// Doubles, two at a time: each weight is rounded once. (ARMv7's vectors have none; compilers do it one by one there.)
-using V2 = double __attribute__((vector_size(16)));
-using F2 = float __attribute__((vector_size(8)));
+// Doubles: each weight is rounded once. The same operations at every width, so the same bits.
+#if HWY_HAVE_FLOAT64
+namespace hn = hwy::HWY_NAMESPACE;
+using Doubles = hn::CappedTag<double, 8>;
+using Narrow = hn::Rebind<float, Doubles>;
+using Wide = hn::Vec<Doubles>;
+#else
+// ARMv7's vectors have none: one at a time.
+struct Doubles {};
+struct Narrow {};
+using Wide = double;
+namespace hn {
+inline size_t Lanes(Doubles) { return 1; }
+inline double Set(Doubles, double x) { return x; }
+inline double Add(double a, double b) { return a + b; }
+inline double Sub(double a, double b) { return a - b; }
+inline double Mul(double a, double b) { return a * b; }
+inline float LoadU(Narrow, const float* p) { return *p; }
+inline void StoreU(float x, Narrow, float* p) { *p = x; }
+inline double PromoteTo(Doubles, float x) { return x; }
+inline float DemoteTo(Narrow, double x) { return static_cast<float>(x); }
+}  // namespace hn
+#endif
 
 /// G times a column of three, for m = 2 (points 0, 1, -1, infinity).
-inline void Transform(V2 a, V2 b, V2 c, V2 (&u)[4]) {
-  const V2 even = 0.5 * (a + c), odd = 0.5 * b;
+HWY_INLINE void Transform(Wide a, Wide b, Wide c, Wide (&u)[4]) {
+  const Doubles d;
+  const Wide half = hn::Set(d, 0.5), even = hn::Mul(half, hn::Add(a, c)), odd = hn::Mul(half, b);
   u[0] = a;
-  u[1] = even + odd;
-  u[2] = even - odd;
+  u[1] = hn::Add(even, odd);
+  u[2] = hn::Sub(even, odd);
   u[3] = c;
 }
 
 /// The same for m = 4 (points 0, +-p, +-q, infinity): a row is 1, x, x^2 over the product of x minus the other points.
-inline void Transform(V2 a, V2 b, V2 c, V2 (&u)[6]) {
+HWY_INLINE void Transform(Wide a, Wide b, Wide c, Wide (&u)[6]) {
   constexpr double p = 0.75, q = 1.5, p2 = p * p, q2 = q * q;
   constexpr double at_p = 1 / (2 * p2 * (p2 - q2)), at_q = 1 / (2 * q2 * (q2 - p2));
-  const V2 even_p = at_p * a + at_p * p2 * c, even_q = at_q * a + at_q * q2 * c;
-  const V2 odd_p = at_p * p * b, odd_q = at_q * q * b;
-  u[0] = 1 / (p2 * q2) * a;
-  u[1] = even_p + odd_p;
-  u[2] = even_p - odd_p;
-  u[3] = even_q + odd_q;
-  u[4] = even_q - odd_q;
+  const Doubles d;
+  const Wide even_p = hn::Add(hn::Mul(hn::Set(d, at_p), a), hn::Mul(hn::Set(d, at_p * p2), c));
+  const Wide even_q = hn::Add(hn::Mul(hn::Set(d, at_q), a), hn::Mul(hn::Set(d, at_q * q2), c));
+  const Wide odd_p = hn::Mul(hn::Set(d, at_p * p), b), odd_q = hn::Mul(hn::Set(d, at_q * q), b);
+  u[0] = hn::Mul(hn::Set(d, 1 / (p2 * q2)), a);
+  u[1] = hn::Add(even_p, odd_p);
+  u[2] = hn::Sub(even_p, odd_p);
+  u[3] = hn::Add(even_q, odd_q);
+  u[4] = hn::Sub(even_q, odd_q);
   u[5] = c;
 }
 
 /// One input channel of a panel: `taps` 9 rows of 16 floats, position i to out + i * position_stride.
 template <int kSide>
 void PackChannel(const float* taps, float* out, int64_t position_stride) {
-  for (int64_t lane = 0; lane < kPanelColumns; lane += 2) {
-    V2 half[3][kSide];
+  const Doubles d;
+  const Narrow narrow;
+  for (int64_t lane = 0; lane < kPanelColumns; lane += static_cast<int64_t>(hn::Lanes(d))) {
+    Wide half[3][kSide];
     for (int64_t j = 0; j < 3; ++j) {
       auto tap = [&](int64_t i) {
-        F2 two;
-        memcpy(&two, taps + (i * 3 + j) * kPanelColumns + lane, sizeof two);
-        return __builtin_convertvector(two, V2);
+        return hn::PromoteTo(d, hn::LoadU(narrow, taps + (i * 3 + j) * kPanelColumns + lane));
       };
       Transform(tap(0), tap(1), tap(2), half[j]);
     }
     for (int64_t i = 0; i < kSide; ++i) {
-      V2 u[kSide];
+      Wide u[kSide];
       Transform(half[0][i], half[1][i], half[2][i], u);
       for (int64_t j = 0; j < kSide; ++j) {
-        const F2 two = __builtin_convertvector(u[j], F2);
-        memcpy(out + (i * kSide + j) * position_stride + lane, &two, sizeof two);
+        hn::StoreU(hn::DemoteTo(narrow, u[j]), narrow, out + (i * kSide + j) * position_stride + lane);
       }
     }
   }
@@ -80,6 +110,21 @@ void Pack(const float* weights, int64_t out_c, int64_t in_c, float* out) {
     }
   }
 }
+
+}  // namespace
+
+void PackWinograd(const float* weights, int64_t out_c, int64_t in_c, int tile, float* out) {
+  if (tile == 4) return Pack<6>(weights, out_c, in_c, out);
+  Pack<4>(weights, out_c, in_c, out);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace linnet {
+namespace {
 
 /// Cost in multiply-adds, for any machine alike. Weights beyond what a cache keeps come from memory at every run.
 double WeightCost(double bytes) {
@@ -117,8 +162,8 @@ int64_t PackedWinogradSizeF32(int64_t out_c, int64_t in_c, int tile) {
 }
 
 void PackWinogradF32(const float* weights, int64_t out_c, int64_t in_c, int tile, float* out) {
-  if (tile == 4) return Pack<6>(weights, out_c, in_c, out);
-  Pack<4>(weights, out_c, in_c, out);
+  LINNET_PICK(DetectedCpuLevel(), PackWinograd)(weights, out_c, in_c, tile, out);
 }
 
 }  // namespace linnet
+#endif  // HWY_ONCE
