@@ -157,7 +157,7 @@ Result<std::unique_ptr<Session>> OpenThroughCache(const std::string& path, std::
   }
   bool external = false;
   {
-    LINNET_ASSIGN(const OnnxModel onnx, ImportOnnx(path, plain, nullptr, &external));
+    LINNET_ASSIGN(const OnnxModel onnx, ImportModel(path, plain, nullptr, &external));
     if (!CanBeCached(onnx, external)) return std::unique_ptr<Session>();
   }
   mkdir(options.cache_folder.c_str(), 0700);   // where it fails, writing says why

@@ -29,8 +29,8 @@ struct CompareArguments {
 
 Result<quantize::Comparison> Measure(const CompareArguments& arguments) {
   SessionOptions options;
-  LINNET_ASSIGN(OnnxModel first, ImportOnnx(arguments.first, options));
-  LINNET_ASSIGN(OnnxModel second, ImportOnnx(arguments.second, options));
+  LINNET_ASSIGN(OnnxModel first, ImportModel(arguments.first, options));
+  LINNET_ASSIGN(OnnxModel second, ImportModel(arguments.second, options));
   std::vector<PortInfo> ports;
   for (ValueId id : first.graph.inputs) {
     if (!first.graph.is_constant(id)) ports.push_back({first.graph.value(id).name, first.graph.value(id).type});
