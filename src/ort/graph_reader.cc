@@ -219,7 +219,6 @@ Result<Attribute::Payload> GraphReader::ReadPayload(const fbs::Attribute& from, 
     case kFloat: return Attribute::Payload(from.f());
     case kInt: return Attribute::Payload(from.i());
     case kString:
-      if (!from.s()) return InvalidModel("STRING without contents");
       LINNET_TRY(charge(from.s(), 1));
       return Attribute::Payload(std::string(View(from.s())));
     case kTensor: {
