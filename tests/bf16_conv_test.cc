@@ -8,20 +8,11 @@
 #include <vector>
 
 #include "base/float_types.h"
+#include "bf16_test_util.h"
 #include "guarded.h"
 
 namespace linnet {
 namespace {
-
-std::vector<const Bf16Kernels*> AllKernels() {
-  std::vector<const Bf16Kernels*> all;
-  for (CpuLevel level : FloatLevels()) all.push_back(&PickBf16(level));
-  if (const Bf16Kernels* emulated = EmulatedTilesBf16(DetectedCpuLevel())) all.push_back(emulated);
-  if (Supports(DetectedCpuLevel(), CpuLevel::kAmx)) all.push_back(&PickBf16(CpuLevel::kAmx));
-  return all;
-}
-
-double Rounded(float x) { return ToFloat(ToBfloat16(x)); }
 
 struct Case {
   int64_t batch, in_h, in_w, in_c, out_c;
@@ -69,8 +60,8 @@ void Check(const Bf16Kernels& kernels, const Case& t) {
           const int64_t y = h * t.stride_h + i * t.dilation_h - t.pad_top, x = w * t.stride_w + j * t.dilation_w - t.pad_left;
           if (y < 0 || y >= t.in_h || x < 0 || x >= t.in_w) continue;
           for (int64_t k = 0; k < t.in_c; ++k) {
-            const double a = Rounded(input[n * c.input_batch_stride + y * c.input_row_stride + x * c.input_pixel_stride + k]);
-            const double b = Rounded(weights[((o * t.in_c + k) * t.kernel_h + i) * t.kernel_w + j]);
+            const double a = RoundedToBf16(input[n * c.input_batch_stride + y * c.input_row_stride + x * c.input_pixel_stride + k]);
+            const double b = RoundedToBf16(weights[((o * t.in_c + k) * t.kernel_h + i) * t.kernel_w + j]);
             sum += a * b, size += std::fabs(a * b);
           }
         }
@@ -94,7 +85,7 @@ void Check(const Bf16Kernels& kernels, const Case& t) {
 }
 
 TEST(Bf16Conv, Pointwise) {
-  for (const Bf16Kernels* kernels : AllKernels()) {
+  for (const Bf16Kernels* kernels : AllBf16Kernels()) {
     Check(*kernels, {2, 3, 5, 7, 19, 1, 1});
     Check(*kernels, {1, 1, 1, 40, 33, 1, 1});
     Check(*kernels, {1, 4, 4, 6, 40, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 3, true});
@@ -105,7 +96,7 @@ TEST(Bf16Conv, Pointwise) {
 }
 
 TEST(Bf16Conv, Strips) {
-  for (const Bf16Kernels* kernels : AllKernels()) {
+  for (const Bf16Kernels* kernels : AllBf16Kernels()) {
     Check(*kernels, {2, 6, 33, 4, 8, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1});
     Check(*kernels, {1, 14, 14, 32, 33, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1});
     Check(*kernels, {2, 11, 13, 24, 20, 3, 3, 2, 2, 1, 1, 0, 0, 1, 1, 6, true});
@@ -119,7 +110,7 @@ TEST(Bf16Conv, Strips) {
 }
 
 TEST(Bf16Conv, Gather) {
-  for (const Bf16Kernels* kernels : AllKernels()) {
+  for (const Bf16Kernels* kernels : AllBf16Kernels()) {
     Check(*kernels, {2, 7, 5, 15, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1});
     Check(*kernels, {1, 9, 9, 11, 40, 3, 3, 2, 2, 1, 1, 0, 1, 1, 0, 4, true});
     Check(*kernels, {1, 7, 7, 3, 30, 5, 3, 1, 1, 1, 2, 2, 2, 2, 2});

@@ -9,20 +9,11 @@
 #include <limits>
 
 #include "base/float_types.h"
+#include "bf16_test_util.h"
 #include "guarded.h"
 
 namespace linnet {
 namespace {
-
-std::vector<const Bf16Kernels*> AllKernels() {
-  std::vector<const Bf16Kernels*> all;
-  for (CpuLevel level : FloatLevels()) all.push_back(&PickBf16(level));
-  if (const Bf16Kernels* emulated = EmulatedTilesBf16(DetectedCpuLevel())) all.push_back(emulated);
-  if (Supports(DetectedCpuLevel(), CpuLevel::kAmx)) all.push_back(&PickBf16(CpuLevel::kAmx));
-  return all;
-}
-
-double Rounded(float x) { return ToFloat(ToBfloat16(x)); }
 
 struct Case {
   int64_t m, n, k;
@@ -63,7 +54,7 @@ void Check(const Bf16Kernels& kernels, const Case& t) {
     for (int64_t j = 0; j < t.n; ++j) {
       double sum = 0, size = 1;
       for (int64_t x = 0; x < t.k; ++x) {
-        const double y = Rounded(a[i * a_stride + x]) * Rounded(b[x * b_stride + j]);
+        const double y = RoundedToBf16(a[i * a_stride + x]) * RoundedToBf16(b[x * b_stride + j]);
         sum += y, size += std::fabs(y);
       }
       if (t.bias) sum += static_cast<double>(bias[j]);
@@ -81,7 +72,7 @@ void Check(const Bf16Kernels& kernels, const Case& t) {
 }
 
 TEST(Bf16Gemm, EveryTileHeightAndWidth) {
-  for (const Bf16Kernels* kernels : AllKernels()) {
+  for (const Bf16Kernels* kernels : AllBf16Kernels()) {
     for (int64_t m = 1; m <= 70; ++m) {
       for (int64_t n : {1, 15, 16, 17, 32, 33, 49, 64, 65}) Check(*kernels, {m, n, 5});
     }
@@ -94,7 +85,7 @@ TEST(Bf16Gemm, EveryTileHeightAndWidth) {
 }
 
 TEST(Bf16Gemm, Epilogues) {
-  for (const Bf16Kernels* kernels : AllKernels()) {
+  for (const Bf16Kernels* kernels : AllBf16Kernels()) {
     for (Activation activation : {Activation::kNone, Activation::kRelu, Activation::kClip, Activation::kGelu}) {
       for (bool bias : {false, true}) {
         for (bool residual : {false, true}) {
@@ -109,7 +100,7 @@ TEST(Bf16Gemm, Epilogues) {
 
 // Big enough for every loop order: blocks of rows while B stays in a cache, and of all rows where it does not.
 TEST(Bf16Gemm, LoopOrders) {
-  for (const Bf16Kernels* kernels : AllKernels()) {
+  for (const Bf16Kernels* kernels : AllBf16Kernels()) {
     Check(*kernels, {20, 1030, 300});
     Check(*kernels, {150, 150, 1000});
     Check(*kernels, {300, 24, 100});
@@ -117,7 +108,7 @@ TEST(Bf16Gemm, LoopOrders) {
 }
 
 TEST(Bf16Gemm, SplitsAreBitEqual) {
-  for (const Bf16Kernels* kernels : AllKernels()) {
+  for (const Bf16Kernels* kernels : AllBf16Kernels()) {
     for (int64_t m : {1, 23, 49, 200}) {
       const int64_t n = 117, k = 150;
       std::vector<float> a(m * k), b(k * n), whole(m * n), parts(m * n);
@@ -168,7 +159,7 @@ TEST(Bf16Gemm, RoundsAsCastDoes) {
   std::vector<float> numbers;
   for (uint32_t b : bits) numbers.push_back(FloatOfBits(b));
   const int64_t n = static_cast<int64_t>(numbers.size());
-  for (const Bf16Kernels* kernels : AllKernels()) {
+  for (const Bf16Kernels* kernels : AllBf16Kernels()) {
     for (int64_t count : {n, int64_t{1}, int64_t{16}, int64_t{17}, int64_t{33}}) {
       const Guarded<float> a(std::vector<float>(numbers.begin(), numbers.begin() + count));
       Guarded<char> out(count * kernels->block_bytes);

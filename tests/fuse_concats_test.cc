@@ -10,20 +10,10 @@ int Count(std::string_view text, std::string_view part) {
   return count;
 }
 
-std::string Weights(const std::string& name, int64_t a, int64_t b, int64_t h, int64_t w) {
-  std::string text = "  " + name + " = const float[" + std::to_string(a) + "," + std::to_string(b) + "," + std::to_string(h) + "," +
-                     std::to_string(w) + "]{";
-  for (int64_t i = 0; i < a * b * h * w; ++i) {
-    if (i > 0) text += ", ";
-    text += std::to_string((i * 37 % 101 - 50) / 64.0);
-  }
-  return text + "}\n";
-}
-
 /// Three convolutions of one image, one of them in tiles, one of every channel alone, and what reads their Concat.
 std::string Branches(int64_t a, int64_t b, const std::string& last) {
-  return "graph g (x: float[N,16,H,W]) -> (y) {\n" + Weights("wa", a, 16, 1, 1) + Weights("wb", b, 16, 3, 3) +
-         Weights("wc", 16, 1, 3, 3) +
+  return "graph g (x: float[N,16,H,W]) -> (y) {\n" + WeightsText("wa", a, 16, 1, 1) + WeightsText("wb", b, 16, 3, 3) +
+         WeightsText("wc", 16, 1, 3, 3) +
          "  p = Conv-13(x, wa)\n  q = Conv-13(x, wb) {pads=[1, 1, 1, 1]}\n  r = Relu-14(q)\n"
          "  s = Conv-13(x, wc) {pads=[1, 1, 1, 1], group=16}\n  " + last + "\n}\n";
 }
@@ -51,7 +41,7 @@ TEST(FuseConcats, LeavesWhatOthersReadAndOtherAxes) {
 
 /// A block that excites its channels: `scale` makes s of x.
 std::string Excited(const std::string& x, const std::string& scale, const std::string& rest, int64_t out = 24) {
-  return "graph g (x: float[" + x + "], f: float[" + x + "]) -> (y) {\n" + Weights("wd", 40, 1, 3, 3) + Weights("w", out, 40, 1, 1) +
+  return "graph g (x: float[" + x + "], f: float[" + x + "]) -> (y) {\n" + WeightsText("wd", 40, 1, 3, 3) + WeightsText("w", out, 40, 1, 1) +
          "  d = Conv-13(x, wd) {pads=[1, 1, 1, 1], group=40}\n" + scale + "  m = Mul-13(s, d)\n" + rest + "\n}\n";
 }
 const char kPooled[] = "  a = GlobalAveragePool-1(d)\n  s = Sigmoid-13(a)\n";

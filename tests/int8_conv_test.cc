@@ -153,8 +153,11 @@ class Convolution {
     c.channels = t_.out_c, c.input_zero = t_.zero, c.packed = packed.data(), c.finish = finish;
     Guarded<std::byte> scratch(DepthwiseScratchBytes(c));
     const int64_t rows = t_.batch * out_h_, step = split ? 2 : rows;
-    DepthwiseInt8Fn* run = emulated ? EmulatedDepthwiseInt8() : PickDepthwiseInt8(level);
-    for (int64_t r = 0; r < rows; r += step) run(c, r, std::min(rows, r + step), scratch.data());
+    const DepthwiseInt8Kernels& kernels = emulated ? EmulatedDepthwiseInt8() : PickDepthwiseInt8(level);
+    Guarded<std::byte> prepared(kernels.prepared_bytes(c));
+    kernels.prepare(c, prepared.data());
+    for (int64_t r = 0; r < rows; r += step) kernels.rows(c, prepared.data(), r, std::min(rows, r + step), scratch.data());
+    ASSERT_TRUE(prepared.Intact());
   }
 
   static int64_t RoundUpTo(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }

@@ -41,6 +41,53 @@ TEST(FuseIntegerMatMul, LeavesSharedSums) {
   EXPECT_EQ(Optimized(graph, "fuse_integer_matmul").find("linnet:"), std::string::npos);
 }
 
+/// As dynamic quantization writes a convolution: one scale of the image, one of the weights; behind it a bias, a residual and an
+/// activation.
+std::string ConvText(const std::string& scale, const std::string& group) {
+  return R"(
+graph g (x: float[N,4,9,7], r: float[N,4,9,7]) -> (y) {
+  w = const uint8[4,)" + std::string(group == "4" ? "1,3,3" : "4,1,1") + R"(]{1, 250, 3, 240, 5, 26, 7, 28, 9, 110, 11, 112, 13, 114, 15, 116)" +
+         (group == "4" ? ", 17, 200, 19, 2, 21, 22, 23, 24, 25, 126, 127, 128, 129, 30, 31, 32, 33, 34, 35, 36" : "") + R"(}
+  wz = const uint8[]{121}
+  ws = const float[]{0.0078125}
+  bias = const float[1,4,1,1]{1, -2, 3, 0.25}
+  each = const float[1,4,1,1]{0.5, 0.25, 0.125, 2}
+  q, s, z = DynamicQuantizeLinear-11(x)
+  both = Mul-14(s, ws)
+  sums = ConvInteger-10(q, w, z, wz) {group=)" + group + (group == "4" ? ", pads=[1, 1, 1, 1]" : "") + R"(}
+  real = Cast-13(sums) {to=1}
+  scaled = Mul-14(real, )" + scale + R"()
+  biased = Add-14(scaled, bias)
+  pooled = MaxPool-12(r) {kernel_shape=[3, 3], pads=[1, 1, 1, 1]}
+  added = Add-14(pooled, biased)
+  y = Relu-14(added)
+})";
+}
+
+TEST(FuseIntegerConv, TakesItsScaleAndWhatFollows) {
+  for (const char* scale : {"both", "each"}) {
+    const std::string text = Optimized(ConvText(scale, "1"), "");
+    EXPECT_NE(text.find("linnet:ConvIntegerToFloat-1("), std::string::npos) << text;
+    EXPECT_NE(text.find("activation=\"Relu\""), std::string::npos) << text;
+    for (const char* gone : {"Cast", "Add-", "Relu-", "ConvInteger-"}) EXPECT_EQ(text.find(gone), std::string::npos) << text;
+  }
+}
+
+TEST(FuseIntegerConv, KeepsTheNumbers) {
+  for (const char* scale : {"both", "each"}) {
+    for (const char* group : {"1", "4"}) {
+      for (int64_t images : {1, 3}) ExpectSameNumbers(ConvText(scale, group), {{images, 4, 9, 7}, {images, 4, 9, 7}});
+    }
+  }
+}
+
+/// Sums that somebody else reads stay.
+TEST(FuseIntegerConv, LeavesSharedSums) {
+  std::string graph = ConvText("both", "1");
+  graph.replace(graph.find("-> (y)"), 6, "-> (y, sums)");
+  EXPECT_EQ(Optimized(graph, "").find("ConvIntegerToFloat"), std::string::npos);
+}
+
 /// Between two convolutions 8-bit tensors keep their channels last.
 constexpr char kImages[] = R"(
 graph g (x: float[1,2,H,W]) -> (y) {

@@ -7,19 +7,8 @@ namespace {
 
 bool Has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
-/// Constant weights that differ everywhere.
-std::string Weights(const std::string& name, int64_t a, int64_t b, int64_t h, int64_t w) {
-  std::string text = "  " + name + " = const float[" + std::to_string(a) + "," + std::to_string(b) + "," + std::to_string(h) + "," +
-                     std::to_string(w) + "]{";
-  for (int64_t i = 0; i < a * b * h * w; ++i) {
-    if (i > 0) text += ", ";
-    text += std::to_string((i * 37 % 101 - 50) / 64.0);
-  }
-  return text + "}\n";
-}
-
 std::string FirstConv(int64_t channels, int64_t kernel, int64_t out, const std::string& x, const std::string& attributes) {
-  return "graph g (x: float[" + x + "]) -> (y) {\n" + Weights("w", out, channels, kernel, kernel) +
+  return "graph g (x: float[" + x + "]) -> (y) {\n" + WeightsText("w", out, channels, kernel, kernel) +
          "  c = Conv-13(x, w) {" + attributes + "}\n  y = Relu-14(c)\n}\n";
 }
 
@@ -44,8 +33,8 @@ TEST(LayoutEdges, FirstConvolutionsKeepTheirNumbers) {
 }
 
 TEST(LayoutEdges, BlocksReadChannelsFirst) {
-  const std::string text = "graph g (x: float[N,3,160,160]) -> (y) {\n" + Weights("w", 16, 3, 3, 3) + Weights("d", 16, 1, 3, 3) +
-                           Weights("p", 8, 16, 1, 1) +
+  const std::string text = "graph g (x: float[N,3,160,160]) -> (y) {\n" + WeightsText("w", 16, 3, 3, 3) + WeightsText("d", 16, 1, 3, 3) +
+                           WeightsText("p", 8, 16, 1, 1) +
                            "  a = Conv-13(x, w) {pads=[1, 1, 1, 1], strides=[2, 2]}\n  b = Relu-14(a)\n"
                            "  e = Conv-13(b, d) {pads=[1, 1, 1, 1], group=16}\n  f = Relu-14(e)\n  y = Conv-13(f, p)\n}\n";
   const std::string made = Optimized(text, "");
@@ -55,7 +44,7 @@ TEST(LayoutEdges, BlocksReadChannelsFirst) {
 }
 
 std::string Upsampled(const std::string& attributes, const std::string& sizes) {
-  return "graph g (x: float[2,5,9,11]) -> (y) {\n" + Weights("w", 6, 5, 1, 1) + "  sizes = const int64[4]{2, 6, " + sizes +
+  return "graph g (x: float[2,5,9,11]) -> (y) {\n" + WeightsText("w", 6, 5, 1, 1) + "  sizes = const int64[4]{2, 6, " + sizes +
          "}\n  c = Conv-13(x, w)\n  y = Resize-13(c, _, _, sizes) {" + attributes + "}\n}\n";
 }
 

@@ -14,6 +14,17 @@
 
 namespace linnet {
 
+/// Constant weights of these four dimensions that differ everywhere, as text.
+inline std::string WeightsText(const std::string& name, int64_t a, int64_t b, int64_t h, int64_t w) {
+  std::string text = "  " + name + " = const float[" + std::to_string(a) + "," + std::to_string(b) + "," + std::to_string(h) + "," +
+                     std::to_string(w) + "]{";
+  for (int64_t i = 0; i < a * b * h * w; ++i) {
+    if (i > 0) text += ", ";
+    text += std::to_string((i * 37 % 101 - 50) / 64.0);
+  }
+  return text + "}\n";
+}
+
 inline Graph Parsed(std::string_view text) {
   Result<Graph> graph = ParseGraph(text);
   EXPECT_TRUE(graph.ok()) << graph.status().message();

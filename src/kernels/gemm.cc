@@ -80,8 +80,11 @@ constexpr int WidestVectors(int rows) {
 }
 
 // Rows of the next tile when `left` are to be done. Above 8 only even heights exist; an odd rest is split in
-// two.
+// two. AVX-512 splits a full tile and one or two rows in halves: a pass of so few rows takes as long as B takes to come from the
+// second-level cache.
+constexpr int64_t kHalvesRows = HWY_TARGET == HWY_AVX3 && !kFewTiles ? kMaxRows + 2 : 0;
 constexpr int TileRows(int64_t left) {
+  if (left > kMaxRows && left <= kHalvesRows) return 8;
   if (left >= kMaxRows) return kMaxRows;
   int rows = static_cast<int>(left);
   if (kFewTiles) return rows >= 8 ? 8 : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
@@ -291,15 +294,16 @@ TilesFn* const kRowBlocks[] = {
 #endif
 };
 
-// `next`: the packed columns that follow, as many as these, or null. `near`: these have been asked for. Two passes are too
-// short to bring them: asking for so much at once takes longer than the stream that the hardware follows.
+// `next`: the packed columns that follow, as many as these, or null. `near`: these have been asked for. A pass of few rows is
+// too short to bring half of them: asking for so much at once takes longer than the stream that the hardware follows.
 void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, const float* next, bool near) {
   block.first_column = begin;
   block.fetch = nullptr;
   const int64_t passes = (m1 - m0 + kMaxRows - 1) / kMaxRows, first = near ? 0 : 1;
+  const bool halves = passes == 2 && m1 - m0 <= kHalvesRows;
   for (int64_t pass = 0; m0 < m1; ++pass) {
     const int rows = TileRows(m1 - m0);
-    if (next && passes > 2 && pass >= first) {
+    if (next && (passes > 2 || halves) && pass >= first) {
       block.fetch = next + (pass - first) * (kPanelColumns * block.gemm.k / (passes - first));
       block.fetch_step = std::max<int64_t>(4, 4 * kPanelColumns / (passes - first));
     }

@@ -83,7 +83,14 @@ float SumExp(const float* x, float scale, float shift, int64_t n, float* out) {
 HWY_INLINE void ScaleAndShift(const float* x, float scale, float shift, float offset, int64_t n, float* out) {
   const F32 d;
   const VF32 s = hn::Set(d, scale), t = hn::Set(d, shift), o = hn::Set(d, offset);
-  for (int64_t i = 0; i < n; i += hn::Lanes(d)) {
+  const int64_t lanes = hn::Lanes(d);
+  int64_t i = 0;
+  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    const VF32 a = hn::LoadU(d, x + i), b = hn::LoadU(d, x + i + lanes);
+    hn::StoreU(hn::Sub(hn::MulSub(a, s, t), o), d, out + i);
+    hn::StoreU(hn::Sub(hn::MulSub(b, s, t), o), d, out + i + lanes);
+  }
+  for (; i < n; i += lanes) {
     const size_t left = static_cast<size_t>(n - i);
     StoreSome(hn::Sub(hn::MulSub(LoadSome(d, x + i, left), s, t), o), d, out + i, left);
   }

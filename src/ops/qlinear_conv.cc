@@ -1,8 +1,14 @@
-// linnet:QLinearConv and linnet:ConvInteger: 8-bit convolution with channels last, of one or two spatial dimensions.
+// linnet:QLinearConv, linnet:ConvInteger and linnet:ConvIntegerToFloat: 8-bit convolution with channels last, of one or two
+// spatial dimensions.
 //
-// The resolve pass makes them of ONNX's, which have channels first; inputs, attributes and meaning are theirs
+// The resolve pass makes the first two of ONNX's, which have channels first; inputs, attributes and meaning are theirs
 // (conv_integer.cc), and so is what has more dimensions. QLinearConv takes attributes q_min and q_max besides: its output is
-// clamped to [q_min, q_max], which is how a Relu or Clip behind it is fused.
+// clamped to [q_min, q_max], which is how a Relu or Clip behind it is fused. ConvIntegerToFloat is ConvInteger and what commonly
+// follows it, activation(float(sum) scale + bias + residual): inputs 4 to 6 are the scale (one number or one for each output
+// channel), and, both optional, a bias for each channel and a tensor of the output's shape; attributes activation, alpha, beta.
+//
+// What does not depend on the image (offsets, scales, the order in which a kernel wants them) is computed once where scales and
+// zero points are constants, and in every run otherwise.
 //
 // Runs on packed panels (kernels/int8/int8_conv.h), or channel by channel where every channel is a group of its own
 // (kernels/int8/int8_depthwise.h). y = saturate(round(float(sum) (x_scale w_scale / y_scale)) + y_zero_point), in float32.
@@ -12,6 +18,7 @@
 
 #include "kernels/int8/int8_conv.h"
 #include "kernels/int8/int8_depthwise.h"
+#include "ops/activation_helpers.h"
 #include "ops/conv_helpers.h"
 #include "ops/convert.h"
 #include "ops/integer_product.h"
@@ -60,22 +67,44 @@ struct Weights {
   }
 };
 
-template <bool kQuantized>
+/// What does not depend on the image: a number for each column of the weights, and what depthwise kernels prepare.
+struct Columns {
+  Columns(const Weights& weights, int64_t prepared_bytes)
+      : step(RoundUp(weights.columns * 4, kAlignment)), bytes(kHead + 4 * step + prepared_bytes) {}
+
+  bool& any_zero(std::byte* at) const { return *reinterpret_cast<bool*>(at); }   ///< whether a column has a zero point
+  int32_t* zeros(std::byte* at) const { return reinterpret_cast<int32_t*>(at + kHead); }
+  int32_t* offsets(std::byte* at) const { return reinterpret_cast<int32_t*>(at + kHead + step); }
+  float* scales(std::byte* at) const { return reinterpret_cast<float*>(at + kHead + 2 * step); }
+  float* biases(std::byte* at) const { return reinterpret_cast<float*>(at + kHead + 3 * step); }
+  std::byte* prepared(std::byte* at) const { return at + kHead + 4 * step; }
+
+  static constexpr int64_t kHead = kAlignment;
+  int64_t step, bytes;
+};
+
+enum class Form { kInteger, kQuantized, kFloat };
+
+template <Form form>
 struct ChannelsLastIntegerConv {
+  static constexpr bool kQuantized = form == Form::kQuantized, kFloat = form == Form::kFloat;
   ConvAttributes attributes;
+  FusedActivation activation;
   int64_t q_min = INT64_MIN, q_max = INT64_MAX;
   const Int8Kernels* kernels = nullptr;
-  DepthwiseInt8Fn* depthwise = nullptr;
+  const DepthwiseInt8Kernels* depthwise = nullptr;
   const void* packed = nullptr;   ///< null when the weights are computed
+  Block constants;                ///< what Columns lays out, when it is known ahead
   static constexpr int kX = 0, kW = kQuantized ? 3 : 1, kXZero = 2, kWZero = kQuantized ? 5 : 3;
   static constexpr int kXScale = 1, kWScale = 4, kYScale = 6, kYZero = 7, kBias = 8;
+  static constexpr int kSumScale = 4, kFloatBias = 5, kResidual = 6, kResidualOf = kFloat ? kResidual : -1;   // of kFloat
 
   struct Bound {
     Window window;
     ConvInt8 conv;
     GemmGrain grain;
     int64_t outputs = 0, pixels = 0;
-    int64_t zeros_at = 0, offsets_at = 0, scales_at = 0, packed_at = 0, temporary_at = 0, workers_at = 0, worker_bytes = 0;
+    int64_t columns_at = 0, packed_at = 0, temporary_at = 0, workers_at = 0, worker_bytes = 0;
   };
 
   Status Parse(const Node& node) {
@@ -84,11 +113,12 @@ struct ChannelsLastIntegerConv {
       LINNET_ASSIGN(q_max, node.Int("q_max", INT64_MAX));
       if (q_min > q_max) return InvalidModel("attributes q_min and q_max are ", q_min, " and ", q_max);
     }
+    if (kFloat) LINNET_TRY(activation.Parse(node));
     return attributes.Parse(node);
   }
 
   Status Infer(InferContext& c) const {
-    LINNET_TRY(c.CheckInputs(kQuantized ? 8 : 2, kQuantized ? 9 : 4));
+    LINNET_TRY(c.CheckInputs(kQuantized ? 8 : kFloat ? 5 : 2, kQuantized ? 9 : kFloat ? 7 : 4));
     for (int i : {kX, kW}) LINNET_TRY(c.CheckType(i, kByteTypes));
     LINNET_TRY(CheckSame(c, kX, kXZero));
     LINNET_TRY(CheckSame(c, kW, kWZero));
@@ -97,8 +127,16 @@ struct ChannelsLastIntegerConv {
     const int64_t out_c = c.shape(kW).has_rank() ? c.shape(kW)[0] : kUnknownDim;
     LINNET_TRY(CheckLength(c, kXZero, 1));
     LINNET_TRY(CheckLength(c, kWZero, out_c));
-    if constexpr (!kQuantized) {
+    if constexpr (form == Form::kInteger) {
       return c.SetOutput(0, DType::kInt32, y);
+    } else if constexpr (kFloat) {
+      for (int i : {kSumScale, kFloatBias, kResidual}) LINNET_TRY(c.CheckType(i, Mask(DType::kFloat)));
+      LINNET_TRY(CheckLength(c, kSumScale, out_c));
+      LINNET_TRY(CheckVector(c, kFloatBias, "bias", out_c));
+      if (c.has_input(kResidual) && c.shape(kResidual).is_static() && y.is_static() && !(c.shape(kResidual) == y)) {
+        return InvalidModel("residual of shape ", ToString(c.shape(kResidual)), " where ", ToString(y), " is expected");
+      }
+      return c.SetOutput(0, DType::kFloat, y);
     } else {
       for (int i : {kXScale, kWScale, kYScale}) LINNET_TRY(c.CheckType(i, Mask(DType::kFloat)));
       LINNET_TRY(c.CheckType(kYZero, kByteTypes));
@@ -133,7 +171,7 @@ struct ChannelsLastIntegerConv {
 
   Status Prepare(PrepareContext& c) {
     kernels = &PickInt8(c.cpu());
-    depthwise = PickDepthwiseInt8(c.cpu());
+    depthwise = &PickDepthwiseInt8(c.cpu());
     if constexpr (kQuantized) {
       for (int i : {kXScale, kWScale, kYScale}) {
         if (!c.is_constant(i) || !c.shape(i).is_static()) continue;
@@ -154,7 +192,44 @@ struct ChannelsLastIntegerConv {
       return Status();
     }));
     c.Drop(kW);
-    return Status();
+    return PrepareColumns(c, weights);
+  }
+
+  /// Columns, where all that they are made of is known.
+  Status PrepareColumns(PrepareContext& c, const Weights& weights) {
+    for (int i = 2; i < c.input_count(); ++i) {
+      if (i != kW && i != kResidualOf && c.has_input(i) && !c.is_constant(i)) return Status();
+    }
+    if (kQuantized && !c.is_constant(kXScale)) return Status();
+    // Sizes that are not known yet do not matter.
+    const Shape& w = c.shape(kW);
+    Shape x = Shape::OfRank(w.rank());
+    x[0] = 1, x[w.rank() - 1] = weights.group_in * weights.groups;
+    for (int i = 1; i < w.rank() - 1; ++i) x[i] = 1 << 16;
+    ConvInt8 conv;
+    Window window;
+    if (!attributes.Infer(x, w, Layout::kChannelsLast, &window).ok()) return Status();
+    SetSizes(window, x, weights, &conv);
+    conv.packed = packed;
+    conv.input_signed = c.dtype(kX) == DType::kInt8;
+    const Columns columns(weights, PreparedBytes(weights, conv));
+    LINNET_ASSIGN(constants, Block::Allocate(columns.bytes));
+    return FillColumns(c, weights, columns, &conv, constants.data());
+  }
+
+  int64_t PreparedBytes(const Weights& weights, const ConvInt8& conv) const {
+    return weights.depthwise ? RoundUp(depthwise->prepared_bytes(Depthwise(conv)), kAlignment) : 0;
+  }
+
+  static void SetSizes(const Window& window, const Shape& x, const Weights& weights, ConvInt8* conv) {
+    const WindowAxis line;   // height of a 1-D image
+    const WindowAxis& h = window.rank >= 2 ? window.axes[window.rank - 2] : line;
+    const WindowAxis& v = window.axes[window.rank - 1];
+    conv->batch = x[0], conv->in_c = x[x.rank() - 1], conv->out_c = weights.out_c, conv->groups = weights.groups;
+    conv->in_h = window.rank >= 2 ? h.in : 1, conv->in_w = v.in;
+    conv->out_h = window.rank >= 2 ? h.out : 1, conv->out_w = v.out;
+    conv->kernel_h = h.kernel, conv->kernel_w = v.kernel, conv->stride_h = h.stride, conv->stride_w = v.stride;
+    conv->dilation_h = h.dilation, conv->dilation_w = v.dilation, conv->pad_top = h.pad, conv->pad_left = v.pad;
   }
 
   Status Bind(BindContext& c) const {
@@ -164,15 +239,8 @@ struct ChannelsLastIntegerConv {
     b.outputs = y.elements();
     if (b.outputs == 0) return Status();
     const Weights weights(w, attributes.groups);
-    const WindowAxis line;   // height of a 1-D image
-    const WindowAxis& h = b.window.rank >= 2 ? b.window.axes[b.window.rank - 2] : line;
-    const WindowAxis& v = b.window.axes[b.window.rank - 1];
     ConvInt8& conv = b.conv;
-    conv.batch = x[0], conv.in_c = x[x.rank() - 1], conv.out_c = weights.out_c, conv.groups = attributes.groups;
-    conv.in_h = b.window.rank >= 2 ? h.in : 1, conv.in_w = v.in;
-    conv.out_h = b.window.rank >= 2 ? h.out : 1, conv.out_w = v.out;
-    conv.kernel_h = h.kernel, conv.kernel_w = v.kernel, conv.stride_h = h.stride, conv.stride_w = v.stride;
-    conv.dilation_h = h.dilation, conv.dilation_w = v.dilation, conv.pad_top = h.pad, conv.pad_left = v.pad;
+    SetSizes(b.window, x, weights, &conv);
     if (conv.in_h == 0 || conv.in_w == 0) {
       // Nothing but padding: let every tap miss a pixel that is not there.
       conv.in_h = conv.in_w = 1;
@@ -185,9 +253,7 @@ struct ChannelsLastIntegerConv {
       at += RoundUp(bytes, kAlignment);
       return from;
     };
-    b.zeros_at = take(weights.columns * 4);
-    b.offsets_at = take(weights.columns * 4);
-    b.scales_at = take(weights.columns * 4);
+    if (!constants.data()) b.columns_at = take(Columns(weights, PreparedBytes(weights, conv)).bytes);
     if (!packed) {
       LINNET_ASSIGN(int64_t bytes, w.elements() == 0 ? Result<int64_t>(int64_t{0}) : weights.PackedBytes());
       b.packed_at = take(bytes);
@@ -202,6 +268,7 @@ struct ChannelsLastIntegerConv {
     b.worker_bytes = RoundUp(b.worker_bytes, kAlignment);
     b.workers_at = take(b.worker_bytes * c.threads());
     c.Scratch(at);
+    if (kFloat && c.has_input(kResidual)) c.InPlace(0, kResidual);
     return Status();
   }
 
@@ -235,34 +302,29 @@ struct ChannelsLastIntegerConv {
       if (c.input_shape(kW).elements() > 0) weights.Pack(c.input(kW), w_type, w_zeros, scratch + b.temporary_at, made);
       conv.packed = made;
     }
-    int32_t* zeros = reinterpret_cast<int32_t*>(scratch + b.zeros_at);
-    int32_t* offsets = reinterpret_cast<int32_t*>(scratch + b.offsets_at);
-    float* scales = reinterpret_cast<float*>(scratch + b.scales_at);
-    FinishInt8& finish = conv.finish;
-    finish.c = c.output(0);
-    finish.c_row_stride = weights.out_c;
-    const int32_t* bias = nullptr;
-    if constexpr (kQuantized) {
-      LINNET_TRY(SetScales(c, weights, scales, &finish));
-      if (c.has_input(kBias)) bias = c.in<int32_t>(kBias);
+    const Columns columns(weights, 0);
+    std::byte* at = const_cast<std::byte*>(constants.data());
+    if (!at) {
+      at = scratch + b.columns_at;
+      LINNET_TRY(FillColumns(c, weights, columns, &conv, at));
     }
-    finish.offset = offsets;
-    if (weights.depthwise) {
-      for (int64_t i = 0; i < weights.columns; ++i) offsets[i] = bias && i < weights.out_c ? bias[i] : 0;
-      return RunDepthwise(c, b, conv);
+    SetFinish(columns, at, &conv.finish);
+    conv.finish.c = c.output(0);
+    conv.finish.c_row_stride = weights.out_c;
+    if (kQuantized) {
+      const DType to = c.output_dtype(0);
+      const IntegerRange range = RangeOf(to);
+      const int64_t low = std::max(range.low, q_min), high = std::min(range.high, q_max);
+      if (low > high) return InvalidModel("attributes q_min and q_max leave nothing of ", DTypeName(to));
+      FinishBytes(to, static_cast<int32_t>(LoadInteger(to, c.input(kYZero), 0)), low, high, &conv.finish);
     }
-    bool any = false;
-    memset(zeros, 0, static_cast<size_t>(weights.columns) * 4);
-    const int32_t shift = w_type == DType::kInt8 ? 0 : 128;
-    for (int64_t i = 0; i < weights.out_c; ++i) {
-      int32_t& zero = zeros[weights.ColumnOf(i)];
-      if (w_zeros.data) zero = static_cast<int32_t>(LoadInteger(w_zeros.dtype, w_zeros.data, w_zeros.count > 1 ? i : 0));
-      zero -= shift;
-      any = any || zero != 0;
+    if (kFloat) {
+      activation.Set(&conv.finish.epilogue);
+      if (c.has_input(kFloatBias)) conv.finish.epilogue.bias = columns.biases(at);
+      conv.finish.epilogue.residual = c.has_input(kResidual) ? c.in<float>(kResidual) : nullptr;
+      conv.finish.epilogue.residual_row_stride = weights.out_c;
     }
-    if (any) finish.column_zero = zeros;
-    const int32_t x_zero = conv.input_signed ? static_cast<int8_t>(conv.input_zero) : conv.input_zero;
-    ConvOffsetsInt8(*kernels, conv, x_zero, finish.column_zero, bias, offsets);
+    if (weights.depthwise) return RunDepthwise(c, b, conv, columns.prepared(at));
 
     const int64_t panels = ConvPanels(conv), pixel_blocks = DivUp(b.pixels, b.grain.rows), panel_blocks = DivUp(panels, b.grain.panels);
     const double task_ns = ProductNs(*kernels, static_cast<double>(b.pixels), static_cast<double>(weights.out_c),
@@ -280,36 +342,78 @@ struct ChannelsLastIntegerConv {
     });
   }
 
-  Status RunDepthwise(RunContext& c, const Bound& b, const ConvInt8& conv) const {
+  Status RunDepthwise(RunContext& c, const Bound& b, const ConvInt8& conv, const std::byte* prepared) const {
     const DepthwiseInt8 d = Depthwise(conv);
     const double row_ns = static_cast<double>(d.out_w * d.channels) * (static_cast<double>(d.kernel_h * d.kernel_w) / 16 + 0.5) *
                           (kernels->block_bytes == 1 ? 0.2 : 1.0);
     const int64_t grain = std::max<int64_t>(2, (d.kernel_h - 1) * d.dilation_h / d.stride_h);   // a ring is filled again for each
     return c.ParallelFor(d.batch * d.out_h, grain, row_ns, [&](int64_t begin, int64_t end, int worker) {
-      depthwise(d, begin, end, c.scratch() + b.workers_at + worker * b.worker_bytes);
+      depthwise->rows(d, prepared, begin, end, c.scratch() + b.workers_at + worker * b.worker_bytes);
     });
   }
 
-  Status SetScales(RunContext& c, const Weights& weights, float* scales, FinishInt8* finish) const {
-    const DType to = c.output_dtype(0);
-    const IntegerRange range = RangeOf(to);
-    const int64_t low = std::max(range.low, q_min), high = std::min(range.high, q_max);
-    if (low > high) return InvalidModel("attributes q_min and q_max leave nothing of ", DTypeName(to));
-    FinishBytes(to, static_cast<int32_t>(LoadInteger(to, c.input(kYZero), 0)), low, high, finish);
-    const float x_scale = *c.in<float>(kXScale), y_scale = *c.in<float>(kYScale);
-    const int64_t count = c.input_shape(kWScale).elements();
-    std::fill_n(scales, weights.columns, 0.0f);
-    for (int64_t i = 0; i < weights.out_c; ++i) {
-      scales[weights.ColumnOf(i)] = x_scale * c.in<float>(kWScale)[count > 1 ? i : 0] / y_scale;
+  /// Computes what Columns describes at `at`. `conv` has its sizes, packed weights and the type of its input, and gets its zero.
+  template <class Context>
+  Status FillColumns(const Context& c, const Weights& weights, const Columns& columns, ConvInt8* conv, std::byte* at) const {
+    DType w_type;
+    if constexpr (std::is_base_of_v<InferContext, Context>) {
+      w_type = c.dtype(kW);
+    } else {
+      w_type = c.input_dtype(kW);
     }
-    finish->scale = scales;
+    const IntegerProduct::Columns x_zero = ColumnsOf(c, kXZero), w_zero = ColumnsOf(c, kWZero);
+    conv->input_zero = x_zero.data ? *static_cast<const uint8_t*>(x_zero.data) : 0;
+    int32_t *zeros = columns.zeros(at), *offsets = columns.offsets(at);
+    float *scales = columns.scales(at), *biases = columns.biases(at);
+    memset(at, 0, static_cast<size_t>(Columns::kHead + 4 * columns.step));
+    const int32_t* bias = kQuantized ? static_cast<const int32_t*>(ColumnsOf(c, kBias).data) : nullptr;
+    if (form != Form::kInteger) {
+      const IntegerProduct::Columns each = ColumnsOf(c, kQuantized ? kWScale : kSumScale);
+      const float* w_scale = static_cast<const float*>(each.data);
+      const float* float_bias = kFloat ? static_cast<const float*>(ColumnsOf(c, kFloatBias).data) : nullptr;
+      float x_scale = 1, y_scale = 1;
+      if (kQuantized) {
+        x_scale = *static_cast<const float*>(ColumnsOf(c, kXScale).data);
+        y_scale = *static_cast<const float*>(ColumnsOf(c, kYScale).data);
+      }
+      for (int64_t i = 0; i < weights.out_c; ++i) {
+        const float scale = w_scale[each.count > 1 ? i : 0];
+        scales[weights.ColumnOf(i)] = kQuantized ? x_scale * scale / y_scale : scale;
+        if (float_bias) biases[weights.ColumnOf(i)] = float_bias[i];
+      }
+    }
+    if (weights.depthwise) {
+      if (bias) std::copy(bias, bias + weights.out_c, offsets);
+      SetFinish(columns, at, &conv->finish);
+      depthwise->prepare(Depthwise(*conv), columns.prepared(at));
+      return Status();
+    }
+    const int32_t shift = w_type == DType::kInt8 ? 0 : 128;
+    bool any = false;
+    for (int64_t i = 0; i < weights.out_c; ++i) {
+      int32_t& zero = zeros[weights.ColumnOf(i)];
+      if (w_zero.data) zero = static_cast<int32_t>(LoadInteger(w_zero.dtype, w_zero.data, w_zero.count > 1 ? i : 0));
+      zero -= shift;
+      any = any || zero != 0;
+    }
+    columns.any_zero(at) = any;
+    const int32_t x = conv->input_signed ? static_cast<int8_t>(conv->input_zero) : conv->input_zero;
+    ConvOffsetsInt8(*kernels, *conv, x, any ? zeros : nullptr, bias, offsets);
     return Status();
+  }
+
+  void SetFinish(const Columns& columns, std::byte* at, FinishInt8* finish) const {
+    finish->to = kFloat ? FinishInt8::To::kFloat : FinishInt8::To::kInt32;   // FinishBytes says which of the others
+    finish->offset = columns.offsets(at);
+    finish->scale = form == Form::kInteger ? nullptr : columns.scales(at);
+    finish->column_zero = columns.any_zero(at) ? columns.zeros(at) : nullptr;
   }
 };
 
 }  // namespace
 
-LINNET_INTERNAL_OP(QLinearConv, 1, ChannelsLastIntegerConv<true>);
-LINNET_INTERNAL_OP(ConvInteger, 1, ChannelsLastIntegerConv<false>);
+LINNET_INTERNAL_OP(QLinearConv, 1, ChannelsLastIntegerConv<Form::kQuantized>);
+LINNET_INTERNAL_OP(ConvInteger, 1, ChannelsLastIntegerConv<Form::kInteger>);
+LINNET_INTERNAL_OP(ConvIntegerToFloat, 1, ChannelsLastIntegerConv<Form::kFloat>);
 
 }  // namespace linnet

@@ -1,30 +1,24 @@
 // Elementwise functions of one tensor: Abs ... Tanh, activations, Not.
 //
-// One table row per operator: its float32 loop (kernels/pointwise.h; float16 and bfloat16 go through it), its formula in
-// double, and its attributes. Integers have loops of their own where ONNX defines the operator for them; integer
-// arithmetic wraps. Versions of an operator differ in types and in Selu-1's shorter defaults.
+// float32 (and float16, bfloat16 by way of it) run the loops of kernels/pointwise.h, which ops/pointwise_function.cc names with
+// their attributes. One table row per function: its formula in double. Integers have loops of their own where ONNX defines the
+// operator for them; integer arithmetic wraps. Versions of an operator differ in types and in Selu-1's shorter defaults.
 #include <math.h>
 
 #include "ops/elementwise.h"
 #include "ops/for_type.h"
+#include "ops/pointwise_function.h"
 
 namespace linnet {
 namespace {
 
 using P = Pointwise;
 
-struct AttributeRow {
-  const char* name = nullptr;
-  float fallback = 0;
-};
-
+/// What a function is of doubles, and which integer types it is defined for.
 struct Row {
-  const char* op;
   Pointwise function;
   double (*f64)(double x, double alpha, double beta);
-  float ns = 0.15f;                       ///< per float
-  uint32_t integers = 0;                  ///< integer types it is defined for
-  AttributeRow alpha = {}, beta = {};
+  uint32_t integers = 0;
 };
 
 double Sigmoid(double x) { return 1 / (1 + exp(-x)); }
@@ -33,52 +27,51 @@ double Clamp01(double x) { return x < 0 ? 0 : x > 1 ? 1 : x; }
 
 // clang-format off
 constexpr Row kRows[] = {
-    {"Abs", P::kAbs, [](double x, double, double) { return fabs(x); }, 0.1f, kAnyInteger},
-    {"Neg", P::kNeg, [](double x, double, double) { return -x; }, 0.1f, kAnySigned},
-    {"Sign", P::kSign, [](double x, double, double) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }, 0.1f, kAnyInteger},
-    {"Sqrt", P::kSqrt, [](double x, double, double) { return sqrt(x); }, 0.3f},
-    {"Exp", P::kExp, [](double x, double, double) { return exp(x); }, 0.5f},
-    {"Log", P::kLog, [](double x, double, double) { return log(x); }, 0.5f},
-    {"Erf", P::kErf, [](double x, double, double) { return erf(x); }, 0.8f},
-    {"Sigmoid", P::kSigmoid, [](double x, double, double) { return Sigmoid(x); }, 0.6f},
-    {"Tanh", P::kTanh, [](double x, double, double) { return tanh(x); }, 0.6f},
-    {"Relu", P::kRelu, [](double x, double, double) { return x < 0 ? 0 : x; }, 0.1f, kAnySigned},
-    {"LeakyRelu", P::kLeakyRelu, [](double x, double a, double) { return x < 0 ? a * x : x; }, 0.1f, 0, {"alpha", 0.01f}},
-    {"Elu", P::kElu, [](double x, double a, double) { return x < 0 ? a * expm1(x) : x; }, 0.5f, 0, {"alpha", 1}},
-    {"Selu", P::kSelu, [](double x, double a, double b) { return b * (x > 0 ? x : a * expm1(x)); }, 0.5f, 0, {"alpha", 1.67326319217681884765625f}, {"gamma", 1.05070102214813232421875f}},
-    {"Celu", P::kCelu, [](double x, double a, double) { return (x < 0 ? 0 : x) + fmin(0, a * expm1(x / a)); }, 0.6f, 0, {"alpha", 1}},
-    {"HardSigmoid", P::kHardSigmoid, [](double x, double a, double b) { return Clamp01(a * x + b); }, 0.1f, 0, {"alpha", 0.2f}, {"beta", 0.5f}},
-    {"HardSwish", P::kHardSwish, [](double x, double, double) { return x * Clamp01(x / 6 + 0.5); }, 0.15f},
-    {"Softplus", P::kSoftplus, [](double x, double, double) { return Softplus(x); }, 0.9f},
-    {"Softsign", P::kSoftsign, [](double x, double, double) { return x / (1 + fabs(x)); }, 0.3f},
-    {"ThresholdedRelu", P::kThresholdedRelu, [](double x, double a, double) { return x > a ? x : 0; }, 0.1f, 0, {"alpha", 1}},
-    {"Gelu", P::kGelu, [](double x, double, double) { return 0.5 * x * (1 + erf(x * M_SQRT1_2)); }, 0.9f},
-    {"FastGelu", P::kGeluTanh, [](double x, double, double) { return 0.5 * x * (1 + tanh(M_2_SQRTPI * M_SQRT1_2 * (x + 0.044715 * x * x * x))); }, 0.8f},
-    {"QuickGelu", P::kSwish, [](double x, double a, double) { return x * Sigmoid(a * x); }, 0.7f, 0, {"alpha", 1.702f}},
-    {"Swish", P::kSwish, [](double x, double a, double) { return x * Sigmoid(a * x); }, 0.7f, 0, {"alpha", 1}},
-    {"Mish", P::kMish, [](double x, double, double) { return x * tanh(Softplus(x)); }, 0.8f},
-    {"Shrink", P::kShrink, [](double x, double a, double b) { return x < -a ? x + b : x > a ? x - b : 0; }, 0.15f, kAnyInteger, {"lambd", 0.5f}, {"bias", 0}},
-    {"Reciprocal", P::kReciprocal, [](double x, double, double) { return 1 / x; }, 0.3f},
-    {"Floor", P::kFloor, [](double x, double, double) { return floor(x); }, 0.1f},
-    {"Ceil", P::kCeil, [](double x, double, double) { return ceil(x); }, 0.1f},
-    {"Round", P::kRound, [](double x, double, double) { return rint(x); }, 0.1f},
-    {"Sin", P::kSin, [](double x, double, double) { return sin(x); }, 8},
-    {"Cos", P::kCos, [](double x, double, double) { return cos(x); }, 8},
-    {"Tan", P::kTan, [](double x, double, double) { return tan(x); }, 12},
-    {"Asin", P::kAsin, [](double x, double, double) { return asin(x); }, 8},
-    {"Acos", P::kAcos, [](double x, double, double) { return acos(x); }, 8},
-    {"Atan", P::kAtan, [](double x, double, double) { return atan(x); }, 8},
-    {"Sinh", P::kSinh, [](double x, double, double) { return sinh(x); }, 10},
-    {"Cosh", P::kCosh, [](double x, double, double) { return cosh(x); }, 10},
-    {"Asinh", P::kAsinh, [](double x, double, double) { return asinh(x); }, 12},
-    {"Acosh", P::kAcosh, [](double x, double, double) { return acosh(x); }, 12},
-    {"Atanh", P::kAtanh, [](double x, double, double) { return atanh(x); }, 12},
+    {P::kAbs, [](double x, double, double) { return fabs(x); }, kAnyInteger},
+    {P::kNeg, [](double x, double, double) { return -x; }, kAnySigned},
+    {P::kSign, [](double x, double, double) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }, kAnyInteger},
+    {P::kSqrt, [](double x, double, double) { return sqrt(x); }},
+    {P::kExp, [](double x, double, double) { return exp(x); }},
+    {P::kLog, [](double x, double, double) { return log(x); }},
+    {P::kErf, [](double x, double, double) { return erf(x); }},
+    {P::kSigmoid, [](double x, double, double) { return Sigmoid(x); }},
+    {P::kTanh, [](double x, double, double) { return tanh(x); }},
+    {P::kRelu, [](double x, double, double) { return x < 0 ? 0 : x; }, kAnySigned},
+    {P::kLeakyRelu, [](double x, double a, double) { return x < 0 ? a * x : x; }},
+    {P::kElu, [](double x, double a, double) { return x < 0 ? a * expm1(x) : x; }},
+    {P::kSelu, [](double x, double a, double b) { return b * (x > 0 ? x : a * expm1(x)); }},
+    {P::kCelu, [](double x, double a, double) { return (x < 0 ? 0 : x) + fmin(0, a * expm1(x / a)); }},
+    {P::kHardSigmoid, [](double x, double a, double b) { return Clamp01(a * x + b); }},
+    {P::kHardSwish, [](double x, double, double) { return x * Clamp01(x / 6 + 0.5); }},
+    {P::kSoftplus, [](double x, double, double) { return Softplus(x); }},
+    {P::kSoftsign, [](double x, double, double) { return x / (1 + fabs(x)); }},
+    {P::kThresholdedRelu, [](double x, double a, double) { return x > a ? x : 0; }},
+    {P::kGelu, [](double x, double, double) { return 0.5 * x * (1 + erf(x * M_SQRT1_2)); }},
+    {P::kGeluTanh, [](double x, double, double) { return 0.5 * x * (1 + tanh(M_2_SQRTPI * M_SQRT1_2 * (x + 0.044715 * x * x * x))); }},
+    {P::kSwish, [](double x, double a, double) { return x * Sigmoid(a * x); }},
+    {P::kMish, [](double x, double, double) { return x * tanh(Softplus(x)); }},
+    {P::kShrink, [](double x, double a, double b) { return x < -a ? x + b : x > a ? x - b : 0; }, kAnyInteger},
+    {P::kReciprocal, [](double x, double, double) { return 1 / x; }},
+    {P::kFloor, [](double x, double, double) { return floor(x); }},
+    {P::kCeil, [](double x, double, double) { return ceil(x); }},
+    {P::kRound, [](double x, double, double) { return rint(x); }},
+    {P::kSin, [](double x, double, double) { return sin(x); }},
+    {P::kCos, [](double x, double, double) { return cos(x); }},
+    {P::kTan, [](double x, double, double) { return tan(x); }},
+    {P::kAsin, [](double x, double, double) { return asin(x); }},
+    {P::kAcos, [](double x, double, double) { return acos(x); }},
+    {P::kAtan, [](double x, double, double) { return atan(x); }},
+    {P::kSinh, [](double x, double, double) { return sinh(x); }},
+    {P::kCosh, [](double x, double, double) { return cosh(x); }},
+    {P::kAsinh, [](double x, double, double) { return asinh(x); }},
+    {P::kAcosh, [](double x, double, double) { return acosh(x); }},
+    {P::kAtanh, [](double x, double, double) { return atanh(x); }},
 };
 // clang-format on
 
-const Row* FindRow(std::string_view op) {
+const Row* FindRow(Pointwise function) {
   for (const Row& row : kRows) {
-    if (op == row.op) return &row;
+    if (function == row.function) return &row;
   }
   return nullptr;
 }
@@ -141,27 +134,15 @@ RunFn* IntegerRunFor(Pointwise function) {
 struct Unary {
   const Row* row = nullptr;
   UnaryFunction function;
+  float ns = 0;
 
   Status Parse(const Node& node) {
-    row = FindRow(node.op);
+    LINNET_ASSIGN(std::optional<PointwiseFunction> found, UnaryFunctionOf(node));
+    row = found ? FindRow(found->function) : nullptr;
     if (!row) return Internal("no row for ", node.op);
-    if (node.op == "Gelu") {
-      LINNET_ASSIGN(std::string approximate, node.String("approximate", "none"));
-      if (approximate == "tanh") {
-        row = FindRow("FastGelu");
-      } else if (approximate != "none") {
-        return InvalidModel("attribute 'approximate' is ", Quote(approximate), "; known are 'none' and 'tanh'");
-      }
-    }
-    const bool short_selu = node.op == "Selu" && node.version < 6;
-    if (row->alpha.name) {
-      LINNET_ASSIGN(function.alpha, node.Float(row->alpha.name, short_selu ? 1.6732f : row->alpha.fallback));
-    }
-    if (row->beta.name) {
-      LINNET_ASSIGN(function.beta, node.Float(row->beta.name, short_selu ? 1.0507f : row->beta.fallback));
-    }
-    if (node.op == "Celu" && function.alpha == 0) return InvalidModel("attribute 'alpha' must not be 0");
+    function.alpha = found->alpha, function.beta = found->beta;
     function.f64 = row->f64;
+    ns = found->ns;
     return Status();
   }
 
@@ -187,7 +168,7 @@ struct Unary {
         return Status();
       }));
     }
-    *params = MakeElementwise(c, 1, run, dtype == DType::kFloat ? row->ns : row->ns + 2);
+    *params = MakeElementwise(c, 1, run, dtype == DType::kFloat ? ns : ns + 2);
     OfferInPlace(c, 1);
     return Status();
   }

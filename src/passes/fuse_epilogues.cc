@@ -4,7 +4,8 @@
 //     z = Add(y, r)             →  + residual, a tensor of the same shape
 //     u = Relu(z)               →  activation
 //
-// MatMul and Gemm with a two-dimensional right side become linnet:Gemm here, which has the same epilogue.
+// MatMul and Gemm with a two-dimensional right side become linnet:Gemm here, which has the same epilogue, and
+// Mul(Cast(linnet:ConvInteger(...)), scale) becomes linnet:ConvIntegerToFloat.
 #include <math.h>
 
 #include "passes/passes.h"
@@ -13,10 +14,10 @@
 namespace linnet {
 namespace {
 
-constexpr const char kIntegerProduct[] = "MatMulIntegerToFloat";
+constexpr const char kIntegerProduct[] = "MatMulIntegerToFloat", kIntegerConv[] = "ConvIntegerToFloat";
 
 /// Which inputs of an operator with an epilogue are the bias and the residual.
-size_t BiasOf(const Node& node) { return node.op == kIntegerProduct ? 6 : 2; }
+size_t BiasOf(const Node& node) { return node.op == kIntegerProduct ? 6 : node.op == kIntegerConv ? 5 : 2; }
 size_t ResidualOf(const Node& node) { return BiasOf(node) + 1; }
 
 struct ActivationRule {
@@ -50,6 +51,7 @@ class EpilogueFuser {
     LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());
     for (NodeId id : order) {
       if (graph_.node(id).alive) LINNET_TRY(MakeGemm(id));
+      if (graph_.node(id).Is("Mul")) LINNET_TRY(MakeIntegerConv(id));
     }
     LINNET_ASSIGN(order, graph_.Order());
     for (NodeId id : order) {
@@ -65,7 +67,7 @@ class EpilogueFuser {
  private:
   bool CanFuse(const Node& node) const {
     if (!node.Is("Conv", "linnet") && !node.Is("ConvTranspose", "linnet") && !node.Is("Gemm", "linnet") &&
-        !node.Is(kIntegerProduct, "linnet")) {
+        !node.Is(kIntegerProduct, "linnet") && !node.Is(kIntegerConv, "linnet")) {
       return false;
     }
     if (node.Has("activation")) return false;
@@ -104,6 +106,38 @@ class EpilogueFuser {
     made.outputs = {node.outputs[0]};
     if (trans_b) made.Set("transB", int64_t{1});
     return ReplaceNode(graph_, id, std::move(made));
+  }
+
+  /// Mul(Cast(linnet:ConvInteger(x, w, zero points)), scale) with one scale, or a constant one for each channel.
+  Status MakeIntegerConv(NodeId id) {
+    const Node& mul = graph_.node(id);
+    if (mul.version < 7 || mul.inputs.size() != 2 || mul.inputs[0] == mul.inputs[1]) return Status();
+    for (size_t side : {0, 1}) {
+      const Node* cast = SoleProducer(graph_, mul.inputs[side], "Cast");
+      const Node* conv = cast && graph_.value(mul.inputs[side]).type.dtype == DType::kFloat ? Producer(graph_, cast->inputs[0]) : nullptr;
+      if (!conv || !conv->Is("ConvInteger", "linnet") || !ReadOnce(graph_, cast->inputs[0])) continue;
+      const Type& sums = graph_.value(cast->inputs[0]).type;
+      ValueId scale = mul.inputs[1 - side];
+      const Type& type = graph_.value(scale).type;
+      if (!sums.shape.has_rank() || type.dtype != DType::kFloat || !type.shape.is_static() || type.shape.rank() > sums.shape.rank()) continue;
+      if (type.shape.elements() != 1 || type.shape.rank() > 1) {
+        const int64_t columns = sums.shape[sums.shape.rank() - 1];
+        scale = IsKnownDim(columns) ? VectorBias(scale, columns) : kNoValue;
+        if (scale == kNoValue) continue;
+      }
+      Node made = *conv;
+      made.op = kIntegerConv;
+      made.version = 1;
+      made.inputs.resize(4, kNoValue);
+      made.inputs.push_back(scale);
+      made.outputs = {mul.outputs[0]};
+      const NodeId cast_id = graph_.value(mul.inputs[side]).producer, conv_id = graph_.value(cast->inputs[0]).producer;
+      graph_.RemoveNode(id);
+      graph_.RemoveNode(cast_id);
+      graph_.RemoveNode(conv_id);
+      return graph_.AddNode(std::move(made)).TakeStatus();
+    }
+    return Status();
   }
 
   /// `id` as a constant vector of `columns`, when it is one number a column of the last axis; kNoValue otherwise.
@@ -174,24 +208,12 @@ class EpilogueFuser {
   bool SetActivation(const Node& reader, ValueId y, Node* fused) const {
     if (!reader.domain.empty() || reader.inputs[0] != y) return false;
     if (reader.op == "Clip") {
-      float low = -INFINITY, high = INFINITY;
-      if (reader.version < 11) {
-        Result<float> min = reader.Float("min", low), max = reader.Float("max", high);
-        if (!min.ok() || !max.ok()) return false;
-        low = *min;
-        high = *max;
-      } else {
-        for (size_t i = 1; i < reader.inputs.size(); ++i) {
-          if (reader.inputs[i] == kNoValue) continue;
-          std::optional<float> bound = ScalarOf(graph_, reader.inputs[i]);
-          if (!bound) return false;
-          (i == 1 ? low : high) = *bound;
-        }
-      }
+      const std::optional<ClipBounds> bounds = ClipBoundsOf(graph_, reader);
+      if (!bounds) return false;
       // max then min, as ONNX defines an empty range.
       fused->Set("activation", std::string("Clip"));
-      fused->Set("alpha", low);
-      fused->Set("beta", high);
+      fused->Set("alpha", bounds->low);
+      fused->Set("beta", bounds->high);
       return true;
     }
     if (reader.op == "Gelu") {

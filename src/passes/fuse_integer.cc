@@ -93,17 +93,10 @@ class Fuser {
     float least = -INFINITY, most = INFINITY;
     if (node->Is("Relu")) {
       least = 0;
-    } else if (node->Is("Clip") && node->version < 11) {
-      Result<float> min = node->Float("min", -INFINITY), max = node->Float("max", INFINITY);
-      if (!min.ok() || !max.ok()) return false;
-      least = *min, most = *max;
     } else if (node->Is("Clip")) {
-      for (size_t i = 1; i < node->inputs.size(); ++i) {
-        if (node->inputs[i] == kNoValue) continue;
-        std::optional<float> bound = ScalarOf(graph_, node->inputs[i]);
-        if (!bound) return false;
-        (i == 1 ? least : most) = *bound;
-      }
+      const std::optional<ClipBounds> bounds = ClipBoundsOf(graph_, *node);
+      if (!bounds) return false;
+      least = bounds->low, most = bounds->high;
     } else {
       return false;
     }
@@ -114,33 +107,6 @@ class Fuser {
     gone->push_back(graph_.value(*value).producer);
     *value = node->inputs[0];
     return true;
-  }
-
-  /// A dequantized operand with one scale.
-  std::optional<Dequantized> Operand(ValueId id) const {
-    std::optional<Dequantized> from = DequantizedFrom(graph_, id);
-    if (!from || !IsByte(from->quantization.type) || !from->quantization.per_tensor()) return std::nullopt;
-    return from;
-  }
-  /// A dequantized matrix or filter with one scale, or one per index of `axis`.
-  std::optional<Dequantized> Weights(ValueId id, int64_t axis) const {
-    std::optional<Dequantized> from = DequantizedFrom(graph_, id);
-    if (!from || !IsByte(from->quantization.type)) return std::nullopt;
-    if (!from->quantization.per_tensor() && from->quantization.axis != axis) return std::nullopt;
-    return from;
-  }
-
-  /// Appends tensor, scale and zero point.
-  Status Append(Node* node, const Dequantized& from) {
-    LINNET_ASSIGN(ValueId zero, ZeroPoint(graph_, from.quantization));
-    for (ValueId id : {from.q, from.quantization.scale, zero}) node->inputs.push_back(id);
-    return Status();
-  }
-  Status Append(Node* node, const Quantization& y) {
-    LINNET_ASSIGN(ValueId zero, ZeroPoint(graph_, y));
-    node->inputs.push_back(y.scale);
-    node->inputs.push_back(zero);
-    return Status();
   }
 
   /// The bias `id` as int32 at the scale of the products, for `channels` columns; kNoValue when it cannot be.
@@ -174,14 +140,14 @@ class Fuser {
   }
 
   Status Conv(const Node& op, const Quantization& y, Node* fused, bool* fits) {
-    std::optional<Dequantized> x = Operand(op.inputs[0]), w = Weights(op.inputs[1], 0);
+    std::optional<Dequantized> x = ByteOperand(graph_, op.inputs[0]), w = ByteWeights(graph_, op.inputs[1], 0);
     if (!x || !w || !Has("", "QLinearConv", 10)) return Status();
     fused->op = "QLinearConv";
     fused->version = 10;
     fused->attributes = op.attributes;
-    LINNET_TRY(Append(fused, *x));
-    LINNET_TRY(Append(fused, *w));
-    LINNET_TRY(Append(fused, y));
+    LINNET_TRY(AppendOperand(graph_, *x, fused));
+    LINNET_TRY(AppendOperand(graph_, *w, fused));
+    LINNET_TRY(AppendOutput(graph_, y, fused));
     if (op.inputs.size() > 2 && op.inputs[2] != kNoValue) {
       const Shape& shape = graph_.value(w->q).type.shape;
       if (!shape.has_rank() || !IsKnownDim(shape[0])) return Status();
@@ -195,14 +161,14 @@ class Fuser {
 
   Status MatMul(const Node& op, const Quantization& y, Node* fused, bool* fits) {
     const int columns = graph_.value(op.inputs[1]).type.shape.rank() - 1;
-    std::optional<Dequantized> a = Operand(op.inputs[0]), b = Weights(op.inputs[1], columns);
+    std::optional<Dequantized> a = ByteOperand(graph_, op.inputs[0]), b = ByteWeights(graph_, op.inputs[1], columns);
     if (!a || !b || columns < 0 || !Has("", "QLinearMatMul", 10)) return Status();
     if (!b->quantization.per_tensor() && columns != 1) return Status();
     fused->op = "QLinearMatMul";
     fused->version = 10;
-    LINNET_TRY(Append(fused, *a));
-    LINNET_TRY(Append(fused, *b));
-    LINNET_TRY(Append(fused, y));
+    LINNET_TRY(AppendOperand(graph_, *a, fused));
+    LINNET_TRY(AppendOperand(graph_, *b, fused));
+    LINNET_TRY(AppendOutput(graph_, y, fused));
     *fits = true;
     return Status();
   }
@@ -212,7 +178,7 @@ class Fuser {
     LINNET_ASSIGN(float alpha, op.Float("alpha", 1));
     LINNET_ASSIGN(float beta, op.Float("beta", 1));
     const int64_t columns = transpose_b ? 0 : 1;
-    std::optional<Dequantized> a = Operand(op.inputs[0]), b = Weights(op.inputs[1], columns);
+    std::optional<Dequantized> a = ByteOperand(graph_, op.inputs[0]), b = ByteWeights(graph_, op.inputs[1], columns);
     if (!a || !b || alpha != 1 || !Has(kMicrosoft, "QGemm")) return Status();
     ValueId bias = kNoValue;
     if (op.inputs.size() > 2 && op.inputs[2] != kNoValue) {
@@ -227,31 +193,31 @@ class Fuser {
     for (const char* name : {"transA", "transB"}) {
       if (const Attribute* attribute = op.Find(name)) fused->attributes.push_back(*attribute);
     }
-    LINNET_TRY(Append(fused, *a));
-    LINNET_TRY(Append(fused, *b));
+    LINNET_TRY(AppendOperand(graph_, *a, fused));
+    LINNET_TRY(AppendOperand(graph_, *b, fused));
     fused->inputs.push_back(bias);
-    LINNET_TRY(Append(fused, y));
+    LINNET_TRY(AppendOutput(graph_, y, fused));
     *fits = true;
     return Status();
   }
 
   Status Binary(const Node& op, const Quantization& y, Node* fused, bool* fits) {
-    std::optional<Dequantized> a = Operand(op.inputs[0]), b = Operand(op.inputs[1]);
+    std::optional<Dequantized> a = ByteOperand(graph_, op.inputs[0]), b = ByteOperand(graph_, op.inputs[1]);
     const char* name = op.op == "Add" ? "QLinearAdd" : "QLinearMul";
     if (op.inputs.size() != 2 || !IsBroadcasting(op) || !a || !b || !Has(kMicrosoft, name)) return Status();
     if (a->quantization.type != y.type || b->quantization.type != y.type) return Status();
     fused->op = name;
     fused->domain = kMicrosoft;
     fused->version = 1;
-    LINNET_TRY(Append(fused, *a));
-    LINNET_TRY(Append(fused, *b));
-    LINNET_TRY(Append(fused, y));
+    LINNET_TRY(AppendOperand(graph_, *a, fused));
+    LINNET_TRY(AppendOperand(graph_, *b, fused));
+    LINNET_TRY(AppendOutput(graph_, y, fused));
     *fits = true;
     return Status();
   }
 
   Status Pool(const Node& op, const Quantization& y, Node* fused, bool* fits) {
-    std::optional<Dequantized> x = Operand(op.inputs[0]);
+    std::optional<Dequantized> x = ByteOperand(graph_, op.inputs[0]);
     const char* name = op.op == "AveragePool" ? "QLinearAveragePool" : "QLinearGlobalAveragePool";
     if (!x || x->quantization.type != y.type || !Has(kMicrosoft, name)) return Status();
     for (const Attribute& attribute : op.attributes) {
@@ -261,8 +227,8 @@ class Fuser {
     fused->domain = kMicrosoft;
     fused->version = 1;
     fused->attributes = op.attributes;
-    LINNET_TRY(Append(fused, *x));
-    LINNET_TRY(Append(fused, y));
+    LINNET_TRY(AppendOperand(graph_, *x, fused));
+    LINNET_TRY(AppendOutput(graph_, y, fused));
     *fits = true;
     return Status();
   }

@@ -26,6 +26,7 @@ Status FuseEpilogues(Graph& graph, const PassContext& context);
 Status FuseConvBlocks(Graph& graph, const PassContext& context);
 Status FuseConcats(Graph& graph, const PassContext& context);
 Status FuseChannelScales(Graph& graph, const PassContext& context);
+Status FusePointwise(Graph& graph, const PassContext& context);
 Status MoveLayoutEdges(Graph& graph, const PassContext& context);
 Status ReducePrecision(Graph& graph, const PassContext& context);
 

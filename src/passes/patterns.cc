@@ -15,6 +15,22 @@ std::optional<float> ScalarOf(const Graph& graph, ValueId id) {
   }
 }
 
+std::optional<ClipBounds> ClipBoundsOf(const Graph& graph, const Node& node) {
+  ClipBounds bounds;
+  if (node.version < 11) {
+    Result<float> min = node.Float("min", bounds.low), max = node.Float("max", bounds.high);
+    if (!min.ok() || !max.ok()) return std::nullopt;
+    return ClipBounds{*min, *max};
+  }
+  for (size_t i = 1; i < node.inputs.size(); ++i) {
+    if (node.inputs[i] == kNoValue) continue;
+    std::optional<float> bound = ScalarOf(graph, node.inputs[i]);
+    if (!bound) return std::nullopt;
+    (i == 1 ? bounds.low : bounds.high) = *bound;
+  }
+  return bounds;
+}
+
 std::optional<std::vector<int64_t>> IntsOf(const Graph& graph, ValueId id) {
   const Tensor* tensor = ConstantOf(graph, id);
   if (!tensor || tensor->shape().rank() > 1) return std::nullopt;

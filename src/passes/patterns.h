@@ -1,6 +1,8 @@
 // Small questions that passes ask of a graph.
 #pragma once
 
+#include <math.h>
+
 #include <optional>
 #include <span>
 #include <string_view>
@@ -34,6 +36,12 @@ inline const Tensor* ConstantOf(const Graph& graph, ValueId id) {
 
 /// The value of a constant with one element, as a float.
 std::optional<float> ScalarOf(const Graph& graph, ValueId id);
+
+/// The bounds of an ONNX Clip, infinities where there are none; nullopt where they are no constants.
+struct ClipBounds {
+  float low = -INFINITY, high = INFINITY;
+};
+std::optional<ClipBounds> ClipBoundsOf(const Graph& graph, const Node& node);
 
 /// The elements of a constant int32 or int64 list.
 std::optional<std::vector<int64_t>> IntsOf(const Graph& graph, ValueId id);

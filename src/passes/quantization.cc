@@ -56,6 +56,17 @@ std::optional<Dequantized> DequantizedFrom(const Graph& graph, ValueId id) {
   return out;
 }
 
+std::optional<Dequantized> ByteOperand(const Graph& graph, ValueId id) {
+  std::optional<Dequantized> from = id == kNoValue ? std::nullopt : DequantizedFrom(graph, id);
+  return from && IsByte(from->quantization.type) && from->quantization.per_tensor() ? from : std::nullopt;
+}
+
+std::optional<Dequantized> ByteWeights(const Graph& graph, ValueId id, int64_t axis) {
+  std::optional<Dequantized> from = id == kNoValue ? std::nullopt : DequantizedFrom(graph, id);
+  if (!from || !IsByte(from->quantization.type)) return std::nullopt;
+  return from->quantization.per_tensor() || from->quantization.axis == axis ? from : std::nullopt;
+}
+
 std::optional<Quantization> QuantizationBy(const Graph& graph, const Node& node) {
   if (!node.Is("QuantizeLinear") || node.inputs.size() < 2 || node.inputs[0] == kNoValue || node.outputs.size() != 1) return std::nullopt;
   const Type& from = graph.value(node.inputs[0]).type;
@@ -81,6 +92,18 @@ Result<ValueId> ZeroPoint(Graph& graph, const Quantization& quantization) {
   LINNET_ASSIGN(Tensor zeros, Tensor::Allocate(quantization.type, scale.shape()));
   memset(zeros.mutable_data(), 0, static_cast<size_t>(zeros.bytes()));
   return graph.AddConstant(graph.FreshName("zero_point"), std::move(zeros));
+}
+
+Status AppendOperand(Graph& graph, const Dequantized& from, Node* node) {
+  node->inputs.push_back(from.q);
+  return AppendOutput(graph, from.quantization, node);
+}
+
+Status AppendOutput(Graph& graph, const Quantization& y, Node* node) {
+  LINNET_ASSIGN(ValueId zero, ZeroPoint(graph, y));
+  node->inputs.push_back(y.scale);
+  node->inputs.push_back(zero);
+  return Status();
 }
 
 }  // namespace linnet

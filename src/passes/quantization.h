@@ -38,6 +38,11 @@ struct Dequantized {
 /// The DequantizeLinear that makes `id`; nullopt when that is made otherwise.
 std::optional<Dequantized> DequantizedFrom(const Graph& graph, ValueId id);
 
+/// Of those, an operand of 8 bits with one scale,
+std::optional<Dequantized> ByteOperand(const Graph& graph, ValueId id);
+/// and a matrix or filter of 8 bits with one scale, or one per index of `axis`.
+std::optional<Dequantized> ByteWeights(const Graph& graph, ValueId id, int64_t axis);
+
 /// What a QuantizeLinear of floats to 8 bits, one scale for the tensor, does; nullopt for others.
 std::optional<Quantization> QuantizationBy(const Graph& graph, const Node& node);
 
@@ -46,5 +51,10 @@ bool HasQuantization(const Graph& graph);
 
 /// The zero point as a value: made, with the shape of the scales, where it was left out.
 Result<ValueId> ZeroPoint(Graph& graph, const Quantization& quantization);
+
+/// Appends tensor, scale and zero point to the inputs of an operator on integers,
+Status AppendOperand(Graph& graph, const Dequantized& from, Node* node);
+/// or scale and zero point of its output.
+Status AppendOutput(Graph& graph, const Quantization& y, Node* node);
 
 }  // namespace linnet

@@ -44,16 +44,8 @@ class Recognizer {
   bool ClipOfPlusThree(ValueId id, ValueId x) const {
     const Node* clip = SoleProducer(graph_, id, "Clip");
     if (!clip) return false;
-    std::optional<float> low, high;
-    if (clip->version < 11) {
-      Result<float> min = clip->Float("min", -INFINITY), max = clip->Float("max", INFINITY);
-      if (min.ok()) low = *min;
-      if (max.ok()) high = *max;
-    } else if (clip->inputs.size() == 3) {
-      low = ScalarOf(graph_, clip->inputs[1]);
-      high = ScalarOf(graph_, clip->inputs[2]);
-    }
-    if (!low || *low != 0 || !high || *high != 6) return false;
+    const std::optional<ClipBounds> bounds = ClipBoundsOf(graph_, *clip);
+    if (!bounds || bounds->low != 0 || bounds->high != 6) return false;
     const Node* add = SoleProducer(graph_, clip->inputs[0], "Add");
     return add && BesideConstant(*add, 3) == x;
   }

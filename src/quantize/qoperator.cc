@@ -59,10 +59,6 @@ class Converter {
   }
 
  private:
-  std::optional<Dequantized> Bytes(ValueId id) const {
-    std::optional<Dequantized> from = id == kNoValue ? std::nullopt : DequantizedFrom(graph_, id);
-    return from && IsByte(from->quantization.type) && from->quantization.per_tensor() ? from : std::nullopt;
-  }
   /// The QuantizeLinear that alone reads `id`.
   struct Rounded {
     NodeId node = kNoNode;
@@ -78,7 +74,7 @@ class Converter {
 
   Status Move(NodeId id) {
     Node made = graph_.node(id);
-    std::optional<Dequantized> x = Bytes(made.inputs[0]);
+    std::optional<Dequantized> x = ByteOperand(graph_, made.inputs[0]);
     if (!x || (made.op == "MaxPool" && (made.outputs.size() > 1 || opset_ < 12))) return Status();
     std::vector<Rounded> rounded;
     for (ValueId out : made.outputs) {
@@ -96,17 +92,6 @@ class Converter {
     return graph_.AddNode(std::move(made)).TakeStatus();
   }
 
-  Status Append(Node* node, const Dequantized& from) {
-    LINNET_ASSIGN(ValueId zero, ZeroPoint(graph_, from.quantization));
-    for (ValueId id : {from.q, from.quantization.scale, zero}) node->inputs.push_back(id);
-    return Status();
-  }
-  Status Append(Node* node, const Quantization& y) {
-    LINNET_ASSIGN(ValueId zero, ZeroPoint(graph_, y));
-    node->inputs.push_back(y.scale);
-    node->inputs.push_back(zero);
-    return Status();
-  }
   Status Replace(NodeId id, const Rounded& rounded, Node made) {
     made.domain = kMicrosoft;
     made.version = 1;
@@ -119,15 +104,15 @@ class Converter {
 
   Status Function(NodeId id) {
     const Node& node = graph_.node(id);
-    std::optional<Dequantized> x = Bytes(node.inputs[0]);
+    std::optional<Dequantized> x = ByteOperand(graph_, node.inputs[0]);
     std::optional<Rounded> y = RoundedBy(node.outputs[0]);
     if (!x || !y || x->quantization.type != y->quantization.type) return Status();
     Node made;
     made.op = "QLinear" + node.op;
     made.attributes = node.attributes;
     if (node.op == "Softmax") made.attributes.push_back({"opset", static_cast<int64_t>(opset_)});
-    LINNET_TRY(Append(&made, *x));
-    LINNET_TRY(Append(&made, y->quantization));
+    LINNET_TRY(AppendOperand(graph_, *x, &made));
+    LINNET_TRY(AppendOutput(graph_, y->quantization, &made));
     return Replace(id, *y, std::move(made));
   }
 
@@ -138,7 +123,7 @@ class Converter {
     std::vector<Dequantized> parts;
     bool same = true;
     for (ValueId in : node.inputs) {
-      std::optional<Dequantized> x = Bytes(in);
+      std::optional<Dequantized> x = ByteOperand(graph_, in);
       if (!x || x->quantization.type != y->quantization.type) return Status();
       same = same && x->quantization.SameAs(y->quantization);
       parts.push_back(std::move(*x));
@@ -157,8 +142,8 @@ class Converter {
       return graph_.AddNode(std::move(made)).TakeStatus();
     }
     made.op = "QLinearConcat";
-    LINNET_TRY(Append(&made, y->quantization));
-    for (const Dequantized& x : parts) LINNET_TRY(Append(&made, x));
+    LINNET_TRY(AppendOutput(graph_, y->quantization, &made));
+    for (const Dequantized& x : parts) LINNET_TRY(AppendOperand(graph_, x, &made));
     return Replace(id, *y, std::move(made));
   }
 
@@ -168,9 +153,8 @@ class Converter {
     LINNET_ASSIGN(int64_t transposed, node.Int("transB", 0));
     LINNET_ASSIGN(float alpha, node.Float("alpha", 1));
     LINNET_ASSIGN(float beta, node.Float("beta", 1));
-    std::optional<Dequantized> a = Bytes(node.inputs[0]), b = DequantizedFrom(graph_, node.inputs[1]);
-    if (!a || !b || !IsByte(b->quantization.type) || alpha != 1 || beta != 1) return Status();
-    if (!b->quantization.per_tensor() && b->quantization.axis != (transposed ? 0 : 1)) return Status();
+    std::optional<Dequantized> a = ByteOperand(graph_, node.inputs[0]), b = ByteWeights(graph_, node.inputs[1], transposed ? 0 : 1);
+    if (!a || !b || alpha != 1 || beta != 1) return Status();
     std::optional<Dequantized> bias;
     if (node.inputs.size() > 2 && node.inputs[2] != kNoValue) {
       bias = DequantizedFrom(graph_, node.inputs[2]);
@@ -185,8 +169,8 @@ class Converter {
     for (const char* name : {"transA", "transB"}) {
       if (const Attribute* attribute = node.Find(name)) made.attributes.push_back(*attribute);
     }
-    LINNET_TRY(Append(&made, *a));
-    LINNET_TRY(Append(&made, *b));
+    LINNET_TRY(AppendOperand(graph_, *a, &made));
+    LINNET_TRY(AppendOperand(graph_, *b, &made));
     if (bias) made.inputs.push_back(bias->q);
     made.outputs = node.outputs;
     graph_.RemoveNode(id);

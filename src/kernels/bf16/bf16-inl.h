@@ -13,6 +13,7 @@
 #include "hwy/highway.h"
 #include "kernels/bf16/bf16_gemm.h"
 #include "kernels/epilogue-inl.h"
+#include "kernels/tiles/strip.h"
 #include "kernels/unroll.h"
 #include "kernels/vec-inl.h"
 
@@ -28,14 +29,9 @@ class FinisherBf16 {
   /// Sums of panel p's row r at sums + p * panel_stride + r * kPanelColumns, for rows [row, row + count) of the view, and
   /// `columns` columns from `column` on, which begins a panel.
   void Store(const float* sums, int64_t panel_stride, int64_t row, int64_t count, int64_t column, int64_t columns) const {
-    if (rows_.pitch == 0) return StoreTo(rows_.c_row + row, sums, panel_stride, count, column, columns);
-    int64_t y = row / rows_.pitch, x = row % rows_.pitch;
-    while (count > 0) {
-      const int64_t valid = std::min(count, rows_.valid - x), all = std::min(count, rows_.pitch - x);
-      if (valid > 0) StoreTo(rows_.c_row + y * rows_.valid + x, sums, panel_stride, valid, column, columns);
-      sums += all * kPanelColumns;
-      count -= all, x = 0, ++y;
-    }
+    ForRowsOfC(rows_.pitch, rows_.valid, rows_.c_row, row, count, [&](int64_t c_row, int64_t at, int64_t n) {
+      StoreTo(c_row, sums + at * kPanelColumns, panel_stride, n, column, columns);
+    });
   }
 
  private:

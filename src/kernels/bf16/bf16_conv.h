@@ -4,12 +4,7 @@
 // Rows of A are output pixels, K runs over (kernel row, kernel column, channel). Three ways, chosen by shape:
 //
 //     pointwise  1x1, stride 1, no padding: the image is A.
-//     strips     the rows of the image that some output rows need are rounded once, with their padding, sorted by where they
-//                fall in a stride; tap (i, j) of all output pixels is then one run of pixels, which tiles read in place:
-//
-//                stride 1   one plane       x . x . x . .         stride 2   planes (0, 0) (0, 1)      x . x .   o . o .
-//                                           . . . . . . .                           (1, 0) (1, 1)
-//
+//     strips     rows of the image are rounded once, with their padding, so that tiles read all taps in place (tiles/strip.h).
 //     gather     odd channels, or kernels so wide that a strip is too large: output pixels are gathered as rows of K.
 #pragma once
 

@@ -1,7 +1,5 @@
 // Product of bfloat16 operands on AMX tiles: up to 32 x 32 sums at a time, 32 k of them an instruction.
 //
-//     tmm0..3   sums of up to 16 rows x 16 columns      tmm4 5   rows of A      tmm5 6 7   B: a panel's rows
-//
 // Sums begin as their columns' biases. A block's are stored while the next block begins: storing a tile that is still being
 // computed would wait for it, and so vectors finish one block while tiles multiply the next.
 //
@@ -21,6 +19,7 @@
 #include "hwy/highway.h"
 #include "kernels/bf16/bf16-inl.h"
 #include "kernels/dispatch.h"
+#include "kernels/tiles/amx-inl.h"
 
 #if defined(__x86_64__) && HWY_TARGET == HWY_AVX3
 
@@ -28,36 +27,9 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
 
-constexpr int64_t kTileRows = 16;
+namespace {
 
-/// Rows and bytes a row of the eight tiles, as ldtilecfg reads them.
-struct TileConfig {
-  /// Tiles of `rows` sums, and steps of `step` elements of K. tmm5 is a second tile of A, or of B.
-  TileConfig(int64_t rows, int64_t step, bool two_of_a) {
-    for (int i = 0; i < 8; ++i) {
-      const bool sums = i < 4, b = two_of_a ? i > 5 : i > 4;
-      height[i] = static_cast<uint8_t>(b ? step / 2 : rows);
-      width[i] = static_cast<uint16_t>(sums || b ? 64 : step * 2);
-    }
-  }
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t width[16] = {};
-  uint8_t height[16] = {};
-};
-static_assert(sizeof(TileConfig) == 64);
-
-/// 32 floats from a and b rounded to bfloat16; how tiles are loaded, multiplied and stored.
-struct Amx {
-  static HWY_INLINE void Configure(const TileConfig& config) { __asm__ volatile("ldtilecfg %0" ::"m"(config)); }
-  static HWY_INLINE void Release() { __asm__ volatile("tilerelease"); }
-  template <int kTile>
-  static HWY_INLINE void Load(const void* from, int64_t stride) {
-    __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(stride), "i"(kTile) : "memory");
-  }
-  template <int kTile>
-  static HWY_INLINE void Store(float* to) {
-    __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(int64_t{64}), "i"(kTile) : "memory");
-  }
+struct AmxBf16 : AmxTiles {
   template <int kSum, int kA, int kB>
   static HWY_INLINE void Multiply() {
     __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSum), "i"(kA), "i"(kB));
@@ -71,51 +43,20 @@ struct Amx {
   }
 };
 
-/// The same in C++, for tests where the instructions are missing.
-struct Emulated {
-  struct State {
-    TileConfig config{1, 2, false};
-    uint8_t tiles[8][kTileRows][64];
-  };
-  static State& Get() {
-    static thread_local State state;
-    return state;
-  }
-  static void Configure(const TileConfig& config) { Get().config = config; }
-  static void Release() {}
-  template <int kTile>
-  static void Load(const void* from, int64_t stride) {
-    State& s = Get();
-    memset(s.tiles[kTile], 0, sizeof(s.tiles[kTile]));
-    for (int i = 0; i < s.config.height[kTile]; ++i) {
-      memcpy(s.tiles[kTile][i], static_cast<const char*>(from) + i * stride, s.config.width[kTile]);
-    }
-  }
-  template <int kTile>
-  static void Store(float* to) {
-    State& s = Get();
-    for (int i = 0; i < s.config.height[kTile]; ++i) memcpy(to + i * kPanelColumns, s.tiles[kTile][i], 64);
-  }
-  static float Number(const uint8_t* row, int i) {
-    Bfloat16 number;
-    memcpy(&number.bits, row + 2 * i, 2);
-    return ToFloat(number);
-  }
+struct EmulatedBf16 : EmulatedTiles {
   // Sums of even and of odd k by themselves, added to each other and then to what is there.
   template <int kSum, int kA, int kB>
   static void Multiply() {
-    State& s = Get();
-    for (int i = 0; i < s.config.height[kSum]; ++i) {
-      for (int j = 0; j < kPanelColumns; ++j) {
-        float parts[2] = {0, 0}, sum;
-        for (int k = 0; k < s.config.height[kB] * 2; ++k) {
-          parts[k % 2] += Number(s.tiles[kA][i], k) * Number(s.tiles[kB][k / 2], 2 * j + k % 2);
-        }
-        memcpy(&sum, &s.tiles[kSum][i][j * 4], 4);
-        sum += parts[0] + parts[1];
-        memcpy(&s.tiles[kSum][i][j * 4], &sum, 4);
-      }
-    }
+    MultiplyWith<float, kSum, kA, kB>([](float sum, const uint8_t* a, const uint8_t* b, int pairs) {
+      float parts[2] = {0, 0};
+      for (int k = 0; k < pairs * 2; ++k) parts[k % 2] += Number(a + k * 2) * Number(b + k / 2 * 64 + k % 2 * 2);
+      return sum + (parts[0] + parts[1]);
+    });
+  }
+  static float Number(const uint8_t* at) {
+    Bfloat16 number;
+    memcpy(&number.bits, at, 2);
+    return ToFloat(number);
   }
   static void Round(VF32 a, VF32 b, uint16_t* out) {
     alignas(64) float numbers[32];
@@ -181,7 +122,7 @@ class TileProduct {
 
   void Run(int64_t panel0) {
     const int64_t count = row1_ - row0_;
-    Tiles::Configure(TileConfig(height_, rows_.step, count > height_));
+    Tiles::Configure(TileConfig(height_, rows_.step * 2, count > height_));
     const int64_t group = count > height_ ? 2 : 4;
     // B is read once where it is larger than a cache, or is cut; A is not.
     constexpr int64_t kCache = 512 << 10;
@@ -291,7 +232,6 @@ class TileProduct {
     }
   }
 
-  static constexpr int TileOfB(int panels, int p) { return panels == 4 ? 5 + p % 3 : 6 + p; }
   /// Sums of a panel: two tiles.
   static constexpr int64_t kPanelStride = 2 * kTileRows * kPanelColumns;
   float* SumsOf(int tile, int p) { return sums_ + p * kPanelStride + tile * kTileRows * kPanelColumns; }
@@ -374,12 +314,15 @@ void MultiplyTiles(const ProductBf16& product, const RowsBf16& rows, int64_t row
   if (row1 > row0 && panel1 > panel0) TileProduct<Tiles>(product, rows, row0, row1, panel1).Run(panel0);
 }
 
+}  // namespace
+
 const Bf16Kernels& TilesBf16(bool emulated, const Bf16Kernels* one_row);
 const Bf16Kernels& TilesBf16(bool emulated, const Bf16Kernels* one_row) {
   constexpr int64_t kCacheBytes = 1 << 20;   // half of the second-level cache of the processors that have tiles
-  static const Bf16Kernels amx = {"bf16 tiles, amx", 32, 2, kCacheBytes, LoadTiles<Amx>, LoadRowsTiles<Amx>, MultiplyTiles<Amx>, one_row};
-  static const Bf16Kernels same = {"bf16 tiles, emulated", 32, 2, kCacheBytes, LoadTiles<Emulated>, LoadRowsTiles<Emulated>,
-                                   MultiplyTiles<Emulated>, one_row};
+  static const Bf16Kernels amx = {"bf16 tiles, amx", 32, 2, kCacheBytes, LoadTiles<AmxBf16>, LoadRowsTiles<AmxBf16>,
+                                  MultiplyTiles<AmxBf16>, one_row};
+  static const Bf16Kernels same = {"bf16 tiles, emulated", 32, 2, kCacheBytes, LoadTiles<EmulatedBf16>, LoadRowsTiles<EmulatedBf16>,
+                                   MultiplyTiles<EmulatedBf16>, one_row};
   return emulated ? same : amx;
 }
 

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "base/memory.h"
+
 namespace linnet {
 namespace {
 
@@ -184,18 +186,23 @@ class Group {
   void RunGather(int64_t pixel0, int64_t pixel1) {
     float* rows = static_cast<float*>(scratch_);
     product_.a_row_stride = s_.gather_stride;
+    int64_t x = pixel0 % c_.out_w, y = pixel0 / c_.out_w % c_.out_h, image = pixel0 / c_.out_w / c_.out_h;
     for (int64_t begin = pixel0; begin < pixel1; begin += s_.gather_rows) {
       const int64_t count = std::min(s_.gather_rows, pixel1 - begin);
-      for (int64_t i = 0; i < count; ++i) GatherPixel(begin + i, rows + i * s_.gather_stride);
+      for (int64_t i = 0; i < count; ++i) {
+        GatherPixel(input_ + image * c_.input_batch_stride, x * c_.stride_w - c_.pad_left, y * c_.stride_h - c_.pad_top,
+                    rows + i * s_.gather_stride);
+        if (++x < c_.out_w) continue;
+        x = 0;
+        if (++y == c_.out_h) y = 0, ++image;
+      }
       product_.a = rows;
       Multiply(begin, count);
     }
   }
 
-  void GatherPixel(int64_t pixel, float* out) {
-    const int64_t x = pixel % c_.out_w * c_.stride_w - c_.pad_left, row = pixel / c_.out_w;
-    const int64_t top = row % c_.out_h * c_.stride_h - c_.pad_top;
-    const float* image = input_ + row / c_.out_h * c_.input_batch_stride;
+  // The pixel whose kernel begins at column `x` and row `top` of an image.
+  void GatherPixel(const float* image, int64_t x, int64_t top, float* out) {
     const int64_t tap_row = c_.kernel_w * s_.group_in;
     if (tap_row <= kShortFloats && c_.dilation_w == 1 && c_.input_channel_stride == 1 && c_.input_pixel_stride == s_.group_in) {
       return GatherShort(image, x, top, tap_row, out);
@@ -215,18 +222,39 @@ class Group {
     const int64_t begin = std::clamp<int64_t>(-x, 0, c_.kernel_w) * s_.group_in;
     const int64_t end = std::clamp<int64_t>(c_.in_w - x, begin / s_.group_in, c_.kernel_w) * s_.group_in;
     const int64_t d = c_.dilation_h;
-    const int64_t i0 = std::clamp<int64_t>((d - 1 - top) / d, 0, c_.kernel_h);
-    const int64_t i1 = std::clamp<int64_t>((c_.in_h - top + d - 1) / d, i0, c_.kernel_h);
+    // Divisions take as long as the copies.
+    const int64_t i0 = top >= 0 ? 0 : std::min(d == 1 ? -top : (d - 1 - top) / d, c_.kernel_h);
+    const int64_t below = c_.in_h - top;
+    const int64_t i1 = std::clamp<int64_t>(d == 1 ? below : (below + d - 1) / d, i0, c_.kernel_h);
+    float* const rest = out + i1 * tap_row;
     std::fill(out, out + i0 * tap_row, 0.0f);
-    std::fill(out + i1 * tap_row, out + c_.kernel_h * tap_row, 0.0f);
     out += i0 * tap_row;
     const float* from = image + (top + i0 * d) * c_.input_row_stride + x * c_.input_pixel_stride;
+    if (end - begin == tap_row && i1 > i0) {
+      // Copies of a fixed length: what is too much is overwritten by the next row, or lies behind the pixel's K. The last row of
+      // the image is copied without.
+      const float* const image_end = image + (c_.in_h - 1) * c_.input_row_stride + c_.in_w * c_.input_pixel_stride;
+      const int64_t step = d * c_.input_row_stride, spare = tap_row <= 4 ? 4 : kShortFloats;
+      int64_t whole = i1 - i0;
+      while (whole > 0 && from + (whole - 1) * step + spare > image_end) --whole;
+      tap_row <= 4 ? CopyRows<4>(from, step, whole, tap_row, out) : CopyRows<kShortFloats>(from, step, whole, tap_row, out);
+      from += whole * step, out += whole * tap_row;
+      for (; whole < i1 - i0; ++whole, from += step, out += tap_row) memcpy(out, from, static_cast<size_t>(tap_row) * 4);
+      std::fill(rest, rest + (c_.kernel_h - i1) * tap_row, 0.0f);
+      return;
+    }
+    std::fill(rest, rest + (c_.kernel_h - i1) * tap_row, 0.0f);
     for (int64_t i = i0; i < i1; ++i, out += tap_row, from += d * c_.input_row_stride) {
       int64_t j = begin;
       if (end - begin != tap_row) std::fill(out, out + tap_row, 0.0f);
       for (; j + 4 <= end; j += 4) memcpy(out + j, from + j, 16);
       for (; j < end; ++j) out[j] = from[j];
     }
+  }
+
+  template <int64_t kFloats>
+  static void CopyRows(const float* from, int64_t step, int64_t count, int64_t tap_row, float* out) {
+    for (int64_t i = 0; i < count; ++i, from += step, out += tap_row) memcpy(out, from, kFloats * 4);
   }
 
   const GemmF32Kernels& kernels_;
@@ -312,9 +340,15 @@ GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv, int t
     if (shape.gather_rows == pixels) grain.panels = (shape.group_panels + kParts - 1) / kParts;
   }
   if (shape.way == Way::kRows) {
-    // Whole output rows, and enough of them that filling the ring's first rows again does not matter.
-    const int64_t rows = std::max((grain.rows + conv.out_w - 1) / conv.out_w, 2 * conv.kernel_h);
-    grain.rows = std::min(pixels, rows * conv.out_w);
+    // Whole output rows, and enough of them that filling the ring's first rows again does not matter. Where that gives too few
+    // parts (a line has one row), each is cut by panels too, and fills a ring for itself.
+    const int64_t lines = conv.batch * conv.out_h, wanted = DivUp(pixels, std::max<int64_t>(grain.rows, 1));
+    const int64_t parts = DivUp(lines, std::max(DivUp(grain.rows, conv.out_w), 2 * conv.kernel_h));
+    grain.rows = std::min(pixels, DivUp(lines, parts) * conv.out_w);
+    if (conv.groups == 1 && parts < wanted) {
+      const int64_t unit = kernels.columns / kPanelColumns;
+      grain.panels = std::min(shape.group_panels, RoundUp(DivUp(shape.group_panels * parts, wanted), unit));
+    }
   }
   return grain;
 }

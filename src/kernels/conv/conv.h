@@ -21,27 +21,21 @@
 
 #include <stdint.h>
 
+#include "kernels/conv/conv_sizes.h"
 #include "kernels/gemm.h"
 #include "kernels/transpose.h"
 
 namespace linnet {
 
-/// One convolution. Sizes, kernel, strides, dilations and groups are >= 1 and below 2^30; pads are below it
-/// and may be negative. Whatever lies outside of the input reads as zero, so out_h and out_w need not agree
-/// with the rest. groups divides in_c and out_c. Input element (n, h, w, c) is at input[n *
+/// One convolution. Whatever lies outside of the input reads as zero. groups divides in_c and out_c. Input element (n, h, w, c) is at input[n *
 /// input_batch_stride + h * input_row_stride + w * input_pixel_stride + c * input_channel_stride]: a channel
 /// slice has a bigger pixel stride, an NCHW image strides (C H W, W, 1, H W). Output pixel p = (n * out_h +
 /// h) * out_w + w is at output + p * output_pixel_stride, its channels contiguous. Only the elements
 /// themselves are read and written. Output must not overlap input or weights.
-struct ConvF32 {
+struct ConvF32 : ConvSizes {
   const float* input = nullptr;
   int64_t input_batch_stride = 0, input_row_stride = 0, input_pixel_stride = 0, input_channel_stride = 1;
   TransposeFn* transpose = nullptr;  ///< of floats: makes copies of rows whose pixel stride is 1 faster; may be null
-  int64_t batch = 1, in_h = 1, in_w = 1, in_c = 1;
-  int64_t out_h = 1, out_w = 1, out_c = 1;
-  int64_t groups = 1;
-  int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
-  int64_t pad_top = 0, pad_left = 0;
   const float* packed = nullptr;  ///< made by PackConvF32
   float* output = nullptr;
   int64_t output_pixel_stride = 0, output_row_stride = 0;

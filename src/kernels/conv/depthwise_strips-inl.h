@@ -30,7 +30,7 @@ struct Job {
 
 #if HWY_TARGET == HWY_AVX3
 
-// Two output rows of seven pixels at a time for the usual square kernels: the rows of the input that
+// Two output rows of seven pixels (or of the three to six of a narrow image) at a time for the usual square kernels: the rows of the input that
 // both read are loaded once. Sums are made in the order of the kernels above. With dilation, the pixels of a strip are
 // those that read the same pixels of the input, every second one for a dilation of 2.
 struct Strip {
@@ -38,11 +38,15 @@ struct Strip {
   const float* rows[kRowsMax];   // of the input, at the first pixel that is read; null outside of the image
   int64_t input_step;            // from input to input of a row
   uint32_t inside;               // inputs of a row that lie in the image
+  int64_t pixels;                // of the output that exist: fewer where the image is narrower
   float* output;
   int64_t output_step, output_row_step;
 };
 
-template <int kRows, int kTaps, int kStride, bool kMasked>
+// Which loads and stores are masked: none, those of inputs that may lie beside the image (half a kernel at each side), or all.
+enum class Masks { kNone, kSides, kAll };
+
+template <int kRows, int kTaps, int kStride, Masks kMasks>
 HWY_INLINE void StripVectors(const Job& job, const Strip& strip, int64_t channel) {
   constexpr int kPixels = Strip::kPixels, kInputs = (kPixels - 1) * kStride + kTaps, kSides = kTaps / 2;
   const F32 d;
@@ -50,8 +54,9 @@ HWY_INLINE void StripVectors(const Job& job, const Strip& strip, int64_t channel
   const auto lanes = hn::FirstN(d, static_cast<size_t>(std::min(kLanes, job.channel1 - channel)));
   using M = decltype(hn::FirstN(d, 0));
   M at_left[kSides], at_right[kSides];
-  if constexpr (kMasked) {
-    auto lanes_of = [&](int q) HWY_ATTR { return (strip.inside >> q & 1) != 0 ? lanes : hn::FirstN(F32(), 0); };
+  auto lanes_of = [&](int q) HWY_ATTR { return (strip.inside >> q & 1) != 0 ? lanes : hn::FirstN(F32(), 0); };
+  constexpr bool kMasked = kMasks != Masks::kNone;
+  if constexpr (kMasks == Masks::kSides) {
     LINNET_UNROLL
     for (int q = 0; q < kSides; ++q) at_left[q] = lanes_of(q), at_right[q] = lanes_of(kInputs - kSides + q);
   }
@@ -73,6 +78,8 @@ HWY_INLINE void StripVectors(const Job& job, const Strip& strip, int64_t channel
     for (int q = 0; q < kInputs; ++q, in += strip.input_step) {
       if constexpr (!kMasked) {
         x[q] = hn::LoadU(d, in);
+      } else if (kMasks == Masks::kAll) {
+        x[q] = hn::MaskedLoad(lanes_of(q), d, in);
       } else if (q < kSides) {
         x[q] = hn::MaskedLoad(at_left[q], d, in);
       } else if (q >= kInputs - kSides) {
@@ -108,7 +115,9 @@ HWY_INLINE void StripVectors(const Job& job, const Strip& strip, int64_t channel
     float* out = line;
     LINNET_UNROLL
     for (int t = 0; t < kPixels; ++t, out += strip.output_step) {
-      if constexpr (kMasked) {
+      if constexpr (kMasks == Masks::kAll) {
+        if (t < strip.pixels) hn::BlendedStore(sum[r][t], lanes, d, out);
+      } else if constexpr (kMasked) {
         hn::BlendedStore(sum[r][t], lanes, d, out);
       } else {
         hn::StoreU(sum[r][t], d, out);
@@ -117,25 +126,28 @@ HWY_INLINE void StripVectors(const Job& job, const Strip& strip, int64_t channel
   }
 }
 
-template <int kRows, int kTaps, int kStride, bool kEdge>
+template <int kRows, int kTaps, int kStride, Masks kMasks>
 void StripChannels(const Job& job, const Strip& strip) {
+  constexpr Masks kLast = kMasks == Masks::kNone ? Masks::kSides : kMasks;
   int64_t channel = job.channel0;
   for (; channel + kLanes <= job.channel1; channel += kLanes) {
-    StripVectors<kRows, kTaps, kStride, kEdge>(job, strip, channel);
+    StripVectors<kRows, kTaps, kStride, kMasks>(job, strip, channel);
   }
-  if (channel < job.channel1) StripVectors<kRows, kTaps, kStride, true>(job, strip, channel);
+  if (channel < job.channel1) StripVectors<kRows, kTaps, kStride, kLast>(job, strip, channel);
 }
 
 struct StripVariant {
   int taps, stride;
-  void (*run[2][2])(const Job&, const Strip&);   // by rows less one and edge
+  void (*run[2][3])(const Job&, const Strip&);   // by rows less one and masks
 };
 template <int kTaps, int kStride>
 constexpr StripVariant kStripVariant = {
     kTaps,
     kStride,
-    {{StripChannels<1, kTaps, kStride, false>, StripChannels<1, kTaps, kStride, true>},
-     {StripChannels<2, kTaps, kStride, false>, StripChannels<2, kTaps, kStride, true>}}};
+    {{StripChannels<1, kTaps, kStride, Masks::kNone>, StripChannels<1, kTaps, kStride, Masks::kSides>,
+      StripChannels<1, kTaps, kStride, Masks::kAll>},
+     {StripChannels<2, kTaps, kStride, Masks::kNone>, StripChannels<2, kTaps, kStride, Masks::kSides>,
+      StripChannels<2, kTaps, kStride, Masks::kAll>}}};
 constexpr const StripVariant* kStripVariants[] = {&kStripVariant<3, 1>, &kStripVariant<3, 2>, &kStripVariant<5, 1>,
                                                   &kStripVariant<5, 2>};
 
@@ -155,7 +167,7 @@ struct Phase {
 
 // Null where the convolution is none of these, or an image is too narrow, or taps miss it by more than half a kernel.
 const StripVariant* PickStripVariant(const DepthwiseF32& c) {
-  constexpr int64_t kDilationMax = 4;
+  constexpr int64_t kDilationMax = 4, kNarrow = 3;
   const int64_t d = c.dilation_w, side = c.kernel_w / 2;
   if (c.dilation_h != d || d > kDilationMax || c.kernel_h != c.kernel_w || c.stride_h != c.stride_w ||
       (d > 1 && c.stride_w > 1) || c.epilogue.residual) {
@@ -164,7 +176,7 @@ const StripVariant* PickStripVariant(const DepthwiseF32& c) {
   for (int64_t i = 0; i < d; ++i) {
     const Phase phase(c, i);
     const int64_t reach = phase.left + (phase.out_w - 1) * c.stride_w + c.kernel_w;
-    if (phase.out_w < Strip::kPixels || phase.left < -side || reach > phase.in_w + side) return nullptr;
+    if (phase.out_w < kNarrow || phase.left < -side || reach > phase.in_w + side) return nullptr;
   }
   for (const StripVariant* v : kStripVariants) {
     if (c.kernel_w == v->taps && c.stride_w == v->stride) return v;
@@ -192,17 +204,20 @@ void RunStrips(const Job& job, const StripVariant& variant, int64_t row, int64_t
     const Phase phase(c, i);
     for (int64_t next = 0; next < phase.out_w; next += Strip::kPixels) {
       // The last tile is whole too: it does some pixels again.
-      const int64_t x = std::min(next, phase.out_w - Strip::kPixels), left = phase.left + x * c.stride_w;
+      const int64_t x = std::max<int64_t>(0, std::min(next, phase.out_w - Strip::kPixels)), left = phase.left + x * c.stride_w;
       for (int64_t k = 0; k < inputs; ++k) {
         strip.rows[k] = begins[k] ? begins[k] + (phase.first + left * d) * c.input_pixel_stride : nullptr;
       }
       const int64_t begin = std::clamp<int64_t>(-left, 0, 31), end = std::clamp<int64_t>(phase.in_w - left, begin, 31);
       strip.inside = (uint32_t{1} << end) - (uint32_t{1} << begin);
       strip.output = c.output + (row * c.out_w + i + x * d) * c.output_pixel_stride;
-      variant.run[rows - 1][left < 0 || left + reach > phase.in_w](job, strip);
+      strip.pixels = std::min<int64_t>(phase.out_w, Strip::kPixels);
+      const bool sides = left < 0 || left + reach > phase.in_w;
+      const Masks masks = strip.pixels < Strip::kPixels ? Masks::kAll : sides ? Masks::kSides : Masks::kNone;
+      variant.run[rows - 1][static_cast<int>(masks)](job, strip);
       if (!job.clamp.after) continue;
       for (int64_t r = 0; r < rows; ++r) {
-        ActivateRows(c.epilogue, strip.output + r * strip.output_row_step + job.channel0, strip.output_step, Strip::kPixels,
+        ActivateRows(c.epilogue, strip.output + r * strip.output_row_step + job.channel0, strip.output_step, strip.pixels,
                      job.channel1 - job.channel0);
       }
     }

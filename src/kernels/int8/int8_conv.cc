@@ -6,20 +6,22 @@
 #include <algorithm>
 
 #include "base/memory.h"
+#include "kernels/tiles/strip.h"
 
 namespace linnet {
 namespace {
 
+/// Bytes of taps side by side up to which they are copied as one piece, whatever there is of them.
+constexpr int64_t kCopyMax = 64;
+
 struct Shape {
   Shape(const Int8Kernels& kernels, const ConvInt8& c)
       : group_in(c.in_c / c.groups), group_out(c.out_c / c.groups), k(c.kernel_h * c.kernel_w * group_in),
-        panels(PanelCount(group_out)), pixels(c.batch * c.out_h * c.out_w), row_bytes(BlockRowBytes(kernels, k)) {
-    const bool one = c.kernel_h == 1 && c.kernel_w == 1 && c.stride_h == 1 && c.stride_w == 1;
-    pointwise = one && c.groups == 1 && c.pad_top == 0 && c.pad_left == 0 && c.out_h == c.in_h && c.out_w == c.in_w;
+        panels(PanelCount(group_out)), pixels(c.pixels()), row_bytes(BlockRowBytes(kernels, k)), pointwise(c.pointwise()) {
     rows = BlockRowsInt8(kernels, pixels, k);
     sums_bytes = RoundUp(rows * int64_t{4}, int64_t{64});
-    block_bytes = RoundUp(rows * row_bytes + 32, int64_t{64});   // copies end behind the last row
-    outside_bytes = RoundUp(c.kernel_w * group_in + 32, int64_t{64});
+    block_bytes = RoundUp(rows * row_bytes + kCopyMax, int64_t{64});   // copies end behind the last row
+    outside_bytes = RoundUp(c.kernel_w * group_in + kCopyMax, int64_t{64});
   }
   int64_t group_in, group_out, k, panels, pixels, row_bytes, rows, sums_bytes, block_bytes, outside_bytes;
   bool pointwise;
@@ -37,10 +39,12 @@ class Gatherer {
     int64_t x = pixel % c_.out_w, y = pixel / c_.out_w % c_.out_h, image = pixel / c_.out_w / c_.out_h;
     const int64_t tap_row = c_.kernel_w * s_.group_in;
     const bool plain = kernels_.block_bytes == 1 && BlockShift(kernels_, c_.input_signed) == 0;
-    const bool few = plain && c_.dilation_w == 1 && c_.groups == 1 && tap_row <= 32 && s_.k >= 32 - tap_row;
+    const bool few = plain && c_.dilation_w == 1 && c_.groups == 1 && tap_row <= kCopyMax;
     for (; count > 0; --count, to += s_.row_bytes) {
       if (few) {
-        const int64_t done = tap_row <= 16 ? FewBytes<16>(image, y, x, count, to) : FewBytes<32>(image, y, x, count, to);
+        const int64_t done = tap_row <= 16   ? FewBytes<16>(image, y, x, count, to)
+                             : tap_row <= 32 ? FewBytes<32>(image, y, x, count, to)
+                                             : FewBytes<kCopyMax>(image, y, x, count, to);
         x += done, count -= done, to += done * s_.row_bytes;
         if (x >= c_.out_w) {
           x = 0;
@@ -127,93 +131,15 @@ class Gatherer {
   const uint8_t* outside_;
 };
 
-/// A convolution whose taps tiles read in place: the rows of the image that some output rows need are copied to a strip, with
-/// their padding, sorted by where they fall in a stride. Tap (i, j) of all output pixels is then one run of equal steps:
-///
-///     stride 1   one plane       x . x . x . .         stride 2   planes (0, 0) (0, 1)      x . x .   o . o .
-///                                . . . . . . .                           (1, 0) (1, 1)
-///
-/// Rows of A are the pixels of a plane, `pitch` a row of the image; the last of them are no pixels of the output.
-struct Strip {
-  static constexpr int64_t kBytes = 384 << 10;   // of a strip: leaves a second-level cache room for weights
-  static constexpr int64_t kTapsMax = 1024;
-
-  Strip(const Int8Kernels& kernels, const ConvInt8& c) : c(c) {
-    if (!kernels.tiles) return;
-    if (c.groups != 1 || c.in_c % 4 != 0 || c.kernel_h * c.kernel_w > kTapsMax) return;
-    const int64_t last_row = (c.kernel_h - 1) * c.dilation_h / c.stride_h, last_column = (c.kernel_w - 1) * c.dilation_w / c.stride_w;
-    pitch = c.out_w + last_column;
-    more_rows = last_row;
-    row_phases = std::min(c.stride_h, (c.kernel_h - 1) * c.dilation_h + 1);
-    column_phases = std::min(c.stride_w, (c.kernel_w - 1) * c.dilation_w + 1);
-    // Where taps of a kernel row are neighbours, they are one run.
-    const int64_t run = c.stride_w == 1 && c.dilation_w == 1 ? c.kernel_w * c.in_c : c.in_c;
-    runs = c.kernel_h * c.kernel_w * c.in_c / run;
-    steps = DivUp(run, int64_t{64});
-    while (run / 4 % steps != 0) ++steps;
-    step = run / steps;
-    const double row_bytes = static_cast<double>(pitch) * static_cast<double>(c.in_c * column_phases * row_phases);
-    if (row_bytes * static_cast<double>(more_rows + 1) > 4 * kBytes || step * 2 < std::min<int64_t>(run, 64)) return;
-    rows = std::clamp<int64_t>(kBytes / static_cast<int64_t>(row_bytes) - more_rows, 1, c.out_h);
+/// The strips of a convolution, where they pay.
+struct StripInt8 : Strip {
+  StripInt8(const Int8Kernels& kernels, const ConvInt8& conv) : Strip(conv, 64, 4, 1) {
     // What lies between the rows of the output is computed too: an eighth more at most, as whole tiles go.
-    if (RoundUp(rows * pitch, int64_t{kernels.rows}) * 8 > RoundUp(rows * c.out_w, int64_t{kernels.rows}) * 9) return;
-    plane_bytes = (rows + more_rows) * pitch * c.in_c;
-    usable = true;
+    const int64_t unit = kernels.rows;
+    usable = usable && kernels.tiles && RoundUp(rows * pitch, unit) * 8 <= RoundUp(rows * conv.out_w, unit) * 9;
   }
-
-  int64_t table_bytes() const { return RoundUp(runs * steps * 8, int64_t{64}); }
   /// A tile may read a pixel more than there are.
-  int64_t bytes() const { return table_bytes() + RoundUp(plane_bytes * row_phases * column_phases + c.in_c, int64_t{64}); }
-
-  /// Where the steps of a row of A are.
-  void Offsets(int64_t* out) const {
-    const bool joined = runs == c.kernel_h;
-    for (int64_t i = 0; i < c.kernel_h; ++i) {
-      for (int64_t j = 0; j < (joined ? 1 : c.kernel_w); ++j) {
-        const int64_t y = i * c.dilation_h, x = j * c.dilation_w;
-        const int64_t plane = y % c.stride_h * column_phases + x % c.stride_w;
-        const int64_t from = plane * plane_bytes + (y / c.stride_h * pitch + x / c.stride_w) * c.in_c;
-        for (int64_t s = 0; s < steps; ++s) *out++ = from + s * step;
-      }
-    }
-  }
-
-  /// The planes that output rows [y, y + count) of an image read.
-  void Fill(const Int8Kernels& kernels, const uint8_t* image, int64_t y, int64_t count, uint8_t* out) const {
-    const int outside = c.input_zero ^ (BlockShift(kernels, c.input_signed) != 0 ? 0x80 : 0);
-    const int64_t line = pitch * c.in_c;
-    for (int64_t p = 0; p < row_phases; ++p) {
-      for (int64_t q = 0; q < column_phases; ++q, out += plane_bytes) {
-        for (int64_t r = 0; r < count + more_rows; ++r) {
-          const int64_t in_y = (y + r) * c.stride_h + p - c.pad_top;
-          if (in_y < 0 || in_y >= c.in_h) {
-            memset(out + r * line, outside, static_cast<size_t>(line));
-          } else {
-            FillLine(kernels, image + in_y * c.in_w * c.in_c, q, outside, out + r * line);
-          }
-        }
-      }
-    }
-  }
-
-  const ConvInt8& c;
-  bool usable = false;
-  int64_t pitch = 0, more_rows = 0, row_phases = 1, column_phases = 1, runs = 1, steps = 1, step = 4, rows = 1, plane_bytes = 0;
-
- private:
-  /// Pixels q - pad_left, q - pad_left + stride_w, ... of a row.
-  void FillLine(const Int8Kernels& kernels, const uint8_t* line, int64_t q, int outside, uint8_t* out) const {
-    const int64_t from = q - c.pad_left, s = c.stride_w;
-    const int64_t begin = std::clamp<int64_t>(DivUp(std::max<int64_t>(-from, 0), s), 0, pitch);
-    const int64_t end = std::clamp<int64_t>(from >= c.in_w ? 0 : DivUp(c.in_w - from, s), begin, pitch);
-    memset(out, outside, static_cast<size_t>(begin * c.in_c));
-    if (s == 1) {
-      kernels.load(line + (from + begin) * c.in_c, (end - begin) * c.in_c, c.input_signed, out + begin * c.in_c);
-    } else {
-      for (int64_t x = begin; x < end; ++x) kernels.load(line + (from + x * s) * c.in_c, c.in_c, c.input_signed, out + x * c.in_c);
-    }
-    memset(out + end * c.in_c, outside, static_cast<size_t>((pitch - end) * c.in_c));
-  }
+  int64_t bytes() const { return table_bytes() + RoundUp(elements() + c.in_c, int64_t{64}); }
 };
 
 int64_t GroupBytes(int64_t k, int64_t n) { return RoundUp(PackedSizeInt8(k, n), int64_t{64}); }
@@ -261,7 +187,7 @@ void ConvOffsetsInt8(const Int8Kernels& kernels, const ConvInt8& conv, int32_t i
 
 int64_t ConvScratchBytes(const Int8Kernels& kernels, const ConvInt8& conv) {
   const Shape s(kernels, conv);
-  const Strip strip(kernels, conv);
+  const StripInt8 strip(kernels, conv);
   // Weights with zero points need the block, and are not known here.
   const int64_t strip_bytes = strip.usable && !s.pointwise ? strip.bytes() : 0;
   return std::max(strip_bytes, s.sums_bytes + s.outside_bytes + s.block_bytes);
@@ -270,28 +196,39 @@ int64_t ConvScratchBytes(const Int8Kernels& kernels, const ConvInt8& conv) {
 namespace {
 
 /// Output pixels [pixel0, pixel1), strip by strip.
-void RunStrips(const Int8Kernels& kernels, const Strip& strip, const Shape& s, int64_t pixel0, int64_t pixel1, int64_t panel0,
-               int64_t panel1, void* scratch) {
-  const ConvInt8& conv = strip.c;
+void RunStrips(const Int8Kernels& kernels, const ConvInt8& conv, const StripInt8& strip, const Shape& s, int64_t pixel0,
+               int64_t pixel1, int64_t panel0, int64_t panel1, void* scratch) {
   int64_t* offsets = static_cast<int64_t*>(scratch);
   uint8_t* planes = static_cast<uint8_t*>(scratch) + strip.table_bytes();
   strip.Offsets(offsets);
   const BlocksInt8 job = {kernels, s.group_out, s.k, PackedPanels(conv.packed, s.group_out), conv.finish};
   RowsInt8 rows;
   rows.a = planes, rows.row_stride = conv.in_c, rows.is_signed = BlockSigned(kernels, conv.input_signed);
-  rows.offsets = offsets, rows.steps = strip.runs * strip.steps, rows.step = strip.step;
+  rows.offsets = offsets, rows.steps = strip.steps(), rows.step = strip.step;
   rows.pitch = strip.pitch, rows.valid = conv.out_w;
-  const int64_t image_pixels = conv.out_h * conv.out_w;
-  while (pixel0 < pixel1) {
-    const int64_t image = pixel0 / image_pixels, y = pixel0 % image_pixels / conv.out_w, x = pixel0 % conv.out_w;
-    const int64_t first = image * image_pixels + y * conv.out_w;   // pixel of the strip
-    const int64_t count = std::min(strip.rows, conv.out_h - y), end = std::min(pixel1, first + count * conv.out_w);
-    const int64_t last = end - 1 - first, needed = last / conv.out_w + 1;
-    strip.Fill(kernels, conv.input + image * conv.in_h * conv.in_w * conv.in_c, y, needed, planes);
-    rows.c_row = first;
-    kernels.tiles(job, rows, x, last / conv.out_w * strip.pitch + last % conv.out_w + 1, panel0, panel1, nullptr);
-    pixel0 = end;
-  }
+  const int zero = conv.input_zero ^ (BlockShift(kernels, conv.input_signed) != 0 ? 0x80 : 0);
+  auto outside = [&](uint8_t* to, int64_t count) { memset(to, zero, static_cast<size_t>(count * conv.in_c)); };
+  // Pixels x, x + stride_w, ... of a row.
+  auto fill_line = [&](const uint8_t* line, int64_t x, uint8_t* to) {
+    const auto [begin, end] = PixelsInside(x, conv.stride_w, strip.pitch, conv.in_w);
+    outside(to, begin);
+    if (conv.stride_w == 1) {
+      kernels.load(line + (x + begin) * conv.in_c, (end - begin) * conv.in_c, conv.input_signed, to + begin * conv.in_c);
+    } else {
+      for (int64_t i = begin; i < end; ++i) {
+        kernels.load(line + (x + i * conv.stride_w) * conv.in_c, conv.in_c, conv.input_signed, to + i * conv.in_c);
+      }
+    }
+    outside(to + end * conv.in_c, strip.pitch - end);
+  };
+  strip.ForStrips(pixel0, pixel1, [&](int64_t image, int64_t y, int64_t count, int64_t c_row, int64_t row0, int64_t row1) {
+    const uint8_t* input = conv.input + image * conv.in_h * conv.in_w * conv.in_c;
+    strip.ForLines(
+        y, count, [&](int64_t to, int64_t in_y, int64_t x) { fill_line(input + in_y * conv.in_w * conv.in_c, x, planes + to); },
+        [&](int64_t to) { outside(planes + to, strip.pitch); });
+    rows.c_row = c_row;
+    kernels.tiles(job, rows, row0, row1, panel0, panel1, nullptr);
+  });
 }
 
 }  // namespace
@@ -306,8 +243,8 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
     return RunGemmInt8(kernels, gemm, pixel0, pixel1, panel0, panel1, scratch);
   }
   if (!conv.finish.column_zero) {
-    const Strip strip(kernels, conv);
-    if (strip.usable) return RunStrips(kernels, strip, s, pixel0, pixel1, panel0, panel1, scratch);
+    const StripInt8 strip(kernels, conv);
+    if (strip.usable) return RunStrips(kernels, conv, strip, s, pixel0, pixel1, panel0, panel1, scratch);
   }
   int32_t* row_sums = static_cast<int32_t*>(scratch);
   uint8_t* outside = static_cast<uint8_t*>(scratch) + s.sums_bytes;
@@ -342,7 +279,7 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
 GemmGrain ConvGrainInt8(const Int8Kernels& kernels, const ConvInt8& conv, int threads) {
   const Shape s(kernels, conv);
   GemmGrain grain = GemmGrainInt8(kernels, s.pixels, conv.out_c, s.k, threads);
-  if (!s.pointwise && Strip(kernels, conv).usable) {   // whole rows
+  if (!s.pointwise && StripInt8(kernels, conv).usable) {   // whole rows
     grain.rows = std::min(s.pixels, RoundUp(grain.rows, conv.out_w));
   }
   grain.panels = grain.panels >= PanelCount(conv.out_c) ? ConvPanels(conv) : std::min(grain.panels, ConvPanels(conv));

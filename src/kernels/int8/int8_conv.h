@@ -3,27 +3,22 @@
 // Rows of A are output pixels, K runs over (kernel row, kernel column, channel) of a group. Some output pixels at a time are
 // gathered as rows of a block, from which every weight fetched serves all of them; what lies outside of the image is the zero
 // point. 1x1 convolutions read the image as it lies. The block stays in the first caches, so that gathering costs a copy of
-// each tap for the N multiply-adds that it takes part in. Depthwise convolution has a kernel of its own (int8_depthwise.h).
+// each tap for the N multiply-adds that it takes part in. Instructions with tiles read strips (tiles/strip.h). Depthwise convolution has a kernel of its own (int8_depthwise.h).
 #pragma once
 
 #include <stdint.h>
 
+#include "kernels/conv/conv_sizes.h"
 #include "kernels/int8/int8_gemm.h"
 
 namespace linnet {
 
-/// One convolution. Sizes, kernel, strides, dilations and groups are >= 1 and below 2^30; pads are below it and may be
-/// negative. Input element (n, h, w, c) is at input[((n * in_h + h) * in_w + w) * in_c + c]; output pixel p = (n * out_h + h) *
-/// out_w + w is row p of `finish`'s C, whose columns are the out_c channels. Only the elements themselves are touched.
-struct ConvInt8 {
+/// One convolution. Input element (n, h, w, c) is at input[((n * in_h + h) * in_w + w) * in_c + c]; output pixel p = (n * out_h +
+/// h) * out_w + w is row p of `finish`'s C, whose columns are the out_c channels. Only the elements themselves are touched.
+struct ConvInt8 : ConvSizes {
   const uint8_t* input = nullptr;   ///< bytes, signed or not
   bool input_signed = false;
   uint8_t input_zero = 0;           ///< the byte that stands outside of the image
-  int64_t batch = 1, in_h = 1, in_w = 1, in_c = 1;
-  int64_t out_h = 1, out_w = 1, out_c = 1;
-  int64_t groups = 1;
-  int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
-  int64_t pad_top = 0, pad_left = 0;
   const void* packed = nullptr;     ///< made by PackConvInt8
   FinishInt8 finish;                ///< its arrays: see ConvColumns
 };

@@ -167,7 +167,8 @@ void DepthwiseTaps(const DepthwiseInt8& c, int64_t row0, int64_t row1, int64_t w
   }
 }
 
-void DepthwiseInt8Rows(const DepthwiseInt8& c, int64_t row0, int64_t row1, void* scratch) {
+// Reads the packed weights as they are.
+void DepthwiseInt8Rows(const DepthwiseInt8& c, const void*, int64_t row0, int64_t row1, void* scratch) {
   const DepthwiseRing ring(c);
   const int64_t taps = c.kernel_h * c.kernel_w;
   const int16_t** tap = static_cast<const int16_t**>(scratch);
@@ -207,6 +208,11 @@ void DepthwiseInt8Rows(const DepthwiseInt8& c, int64_t row0, int64_t row1, void*
   }
 }
 
+int64_t NothingPrepared(const DepthwiseInt8&) { return 0; }
+void PrepareNothing(const DepthwiseInt8&, void*) {}
+
+constexpr DepthwiseInt8Kernels kDepthwiseInt8 = {NothingPrepared, PrepareNothing, DepthwiseInt8Rows};
+
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet
 HWY_AFTER_NAMESPACE();
@@ -228,43 +234,47 @@ void PackDepthwiseInt8(const void* weights, bool is_signed, const int32_t* zeros
   }
 }
 
-#if defined(__x86_64__)
-// With an instruction for bytes, where that serves; false when nothing was done. Defined in int8_depthwise_bytes.cc.
-int64_t DepthwiseBytesScratch(const DepthwiseInt8& conv);
-bool DepthwiseBytesRows(const DepthwiseInt8& conv, int64_t row0, int64_t row1, void* scratch);
-bool DepthwiseBytesEmulated(const DepthwiseInt8& conv, int64_t row0, int64_t row1, void* scratch);
-
-namespace {
-
-template <bool (*kBytes)(const DepthwiseInt8&, int64_t, int64_t, void*)>
-void BytesOrPairs(const DepthwiseInt8& conv, int64_t row0, int64_t row1, void* scratch) {
-  if (!kBytes(conv, row0, row1, scratch)) N_AVX3::DepthwiseInt8Rows(conv, row0, row1, scratch);
-}
-
-}  // namespace
-#endif
-
 int64_t DepthwiseScratchBytes(const DepthwiseInt8& conv) {
   const DepthwiseRing ring(conv);
   int64_t bytes = ring.table_bytes + ring.copies * ring.width * 2;
 #if defined(__x86_64__)
-  if (Supports(DetectedCpuLevel(), CpuLevel::kAvx512)) bytes = std::max(bytes, DepthwiseBytesScratch(conv));
+  if (Supports(DetectedCpuLevel(), CpuLevel::kAvx512)) bytes = std::max(bytes, DepthwiseBytesLayout(conv).scratch_bytes());
 #endif
   return RoundUp(bytes, int64_t{64});
 }
 
-DepthwiseInt8Fn* PickDepthwiseInt8(CpuLevel level) {
 #if defined(__x86_64__)
-  if (Supports(level, CpuLevel::kAvx512Vnni)) return BytesOrPairs<DepthwiseBytesRows>;
+// With an instruction for bytes, where that serves; false when nothing was done. Defined in int8_depthwise_bytes.cc.
+void PrepareDepthwiseBytes(const DepthwiseInt8& conv, bool emulated, void* prepared);
+bool DepthwiseBytesRows(const DepthwiseInt8& conv, bool emulated, const void* prepared, int64_t row0, int64_t row1, void* scratch);
+
+namespace {
+
+template <bool kEmulated>
+constexpr DepthwiseInt8Kernels kBytes = {
+    [](const DepthwiseInt8& conv) { return DepthwiseBytesBlocks(conv).bytes(); },
+    [](const DepthwiseInt8& conv, void* prepared) {
+      if (DepthwiseBytesBlocks(conv).usable) PrepareDepthwiseBytes(conv, kEmulated, prepared);
+    },
+    [](const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1, void* scratch) {
+      if (!DepthwiseBytesRows(conv, kEmulated, prepared, row0, row1, scratch)) N_AVX3::DepthwiseInt8Rows(conv, nullptr, row0, row1, scratch);
+    }};
+
+}  // namespace
 #endif
-  return LINNET_PICK(level, DepthwiseInt8Rows);
+
+const DepthwiseInt8Kernels& PickDepthwiseInt8(CpuLevel level) {
+#if defined(__x86_64__)
+  if (Supports(level, CpuLevel::kAvx512Vnni)) return kBytes<false>;
+#endif
+  return *LINNET_PICK(level, kDepthwiseInt8);
 }
 
-DepthwiseInt8Fn* EmulatedDepthwiseInt8() {
+const DepthwiseInt8Kernels& EmulatedDepthwiseInt8() {
 #if defined(__x86_64__)
-  return BytesOrPairs<DepthwiseBytesEmulated>;
+  return kBytes<true>;
 #else
-  return HWY_STATIC_DISPATCH(DepthwiseInt8Rows);
+  return *LINNET_PICK(DetectedCpuLevel(), kDepthwiseInt8);
 #endif
 }
 

@@ -33,10 +33,19 @@ void PackDepthwiseInt8(const void* weights, bool is_signed, const int32_t* zeros
 
 /// Bytes of scratch a call needs, 64-byte aligned; each thread its own. Reads only sizes.
 int64_t DepthwiseScratchBytes(const DepthwiseInt8& conv);
-/// Computes output rows [row0, row1) of [0, batch * out_h). Any split gives the same bits.
-using DepthwiseInt8Fn = void(const DepthwiseInt8& conv, int64_t row0, int64_t row1, void* scratch);
-DepthwiseInt8Fn* PickDepthwiseInt8(CpuLevel level);
-/// For tests: that of avx512vnni without its instruction, for processors with AVX-512.
-DepthwiseInt8Fn* EmulatedDepthwiseInt8();
+
+/// The functions of one instruction set.
+struct DepthwiseInt8Kernels {
+  /// Bytes, 64-byte aligned, that `prepare` writes; may be 0. Reads kernel, strides, dilations and channels.
+  int64_t (*prepared_bytes)(const DepthwiseInt8& conv);
+  /// Weights, offsets and scales in the order in which rows are computed. Good as long as `packed`, offsets, scales, input_zero and
+  /// input_signed stay the same, whatever the sizes of images.
+  void (*prepare)(const DepthwiseInt8& conv, void* prepared);
+  /// Computes output rows [row0, row1) of [0, batch * out_h). Any split gives the same bits.
+  void (*rows)(const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1, void* scratch);
+};
+const DepthwiseInt8Kernels& PickDepthwiseInt8(CpuLevel level);
+/// For tests: those of avx512vnni without its instruction, for processors with AVX-512.
+const DepthwiseInt8Kernels& EmulatedDepthwiseInt8();
 
 }  // namespace linnet

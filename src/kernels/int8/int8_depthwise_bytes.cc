@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <new>
 
 #include "base/memory.h"
 #include "kernels/int8/int8_depthwise.h"
@@ -264,7 +265,7 @@ bool PlainRows(const DepthwiseInt8& c, int8_t* out) {
 }
 
 // [quads][channels][4] bytes from the pairs of 16-bit weights; false when one does not fit a byte.
-bool PlainWeights(const DepthwiseInt8& c, const Layout& layout, int8_t* out) {
+bool PlainWeights(const DepthwiseInt8& c, const DepthwiseBytesBlocks& layout, int8_t* out) {
   const int64_t padded = RoundUp(c.channels, int64_t{8}), pairs = (layout.taps + 1) / 2, width = RoundUp(c.channels, int64_t{16});
   const __m128i order = _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
   __m128i beyond = _mm_setzero_si128();
@@ -285,8 +286,14 @@ bool PlainWeights(const DepthwiseInt8& c, const Layout& layout, int8_t* out) {
 
 // Weights, first sums and scales of every block, in the order of the sums.
 template <bool kEmulated>
-bool PrepareBlocks(const DepthwiseInt8& c, const Layout& layout, int8_t* plain, char* out) {
-  if (layout.by_columns ? !PlainRows(c, plain) : !PlainWeights(c, layout, plain)) return false;
+void PrepareBlocks(const DepthwiseInt8& c, void* prepared) {
+  const DepthwiseBytesBlocks layout(c);
+  DepthwiseBytesHead* head = new (prepared) DepthwiseBytesHead();
+  if (!layout.usable || !c.finish.scale) return;
+  char* out = static_cast<char*>(prepared) + layout.kHeadBytes;
+  int8_t* plain = reinterpret_cast<int8_t*>(out + layout.blocks * layout.block_bytes);
+  if (layout.by_columns ? !PlainRows(c, plain) : !PlainWeights(c, layout, plain)) return;
+  *head = {true, true};
   const int64_t width = RoundUp(c.channels, int64_t{16});
   const __m512i zero = _mm512_set1_epi32(c.input_zero + (c.input_signed ? 128 : 0)), ones = _mm512_set1_epi8(1);
   for (int64_t b = 0; b < layout.blocks; ++b, out += layout.block_bytes) {
@@ -310,28 +317,24 @@ bool PrepareBlocks(const DepthwiseInt8& c, const Layout& layout, int8_t* plain, 
       for (int64_t q = 0; q < layout.quads; ++q) AddProducts<kEmulated>(sum, ones, reinterpret_cast<const __m512i*>(weights + q * 256 + i * 64));
       __m512i* begin = reinterpret_cast<__m512i*>(first + i * 16);
       *begin = _mm512_sub_epi32(*begin, _mm512_mullo_epi32(zero, sum));
+      head->bounded = head->bounded && WideByteRounding::Bounds(_mm512_loadu_ps(scale + i * 16));
     }
   }
-  return true;
 }
 
 // False, and nothing is done, where weights do not fit.
 template <bool kEmulated>
-bool DepthwiseBytes(const DepthwiseInt8& c, int64_t row0, int64_t row1, void* scratch) {
+bool DepthwiseBytes(const DepthwiseInt8& c, const void* prepared, int64_t row0, int64_t row1, void* scratch) {
   const Layout layout(c);
   const bool bytes = c.finish.to == FinishInt8::To::kInt8 || c.finish.to == FinishInt8::To::kUint8;
   if (!layout.usable || !bytes) return false;
+  const DepthwiseBytesHead head = *static_cast<const DepthwiseBytesHead*>(prepared);
+  if (!head.fits) return false;
+  const bool bounded = head.bounded;
+  const char* const blocks = static_cast<const char*>(prepared) + layout.kHeadBytes;
   const uint8_t** tap = static_cast<const uint8_t**>(scratch);
   int64_t* holds = reinterpret_cast<int64_t*>(tap + layout.quads * 4);
-  char* plain = static_cast<char*>(scratch) + layout.table_bytes;
-  char* blocks = plain + layout.plain_bytes;
-  uint8_t* rows = reinterpret_cast<uint8_t*>(blocks + layout.blocks * layout.block_bytes);
-  if (!PrepareBlocks<kEmulated>(c, layout, reinterpret_cast<int8_t*>(plain), blocks)) return false;
-  bool bounded = true;
-  for (int64_t b = 0; b < layout.blocks; ++b) {
-    const float* scale = reinterpret_cast<const float*>(blocks + b * layout.block_bytes + (layout.quads + 1) * 4 * 64);
-    for (int i = 0; i < 4; ++i) bounded = bounded && WideByteRounding::Bounds(_mm512_loadu_ps(scale + i * 16));
-  }
+  uint8_t* rows = static_cast<uint8_t*>(scratch) + layout.table_bytes;
   const uint8_t flip = c.input_signed ? 0x80 : 0;
   const int outside = c.input_zero + (c.input_signed ? 128 : 0);
   const int64_t begin = std::clamp<int64_t>(c.pad_left, 0, layout.pixels), end = std::clamp<int64_t>(c.in_w + c.pad_left, begin, layout.pixels);
@@ -401,17 +404,13 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace linnet {
 
-int64_t DepthwiseBytesScratch(const DepthwiseInt8& conv) {
-  const DepthwiseBytesLayout layout(conv);
-  return layout.usable ? layout.bytes() : 0;
+void PrepareDepthwiseBytes(const DepthwiseInt8& conv, bool emulated, void* prepared) {
+  emulated ? N_AVX3::PrepareBlocks<true>(conv, prepared) : N_AVX3::PrepareBlocks<false>(conv, prepared);
 }
 
-bool DepthwiseBytesRows(const DepthwiseInt8& conv, int64_t row0, int64_t row1, void* scratch) {
-  return N_AVX3::DepthwiseBytes<false>(conv, row0, row1, scratch);
-}
-
-bool DepthwiseBytesEmulated(const DepthwiseInt8& conv, int64_t row0, int64_t row1, void* scratch) {
-  return N_AVX3::DepthwiseBytes<true>(conv, row0, row1, scratch);
+bool DepthwiseBytesRows(const DepthwiseInt8& conv, bool emulated, const void* prepared, int64_t row0, int64_t row1, void* scratch) {
+  return emulated ? N_AVX3::DepthwiseBytes<true>(conv, prepared, row0, row1, scratch)
+                  : N_AVX3::DepthwiseBytes<false>(conv, prepared, row0, row1, scratch);
 }
 
 }  // namespace linnet

@@ -30,39 +30,57 @@ struct DepthwiseRing {
   int64_t copies = 0;  ///< pixels of scratch
 };
 
-/// The ring, or strip, of the kernel for byte instructions, and what else a call keeps in scratch: tables of pointers, weights as plain
-/// bytes, and blocks of 64 channels.
-struct DepthwiseBytesLayout {
-  static constexpr int64_t kChannels = 64;
+/// What the kernel for byte instructions prepares: whether that serves (a DepthwiseBytesHead), blocks of 64 channels, and room for
+/// weights as plain bytes.
+struct DepthwiseBytesBlocks {
+  static constexpr int64_t kChannels = 64, kHeadBytes = 64, kRingBytes = 1 << 20;
 
-  explicit DepthwiseBytesLayout(const DepthwiseInt8& c)
-      : taps(c.kernel_h * c.kernel_w), quads(DivUp(taps, int64_t{4})), rows((c.kernel_h - 1) * c.dilation_h + 1),
-        pixels((c.out_w - 1) * c.stride_w + (c.kernel_w - 1) * c.dilation_w + 1), flat(c.stride_w == 1),
-        blocks(flat ? std::lcm(c.channels, kChannels) / kChannels : DivUp(c.channels, kChannels)) {
-    constexpr int64_t kTapsMax = 64, kRingBytes = 1 << 20;
-    if (c.channels % 4 != 0 || taps > kTapsMax || c.channels > (1 << 20)) return;
-    if (static_cast<double>(rows) * static_cast<double>(pixels) * static_cast<double>(c.channels) > kRingBytes) return;
-    row_bytes = RoundUp(pixels * c.channels + kChannels, kChannels);
+  explicit DepthwiseBytesBlocks(const DepthwiseInt8& c)
+      : taps(c.kernel_h * c.kernel_w), quads(DivUp(taps, int64_t{4})), flat(c.stride_w == 1) {
+    constexpr int64_t kTapsMax = 64;
+    // Larger ones have no image whose rows fit a ring.
+    if (c.channels % 4 != 0 || taps > kTapsMax || c.channels > kRingBytes / taps) return;
     by_columns = c.kernel_h == 3 && c.kernel_w == 3 && c.dilation_h == 1 && c.dilation_w == 1 && c.stride_h <= 2;
+    blocks = flat ? std::lcm(c.channels, kChannels) / kChannels : DivUp(c.channels, kChannels);
+    block_bytes = (quads + 2) * 4 * 64;
+    plain_bytes = RoundUp(quads * 4 * RoundUp(c.channels, int64_t{16}), int64_t{64});
+    usable = true;
+  }
+  int64_t bytes() const { return usable ? kHeadBytes + blocks * block_bytes + plain_bytes : 0; }
+
+  int64_t taps, quads;
+  bool flat;                 ///< a row of the output is one run
+  bool by_columns = false;   ///< a strip of rows instead of a ring
+  int64_t blocks = 0;        ///< of 64 channels with weights, first sums and scales of their own
+  int64_t block_bytes = 0, plain_bytes = 0;
+  bool usable = false;
+};
+
+struct DepthwiseBytesHead {
+  bool fits = false;      ///< all weights are bytes, and there are scales
+  bool bounded = false;   ///< all scales are such that rounding needs no care (WideByteRounding::Bounds)
+};
+
+/// The same with the ring, or strip, of an image, and what a call keeps in scratch: tables of pointers and rows.
+struct DepthwiseBytesLayout : DepthwiseBytesBlocks {
+  explicit DepthwiseBytesLayout(const DepthwiseInt8& c)
+      : DepthwiseBytesBlocks(c), rows((c.kernel_h - 1) * c.dilation_h + 1),
+        pixels((c.out_w - 1) * c.stride_w + (c.kernel_w - 1) * c.dilation_w + 1) {
+    usable = usable && static_cast<double>(rows) * static_cast<double>(pixels) * static_cast<double>(c.channels) <= kRingBytes;
+    if (!usable) return;
+    row_bytes = RoundUp(pixels * c.channels + kChannels, kChannels);
     if (by_columns) {
       constexpr int64_t kStripBytes = 128 << 10;
       strip = std::clamp<int64_t>((kStripBytes / row_bytes - 3) / c.stride_h + 1, 1, c.out_h);
       rows = (strip - 1) * c.stride_h + 3;
     }
     table_bytes = RoundUp((quads * 4 + rows) * 8, int64_t{64});
-    plain_bytes = RoundUp(quads * 4 * RoundUp(c.channels, int64_t{16}), int64_t{64});
-    block_bytes = (quads + 2) * 4 * 64;
-    usable = true;
   }
-  int64_t bytes() const { return table_bytes + plain_bytes + blocks * block_bytes + rows * row_bytes; }
+  int64_t scratch_bytes() const { return usable ? table_bytes + rows * row_bytes : 0; }
 
-  int64_t taps, quads, rows, pixels;
-  bool flat;                 ///< a row of the output is one run
-  bool by_columns = false;   ///< a strip of rows instead of a ring
+  int64_t rows, pixels;
   int64_t strip = 0;         ///< rows of the output
-  int64_t blocks;            ///< of 64 channels with weights, first sums and scales of their own
-  int64_t row_bytes = 0, table_bytes = 0, plain_bytes = 0, block_bytes = 0;
-  bool usable = false;
+  int64_t row_bytes = 0, table_bytes = 0;
 };
 
 }  // namespace linnet

@@ -1,4 +1,6 @@
 // Zero points, and the order in which a product visits blocks, panels and tiles. No vector code.
+#include <string.h>
+
 #include <algorithm>
 
 #include "base/memory.h"
@@ -20,17 +22,31 @@ struct ScratchOf {
 
 uint32_t Bits(int32_t x) { return static_cast<uint32_t>(x); }
 
+/// The sum of k bytes, eight at a time.
+int32_t SumBytes(const uint8_t* a, int64_t k, bool is_signed) {
+  constexpr uint64_t kEven = 0x00ff00ff00ff00ff, kLow = 0x0000ffff0000ffff;
+  constexpr int64_t kWordsMax = 128;   // until 16 bits are full
+  const uint64_t flip = is_signed ? 0x8080808080808080 : 0;   // as unsigned numbers, 128 more
+  uint32_t sum = is_signed ? 0u - 128u * static_cast<uint32_t>(k) : 0;
+  int64_t x = 0;
+  while (k - x >= 8) {
+    uint64_t sums = 0;
+    for (const int64_t end = x + std::min(kWordsMax, (k - x) / 8) * 8; x < end; x += 8) {
+      uint64_t word;
+      memcpy(&word, a + x, 8);
+      word ^= flip;
+      sums += (word & kEven) + (word >> 8 & kEven);
+    }
+    const uint64_t halves = (sums & kLow) + (sums >> 16 & kLow);
+    sum += static_cast<uint32_t>(halves) + static_cast<uint32_t>(halves >> 32);
+  }
+  for (; x < k; ++x) sum += a[x] ^ static_cast<uint8_t>(flip);
+  return static_cast<int32_t>(sum);
+}
+
 /// Sums of k bytes of each row.
 void SumRows(const uint8_t* a, int64_t row_stride, bool is_signed, int64_t rows, int64_t k, int32_t* sums) {
-  for (int64_t i = 0; i < rows; ++i, a += row_stride) {
-    int32_t sum = 0;
-    if (is_signed) {
-      for (int64_t x = 0; x < k; ++x) sum += static_cast<int8_t>(a[x]);
-    } else {
-      for (int64_t x = 0; x < k; ++x) sum += a[x];
-    }
-    sums[i] = sum;
-  }
+  for (int64_t i = 0; i < rows; ++i) sums[i] = SumBytes(a + i * row_stride, k, is_signed);
 }
 
 /// Rows [m0, m1) where they lie; those whose last step would read behind the end of A are left. Returns how far it came.
@@ -135,26 +151,46 @@ void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, i
 }
 
 GemmGrain GemmGrainInt8(const Int8Kernels& kernels, int64_t m, int64_t n, int64_t k, int threads) {
-  constexpr int64_t kWorkMax = 128 << 20;
-  constexpr double kTaskNs = 4000;
+  constexpr double kWorkMax = 128 << 20, kTaskNs = 2500, kByteNs = 0.03;
   m = std::max<int64_t>(m, 1);
-  const int64_t panels = std::max<int64_t>(PanelCount(n), 1), tile = kernels.rows;
-  const double work = static_cast<double>(m) * static_cast<double>(panels * kPanelColumns) * static_cast<double>(std::max<int64_t>(k, 1));
+  const int64_t panels = std::max<int64_t>(PanelCount(n), 1);
   const double ns = ProductNs(kernels, static_cast<double>(m), static_cast<double>(n), static_cast<double>(k));
-  const double tasks = std::max(threads > 1 ? std::min(ns / kTaskNs, 4.0 * threads) : 1.0, std::max(1.0, work / kWorkMax));
-  auto split = [](int64_t size, double parts, int64_t unit) {
-    const double part = static_cast<double>(size) / std::max(parts, 1.0);
-    return std::min(size, RoundUp(std::max<int64_t>(1, static_cast<int64_t>(part)), unit));
+  // A thread's share of some rows or panels, in `unit`s that take the same time: cut into so many parts, the least.
+  struct Cut {
+    int64_t part;
+    double share;   // of the whole time that the busiest thread takes
   };
+  auto cut = [threads](int64_t size, int64_t unit, double parts_max) {
+    Cut best = {size, 1};
+    for (int64_t each = 1; threads > 1 && static_cast<double>(each * threads) <= parts_max; ++each) {
+      const int64_t part = DivUp(size, each * threads), units = DivUp(part, unit) * each;
+      const double share = static_cast<double>(units) / static_cast<double>(DivUp(size, unit));
+      if (share <= best.share && part >= unit) best = {std::min(size, RoundUp(part, unit)), share};
+    }
+    return best;
+  };
+  const double parts = std::min(ns / kTaskNs + 0.75, 4.0 * threads);
+  const int64_t tile = kernels.tiles ? std::max<int64_t>(kernels.rows / 2, 1) : kernels.rows;
+  const Cut rows = cut(m, tile, parts), columns = cut(panels, 2, parts);
+  // Cut by rows, every thread reads all of B; by panels, all of A, and what follows finds half of C in another thread's cache.
+  const double a = static_cast<double>(m * k) * kByteNs, b = static_cast<double>(panels * kPanelColumns * k) * kByteNs;
+  const double c = static_cast<double>(m * n) * kByteNs / 2;
   GemmGrain grain = {m, panels};
-  // A block of A is made again for each group of panels: rows are split first, as far as they go.
-  if (m >= tile * static_cast<int64_t>(tasks) * 2 && panels * kPanelColumns * k <= (512 << 10)) {
-    grain.rows = split(m, tasks, tile);
-    return grain;
+  if (ns * rows.share + b <= ns * columns.share + a + b * columns.share + c) {
+    grain.rows = rows.part;
+  } else {
+    grain.panels = columns.part;
   }
-  const double groups = std::min(tasks, static_cast<double>(panels) / 2);
-  grain.panels = split(panels, groups, 1);
-  if (tasks > 2 * groups) grain.rows = split(m, tasks / groups, tile);
+  // No task is longer than some milliseconds, so that a run can be stopped.
+  const double work = static_cast<double>(grain.rows) * static_cast<double>(grain.panels * kPanelColumns) * static_cast<double>(std::max<int64_t>(k, 1));
+  if (work > kWorkMax) {
+    const double row_work = work / static_cast<double>(grain.rows), most = kWorkMax / row_work;
+    grain.rows = most >= static_cast<double>(tile) ? static_cast<int64_t>(most) / tile * tile : std::min(tile, grain.rows);
+    if (most < static_cast<double>(tile)) {
+      const double panel_work = static_cast<double>(grain.rows * kPanelColumns) * static_cast<double>(k);
+      grain.panels = std::clamp<int64_t>(static_cast<int64_t>(kWorkMax / panel_work), 1, grain.panels);
+    }
+  }
   return grain;
 }
 

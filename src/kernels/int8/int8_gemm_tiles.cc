@@ -1,8 +1,6 @@
 // Product of 8-bit matrices on AMX tiles: up to 32 x 32 sums at a time, 64 k of them an instruction.
 //
-//     tmm0..3   sums of 16 rows x 16 columns      tmm4 5   16 rows of A, read where they lie      tmm5 6 7   B: a panel's rows
-//
-// Sums begin as their columns' offsets, and a block's are stored while the next block begins, so that the tiles multiply
+// Rows of A are read where they lie. Sums begin as their columns' offsets, and a block's are stored while the next block begins, so that the tiles multiply
 // while vectors round: storing a tile that is still being computed would wait for it. Rows that are left at the end are
 // computed with those before them, which are not stored twice.
 #include <string.h>
@@ -17,6 +15,7 @@
 #include "hwy/highway.h"
 #include "kernels/dispatch.h"
 #include "kernels/int8/int8_runs-inl.h"
+#include "kernels/tiles/amx-inl.h"
 #include "kernels/unroll.h"
 
 #if defined(__x86_64__)
@@ -27,38 +26,11 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
 
-constexpr int kTileRows = 16;
+namespace {
+
 constexpr int64_t kOnceBytes = 1 << 20;   // of B, that are read once
 
-// Rows and bytes a row of the eight tiles, as ldtilecfg reads them.
-struct TileConfig {
-  // Sums and A of `rows` rows, `step` bytes (a multiple of 4) of A and so many k of B an instruction. tmm5 is a second tile
-  // of A, or of B.
-  TileConfig(int rows, int64_t step, bool two_of_a) {
-    for (int i = 0; i < 8; ++i) {
-      const bool sums = i < 4, b = two_of_a ? i > 5 : i > 4;
-      height[i] = static_cast<uint8_t>(b ? step / 4 : rows);
-      width[i] = static_cast<uint16_t>(sums || b ? 64 : step);
-    }
-  }
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t width[16] = {};
-  uint8_t height[16] = {};
-};
-static_assert(sizeof(TileConfig) == 64);
-
-// The instructions.
-struct AmxTiles {
-  static HWY_INLINE void Configure(const TileConfig& config) { __asm__ volatile("ldtilecfg %0" ::"m"(config)); }
-  static HWY_INLINE void Release() { __asm__ volatile("tilerelease"); }
-  template <int kTile>
-  static HWY_INLINE void Load(const void* from, int64_t stride) {
-    __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(stride), "i"(kTile) : "memory");
-  }
-  template <int kTile>
-  static HWY_INLINE void Store(void* to) {
-    __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(int64_t{64}), "i"(kTile) : "memory");
-  }
+struct AmxBytes : AmxTiles {
   template <bool kSigned, int kSum, int kA, int kB>
   static HWY_INLINE void Multiply() {
     if constexpr (kSigned) {
@@ -69,46 +41,16 @@ struct AmxTiles {
   }
 };
 
-// The same in C++, for tests where the instructions are missing.
-struct EmulatedTiles {
-  struct State {
-    TileConfig config{1, 4, false};
-    uint8_t tiles[8][kTileRows][64];
-  };
-  static State& Get() {
-    static thread_local State state;
-    return state;
-  }
-  static void Configure(const TileConfig& config) { Get().config = config; }
-  static void Release() {}
-  template <int kTile>
-  static void Load(const void* from, int64_t stride) {
-    State& s = Get();
-    memset(s.tiles[kTile], 0, sizeof(s.tiles[kTile]));
-    for (int i = 0; i < s.config.height[kTile]; ++i) {
-      memcpy(s.tiles[kTile][i], static_cast<const char*>(from) + i * stride, s.config.width[kTile]);
-    }
-  }
-  template <int kTile>
-  static void Store(void* to) {
-    State& s = Get();
-    for (int i = 0; i < s.config.height[kTile]; ++i) memcpy(static_cast<char*>(to) + i * 64, s.tiles[kTile][i], 64);
-  }
+struct EmulatedBytes : EmulatedTiles {
   template <bool kSigned, int kSum, int kA, int kB>
   static void Multiply() {
-    State& s = Get();
-    for (int i = 0; i < s.config.height[kSum]; ++i) {
-      for (int j = 0; j < kTileRows; ++j) {
-        uint32_t sum;
-        memcpy(&sum, &s.tiles[kSum][i][j * 4], 4);
-        for (int k = 0; k < s.config.height[kB] * 4; ++k) {
-          const uint8_t a = s.tiles[kA][i][k];
-          const int32_t b = static_cast<int8_t>(s.tiles[kB][k / 4][j * 4 + k % 4]);
-          sum += static_cast<uint32_t>((kSigned ? static_cast<int8_t>(a) : a) * b);
-        }
-        memcpy(&s.tiles[kSum][i][j * 4], &sum, 4);
+    MultiplyWith<uint32_t, kSum, kA, kB>([](uint32_t sum, const uint8_t* a, const uint8_t* b, int groups) {
+      for (int k = 0; k < groups * 4; ++k) {
+        const int32_t w = static_cast<int8_t>(b[k / 4 * 64 + k % 4]);
+        sum += static_cast<uint32_t>((kSigned ? static_cast<int8_t>(a[k]) : a[k]) * w);
       }
-    }
+      return sum;
+    });
   }
 };
 
@@ -133,8 +75,7 @@ class TileProduct {
   void Run(int64_t row1, int64_t panel0, int64_t panel1) {
     const int64_t count = row1 - row0_;
     if (count <= 0 || panel1 <= panel0) return;
-    Tiles::Configure(TileConfig(static_cast<int>(std::min<int64_t>(count, kTileRows)), std::max<int64_t>(rows_.step, 4),
-                                count > kTileRows));
+    Tiles::Configure(TileConfig(std::min(count, kTileRows), std::max<int64_t>(rows_.step, 4), count > kTileRows));
     // B is read once where it is larger than a cache, and A is not.
     const int64_t b_bytes = (panel1 - panel0) * panel_bytes_;
     const int64_t group = count <= kTileRows ? 4 : 2;
@@ -199,7 +140,6 @@ class TileProduct {
     pending_ = true;
   }
 
-  static constexpr int TileOfB(int panels, int p) { return panels == 4 ? 5 + p % 3 : 6 + p; }
   static constexpr int64_t kPanelStride = 2 * kTileRows * kPanelColumns;   // of sums
   int32_t* SumsOf(int row_tile, int p) { return sums_ + p * kPanelStride + row_tile * kTileRows * kPanelColumns; }
 
@@ -307,7 +247,7 @@ class TileProduct {
 // sum += products of four unsigned and four signed bytes.
 template <class Tiles>
 HWY_INLINE void AddFours(__m512i& sum, __m512i a, const void* b) {
-  if constexpr (std::is_same_v<Tiles, AmxTiles>) {
+  if constexpr (std::is_same_v<Tiles, AmxBytes>) {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "m"(*static_cast<const __m512i*>(b)));
   } else {
     const __m512i w = _mm512_loadu_si512(b);
@@ -378,18 +318,20 @@ void MultiplyTiles(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, in
   }
 }
 
+}  // namespace
+
 // One row of unsigned bytes by VNNI, for int8_gemm_rows.cc too.
 void Int8OneRow(const BlocksInt8& job, const RowsInt8& rows, int64_t row, int64_t panel0, int64_t panel1, const int32_t* row_sum) {
-  MultiplyRow<AmxTiles>(job, rows, row, panel0, panel1, row_sum);
+  MultiplyRow<AmxBytes>(job, rows, row, panel0, panel1, row_sum);
 }
 
 void Int8TilesAmx(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
                   const int32_t* row_sums) {
-  MultiplyTiles<AmxTiles>(job, rows, row0, row1, panel0, panel1, row_sums);
+  MultiplyTiles<AmxBytes>(job, rows, row0, row1, panel0, panel1, row_sums);
 }
 void Int8TilesEmulated(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
                        const int32_t* row_sums) {
-  MultiplyTiles<EmulatedTiles>(job, rows, row0, row1, panel0, panel1, row_sums);
+  MultiplyTiles<EmulatedBytes>(job, rows, row0, row1, panel0, panel1, row_sums);
 }
 
 }  // namespace HWY_NAMESPACE

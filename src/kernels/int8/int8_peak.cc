@@ -7,6 +7,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/int8/int8-inl.h"
+#include "kernels/tiles/amx-inl.h"
 #include "kernels/unroll.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -54,21 +55,16 @@ constexpr Int8Peak kBytesPeak = {MultiplyBytes, int64_t{kSums} * HWY_LANES(int8_
 
 #if HWY_TARGET == HWY_AVX3
 // AMX: four tiles of sums, on operands that are there.
-void MultiplyTiles(int64_t turns) {
-  struct {
-    uint8_t palette = 1, start_row = 0, reserved[14] = {};
-    uint16_t width[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    uint8_t height[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-  } const config;
-  __asm__ volatile("ldtilecfg %0" ::"m"(config));
+void MultiplyTilesOfBytes(int64_t turns) {
+  AmxTiles::Configure(TileConfig(kTileRows, 64, true));
   for (int64_t turn = 0; turn < turns; ++turn) {
     __asm__ volatile(
         "tdpbusd %%tmm6, %%tmm4, %%tmm0\n\ttdpbusd %%tmm7, %%tmm4, %%tmm1\n\ttdpbusd %%tmm6, %%tmm5, %%tmm2\n\t"
         "tdpbusd %%tmm7, %%tmm5, %%tmm3" ::);
   }
-  __asm__ volatile("tilerelease");
+  AmxTiles::Release();
 }
-constexpr Int8Peak kTilesPeak = {MultiplyTiles, int64_t{4} * 16 * 16 * 64 * 2};
+constexpr Int8Peak kTilesPeak = {MultiplyTilesOfBytes, int64_t{4} * 16 * 16 * 64 * 2};
 #endif
 
 }  // namespace HWY_NAMESPACE

@@ -13,6 +13,7 @@
 #include <algorithm>
 
 #include "kernels/int8/int8_gemm.h"
+#include "kernels/tiles/strip.h"
 
 #if HWY_TARGET == HWY_AVX3
 
@@ -26,16 +27,10 @@ void Int8FinishPanels(const FinishInt8& f, const int32_t* sums, int64_t panel_st
 // Rows [row, row + count) of `rows`: those between the pitch and what is valid of it are left out.
 inline void FinishRuns(const RowsInt8& rows, const FinishInt8& finish, const int32_t* sums, int64_t panel_stride,
                        const int32_t* row_sums, int64_t row, int count, int64_t column, int64_t columns) {
-  if (rows.pitch == 0) return Int8FinishPanels(finish, sums, panel_stride, row_sums, rows.c_row + row, count, column, columns);
-  int64_t y = row / rows.pitch, x = row % rows.pitch;
-  while (count > 0) {
-    const int valid = static_cast<int>(std::min<int64_t>(count, rows.valid - x));
-    if (valid > 0) Int8FinishPanels(finish, sums, panel_stride, row_sums, rows.c_row + y * rows.valid + x, valid, column, columns);
-    const int all = static_cast<int>(std::min<int64_t>(count, rows.pitch - x));
-    sums += all * kPanelColumns;
-    if (row_sums) row_sums += all;
-    count -= all, x = 0, ++y;
-  }
+  ForRowsOfC(rows.pitch, rows.valid, rows.c_row, row, count, [&](int64_t c_row, int64_t at, int64_t n) {
+    Int8FinishPanels(finish, sums + at * kPanelColumns, panel_stride, row_sums ? row_sums + at : nullptr, c_row, static_cast<int>(n),
+                     column, columns);
+  });
 }
 
 }  // namespace HWY_NAMESPACE
