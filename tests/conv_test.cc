@@ -128,5 +128,36 @@ TEST(Conv, Gather) {
   }
 }
 
+/// Tasks are whole rows of the output or all of it, and groups of panels; a line is cut too where threads want parts.
+TEST(Conv, GrainCutsLines) {
+  for (CpuLevel level : FloatLevels()) {
+    for (int64_t lines : {1, 2, 5, 64}) {
+      ConvF32 c;
+      c.in_h = c.out_h = lines, c.in_w = 1023, c.out_w = 1019, c.in_c = 64, c.out_c = 256, c.kernel_w = 5;
+      c.input_pixel_stride = 64, c.input_row_stride = 1023 * 64, c.output_pixel_stride = 256;
+      for (int threads : {1, 2, 4}) {
+        SCOPED_TRACE(testing::Message() << CpuLevelName(level) << " " << lines << " lines, " << threads << " threads");
+        const GemmGrain grain = ConvGrainF32(PickGemmF32(level), c, threads);
+        ASSERT_TRUE(grain.rows > 0 && grain.rows % c.out_w == 0 && grain.panels > 0 && grain.panels <= ConvPanels(c));
+        const int64_t tasks = (c.out_h * c.out_w + grain.rows - 1) / grain.rows * ((ConvPanels(c) + grain.panels - 1) / grain.panels);
+        EXPECT_GE(tasks, threads);
+      }
+    }
+  }
+}
+
+/// One to four columns, which are dot products.
+TEST(Conv, FewOutputChannels) {
+  for (CpuLevel level : FloatLevels()) {
+    for (int64_t out_c : {1, 2, 3, 4, 5}) {
+      Check(level, {1, 9, 23, 32, out_c, 1, 1, 1});
+      Check(level, {2, 9, 37, 19, out_c, 1, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3});
+      Check(level, {1, 1, 300, 1, out_c, 1, 1, 64, 1, 2});
+      Check(level, {1, 7, 9, 64, out_c, 1, 5, 3, 2, 1, 1, 1, 2, 1, 2, 1, 0, false, true});
+      Check(level, {1, 6, 21, 40, 2 * out_c, 2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1});
+    }
+  }
+}
+
 }  // namespace
 }  // namespace linnet

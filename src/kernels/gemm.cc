@@ -7,7 +7,7 @@
 //
 // With few rows the tile grows in width instead, so that enough independent sums hide the latency of the
 // multiply-add and the memory system sees many streams. All loops over accumulators are unrolled: otherwise
-// compilers keep them on the stack, at half the speed.
+// compilers keep them on the stack, at half the speed. Very few columns are dot products (tiles/narrow-inl.h).
 #include "kernels/gemm.h"
 
 #include <string.h>
@@ -22,6 +22,7 @@
 #include "hwy/highway.h"
 #include "kernels/dispatch.h"
 #include "kernels/epilogue-inl.h"
+#include "kernels/tiles/narrow-inl.h"
 #include "kernels/unroll.h"
 #include "kernels/vec-inl.h"
 
@@ -336,6 +337,7 @@ void RunSummands(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t en
 void GemmRun(const GemmF32& whole, int64_t m0, int64_t m1, int64_t panel0, int64_t panel1) {
   const int64_t begin = panel0 * kPanelColumns, end = std::min(panel1 * kPanelColumns, whole.n);
   if (begin >= end) return;
+  if (NarrowProduct narrow(whole); !kFewTiles && narrow.Serves()) return narrow.Run(m0, m1);
   // Where A and two groups of columns would crowd the second-level cache, C is summed up part by part.
   constexpr int64_t kCrowded = 5 << 18, kSummands = 1024;
   int64_t parts = 1;

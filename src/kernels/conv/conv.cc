@@ -346,7 +346,7 @@ GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv, int t
     const int64_t parts = DivUp(lines, std::max(DivUp(grain.rows, conv.out_w), 2 * conv.kernel_h));
     grain.rows = std::min(pixels, DivUp(lines, parts) * conv.out_w);
     if (conv.groups == 1 && parts < wanted) {
-      const int64_t unit = kernels.columns / kPanelColumns;
+      const int64_t unit = std::max<int64_t>(1, kernels.columns / kPanelColumns);
       grain.panels = std::min(shape.group_panels, RoundUp(DivUp(shape.group_panels * parts, wanted), unit));
     }
   }
