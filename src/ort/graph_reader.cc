@@ -128,7 +128,9 @@ Status GraphReader::DeclareOutputs(const fbs::Graph& from, Scope& scope) {
       LINNET_ASSIGN(std::string_view name, Name(&output, context_));
       if (name.empty()) return Status();
       auto [place, is_new] = scope.names.try_emplace(name);
-      if (!is_new) return InvalidModel("value ", Quote(name), ", made by ", Label(node), ", is an input, a constant or made by another node too");
+      if (!is_new) {
+        return InvalidModel("value ", Quote(name), ", made by ", Label(node), ", is an input, a constant or made by another node too");
+      }
       LINNET_ASSIGN(place->second, NewValue(name, scope));
       return Status();
     });
@@ -168,7 +170,8 @@ Status GraphReader::ReadNode(const fbs::Node& from, Scope& scope) {
     if (imported == node.domain) node.version = std::max(node.version, static_cast<int>(version));
   }
   if (from.fused() != 0) {
-    return Unsupported("a node that was compiled for ", Quote(View(from.provider())), ": make the file with the CPU's execution provider");
+    return Unsupported("a node that was compiled for ", Quote(View(from.provider())),
+                       ": make the file with the CPU's execution provider");
   }
   LINNET_TRY(Each(from.inputs(), [&](const flatbuffers::String& input) -> Status {
     ValueId id = kNoValue;

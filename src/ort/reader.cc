@@ -25,7 +25,8 @@ Result<OnnxModel> Read(Context& context) {
   const fbs::Session& session = *fbs::GetSession(bytes.data());
   const std::string_view version = View(session.version());
   if (version != "5" && version != "6") {
-    return Unsupported("the .ort file has format version ", Quote(version), "; supported are 5 and 6: make it again from its .onnx file");
+    return Unsupported("the .ort file has format version ", Quote(version),
+                       "; supported are 5 and 6: make it again from its .onnx file");
   }
   if (!session.model() || !session.model()->graph()) return InvalidModel("the .ort file has no graph");
   const fbs::Model& from = *session.model();
@@ -65,7 +66,8 @@ Result<OnnxModel> Read(Context& context) {
   }
   LINNET_TRY(GraphReader(context, info).ReadRoot(*from.graph(), model.graph));
   LINNET_TRY(Verify(model.graph, context.limits));
-  LINNET_TRY(Unfuse(model.graph, info.opsets.empty() || !info.opsets[0].first.empty() ? 0 : static_cast<int>(info.opsets[0].second)));
+  const bool imports_onnx = !info.opsets.empty() && info.opsets[0].first.empty();   // sorted: "" is first
+  LINNET_TRY(Unfuse(model.graph, imports_onnx ? static_cast<int>(info.opsets[0].second) : 0));
   return model;
 }
 

@@ -126,7 +126,9 @@ class Unfuser {
       return InvalidModel("activation ", Quote(activation), " has ", parameters.size(), " parameters of ", wanted);
     }
     if (activation == "Clip" && opset_ >= kClipByInputs) {
-      if (type.dtype != DType::kFloat && type.dtype != DType::kUndefined) return Unsupported("activation 'Clip' of ", DTypeName(type.dtype));
+      if (type.dtype != DType::kFloat && type.dtype != DType::kUndefined) {
+        return Unsupported("activation 'Clip' of ", DTypeName(type.dtype));
+      }
       std::vector<ValueId> clip = {made};
       for (float bound : {parameters[0], parameters[1]}) {
         clip.push_back(graph_.AddConstant(graph_.FreshName("bound"), Tensor::Scalar(bound)));
@@ -158,7 +160,8 @@ class Unfuser {
   }
 
   Status Activate(std::string_view activation, ValueId from, std::vector<Attribute> attributes) {
-    for (std::string_view known : {"Relu", "Tanh", "Sigmoid", "LeakyRelu", "HardSigmoid", "Clip", "Elu", "Selu", "Softplus", "Softsign", "ThresholdedRelu"}) {
+    for (std::string_view known : {"Relu", "Tanh", "Sigmoid", "LeakyRelu", "HardSigmoid", "Clip", "Elu", "Selu", "Softplus", "Softsign",
+                                   "ThresholdedRelu"}) {
       if (activation == known) return Add(known, {from}, std::move(attributes), TypeOf(output()), output()).TakeStatus();
     }
     return Unsupported("activation ", Quote(activation));
