@@ -1,12 +1,13 @@
 # make demo | test | release: each installs what is missing, builds, and runs. Everything lands in build/.
 # make mobile-demo: converts, shrinks, cross-builds for arm64, runs under qemu and compares.
+# make bench [PEER=libonnxruntime.so|none] [BENCH="--write --only bert"]: the benchmark suite, from making its models on.
 # make test-fast: unit tests only. make check-asan | check-tsan | fuzz [FUZZ_SECONDS=60]: with sanitizers (clang).
 SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 BUILD := build/release
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo mobile-demo test test-fast release deps check-asan check-tsan fuzz sanitizers clean
+.PHONY: demo mobile-demo bench test test-fast release deps check-asan check-tsan fuzz sanitizers clean
 .DEFAULT_GOAL := release
 
 deps:
@@ -24,6 +25,10 @@ demo: release
 
 mobile-demo: release
 	@tools/mobile-demo
+
+bench: release
+	@ninja -C $(BUILD) -j$(JOBS) --quiet linnet_shared
+	@tools/bench $(BUILD) "$(PEER)" $(BENCH)
 
 test: deps $(BUILD)/build.ninja
 	@ninja -C $(BUILD) -j$(JOBS) --quiet

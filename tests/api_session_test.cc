@@ -1,9 +1,11 @@
 // The C API: opening sessions, options, what a session says of its model, hostile arguments.
 #include <string.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "api_test_util.h"
@@ -243,7 +245,9 @@ TEST(ApiSession, CachesWhatItPrepares) {
   auto files = [&] {
     std::vector<fs::path> found;
     if (fs::exists(folder)) {
-      for (const fs::directory_entry& entry : fs::directory_iterator(folder)) found.push_back(entry.path());
+      for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+        if (entry.path().extension() != ".name") found.push_back(entry.path());
+      }
     }
     return found;
   };
@@ -280,6 +284,56 @@ TEST(ApiSession, CachesWhatItPrepares) {
   check(folder, 2);
   EXPECT_EQ(files().size(), 1u);
   check(nowhere, 2);                            // cannot be written: opened as without it
+}
+
+TEST(ApiSession, CacheKnowsUnchangedFilesAndNoticesEveryChange) {
+  namespace fs = std::filesystem;
+  const std::string folder = TemporaryPath("cache"), path = TemporaryPath("changing.onnx");
+  auto write = [&](const char* w) {
+    std::fstream file(path, fs::exists(path) ? std::ios::in | std::ios::out | std::ios::binary : std::ios::out | std::ios::binary);
+    file << ModelBytes(std::string("graph (x: float[2]) -> (y: float[2]) { w = const float[2]{") + w + "} y: float[2] = Add-14(x, w) }");
+  };
+  auto first_sum = [&] {
+    LinnetOptions* options = nullptr;
+    LinnetSession* session = nullptr;
+    EXPECT_OK(LinnetOptionsCreate(&options));
+    EXPECT_OK(LinnetOptionsSetCacheFolder(options, folder.c_str()));
+    EXPECT_OK(LinnetSessionOpen(path.c_str(), options, &session));
+    float x[] = {1, 2}, y[] = {0, 0};
+    int64_t shape[] = {2};
+    LinnetInput input = FloatInput("x", x, shape, 1);
+    LinnetOutput output = Into("y", y, sizeof y);
+    EXPECT_OK(LinnetRun(session, &input, 1, &output, 1, nullptr));
+    EXPECT_OK(LinnetSessionClose(session));
+    EXPECT_OK(LinnetOptionsClose(options));
+    return y[0];
+  };
+  auto notes = [&] {
+    int count = 0;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) count += entry.path().extension() == ".name";
+    return count;
+  };
+  write("10, 20");
+  EXPECT_EQ(first_sum(), 11);
+  EXPECT_EQ(notes(), 0);   // another change within its clock's step would not be seen
+  std::this_thread::sleep_for(std::chrono::milliseconds(3100));
+  EXPECT_EQ(first_sum(), 11);
+  EXPECT_EQ(notes(), 1);
+  EXPECT_EQ(first_sum(), 11);
+  // Other contents in place, and the time of before.
+  const auto written = fs::last_write_time(path);
+  const auto size = fs::file_size(path);
+  write("30, 40");
+  fs::last_write_time(path, written);
+  EXPECT_EQ(fs::file_size(path), size);
+  EXPECT_EQ(first_sum(), 31);
+  // A note that leads nowhere, or is none.
+  for (const char* text : {"0123456789abcdef0123456789abcdef", "../../../../../../etc/passwd12345", ""}) {
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+      if (entry.path().extension() == ".name") std::ofstream(entry.path()) << text;
+    }
+    EXPECT_EQ(first_sum(), 31);
+  }
 }
 
 TEST(ApiSession, ConvertsAndRunsWhatItWrote) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -116,6 +117,65 @@ void Compute(CpuLevel level, Problem& p, int tile, int64_t tiles, int64_t panels
     }
   }
   ASSERT_TRUE(scratch.Intact() && packed.Intact() && output->Intact() && p.input.Intact());
+}
+
+/// G g G' in double precision, each product and sum rounded by itself, by the formulas of winograd.h's points.
+void Transformed(const float* g, int tile, float* u) {
+  const int side = tile + 2;
+  struct Real {
+    volatile double value;   // a compiler may not merge what is stored between
+    Real(double v) : value(v) {}
+    Real(const Real& other) : value(other.value) {}
+    Real& operator=(const Real& other) {
+      value = other.value;
+      return *this;
+    }
+    Real operator*(const Real& b) const { return value * b.value; }
+    Real operator+(const Real& b) const { return value + b.value; }
+    Real operator-(const Real& b) const { return value - b.value; }
+  };
+  auto column = [&](Real a, Real b, Real c, Real* out) {
+    if (tile == 2) {
+      const Real even = Real(0.5) * (a + c), odd = Real(0.5) * b;
+      out[0] = a, out[1] = even + odd, out[2] = even - odd, out[3] = c;
+      return;
+    }
+    const double p = 0.75, q = 1.5, p2 = p * p, q2 = q * q, at_p = 1 / (2 * p2 * (p2 - q2)), at_q = 1 / (2 * q2 * (q2 - p2));
+    const Real even_p = Real(at_p) * a + Real(at_p * p2) * c, even_q = Real(at_q) * a + Real(at_q * q2) * c;
+    const Real odd_p = Real(at_p * p) * b, odd_q = Real(at_q * q) * b;
+    out[0] = Real(1 / (p2 * q2)) * a;
+    out[1] = even_p + odd_p, out[2] = even_p - odd_p, out[3] = even_q + odd_q, out[4] = even_q - odd_q, out[5] = c;
+  };
+  std::vector<Real> half(3 * 6, 0.0), whole(6, 0.0);
+  for (int j = 0; j < 3; ++j) column(g[j], g[3 + j], g[6 + j], &half[static_cast<size_t>(6 * j)]);
+  for (size_t i = 0; i < static_cast<size_t>(side); ++i) {
+    column(half[i], half[6 + i], half[12 + i], whole.data());
+    for (size_t j = 0; j < static_cast<size_t>(side); ++j) u[i * static_cast<size_t>(side) + j] = static_cast<float>(whole[j].value);
+  }
+}
+
+TEST(Winograd, WeightsAreTheSameBitsOnEveryMachine) {
+  // Prepared files carry them from one machine to another: no instruction set may round otherwise.
+  const int64_t out_c = 21, in_c = 7;
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal;
+  std::vector<float> weights(static_cast<size_t>(out_c * in_c * 9));
+  for (float& w : weights) w = normal(random);
+  for (int tile : {2, 4}) {
+    const int64_t positions = (tile + 2) * (tile + 2);
+    std::vector<float> packed(static_cast<size_t>(PackedWinogradSizeF32(out_c, in_c, tile)));
+    PackWinogradF32(weights.data(), out_c, in_c, tile, packed.data());
+    float expected[36];
+    for (int64_t o = 0; o < out_c; ++o) {
+      for (int64_t c = 0; c < in_c; ++c) {
+        Transformed(&weights[static_cast<size_t>((o * in_c + c) * 9)], tile, expected);
+        for (int64_t i = 0; i < positions; ++i) {
+          const int64_t at = ((i * PanelCount(out_c) + o / 16) * in_c + c) * 16 + o % 16;
+          ASSERT_EQ(packed[static_cast<size_t>(at)], expected[i]) << "tile " << tile << " position " << i;
+        }
+      }
+    }
+  }
 }
 
 void Check(CpuLevel level, int tile, const Case& t) {

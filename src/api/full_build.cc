@@ -1,8 +1,11 @@
 // Reading, rewriting and writing models, or, in a reduced build, saying that it cannot.
 #include "api/full_build.h"
 
+#include <algorithm>
+
 #include "api/precision.h"
 #include "base/file.h"
+#include "base/mutex.h"
 #include "format/linnet_file.h"
 #if !defined(LINNET_NO_ONNX)
 #include "onnx/writer.h"
@@ -19,10 +22,10 @@ namespace {
 Status Absent(const char* what) { return Fail(Code::kNotInBuild, what, " is not in this build; it runs .linnet files"); }
 }  // namespace
 
-Result<OnnxModel> ImportModel(const std::string&, const SessionOptions&, MemoryBudget*, bool*) {
+Result<OnnxModel> ImportModel(const std::string&, const SessionOptions&, MemoryBudget*, bool*, bool) {
   return Absent("reading .onnx and .ort files");
 }
-Result<OnnxModel> ImportModel(std::span<const std::byte>, std::shared_ptr<const void>, const SessionOptions&, MemoryBudget*) {
+Result<OnnxModel> ImportModel(std::span<const std::byte>, std::shared_ptr<const void>, const SessionOptions&, MemoryBudget*, bool) {
   return Absent("reading .onnx and .ort files");
 }
 Status Optimize(Graph&, const PassContext&, const PipelineOptions&) { return Absent("rewriting graphs"); }
@@ -34,12 +37,13 @@ Status CollectRequirements(const std::string&, const SessionOptions&, bool, Requ
 
 namespace {
 
-ReadOptions ReadOptionsOf(const SessionOptions& options, MemoryBudget* budget) {
+ReadOptions ReadOptionsOf(const SessionOptions& options, MemoryBudget* budget, bool any_address) {
   ReadOptions read;
   read.budget = budget;
   read.untrusted = options.untrusted;
   if (options.untrusted) read.limits = GraphLimits::Hostile();
   read.external_data_folder = options.external_data_folder;
+  read.any_address = any_address;
   return read;
 }
 
@@ -49,27 +53,35 @@ class RecordingWeights : public WeightStore {
   Result<const void*> Get(int64_t node, std::string_view tag, int64_t bytes, FunctionRef<Status(void*)> fill) override {
     LINNET_ASSIGN(Block block, Block::Allocate(bytes));
     LINNET_TRY(fill(block.data()));
+    Lock lock(mutex_);
     blocks_.push_back(std::move(block));
-    weights.push_back({node, std::string(tag), blocks_.back().data(), bytes});
-    return weights.back().data;
+    weights_.push_back({node, std::string(tag), blocks_.back().data(), bytes});
+    return weights_.back().data;
   }
-  std::vector<PackedWeights> weights;
+  /// In the order of the nodes, whoever was faster.
+  std::vector<PackedWeights> Take() {
+    std::stable_sort(weights_.begin(), weights_.end(), [](const auto& a, const auto& b) { return a.node < b.node; });
+    return std::move(weights_);
+  }
 
  private:
+  Mutex mutex_;
+  std::vector<PackedWeights> weights_;
   std::vector<Block> blocks_;
 };
 
 }  // namespace
 
-Result<OnnxModel> ImportModel(const std::string& path, const SessionOptions& options, MemoryBudget* budget, bool* external_data) {
-  ReadOptions read = ReadOptionsOf(options, budget);
+Result<OnnxModel> ImportModel(const std::string& path, const SessionOptions& options, MemoryBudget* budget, bool* external_data,
+                             bool any_address) {
+  ReadOptions read = ReadOptionsOf(options, budget, any_address);
   read.external_data = external_data;
   return ReadModelFile(path, read);
 }
 
 Result<OnnxModel> ImportModel(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
-                             const SessionOptions& options, MemoryBudget* budget) {
-  return ReadModelBytes(bytes, std::move(owner), ReadOptionsOf(options, budget));
+                             const SessionOptions& options, MemoryBudget* budget, bool any_address) {
+  return ReadModelBytes(bytes, std::move(owner), ReadOptionsOf(options, budget, any_address));
 }
 
 Status Optimize(Graph& graph, const PassContext& context, const PipelineOptions& options) {
@@ -88,7 +100,7 @@ Status ConvertModel(const std::string& input, const std::string& output, const S
     if (!port.has_default) file.inputs.push_back({port.name, port.type});
   }
   for (const PortInfo& port : session->outputs()) file.outputs.push_back({port.name, port.type});
-  file.weights = std::move(recorded.weights);
+  file.weights = recorded.Take();
   file.precision = PrecisionName(session->precision());
   return WriteFileAtomically(output, [&](Sink& sink) { return WriteLinnet(file, sink); });
 }

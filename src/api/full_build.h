@@ -11,11 +11,11 @@
 namespace linnet {
 
 /// The model in a .onnx or .ort file. `budget` (null, or outlives the model) counts contents that are not used where they lie.
-/// `external_data` (may be null) is set to whether some lie in other files.
+/// `external_data` (may be null) is set to whether some lie in other files. `any_address`: see ReadOptions.
 Result<OnnxModel> ImportModel(const std::string& path, const SessionOptions& options, MemoryBudget* budget = nullptr,
-                             bool* external_data = nullptr);
+                             bool* external_data = nullptr, bool any_address = false);
 Result<OnnxModel> ImportModel(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
-                             const SessionOptions& options, MemoryBudget* budget = nullptr);
+                              const SessionOptions& options, MemoryBudget* budget = nullptr, bool any_address = false);
 
 /// The pass pipeline.
 Status Optimize(Graph& graph, const PassContext& context, const PipelineOptions& options);

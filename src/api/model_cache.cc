@@ -20,9 +20,11 @@ Result<std::unique_ptr<Session>> OpenThroughCache(const std::string&, std::strin
 #endif
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "api/full_build.h"
+#include "base/file.h"
 #include "base/log.h"
 
 namespace linnet {
@@ -115,14 +117,18 @@ std::string BuildId() {
 std::string BuildId() { return ""; }
 #endif
 
-/// Where the prepared form of a model is kept; empty when it follows from more than the model and the options.
-std::string CachedModelPath(std::string_view model, const SessionOptions& options) {
+/// Whether what comes out follows from the model and the options alone.
+bool MayBeCached(const SessionOptions& options) {
   if (options.cache_folder.empty() || options.untrusted || options.weights || options.pipeline.watch ||
       !options.pipeline.custom.empty()) {
-    return "";
+    return false;
   }
-  if (options.table && options.table != &OpTable::BuiltIn()) return "";
-  if (!options.provider.empty() && options.provider != "cpu") return "";
+  if (options.table && options.table != &OpTable::BuiltIn()) return false;
+  return options.provider.empty() || options.provider == "cpu";
+}
+
+/// The name of what follows from `model`, and from options and library.
+std::string NameOf(std::string_view model, const SessionOptions& options) {
   static const std::string build = BuildId();
   Hasher hasher;
   hasher.Add(build);
@@ -132,7 +138,35 @@ std::string CachedModelPath(std::string_view model, const SessionOptions& option
   hasher.Add(options.pipeline.stop_after);
   hasher.Add(options.precision.empty() ? "f32" : options.precision);
   hasher.Add(model);
-  return Cat(options.cache_folder, "/", hasher.Hex(), ".linnet");
+  return hasher.Hex();
+}
+
+/// A file and the last change of it: which file system and file, how large, when its contents and its properties changed.
+/// Nobody can set the last of these. Empty when the file was changed so lately that its clock may not tell the next change.
+std::string IdentityOf(const std::string& path) {
+  struct stat info;
+  struct timespec now;
+  if (stat(path.c_str(), &info) != 0 || clock_gettime(CLOCK_REALTIME, &now) != 0) return "";
+#if defined(__APPLE__)
+  const struct timespec &written = info.st_mtimespec, &changed = info.st_ctimespec;
+#else
+  const struct timespec &written = info.st_mtim, &changed = info.st_ctim;
+#endif
+  constexpr int kSettledSeconds = 2;
+  if (changed.tv_sec > now.tv_sec - kSettledSeconds || written.tv_sec > now.tv_sec - kSettledSeconds) return "";
+  return Cat("file ", static_cast<uint64_t>(info.st_dev), " ", static_cast<uint64_t>(info.st_ino), " ", int64_t{info.st_size}, " ",
+             int64_t{written.tv_sec}, ".", int64_t{written.tv_nsec}, " ", int64_t{changed.tv_sec}, ".", int64_t{changed.tv_nsec});
+}
+
+constexpr size_t kNameBytes = 32;
+
+/// The name that a note beside the cached models has for a file's identity: its contents need not be read for it. Empty when
+/// there is none.
+std::string NotedName(const std::string& note) {
+  Result<MappedFile::Ref> file = MappedFile::Open(note, {.access = FileAccess::kRead, .bytes_max = kNameBytes});
+  if (!file.ok() || (*file)->size() != kNameBytes) return "";
+  std::string name((*file)->bytes());
+  return name.find_first_not_of("0123456789abcdef") == name.npos ? name : "";
 }
 
 /// Whether a prepared file says all that the model does.
@@ -146,26 +180,47 @@ bool CanBeCached(const OnnxModel& onnx, bool external_data) {
 }  // namespace
 
 Result<std::unique_ptr<Session>> OpenThroughCache(const std::string& path, std::string_view model, const SessionOptions& options) {
-  const std::string cached = CachedModelPath(model, options);
-  if (cached.empty()) return std::unique_ptr<Session>();
+  if (!MayBeCached(options)) return std::unique_ptr<Session>();
   SessionOptions plain = options;
   plain.cache_folder.clear();
-  if (access(cached.c_str(), F_OK) == 0) {
+  auto file_of = [&](const std::string& name) { return Cat(options.cache_folder, "/", name, ".linnet"); };
+  auto open = [&](const std::string& name) -> std::unique_ptr<Session> {
+    const std::string cached = file_of(name);
+    if (access(cached.c_str(), F_OK) != 0) return nullptr;
     Result<std::unique_ptr<Session>> session = Session::Open(cached, plain);
-    if (session.ok()) return session;
+    if (session.ok()) return std::move(*session);
     Log(LogLevel::kWarning, "the cached model is made again: ", session.status().message());
+    return nullptr;
+  };
+  // Reading a large model for its name takes much longer than opening what is named.
+  const std::string identity = IdentityOf(path);
+  const std::string note = identity.empty() ? "" : Cat(options.cache_folder, "/", NameOf(identity, options), ".name");
+  if (!note.empty()) {
+    const std::string name = NotedName(note);
+    if (std::unique_ptr<Session> session = name.empty() ? nullptr : open(name)) return session;
   }
-  bool external = false;
-  {
-    LINNET_ASSIGN(const OnnxModel onnx, ImportModel(path, plain, nullptr, &external));
-    if (!CanBeCached(onnx, external)) return std::unique_ptr<Session>();
+  const std::string name = NameOf(model, options);
+  std::unique_ptr<Session> session = open(name);
+  if (!session) {
+    bool external = false;
+    {
+      LINNET_ASSIGN(const OnnxModel onnx, ImportModel(path, plain, nullptr, &external));
+      if (!CanBeCached(onnx, external)) return session;
+    }
+    mkdir(options.cache_folder.c_str(), 0700);   // where it fails, writing says why
+    Status written = ConvertModel(path, file_of(name), plain);
+    Result<std::unique_ptr<Session>> made = written.ok() ? Session::Open(file_of(name), plain) : std::move(written);
+    if (!made.ok()) {
+      Log(LogLevel::kWarning, "the model is opened without its cache: ", made.status().message());
+      return session;
+    }
+    session = std::move(*made);
   }
-  mkdir(options.cache_folder.c_str(), 0700);   // where it fails, writing says why
-  Status written = ConvertModel(path, cached, plain);
-  Result<std::unique_ptr<Session>> session = written.ok() ? Session::Open(cached, plain) : std::move(written);
-  if (session.ok()) return session;
-  Log(LogLevel::kWarning, "the model is opened without its cache: ", session.status().message());
-  return std::unique_ptr<Session>();
+  // A note that cannot be written is not missed; nor is one for a file that has changed since.
+  if (!note.empty() && IdentityOf(path) == identity) {
+    (void)WriteFileAtomically(note, [&](Sink& sink) { return sink.Append(name); });
+  }
+  return session;
 }
 
 }  // namespace linnet

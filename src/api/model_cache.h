@@ -3,7 +3,8 @@
 // A file is named by what it follows from: the model's bytes, the passes that run, and the library itself. Whoever finds it
 // opens it as any prepared file, with the same checks; it appears under its name when it is whole, so many processes may
 // share a folder, and it may be deleted at any time. The name is a hash against accidents, not against forgery: keep the
-// folder as private as the program.
+// folder as private as the program. Beside it lies a note, named by the model file's place and last change, that holds this
+// name: a model that has not changed since is not read for it.
 #pragma once
 
 #include <memory>

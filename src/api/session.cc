@@ -8,13 +8,17 @@
 #include <new>
 #include <stdexcept>
 
+#include "api/file_weights.h"
 #include "api/full_build.h"
 #include "api/model_cache.h"
 #include "api/precision.h"
+#include "base/block_pool.h"
 #include "base/denormals.h"
 #include "base/file.h"
 #include "base/knobs.h"
+#include "base/thread_pool.h"
 #include "format/linnet_file.h"
+#include "ops/any_address.h"
 
 namespace linnet {
 namespace {
@@ -47,36 +51,6 @@ auto CatchBadAlloc(F&& body) -> decltype(body()) {
 #endif
 }
 
-/// Packed weights of a .linnet file, used where they lie.
-class FileWeights : public WeightStore {
- public:
-  /// `owner` keeps the file's bytes: where every constant is packed, nothing else does.
-  FileWeights(std::vector<PackedWeights> weights, std::shared_ptr<const void> owner)
-      : weights_(std::move(weights)), owner_(std::move(owner)) {
-    std::sort(weights_.begin(), weights_.end(), Before);
-  }
-  Result<const void*> Get(int64_t node, std::string_view tag, int64_t bytes, FunctionRef<Status(void*)>) override {
-    PackedWeights wanted;
-    wanted.node = node;
-    wanted.tag = tag;
-    auto at = std::lower_bound(weights_.begin(), weights_.end(), wanted, Before);
-    if (at == weights_.end() || at->node != node || at->tag != tag) {
-      return InvalidModel("the .linnet file lacks the packed ", Quote(tag), " of this node; convert the model again");
-    }
-    if (at->bytes != bytes) {
-      return InvalidModel("packed ", Quote(tag), " has ", at->bytes, " bytes where ", bytes, " are needed; convert the model again");
-    }
-    return at->data;
-  }
-
- private:
-  static bool Before(const PackedWeights& a, const PackedWeights& b) {
-    return a.node != b.node ? a.node < b.node : a.tag < b.tag;
-  }
-  std::vector<PackedWeights> weights_;
-  std::shared_ptr<const void> owner_;
-};
-
 /// A budget in the list of those whose session has ended. No lock: a forked child may find it held for ever.
 struct SessionBudget : MemoryBudget {
   SessionBudget* next = nullptr;
@@ -88,6 +62,11 @@ void PushRetired(SessionBudget* budget) {
   budget->next = retired.load(std::memory_order_relaxed);
   while (!retired.compare_exchange_weak(budget->next, budget, std::memory_order_acq_rel)) {
   }
+}
+
+/// Whether weights may stay where they lie in the file, at any address: not when others are to see them.
+bool MayLieAnywhere(const SessionOptions& options) {
+  return (!options.table || options.table == &OpTable::BuiltIn()) && options.pipeline.custom.empty() && !options.pipeline.watch && (options.provider.empty() || options.provider == "cpu");
 }
 
 }  // namespace
@@ -118,11 +97,13 @@ void Session::Abandon() {
 }
 
 Result<std::unique_ptr<Session>> Session::Open(const std::string& path, const SessionOptions& options) {
+  KeepFreedPages keep;  // what weights are made of leaves its pages to the next
   return CatchBadAlloc([&] { return OpenFile(path, options); });
 }
 
 Result<std::unique_ptr<Session>> Session::FromMemory(const void* bytes, size_t size, std::shared_ptr<const void> owner,
                                                      const SessionOptions& options) {
+  KeepFreedPages keep;
   return CatchBadAlloc([&] { return OpenBytes(bytes, size, std::move(owner), options); });
 }
 
@@ -146,7 +127,7 @@ Result<std::unique_ptr<Session>> Session::OpenFile(const std::string& path, cons
     LINNET_ASSIGN(std::unique_ptr<Session> cached, OpenThroughCache(path, file->bytes(), options));
     if (cached) return cached;
   }
-  LINNET_ASSIGN(OnnxModel onnx, ImportModel(path, options, session->budget_.get()));
+  LINNET_ASSIGN(OnnxModel onnx, ImportModel(path, options, session->budget_.get(), nullptr, MayLieAnywhere(options)));
   LINNET_TRY(session->PrepareOnnx(std::move(onnx)));
   return session;
 }
@@ -168,7 +149,8 @@ Result<std::unique_ptr<Session>> Session::OpenBytes(const void* bytes, size_t si
     LINNET_TRY(session->PrepareLinnet({static_cast<const char*>(bytes), size}, std::move(owner)));
     return session;
   }
-  LINNET_ASSIGN(OnnxModel onnx, ImportModel({static_cast<const std::byte*>(bytes), size}, std::move(owner), options, session->budget_.get()));
+  LINNET_ASSIGN(OnnxModel onnx, ImportModel({static_cast<const std::byte*>(bytes), size}, std::move(owner), options, session->budget_.get(),
+                                             MayLieAnywhere(options)));
   LINNET_TRY(session->PrepareOnnx(std::move(onnx)));
   return session;
 }
@@ -215,8 +197,18 @@ Result<Model*> Session::ModelFor(const Fact*) { return model_.get(); }   // no i
 
 #else
 
+/// Workers take a while to start: those that are to pack weights do so while passes run.
+void Session::StartWorkers(const Graph& graph) const {
+  constexpr int64_t kBytesWorth = 4 << 20;
+  int64_t bytes = 0;
+  for (ValueId id = 0; id < graph.value_count(); ++id) bytes += graph.is_constant(id) ? graph.value(id).constant.bytes() : 0;
+  if (threads_ > 1 && bytes >= kBytesWorth) options_.pool->ParallelFor(threads_, 1, threads_, [](int64_t, int64_t, int) {});
+}
+
 Status Session::PrepareOnnx(OnnxModel onnx) {
   Graph& graph = onnx.graph;
+  StartWorkers(graph);
+  LINNET_TRY(AlignConstants(graph, budget_.get()));
   info_ = std::move(onnx.info);
   symbols_ = graph.symbols().Copy();
   bool defaults = false;
@@ -288,6 +280,7 @@ Result<std::unique_ptr<Model>> Session::Compile(Graph graph) {
   compile.table = options_.table;
   compile.cpu = cpu_;
   compile.threads = threads_;
+  compile.pool = options_.pool;
   compile.budget = budget_.get();
   compile.weights = file_weights_ ? file_weights_.get() : options_.weights;
   for (const std::unique_ptr<Provider>& provider : providers_) compile.providers.push_back(provider.get());

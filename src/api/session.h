@@ -87,6 +87,7 @@ class Session {
   Status RunUnguarded(const Fact* inputs, RunOutput* outputs, const RunOptions& options);
   Result<int64_t> PlanBytes(const std::vector<Type>& types, bool* partial);
   Status Configure(const SessionOptions& options);
+  void StartWorkers(const Graph& graph) const;
   Status PrepareOnnx(OnnxModel onnx);
   Status PrepareLinnet(std::string_view bytes, std::shared_ptr<const void> owner);
   Status CheckInput(size_t index, const Fact& fact, int64_t* symbol_values) const;

@@ -8,11 +8,15 @@
 
 #include <utility>
 
+#include "base/block_pool.h"
+
 namespace linnet {
 namespace {
 /// Weights are streamed through: with large pages there are fewer faults while they are packed, and fewer walks afterwards.
 constexpr size_t kHugePage = size_t{2} << 20;
 std::atomic<int64_t> block_allocations{0};
+
+size_t TotalBytes(int64_t bytes) { return static_cast<size_t>(RoundUp(bytes, static_cast<int64_t>(kAlignment))) + kPadding; }
 }  // namespace
 
 Status MemoryBudget::Take(int64_t bytes) {
@@ -41,19 +45,28 @@ Block& Block::operator=(Block&& other) noexcept {
 Result<Block> Block::Allocate(int64_t bytes, MemoryBudget* budget) {
   if (bytes < 0 || bytes > (INT64_MAX >> 1)) return LimitReached("a block of ", bytes, " bytes cannot exist");
   if (budget) LINNET_TRY(budget->Take(bytes));
+  /// Gives the bytes back unless the block is made.
+  struct Refund {
+    MemoryBudget* budget;
+    int64_t bytes;
+    ~Refund() {
+      if (budget) budget->Give(bytes);
+    }
+  } refund{budget, bytes};
   void* data = nullptr;
-  size_t total = static_cast<size_t>(RoundUp(bytes, static_cast<int64_t>(kAlignment))) + kPadding;
-  const bool large = total >= kHugePage;
-  if (posix_memalign(&data, large ? kHugePage : kAlignment, total) != 0) {
-    if (budget) budget->Give(bytes);
-    return OutOfMemory("the system has no ", bytes, " bytes left");
-  }
+  const size_t total = TotalBytes(bytes);
+  if (total >= kPooledBytesMin) data = TakePooled(total);
+  if (!data) {
+    const bool large = total >= kHugePage;
+    if (posix_memalign(&data, large ? kHugePage : kAlignment, total) != 0) return OutOfMemory("the system has no ", bytes, " bytes left");
 #if defined(MADV_HUGEPAGE)
-  // Only pages that the block fills: nothing more is resident than was asked for.
-  if (large) madvise(data, total / kHugePage * kHugePage, MADV_HUGEPAGE);
+    // Only pages that the block fills: nothing more is resident than was asked for.
+    if (large) madvise(data, total / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
+  }
   memset(static_cast<std::byte*>(data) + bytes, 0, total - static_cast<size_t>(bytes));
   block_allocations.fetch_add(1, std::memory_order_relaxed);
+  refund.budget = nullptr;
   Block block;
   block.data_ = static_cast<std::byte*>(data);
   block.size_ = bytes;
@@ -63,7 +76,7 @@ Result<Block> Block::Allocate(int64_t bytes, MemoryBudget* budget) {
 
 void Block::Release() {
   if (!data_) return;
-  free(data_);
+  if (TotalBytes(size_) < kPooledBytesMin || !GivePooled(data_)) free(data_);
   if (budget_) budget_->Give(size_);
   data_ = nullptr;
   size_ = 0;

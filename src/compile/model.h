@@ -19,6 +19,7 @@ struct CompileOptions {
   const OpTable* table = nullptr;          ///< outlives the model
   CpuLevel cpu = CpuLevel::kSse4;
   int threads = 1;
+  ThreadPool* pool = nullptr;              ///< for packing weights; null: the process's
   MemoryBudget* budget = nullptr;          ///< may be null; outlives the model
   std::vector<Provider*> providers;        ///< asked in order before the operator table; outlive the model
   WeightStore* weights = nullptr;          ///< outlives the model; null: the model owns one
@@ -67,7 +68,11 @@ class Model : public PlanSource {
 
   Model() = default;
   Status Build();
-  Status PrepareNode(NodeId id);
+  Status AlignConstants(bool packed);
+  Status PrepareAll(const std::vector<NodeId>& order, size_t* failed);
+  Status MakeNode(NodeId id);
+  Status PrepareNodes(const std::vector<NodeId>& order, size_t begin, size_t end, size_t* failed);
+  Status PrepareNode(NodeId id, size_t index);
   Status StandIn(std::vector<std::pair<void*, size_t>>* zeros);
   Result<PlanRef> Lookup(uint64_t parent, const Plan* done, const Type* const* key, size_t key_size, const Fact* inputs,
                          StopSource* stop);
@@ -79,6 +84,7 @@ class Model : public PlanSource {
   std::vector<int32_t> last_use_;
   std::vector<Fact> base_facts_;
   std::vector<int32_t> drops_;             ///< per value: readers that no longer need its contents
+  Mutex drop_mutex_;                       ///< while nodes are prepared: dropping
   int64_t number_ = 0;                     ///< among the models of one Make: 0 is the root
   std::vector<std::unique_ptr<Model>> bodies_;
 

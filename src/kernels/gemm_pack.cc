@@ -1,6 +1,7 @@
-// Packing a float32 matrix with any strides into panels of 16 columns.
+// Packing a float32 matrix with any strides, at any address, into panels of 16 columns.
 #include <algorithm>
 
+#include "base/unaligned.h"
 #include "hwy/highway.h"
 #include "kernels/gemm.h"
 
@@ -36,7 +37,7 @@ void PackColumns(const float* b, int64_t k, int64_t col_stride, float alpha, flo
     }
   }
   for (; i < k; ++i) {
-    for (int j = 0; j < 16; ++j) out[i * kPanelColumns + j] = alpha * b[j * col_stride + i];
+    for (int j = 0; j < 16; ++j) out[i * kPanelColumns + j] = alpha * FloatAt(b + j * col_stride + i);
   }
 }
 
@@ -63,7 +64,7 @@ void PackPanelsF32(const float* b, int64_t k, int64_t n, int64_t row_stride, int
           for (int j = 0; j < 16; j += 4) hn::StoreU(hn::Mul(scale, hn::LoadU(d, from + j)), d, to + j);
           continue;
         }
-        for (int64_t j = 0; j < columns; ++j) to[j] = alpha * from[j * col_stride];
+        for (int64_t j = 0; j < columns; ++j) to[j] = alpha * FloatAt(from + j * col_stride);
         for (int64_t j = columns; j < kPanelColumns; ++j) to[j] = 0;
       }
     }

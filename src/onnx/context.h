@@ -24,6 +24,8 @@ struct Context {
   Source source;
   GraphLimits limits;
   FileAccess access = FileAccess::kMap;
+  bool initializers_anywhere = false;  ///< ReadOptions::any_address
+  bool any_address = false;            ///< for large float32 tensors that are read now
   std::string external_folder;  ///< empty: external data is refused
 
   Cursor cursor;

@@ -60,7 +60,11 @@ Status GraphReader::ReadInputsAndInitializers(const GraphView& view, Scope& scop
     for (std::string_view message : *list) {
       NamedTensor initializer;
       if (list == &view.initializers) {
-        LINNET_ASSIGN(initializer, ReadTensor(message, context_));
+        context_.any_address = context_.initializers_anywhere;
+        Result<NamedTensor> read = ReadTensor(message, context_);
+        context_.any_address = false;
+        if (!read.ok()) return read.TakeStatus();
+        initializer = std::move(*read);
       } else {
         LINNET_ASSIGN(initializer, ReadSparseTensor(message, context_));
       }

@@ -99,6 +99,7 @@ Result<OnnxModel> Read(Source source, std::string folder, const ReadOptions& opt
   context.access = options.untrusted ? FileAccess::kRead : FileAccess::kMap;
   context.external_folder = std::move(folder);
   context.callers_budget = options.budget;
+  context.initializers_anywhere = options.any_address;
   Result<OnnxModel> model = CatchWireErrors(context.cursor, [&] { return ReadModel(context); });
   if (options.external_data) *options.external_data = !context.external_files.empty();
   return model;

@@ -18,6 +18,9 @@ struct ReadOptions {
   bool untrusted = false;
   /// Counts contents that are copied or expanded, and files that are read; null, or outlives the model.
   MemoryBudget* budget = nullptr;
+  /// Large float32 initializers may lie anywhere in the file's memory, aligned for their type or not; whoever asks for that makes
+  /// aligned copies where they are needed (ops/any_address.h).
+  bool any_address = false;
   /// Set to whether contents came from other files; may be null.
   bool* external_data = nullptr;
 };

@@ -143,6 +143,7 @@ Result<Tensor> TensorOfBytes(DType dtype, const Shape& shape, const Source& sour
   const char* data = source.bytes.data();
   size_t alignment = std::min<size_t>(std::max<size_t>(DTypeBytes(dtype), 1), alignof(double));
   bool normalise = dtype == DType::kBool && !OnlyZerosAndOnes(source.bytes);
+  if (context.any_address && dtype == DType::kFloat && source.bytes.size() >= kReleaseBytes) alignment = 1;
   if (source.owner && !source.bytes.empty() && reinterpret_cast<uintptr_t>(data) % alignment == 0 && !normalise) {
     return Tensor::View(dtype, shape, data, source.owner, source.mapped != nullptr);
   }

@@ -21,6 +21,7 @@
 #include "kernels/bf16/bf16_conv.h"
 #include "kernels/conv/depthwise.h"
 #include "kernels/conv/winograd.h"
+#include "ops/any_address.h"
 #include "ops/conv_helpers.h"
 #include "ops/conv_weights.h"
 #include "ops/precision.h"
@@ -166,7 +167,9 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     const int64_t taps = shape.Product(2, shape.rank());
     LINNET_ASSIGN(packed, c.Weights("bf16", PackedConvSizeBf16(shape[0], shape[1], taps), [&](void* out) -> Status {
       LINNET_ASSIGN(Block ordered, Block::Allocate(shape.elements() * 4));
-      PackConvBf16(c.data<float>(1), shape[0], shape[1], taps, reinterpret_cast<float*>(ordered.data()), out);
+      AlignedFloats from;
+      LINNET_TRY(from.Make(c.data(1), shape.elements()));
+      PackConvBf16(from.data(), shape[0], shape[1], taps, reinterpret_cast<float*>(ordered.data()), out);
       return Status();
     }));
     reduced = &PickBf16(c.cpu());

@@ -10,6 +10,7 @@
 #include "kernels/conv/conv_block.h"
 
 #include "kernels/bf16/bf16_gemm.h"
+#include "ops/any_address.h"
 #include "ops/conv_block_sizes.h"
 #include "ops/conv_helpers.h"
 #include "ops/precision.h"
@@ -156,8 +157,7 @@ struct ConvBlock {
     auto pack = [&](int input, std::string_view tag, int64_t floats, auto&& fill) -> Result<const float*> {
       if (!c.is_constant(input)) return InvalidModel("the weights of a block are not constant");
       LINNET_ASSIGN(const void* packed, c.Weights(tag, floats * 4, [&](void* out) -> Status {
-        fill(c.data<float>(input), static_cast<float*>(out));
-        return Status();
+        return fill(c.data<float>(input), static_cast<float*>(out));
       }));
       c.Drop(input);
       return static_cast<const float*>(packed);
@@ -166,11 +166,15 @@ struct ConvBlock {
       const Shape& w = c.shape(input);
       if (reduce) {
         return pack(input, Cat(tag, "_bf16"), PackedSizeBf16(w[1], w[0]) / 4, [&](const float* from, float* to) {
-          PackBf16(from, w[1], w[0], 1, w[1], to);
+          AlignedFloats aligned;
+          LINNET_TRY(aligned.Make(from, w.elements()));
+          PackBf16(aligned.data(), w[1], w[0], 1, w[1], to);
+          return Status();
         });
       }
       return pack(input, tag, PackedConvSizeF32(w[0], w[1], 1, w[2], w[3]), [&](const float* from, float* to) {
         PackConvF32(from, w[0], w[1], 1, w[2], w[3], to);
+        return Status();
       });
     };
     if (has_expand) {
@@ -182,6 +186,7 @@ struct ConvBlock {
     const Shape& w = c.shape(kDepthwise);
     LINNET_ASSIGN(depthwise_packed, pack(kDepthwise, "depthwise", PackedDepthwiseSizeF32(w[0], w[2], w[3]), [&](const float* from, float* to) {
       PackDepthwiseF32(from, w[0], w[2], w[3], to);
+      return Status();
     }));
     return Status();
   }

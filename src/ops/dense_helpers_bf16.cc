@@ -1,6 +1,7 @@
 // Products whose constant matrix is packed as bfloat16 (ops/precision.h).
 #include <algorithm>
 
+#include "ops/any_address.h"
 #include "ops/dense_helpers.h"
 
 namespace linnet {
@@ -11,7 +12,9 @@ Status Dense::PrepareReduced(PrepareContext& c, int w, int64_t k, int64_t n) {
     return LimitReached("packing weights of shape ", ToString(c.shape(w)), " overflows");
   }
   LINNET_ASSIGN(packed_, c.Weights("w_bf16", bytes, [&](void* out) -> Status {
-    PackPanelsBf16(c.data<float>(w), k, n, transpose_w ? 1 : n, transpose_w ? k : 1, alpha, 0, PanelCount(n), out);
+    AlignedFloats from;
+    LINNET_TRY(from.Make(c.data(w), k * n));
+    PackPanelsBf16(from.data(), k, n, transpose_w ? 1 : n, transpose_w ? k : 1, alpha, 0, PanelCount(n), out);
     return Status();
   }));
   reduced_ = &PickBf16(c.cpu());

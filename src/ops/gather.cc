@@ -44,7 +44,9 @@ struct Gather {
     p->size = data[at];
     p->inner = data.Product(at + 1, data.rank());
     p->count = c.shape(1).elements();
-    if (p->outer == 1 && p->count == 1 && c.data(1)) {
+    // A view must be aligned, which contents in a .onnx file need not be.
+    const bool aligned = reinterpret_cast<uintptr_t>(c.data(0)) % std::max<size_t>(1, DTypeBytes(c.dtype(0))) == 0;
+    if (p->outer == 1 && p->count == 1 && c.data(1) && aligned) {
       LINNET_ASSIGN(int64_t index, IntegerAt(c.fact(1), 0));
       LINNET_TRY(CheckIndices(&index, 1, p->size, at));
       if (index < 0) index += p->size;
@@ -72,7 +74,7 @@ struct Gather {
         for (; begin < stop; ++begin, ++k) {
           int64_t index = indices[k] < 0 ? indices[k] + p.size : indices[k];
           if (p.inner == 1) {
-            out[begin] = from[index];
+            CopyRun(out + begin, from + index, 1);
           } else {
             CopyRun(out + begin * p.inner, from + index * p.inner, p.inner);
           }

@@ -3,6 +3,7 @@
 //
 //     BN(conv(x, W, b)) = conv(x, W * s, (b - mean) * s + B)     s = scale / sqrt(var + epsilon), one per output channel
 #include <math.h>
+#include <string.h>
 
 #include "passes/passes.h"
 #include "passes/patterns.h"
@@ -14,6 +15,15 @@ namespace {
 struct Affine {
   std::vector<float> scale, shift;
 };
+
+void Scale(float* x, int64_t count, float by) {
+  constexpr int64_t kTogether = 16;
+  int64_t i = 0;
+  for (; i + kTogether <= count; i += kTogether) {
+    for (int64_t j = 0; j < kTogether; ++j) x[i + j] *= by;
+  }
+  for (; i < count; ++i) x[i] *= by;
+}
 
 const Tensor* FloatConstant(const Graph& graph, ValueId id) {
   const Tensor* tensor = id == kNoValue ? nullptr : ConstantOf(graph, id);
@@ -147,9 +157,12 @@ class BatchNormFolder {
       for (int64_t m = 0; m < middle; ++m) {
         int64_t channel = conv.op == "Conv" ? o : o / std::max<int64_t>(inputs_per_group, 1) * middle + m;
         float s = affine.scale[static_cast<size_t>(channel)];
-        const float* from = w.as<float>() + (o * middle + m) * kernel;
+        // All rows of an output channel at once, from any address.
+        const int64_t count = conv.op == "Conv" ? middle * kernel : kernel;
         float* to = scaled->mutable_as<float>() + (o * middle + m) * kernel;
-        for (int64_t k = 0; k < kernel; ++k) to[k] = from[k] * s;
+        memcpy(to, w.as<std::byte>() + (o * middle + m) * kernel * 4, static_cast<size_t>(count) * 4);
+        Scale(to, count, s);
+        if (conv.op == "Conv") break;
       }
     }
     bool has_bias = conv.inputs.size() > 2 && conv.inputs[2] != kNoValue;

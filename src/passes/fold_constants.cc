@@ -3,6 +3,7 @@
 // Quantized weights stay as they are until passes on integers have taken what they can use (fold_dequantized).
 #include <algorithm>
 
+#include "ops/any_address.h"
 #include "passes/passes.h"
 #include "passes/quantization.h"
 
@@ -47,6 +48,11 @@ class Folder {
       } else {
         return Status();
       }
+    }
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      Tensor& tensor = inputs[i].tensor;
+      if (!tensor.has_data() || IsAligned(tensor) || AddressUseOf(node, static_cast<int>(i)) == AddressUse::kAny) continue;
+      LINNET_ASSIGN(tensor, AlignedCopy(tensor, context_.budget));
     }
     int64_t limit = node.Is("DequantizeLinear") ? kGrowthBytesMax : std::max(kResultBytesMax, input_bytes);
     Result<std::vector<Datum>> outputs = Evaluate(*context_.table, node, inputs, context_.budget, limit);

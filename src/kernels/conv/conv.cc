@@ -283,15 +283,18 @@ void PackConvF32(const float* weights, int64_t out_c, int64_t in_c, int64_t grou
       PackF32(weights, k, group_out, 1, k, out);
       continue;
     }
+    // Summands come channel by channel and go tap by tap: packed some at a time, then each row to its place.
+    constexpr int64_t kRows = 64;
+    float rows[kRows * kPanelColumns];
     float* to = out;
     for (int64_t first = 0; first < group_out; first += kPanelColumns, to += k * kPanelColumns) {
       const int64_t columns = std::min(kPanelColumns, group_out - first);
-      const float* from = weights + first * k;
-      for (int64_t c = 0; c < group_in; ++c) {
-        for (int64_t t = 0; t < taps; ++t) {
-          float* row = to + (t * group_in + c) * kPanelColumns;
-          for (int64_t j = 0; j < columns; ++j) row[j] = from[j * k + c * taps + t];
-          for (int64_t j = columns; j < kPanelColumns; ++j) row[j] = 0;
+      for (int64_t i0 = 0, c = 0, t = 0; i0 < k; i0 += kRows) {
+        const int64_t count = std::min(kRows, k - i0);
+        PackF32(weights + first * k + i0, count, columns, 1, k, rows);
+        for (int64_t i = 0; i < count; ++i) {
+          memcpy(to + (t * group_in + c) * kPanelColumns, rows + i * kPanelColumns, kPanelColumns * 4);
+          if (++t == taps) t = 0, ++c;
         }
       }
     }

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/memory.h"
+#include "base/unaligned.h"
 
 namespace linnet {
 namespace {
@@ -129,7 +130,7 @@ void PackConvTransposeF32(const float* weights, const ConvTransposeF32& conv, fl
               const int64_t tap = (first_i + ti * v.step()) * conv.kernel_w + first_j + tj * h.step();
               for (int64_t c = 0; c < group_in; ++c, out += kPanelColumns) {
                 const float* row = from + (c * group_out + column) * kernel + tap;
-                for (int64_t j = 0; j < columns; ++j) out[j] = row[j * kernel];
+                for (int64_t j = 0; j < columns; ++j) out[j] = FloatAt(row + j * kernel);
                 for (int64_t j = columns; j < kPanelColumns; ++j) out[j] = 0;
               }
             }

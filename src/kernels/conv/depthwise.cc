@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/unaligned.h"
 #include "kernels/gemm.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -310,7 +311,7 @@ void PackDepthwiseF32(const float* weights, int64_t channels, int64_t kernel_h, 
                       float* out) {
   const int64_t taps = kernel_h * kernel_w, stride = PanelCount(channels) * kPanelColumns;
   for (int64_t t = 0; t < taps; ++t, out += stride) {
-    for (int64_t c = 0; c < stride; ++c) out[c] = c < channels ? weights[c * taps + t] : 0.0f;
+    for (int64_t c = 0; c < stride; ++c) out[c] = c < channels ? FloatAt(weights + c * taps + t) : 0.0f;
   }
 }
 

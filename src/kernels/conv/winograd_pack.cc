@@ -1,24 +1,31 @@
 // Weights of Winograd convolution: when they pay, and how they are made.
+#include "kernels/conv/winograd.h"
+
 #include <string.h>
 
 #include <algorithm>
 
+#include "kernels/dispatch.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/conv/winograd_pack.cc"
+#include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "kernels/conv/winograd.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
+namespace HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Doubles, two at a time: each weight is rounded once.
-using D2 = hn::FixedTag<double, 2>;
-using V2 = hn::Vec<D2>;
+// Doubles: each weight is rounded once. The same operations at every width, so the same bits.
+using Doubles = hn::CappedTag<double, 8>;
+using Wide = hn::Vec<Doubles>;
 
 /// G times a column of three, for m = 2 (points 0, 1, -1, infinity).
-HWY_INLINE void Transform(V2 a, V2 b, V2 c, V2 (&u)[4]) {
-  const D2 d;
-  const V2 half = hn::Set(d, 0.5), even = hn::Mul(half, hn::Add(a, c)), odd = hn::Mul(half, b);
+HWY_INLINE void Transform(Wide a, Wide b, Wide c, Wide (&u)[4]) {
+  const Doubles d;
+  const Wide half = hn::Set(d, 0.5), even = hn::Mul(half, hn::Add(a, c)), odd = hn::Mul(half, b);
   u[0] = a;
   u[1] = hn::Add(even, odd);
   u[2] = hn::Sub(even, odd);
@@ -26,13 +33,13 @@ HWY_INLINE void Transform(V2 a, V2 b, V2 c, V2 (&u)[4]) {
 }
 
 /// The same for m = 4 (points 0, +-p, +-q, infinity): a row is 1, x, x^2 over the product of x minus the other points.
-HWY_INLINE void Transform(V2 a, V2 b, V2 c, V2 (&u)[6]) {
+HWY_INLINE void Transform(Wide a, Wide b, Wide c, Wide (&u)[6]) {
   constexpr double p = 0.75, q = 1.5, p2 = p * p, q2 = q * q;
   constexpr double at_p = 1 / (2 * p2 * (p2 - q2)), at_q = 1 / (2 * q2 * (q2 - p2));
-  const D2 d;
-  const V2 even_p = hn::Add(hn::Mul(hn::Set(d, at_p), a), hn::Mul(hn::Set(d, at_p * p2), c));
-  const V2 even_q = hn::Add(hn::Mul(hn::Set(d, at_q), a), hn::Mul(hn::Set(d, at_q * q2), c));
-  const V2 odd_p = hn::Mul(hn::Set(d, at_p * p), b), odd_q = hn::Mul(hn::Set(d, at_q * q), b);
+  const Doubles d;
+  const Wide even_p = hn::Add(hn::Mul(hn::Set(d, at_p), a), hn::Mul(hn::Set(d, at_p * p2), c));
+  const Wide even_q = hn::Add(hn::Mul(hn::Set(d, at_q), a), hn::Mul(hn::Set(d, at_q * q2), c));
+  const Wide odd_p = hn::Mul(hn::Set(d, at_p * p), b), odd_q = hn::Mul(hn::Set(d, at_q * q), b);
   u[0] = hn::Mul(hn::Set(d, 1 / (p2 * q2)), a);
   u[1] = hn::Add(even_p, odd_p);
   u[2] = hn::Sub(even_p, odd_p);
@@ -44,10 +51,10 @@ HWY_INLINE void Transform(V2 a, V2 b, V2 c, V2 (&u)[6]) {
 /// One input channel of a panel: `taps` 9 rows of 16 floats, position i to out + i * position_stride.
 template <int kSide>
 void PackChannel(const float* taps, float* out, int64_t position_stride) {
-  const D2 d;
-  const hn::Rebind<float, D2> narrow;
-  for (int64_t lane = 0; lane < kPanelColumns; lane += 2) {
-    V2 half[3][kSide];
+  const Doubles d;
+  const hn::Rebind<float, Doubles> narrow;
+  for (int64_t lane = 0; lane < kPanelColumns; lane += static_cast<int64_t>(hn::Lanes(d))) {
+    Wide half[3][kSide];
     for (int64_t j = 0; j < 3; ++j) {
       auto tap = [&](int64_t i) {
         return hn::PromoteTo(d, hn::LoadU(narrow, taps + (i * 3 + j) * kPanelColumns + lane));
@@ -55,7 +62,7 @@ void PackChannel(const float* taps, float* out, int64_t position_stride) {
       Transform(tap(0), tap(1), tap(2), half[j]);
     }
     for (int64_t i = 0; i < kSide; ++i) {
-      V2 u[kSide];
+      Wide u[kSide];
       Transform(half[0][i], half[1][i], half[2][i], u);
       for (int64_t j = 0; j < kSide; ++j) {
         hn::StoreU(hn::DemoteTo(narrow, u[j]), narrow, out + (i * kSide + j) * position_stride + lane);
@@ -85,6 +92,21 @@ void Pack(const float* weights, int64_t out_c, int64_t in_c, float* out) {
     }
   }
 }
+
+}  // namespace
+
+void PackWinograd(const float* weights, int64_t out_c, int64_t in_c, int tile, float* out) {
+  if (tile == 4) return Pack<6>(weights, out_c, in_c, out);
+  Pack<4>(weights, out_c, in_c, out);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace linnet {
+namespace {
 
 /// Cost in multiply-adds, for any machine alike. Weights beyond what a cache keeps come from memory at every run.
 double WeightCost(double bytes) {
@@ -122,9 +144,8 @@ int64_t PackedWinogradSizeF32(int64_t out_c, int64_t in_c, int tile) {
 }
 
 void PackWinogradF32(const float* weights, int64_t out_c, int64_t in_c, int tile, float* out) {
-  if (tile == 4) return Pack<6>(weights, out_c, in_c, out);
-  Pack<4>(weights, out_c, in_c, out);
+  LINNET_PICK(DetectedCpuLevel(), PackWinograd)(weights, out_c, in_c, tile, out);
 }
 
 }  // namespace linnet
-HWY_AFTER_NAMESPACE();
+#endif  // HWY_ONCE

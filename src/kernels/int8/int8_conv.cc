@@ -159,10 +159,9 @@ void PackConvInt8(const void* weights, bool is_signed, int64_t out_c, int64_t in
   for (int64_t g = 0; g < groups; ++g, from += group_out * k, to += GroupBytes(k, group_out)) {
     const uint8_t* matrix = from;
     if (taps > 1) {
-      for (int64_t o = 0; o < group_out; ++o) {
-        for (int64_t c = 0; c < group_in; ++c) {
-          for (int64_t t = 0; t < taps; ++t) ordered[(o * taps + t) * group_in + c] = from[(o * group_in + c) * taps + t];
-        }
+      for (int64_t row = 0; row < group_out * taps; ++row) {
+        const uint8_t* at = from + row / taps * k + row % taps;
+        for (int64_t c = 0; c < group_in; ++c, at += taps) ordered[row * group_in + c] = *at;
       }
       matrix = ordered;
     }
