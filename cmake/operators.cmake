@@ -76,7 +76,8 @@ function(linnet_read_configuration result config)
     string(REGEX REPLACE "#.*" "" line "${line}")
     string(REGEX REPLACE "[ \t\n]" "" line "${line}")
     if(line MATCHES "^!globally_allowed_types[|](.*)$")
-      string(REPLACE "," ";" allowed "${CMAKE_MATCH_1}")
+      string(REGEX MATCHALL "[A-Za-z0-9_:]+" more "${CMAKE_MATCH_1}")
+      list(APPEND allowed ${more})
     endif()
     if(line STREQUAL "" OR line MATCHES "^!")
       continue()
@@ -121,6 +122,8 @@ function(linnet_read_configuration result config)
     math(EXPR mask "${mask} & ${restriction}")
   endif()
   set(${result}_types ${mask} PARENT_SCOPE)
+  string(REPLACE ";" "," allowed "${allowed}")
+  set(${result}_allowed "${allowed}" PARENT_SCOPE)
 endfunction()
 
 # RESULT: "; did you mean X?" where the names after `word` have one that starts alike (the longer the better, then the
@@ -180,9 +183,11 @@ function(linnet_operator_table output config)
 
   set(reduced false)
   set(wanted_types 4294967295)
+  set(allowed_types "")
   if(config)
     set(reduced true)
     linnet_read_configuration(wanted ${config})
+    set(allowed_types "${wanted_allowed}")
     foreach(each IN LISTS wanted)
       string(REPLACE "|" ";" each "${each}")
       list(GET each 0 domain)
@@ -269,6 +274,7 @@ ${left_out}    {nullptr, nullptr, 0}};
 OpDef (*const* OperatorFactories())() { return kFactories; }
 bool IsReducedBuild() { return ${reduced}; }
 const OpName* VersionsLeftOut() { return kLeftOut; }
+const char* AllowedTypes() { return \"${allowed_types}\"; }
 
 }  // namespace linnet
 ")

@@ -185,7 +185,7 @@ Result<std::unique_ptr<Session>> OpenThroughCache(const std::string& path, std::
   if (!session) {
     bool external = false;
     {
-      LINNET_ASSIGN(const OnnxModel onnx, ImportOnnx(path, plain, nullptr, &external));
+      LINNET_ASSIGN(const OnnxModel onnx, ImportModel(path, plain, nullptr, &external));
       if (!CanBeCached(onnx, external)) return session;
     }
     MakePrivateFolder(options.cache_folder);   // where it fails, writing says why

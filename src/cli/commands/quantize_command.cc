@@ -143,7 +143,7 @@ int Quantize(const QuantizeArguments& arguments) {
 void AddQuantizeCommand(Arguments& root) {
   auto arguments = std::make_shared<QuantizeArguments>();
   Arguments command = root.Command("quantize", "Make a model smaller and faster: 8-bit integers, calibrated, written and compared");
-  command.Add("model", arguments->model, "Float model (.onnx)").Required();
+  command.Add("model", arguments->model, "Float model (.onnx or .ort)").Required();
   command.Add("output", arguments->output, "File to write (.onnx)").Required();
   command.Add("--data", arguments->data,
               "Samples: folders or files of pictures, .npy, .npz, .pb, test_data_set_* folders; every fourth is held out").Many();

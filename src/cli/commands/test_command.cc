@@ -13,7 +13,7 @@
 #include "cli/data/compare.h"
 #include "cli/json.h"
 #include "onnx/proto_values.h"
-#include "onnx/reader.h"
+#include "ort/reader.h"
 
 namespace linnet::cli {
 namespace {
@@ -87,7 +87,7 @@ class Runner {
     Tolerance tolerance = ToleranceOf(c);
     // What the model is, is asked of the file: passes may have folded operators away.
     ReadOptions read;
-    Result<OnnxModel> plain = ReadOnnxFile(c.model, read);
+    Result<OnnxModel> plain = ReadModelFile(c.model, read);
     bool random = plain.ok() && IsRandom(plain->graph);
     if (plain.ok() && IsQuantized(plain->graph)) tolerance.integer_steps = 1;
     for (const std::string& set : c.data_sets) {
