@@ -1,5 +1,5 @@
 # make demo | test | release: each installs what is missing, builds, and runs. Everything lands in build/.
-# make mobile-demo: converts, shrinks, cross-builds for arm64, runs under qemu and compares.
+# make mobile-demo: linnet shrink for arm64: converts, cross-builds, runs under qemu, compares, and says where the bytes are.
 # make bench [PEER=libonnxruntime.so|none] [BENCH="--write --only bert"]: the benchmark suite, from making its models on.
 # make test-fast: unit tests only. make check-asan | check-tsan | fuzz [FUZZ_SECONDS=60]: with sanitizers (clang).
 SHELL := /bin/bash

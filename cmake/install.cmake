@@ -19,4 +19,10 @@ configure_file(${PROJECT_SOURCE_DIR}/cmake/linnet.pc.in ${PROJECT_BINARY_DIR}/li
 install(FILES ${PROJECT_BINARY_DIR}/linnet.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 if(TARGET linnet)
   install(TARGETS linnet)
+  # What `linnet shrink` builds from.
+  set(source_dir ${CMAKE_INSTALL_DATADIR}/linnet/source)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/cmake ${PROJECT_SOURCE_DIR}/schema
+                    ${PROJECT_SOURCE_DIR}/examples DESTINATION ${source_dir})
+  install(FILES ${PROJECT_SOURCE_DIR}/CMakeLists.txt ${PROJECT_SOURCE_DIR}/CMakePresets.json DESTINATION ${source_dir})
+  install(FILES ${PROJECT_SOURCE_DIR}/tools/size.py DESTINATION ${source_dir}/tools)
 endif()

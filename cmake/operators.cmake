@@ -77,7 +77,8 @@ function(linnet_read_configuration result config)
     string(REGEX REPLACE "#.*" "" line "${line}")
     string(REGEX REPLACE "[ \t\n]" "" line "${line}")
     if(line MATCHES "^!globally_allowed_types[|](.*)$")
-      string(REPLACE "," ";" allowed "${CMAKE_MATCH_1}")
+      string(REGEX MATCHALL "[A-Za-z0-9_:]+" more "${CMAKE_MATCH_1}")
+      list(APPEND allowed ${more})
     endif()
     if(line STREQUAL "" OR line MATCHES "^!")
       continue()
@@ -122,6 +123,8 @@ function(linnet_read_configuration result config)
     math(EXPR mask "${mask} & ${restriction}")
   endif()
   set(${result}_types ${mask} PARENT_SCOPE)
+  string(REPLACE ";" "," allowed "${allowed}")
+  set(${result}_allowed "${allowed}" PARENT_SCOPE)
   # Parts of kernels that operators name in "custom"; where none is named, or some operator is there without braces, all.
   set(parts ${types})
   list(FILTER parts INCLUDE REGEX "^(Fused[A-Za-z]+|Winograd)$")
@@ -203,9 +206,11 @@ function(linnet_operator_table output config)
   set(reduced false)
   set(wanted_types 4294967295)
   set(wanted_parts all)
+  set(allowed_types "")
   if(config)
     set(reduced true)
     linnet_read_configuration(wanted ${config})
+    set(allowed_types "${wanted_allowed}")
     foreach(each IN LISTS wanted)
       string(REPLACE "|" ";" each "${each}")
       list(GET each 0 domain)
@@ -292,6 +297,7 @@ ${left_out}    {nullptr, nullptr, 0}};
 OpDef (*const* OperatorFactories())() { return kFactories; }
 bool IsReducedBuild() { return ${reduced}; }
 const OpName* VersionsLeftOut() { return kLeftOut; }
+const char* AllowedTypes() { return \"${allowed_types}\"; }
 
 }  // namespace linnet
 ")

@@ -38,3 +38,26 @@ function(linnet_make_small objects shared)
   # Whatever of the C++ library is used is inside; the C library and libm are the system's.
   target_link_libraries(${shared} PRIVATE -Wl,-Bstatic -lstdc++ -Wl,-Bdynamic -lm -lc -lgcc)
 endfunction()
+
+# linnet_make_whole(objects): target linnet_whole, whole/liblinnet.a: all of a small library as one object whose only global names are
+# the C interface's, so that its operator new and what else it brings of the C++ library are nobody's but its own.
+function(linnet_make_whole objects)
+  set(folder ${CMAKE_BINARY_DIR}/whole)
+  file(MAKE_DIRECTORY ${folder})
+  set(command_line ${CMAKE_CXX_COMPILER} ${CMAKE_CXX_FLAGS})
+  separate_arguments(command_line)
+  add_custom_command(OUTPUT ${folder}/liblinnet.a
+    COMMAND ${command_line} -nostdlib -r -Wl,--force-group-allocation -o ${folder}/linnet.o $<TARGET_OBJECTS:${objects}> -Wl,-Bstatic -lstdc++ -Wl,-Bdynamic
+    COMMAND ${CMAKE_OBJCOPY} --wildcard "--keep-global-symbol=Linnet*" --strip-unneeded ${folder}/linnet.o
+    COMMAND ${CMAKE_COMMAND} -E rm -f ${folder}/liblinnet.a
+    COMMAND ${CMAKE_AR} rcs ${folder}/liblinnet.a ${folder}/linnet.o
+    DEPENDS ${objects} $<TARGET_OBJECTS:${objects}>
+    COMMAND_EXPAND_LISTS VERBATIM)
+  add_custom_target(linnet_whole DEPENDS ${folder}/liblinnet.a)
+  add_library(linnet_whole_archive INTERFACE)
+  add_dependencies(linnet_whole_archive linnet_whole)
+  target_include_directories(linnet_whole_archive INTERFACE ${PROJECT_SOURCE_DIR}/include)
+  target_link_libraries(linnet_whole_archive INTERFACE ${folder}/liblinnet.a -lm Threads::Threads)
+  target_link_options(linnet_whole_archive INTERFACE -Wl,--gc-sections)
+  add_library(linnet::whole ALIAS linnet_whole_archive)
+endfunction()

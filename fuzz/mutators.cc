@@ -89,6 +89,21 @@ size_t MutateText(uint8_t* data, size_t size, size_t max_size, unsigned seed) {
   return Put(text, data, size, max_size);
 }
 
+size_t MutateTables(uint8_t* data, size_t size, size_t max_size, unsigned seed) {
+  std::minstd_rand random(seed);
+  if (size < 16 || random() % 8 == 0) return LLVMFuzzerMutate(data, size, max_size);
+  const size_t begin = random() % (size - 8);
+  if (random() % 2) {
+    LLVMFuzzerMutate(data + begin, 1 + random() % 8, 8);
+    return size;
+  }
+  // Another word of the file in place of this one: an offset that leads elsewhere, a number that is one somewhere.
+  const size_t to = begin / 4 * 4, from = random() % (size - 4) / 4 * 4;
+  memmove(data + to, data + from, 4);
+  if (random() % 2) data[to] = static_cast<uint8_t>(data[to] + 4 * (static_cast<int>(random() % 5) - 2));
+  return size;
+}
+
 size_t MutatePrepared(uint8_t* data, size_t size, size_t max_size, unsigned seed) {
   std::minstd_rand random(seed);
   if (random() % 4 == 0) {

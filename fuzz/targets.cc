@@ -17,8 +17,8 @@
 #include "format/linnet_file.h"
 #include "graph/text.h"
 #include "graph/verify.h"
-#include "onnx/reader.h"
 #include "onnx/writer.h"
+#include "ort/reader.h"
 
 namespace linnet::fuzz {
 namespace {
@@ -274,6 +274,23 @@ void ReadPreparedModel(Bytes bytes) {
   OpenAndRun(text, choices);
 }
 
+void ReadOrtModel(Bytes bytes) {
+  Choices choices(bytes);
+  Result<Block> block = Block::Allocate(static_cast<int64_t>(bytes.size()));
+  if (!block.ok()) return;
+  if (!bytes.empty()) memcpy(block->data(), bytes.data(), bytes.size());
+  std::string_view text(reinterpret_cast<const char*>(block->data()), bytes.size());
+  {
+    ReadOptions options;
+    options.untrusted = true;
+    Result<OnnxModel> model = ReadOrtBytes(Raw(text), nullptr, options);
+    if (!Good(model.status())) return;
+    Status verified = Verify(model->graph);
+    Require(verified.ok(), "what the reader makes verifies", verified.message());
+  }
+  OpenAndRun(text, choices);
+}
+
 void LoadAndRun(Bytes bytes) {
   Choices choices(bytes);
   std::string_view text = TextOf(bytes);
@@ -309,7 +326,7 @@ void ParseGraphText(Bytes bytes) {
 
 std::span<const Target> Targets() {
   static constexpr Target kTargets[] = {
-      {"onnx", ReadOnnxModel}, {"linnet", ReadPreparedModel}, {"run", LoadAndRun}, {"text", ParseGraphText}};
+      {"onnx", ReadOnnxModel}, {"ort", ReadOrtModel}, {"linnet", ReadPreparedModel}, {"run", LoadAndRun}, {"text", ParseGraphText}};
   return kTargets;
 }
 

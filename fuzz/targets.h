@@ -16,9 +16,11 @@ using Bytes = std::span<const uint8_t>;
 
 /// Reads an .onnx model, verifies it, writes it and reads it back: the second reading prints as the first.
 void ReadOnnxModel(Bytes bytes);
+/// Reads a .ort file, verifies the graph, and opens and runs it under budgets.
+void ReadOrtModel(Bytes bytes);
 /// Reads a .linnet file and, when it is whole, prepares, plans and runs it under budgets.
 void ReadPreparedModel(Bytes bytes);
-/// Opens a model (.onnx, .linnet, or text of a graph, which is written as .onnx first) and runs it with small inputs
+/// Opens a model (.onnx, .ort, .linnet, or text of a graph, which is written as .onnx first) and runs it with small inputs
 /// under budgets of memory, steps and time, twice.
 void LoadAndRun(Bytes bytes);
 /// Parses text of a graph; what parses prints and parses again.

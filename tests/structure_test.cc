@@ -28,12 +28,13 @@ const std::map<std::string, Layers>& Allowed() {
       {"passes", {"base", "graph", "run", "ops"}},
       {"compile", {"base", "graph", "run", "ops"}},
       {"onnx", {"base", "graph"}},
+      {"ort", {"base", "graph", "onnx"}},
       {"format", {"base", "graph", "run"}},
       {"fixed", {"base", "graph", "run", "ops", "compile", "format"}},
       {"providers", {"base", "graph", "run", "ops"}},
-      {"quantize", {"base", "graph", "run", "ops", "passes", "compile", "onnx"}},
-      {"api", {"base", "kernels", "graph", "run", "ops", "passes", "compile", "onnx", "format", "fixed", "providers", "quantize"}},
-      {"cli", {"base", "kernels", "graph", "run", "ops", "passes", "compile", "onnx", "format", "providers", "quantize", "api"}},
+      {"quantize", {"base", "graph", "run", "ops", "passes", "compile", "onnx", "ort"}},
+      {"api", {"base", "kernels", "graph", "run", "ops", "passes", "compile", "onnx", "ort", "format", "fixed", "providers", "quantize"}},
+      {"cli", {"base", "kernels", "graph", "run", "ops", "passes", "compile", "onnx", "ort", "format", "providers", "quantize", "api"}},
   };
   return table;
 }

@@ -18,7 +18,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__GNUC__)
+#if defined(_WIN32) && defined(LINNET_BUILDS_LIBRARY)
+#define LINNET_API __declspec(dllexport)
+#elif defined(__GNUC__) && !defined(_WIN32)
 #define LINNET_API __attribute__((visibility("default")))
 #else
 #define LINNET_API
@@ -202,13 +204,13 @@ LINNET_API LinnetCode LinnetOptionsSetCacheFolder(LinnetOptions* options, const 
 
 /* A model ready to run. `options` may be NULL everywhere. */
 typedef struct LinnetSession LinnetSession;
-/* Opens a .onnx or .linnet file. */
+/* Opens a .onnx, .ort or .linnet file. */
 LINNET_API LinnetCode LinnetSessionOpen(const char* path, const LinnetOptions* options, LinnetSession** session) LINNET_NOEXCEPT;
 /* The same from memory, which is copied. */
 LINNET_API LinnetCode LinnetSessionFromMemory(const void* bytes, size_t size, const LinnetOptions* options,
                                               LinnetSession** session) LINNET_NOEXCEPT;
 /* The same without a copy: the bytes stay unchanged until `release(user)` is called, once, when the session has ended or
- * could not be opened; `release` may be NULL. (.linnet files that are not 64-byte aligned are copied.) */
+ * could not be opened; `release` may be NULL. (.linnet and .ort files that are not 64-byte aligned are copied.) */
 LINNET_API LinnetCode LinnetSessionFromBorrowed(const void* bytes, size_t size, void (*release)(void* user), void* user,
                                                 const LinnetOptions* options, LinnetSession** session) LINNET_NOEXCEPT;
 /* Runs in flight finish undisturbed, and bindings go on working; the session ends after the last of them. */

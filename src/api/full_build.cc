@@ -22,11 +22,11 @@ namespace {
 Status Absent(const char* what) { return Fail(Code::kNotInBuild, what, " is not in this build; it runs .linnet files"); }
 }  // namespace
 
-Result<OnnxModel> ImportOnnx(const std::string&, const SessionOptions&, MemoryBudget*, bool*, bool) {
-  return Absent("reading .onnx files");
+Result<OnnxModel> ImportModel(const std::string&, const SessionOptions&, MemoryBudget*, bool*, bool) {
+  return Absent("reading .onnx and .ort files");
 }
-Result<OnnxModel> ImportOnnx(std::span<const std::byte>, std::shared_ptr<const void>, const SessionOptions&, MemoryBudget*, bool) {
-  return Absent("reading .onnx files");
+Result<OnnxModel> ImportModel(std::span<const std::byte>, std::shared_ptr<const void>, const SessionOptions&, MemoryBudget*, bool) {
+  return Absent("reading .onnx and .ort files");
 }
 Status Optimize(Graph&, const PassContext&, const PipelineOptions&) { return Absent("rewriting graphs"); }
 Status ConvertModel(const std::string&, const std::string&, const SessionOptions&) { return Absent("writing models"); }
@@ -73,16 +73,16 @@ class RecordingWeights : public WeightStore {
 
 }  // namespace
 
-Result<OnnxModel> ImportOnnx(const std::string& path, const SessionOptions& options, MemoryBudget* budget, bool* external_data,
+Result<OnnxModel> ImportModel(const std::string& path, const SessionOptions& options, MemoryBudget* budget, bool* external_data,
                              bool any_address) {
   ReadOptions read = ReadOptionsOf(options, budget, any_address);
   read.external_data = external_data;
-  return ReadOnnxFile(path, read);
+  return ReadModelFile(path, read);
 }
 
-Result<OnnxModel> ImportOnnx(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
+Result<OnnxModel> ImportModel(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
                              const SessionOptions& options, MemoryBudget* budget, bool any_address) {
-  return ReadOnnxBytes(bytes, std::move(owner), ReadOptionsOf(options, budget, any_address));
+  return ReadModelBytes(bytes, std::move(owner), ReadOptionsOf(options, budget, any_address));
 }
 
 Status Optimize(Graph& graph, const PassContext& context, const PipelineOptions& options) {
@@ -185,7 +185,7 @@ Status CollectRequirements(const std::string& path, const SessionOptions& option
   {
     LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(path, access));
     if (IsLinnetFile(file->bytes())) {
-      if (onnx) return InvalidArgument(Quote(path), " is a .linnet file; what its .onnx file needs is not in it");
+      if (onnx) return InvalidArgument(Quote(path), " is a .linnet file; what the file it was made of needs is not in it");
       LINNET_ASSIGN(PreparedFile prepared, ReadLinnet(file->bytes(), file, limits));
       requirements->Add(prepared.graph);
       AddParts(prepared.graph, prepared.weights, requirements);
@@ -219,7 +219,7 @@ Status WriteOptimizedOnnx(const std::string& input, const std::string& output, c
   if (precision != Precision::kFloat32) {
     return InvalidArgument("a .onnx file cannot say that it runs with precision ", Quote(options.precision), "; a .linnet file can");
   }
-  LINNET_ASSIGN(OnnxModel model, ImportOnnx(input, options));
+  LINNET_ASSIGN(OnnxModel model, ImportModel(input, options));
   PassContext context;
   context.table = options.table ? options.table : &OpTable::BuiltIn();
   PipelineOptions pipeline = options.pipeline;

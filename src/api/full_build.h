@@ -1,4 +1,4 @@
-// What only a full build can do: read .onnx files, run passes, write prepared files, offer further providers. A reduced
+// What only a full build can do: read .onnx and .ort files, run passes, write prepared files, offer further providers. A reduced
 // build links the same functions, which then say so.
 #pragma once
 
@@ -7,16 +7,16 @@
 #include "api/session.h"
 #include "base/function_ref.h"
 #include "format/requirements.h"
-#include "onnx/reader.h"
+#include "ort/reader.h"
 
 namespace linnet {
 
-/// `budget` (null, or outlives the model) counts contents that are not used where they lie.
+/// The model in a .onnx or .ort file. `budget` (null, or outlives the model) counts contents that are not used where they lie.
 /// `external_data` (may be null) is set to whether some lie in other files. `any_address`: see ReadOptions.
-Result<OnnxModel> ImportOnnx(const std::string& path, const SessionOptions& options, MemoryBudget* budget = nullptr,
+Result<OnnxModel> ImportModel(const std::string& path, const SessionOptions& options, MemoryBudget* budget = nullptr,
                              bool* external_data = nullptr, bool any_address = false);
-Result<OnnxModel> ImportOnnx(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
-                             const SessionOptions& options, MemoryBudget* budget = nullptr, bool any_address = false);
+Result<OnnxModel> ImportModel(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
+                              const SessionOptions& options, MemoryBudget* budget = nullptr, bool any_address = false);
 
 /// The pass pipeline.
 Status Optimize(Graph& graph, const PassContext& context, const PipelineOptions& options);
@@ -33,8 +33,8 @@ Status ConvertModel(const std::string& input, const std::string& output, const S
 using PlanShapes = FunctionRef<Result<std::vector<std::vector<Type>>>(const Session& session)>;
 Status ConvertModel(const std::string& input, const std::string& output, const SessionOptions& options, PlanShapes shapes);
 
-/// Adds to `requirements` what a build needs that is to run the model at `path` (.linnet, or .onnx after it was prepared
-/// as ConvertModel does). With `onnx` the build is to read the .onnx file itself: what the graph has before and after
+/// Adds to `requirements` what a build needs that is to run the model at `path` (.linnet, or any other after it was prepared
+/// as ConvertModel does). With `onnx` the build is to read the file itself: what the graph has before and after
 /// every pass counts as well.
 Status CollectRequirements(const std::string& path, const SessionOptions& options, bool onnx, Requirements* requirements);
 

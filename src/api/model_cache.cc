@@ -19,13 +19,11 @@ Result<std::unique_ptr<Session>> OpenThroughCache(const std::string&, std::strin
 #include <link.h>
 #endif
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "api/full_build.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/system.h"
 
 namespace linnet {
 namespace {
@@ -141,23 +139,6 @@ std::string NameOf(std::string_view model, const SessionOptions& options) {
   return hasher.Hex();
 }
 
-/// A file and the last change of it: which file system and file, how large, when its contents and its properties changed.
-/// Nobody can set the last of these. Empty when the file was changed so lately that its clock may not tell the next change.
-std::string IdentityOf(const std::string& path) {
-  struct stat info;
-  struct timespec now;
-  if (stat(path.c_str(), &info) != 0 || clock_gettime(CLOCK_REALTIME, &now) != 0) return "";
-#if defined(__APPLE__)
-  const struct timespec &written = info.st_mtimespec, &changed = info.st_ctimespec;
-#else
-  const struct timespec &written = info.st_mtim, &changed = info.st_ctim;
-#endif
-  constexpr int kSettledSeconds = 2;
-  if (changed.tv_sec > now.tv_sec - kSettledSeconds || written.tv_sec > now.tv_sec - kSettledSeconds) return "";
-  return Cat("file ", static_cast<uint64_t>(info.st_dev), " ", static_cast<uint64_t>(info.st_ino), " ", int64_t{info.st_size}, " ",
-             int64_t{written.tv_sec}, ".", int64_t{written.tv_nsec}, " ", int64_t{changed.tv_sec}, ".", int64_t{changed.tv_nsec});
-}
-
 constexpr size_t kNameBytes = 32;
 
 /// The name that a note beside the cached models has for a file's identity: its contents need not be read for it. Empty when
@@ -186,14 +167,14 @@ Result<std::unique_ptr<Session>> OpenThroughCache(const std::string& path, std::
   auto file_of = [&](const std::string& name) { return Cat(options.cache_folder, "/", name, ".linnet"); };
   auto open = [&](const std::string& name) -> std::unique_ptr<Session> {
     const std::string cached = file_of(name);
-    if (access(cached.c_str(), F_OK) != 0) return nullptr;
+    if (!FileExists(cached)) return nullptr;
     Result<std::unique_ptr<Session>> session = Session::Open(cached, plain);
     if (session.ok()) return std::move(*session);
     Log(LogLevel::kWarning, "the cached model is made again: ", session.status().message());
     return nullptr;
   };
   // Reading a large model for its name takes much longer than opening what is named.
-  const std::string identity = IdentityOf(path);
+  const std::string identity = FileIdentity(path);
   const std::string note = identity.empty() ? "" : Cat(options.cache_folder, "/", NameOf(identity, options), ".name");
   if (!note.empty()) {
     const std::string name = NotedName(note);
@@ -204,10 +185,10 @@ Result<std::unique_ptr<Session>> OpenThroughCache(const std::string& path, std::
   if (!session) {
     bool external = false;
     {
-      LINNET_ASSIGN(const OnnxModel onnx, ImportOnnx(path, plain, nullptr, &external));
+      LINNET_ASSIGN(const OnnxModel onnx, ImportModel(path, plain, nullptr, &external));
       if (!CanBeCached(onnx, external)) return session;
     }
-    mkdir(options.cache_folder.c_str(), 0700);   // where it fails, writing says why
+    MakePrivateFolder(options.cache_folder);   // where it fails, writing says why
     Status written = ConvertModel(path, file_of(name), plain);
     Result<std::unique_ptr<Session>> made = written.ok() ? Session::Open(file_of(name), plain) : std::move(written);
     if (!made.ok()) {
@@ -217,7 +198,7 @@ Result<std::unique_ptr<Session>> OpenThroughCache(const std::string& path, std::
     session = std::move(*made);
   }
   // A note that cannot be written is not missed; nor is one for a file that has changed since.
-  if (!note.empty() && IdentityOf(path) == identity) {
+  if (!note.empty() && FileIdentity(path) == identity) {
     (void)WriteFileAtomically(note, [&](Sink& sink) { return sink.Append(name); });
   }
   return session;

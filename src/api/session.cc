@@ -126,7 +126,7 @@ Result<std::unique_ptr<Session>> Session::OpenFile(const std::string& path, cons
     LINNET_ASSIGN(std::unique_ptr<Session> cached, OpenThroughCache(path, file->bytes(), options));
     if (cached) return cached;
   }
-  LINNET_ASSIGN(OnnxModel onnx, ImportOnnx(path, options, session->budget_.get(), nullptr, MayLieAnywhere(options)));
+  LINNET_ASSIGN(OnnxModel onnx, ImportModel(path, options, session->budget_.get(), nullptr, MayLieAnywhere(options)));
   LINNET_TRY(session->PrepareOnnx(std::move(onnx)));
   return session;
 }
@@ -138,7 +138,7 @@ Result<std::unique_ptr<Session>> Session::OpenBytes(const void* bytes, size_t si
   LINNET_TRY(session->Configure(options));
   bool linnet = IsLinnetFile({static_cast<const char*>(bytes), size});
   bool aligned = reinterpret_cast<uintptr_t>(bytes) % kAlignment == 0;
-  if (!owner || (linnet && !aligned)) {
+  if (!owner || ((linnet || IsOrtFile({static_cast<const char*>(bytes), size})) && !aligned)) {
     LINNET_ASSIGN(Block block, Block::Allocate(static_cast<int64_t>(size), session->budget_.get()));
     std::copy_n(static_cast<const std::byte*>(bytes), size, block.data());
     bytes = block.data();
@@ -148,7 +148,7 @@ Result<std::unique_ptr<Session>> Session::OpenBytes(const void* bytes, size_t si
     LINNET_TRY(session->PrepareLinnet({static_cast<const char*>(bytes), size}, std::move(owner)));
     return session;
   }
-  LINNET_ASSIGN(OnnxModel onnx, ImportOnnx({static_cast<const std::byte*>(bytes), size}, std::move(owner), options, session->budget_.get(),
+  LINNET_ASSIGN(OnnxModel onnx, ImportModel({static_cast<const std::byte*>(bytes), size}, std::move(owner), options, session->budget_.get(),
                                              MayLieAnywhere(options)));
   LINNET_TRY(session->PrepareOnnx(std::move(onnx)));
   return session;

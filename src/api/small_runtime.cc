@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <memory>
 #include <new>
 
 namespace {
@@ -59,6 +60,10 @@ void __throw_logic_error(const char*) { abort(); }
 void __throw_out_of_range(const char*) { abort(); }
 void __throw_out_of_range_fmt(const char*, ...) { abort(); }
 void __throw_system_error(int) { abort(); }
+#if defined(__GLIBCXX__) && !defined(__cpp_rtti)
+// Asked by std::get_deleter, which nobody calls; the library's lies beside what throws.
+bool _Sp_make_shared_tag::_S_eq(const type_info&) noexcept { return false; }
+#endif
 }  // namespace std
 
 extern "C" {

@@ -1,11 +1,10 @@
 // One line a message, written in one piece so that threads do not mix.
 #include "base/log.h"
 
-#include <unistd.h>
-
 #include <atomic>
 
 #include "base/knobs.h"
+#include "base/system.h"
 
 namespace linnet {
 namespace {
@@ -18,9 +17,7 @@ std::atomic<LogSink> log_sink{nullptr};
 
 void WriteLogToStandardError(LogLevel level, std::string_view message) {
   constexpr const char* kNames[] = {"", "error: ", "warning: ", "", "debug: "};
-  std::string line = Cat("linnet: ", kNames[static_cast<int>(level)], message, "\n");
-  ssize_t ignored = write(STDERR_FILENO, line.data(), line.size());
-  (void)ignored;
+  WriteStandardError(Cat("linnet: ", kNames[static_cast<int>(level)], message, "\n"));
 }
 
 bool LogEnabled(LogLevel level) {

@@ -1,14 +1,12 @@
 // Aligned allocation and the memory budget.
 #include "base/memory.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <utility>
 
 #include "base/block_pool.h"
+#include "base/system.h"
 
 namespace linnet {
 namespace {
@@ -44,6 +42,8 @@ Block& Block::operator=(Block&& other) noexcept {
 
 Result<Block> Block::Allocate(int64_t bytes, MemoryBudget* budget) {
   if (bytes < 0 || bytes > (INT64_MAX >> 1)) return LimitReached("a block of ", bytes, " bytes cannot exist");
+  // Where addresses have 32 bits, half of them is the most that one block may take.
+  if (static_cast<uint64_t>(bytes) > SIZE_MAX / 2 - kHugePage) return OutOfMemory("a block of ", bytes, " bytes does not fit into this machine's addresses");
   if (budget) LINNET_TRY(budget->Take(bytes));
   /// Gives the bytes back unless the block is made.
   struct Refund {
@@ -58,11 +58,10 @@ Result<Block> Block::Allocate(int64_t bytes, MemoryBudget* budget) {
   if (total >= kPooledBytesMin) data = TakePooled(total);
   if (!data) {
     const bool large = total >= kHugePage;
-    if (posix_memalign(&data, large ? kHugePage : kAlignment, total) != 0) return OutOfMemory("the system has no ", bytes, " bytes left");
-#if defined(MADV_HUGEPAGE)
+    data = AllocateAligned(large ? kHugePage : kAlignment, total);
+    if (!data) return OutOfMemory("the system has no ", bytes, " bytes left");
     // Only pages that the block fills: nothing more is resident than was asked for.
-    if (large) madvise(data, total / kHugePage * kHugePage, MADV_HUGEPAGE);
-#endif
+    if (large) WantLargePages(data, total / kHugePage * kHugePage);
   }
   memset(static_cast<std::byte*>(data) + bytes, 0, total - static_cast<size_t>(bytes));
   block_allocations.fetch_add(1, std::memory_order_relaxed);
@@ -76,17 +75,17 @@ Result<Block> Block::Allocate(int64_t bytes, MemoryBudget* budget) {
 
 void Block::Release() {
   if (!data_) return;
-  if (TotalBytes(size_) < kPooledBytesMin || !GivePooled(data_)) free(data_);
+  if (TotalBytes(size_) < kPooledBytesMin || !GivePooled(data_)) FreeAligned(data_);
   if (budget_) budget_->Give(size_);
   data_ = nullptr;
   size_ = 0;
 }
 
 void ReleaseFilePages(const void* data, int64_t bytes) {
-  static const int64_t page = sysconf(_SC_PAGESIZE);
-  int64_t begin = reinterpret_cast<int64_t>(data);
+  const int64_t page = PageBytes();
+  int64_t begin = static_cast<int64_t>(reinterpret_cast<uintptr_t>(data));
   int64_t first = RoundUp(begin, page), last = (begin + bytes) / page * page;
-  if (first < last) madvise(reinterpret_cast<void*>(first), static_cast<size_t>(last - first), MADV_DONTNEED);
+  if (first < last) DropPages(reinterpret_cast<void*>(static_cast<uintptr_t>(first)), static_cast<size_t>(last - first));
 }
 
 int64_t BlockAllocationCount() { return block_allocations.load(std::memory_order_relaxed); }

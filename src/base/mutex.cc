@@ -3,6 +3,8 @@
 
 #include <new>
 
+#include "base/system.h"
+
 namespace linnet {
 
 /// Every mutex of the process. Its own lock is the last one that anybody takes, and is held across a fork.
@@ -19,7 +21,7 @@ pthread_mutex_t MutexList::mutex = PTHREAD_MUTEX_INITIALIZER;
 Mutex* MutexList::first = nullptr;
 
 Mutex::Mutex(Repair repair, void* owner) : repair_(repair), repaired_(owner) {
-  static const int handlers = pthread_atfork(BeforeFork, InParent, InChild);
+  static const int handlers = AroundForks(BeforeFork, InParent, InChild);
   (void)handlers;
   pthread_mutex_lock(&MutexList::mutex);
   next_ = MutexList::first;
@@ -58,7 +60,8 @@ void Mutex::InChild() {
       pthread_mutex_unlock(&m.mutex_);
     } else if (m.repair_ && !m.HeldHere()) {
       const bool held = pthread_mutex_trylock(&m.mutex_) != 0;
-      new (&m.mutex_) pthread_mutex_t PTHREAD_MUTEX_INITIALIZER;
+      const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+      new (&m.mutex_) pthread_mutex_t(fresh);
       m.held_.store(false, std::memory_order_relaxed);
       if (held) m.repair_(m.repaired_);
     }

@@ -15,10 +15,7 @@
 // serve only to sleep: at any time at most one thread sleeps on a slot, the worker (parked) or a caller (awaited).
 #include "base/thread_pool.h"
 
-#include <limits.h>
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -27,6 +24,7 @@
 #include <new>
 
 #include "base/denormals.h"
+#include "base/system.h"
 
 namespace linnet {
 namespace {
@@ -90,30 +88,6 @@ int64_t NowNs() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return int64_t{now.tv_sec} * 1000000000 + now.tv_nsec;
-}
-
-/// The processor this thread runs on, -1 when the system does not say.
-int CurrentCpu() {
-#if defined(__linux__)
-  return sched_getcpu();
-#else
-  return -1;
-#endif
-}
-
-/// Moves this thread to another of the processors it may use; false when there is none.
-bool LeaveCpu([[maybe_unused]] int cpu) {
-#if defined(__linux__)
-  cpu_set_t allowed, others;
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || cpu >= CPU_SETSIZE) return false;
-  others = allowed;
-  CPU_CLR(cpu, &others);
-  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof(others), &others) != 0) return false;
-  sched_setaffinity(0, sizeof(allowed), &allowed);
-  return true;
-#else
-  return false;
-#endif
 }
 
 void Pause() {
@@ -250,24 +224,6 @@ void* RunSlot(void* slot) {
   return nullptr;
 }
 
-/// Starts the slot's thread: small stack, and no signals but those that report its own faults (and profiling).
-bool StartThread(Slot& slot) {
-  pthread_attr_t attr;
-  if (pthread_attr_init(&attr) != 0) return false;
-  pthread_attr_setstacksize(&attr, std::max<size_t>(kStackBytes, static_cast<size_t>(PTHREAD_STACK_MIN)));
-  sigset_t blocked, before;
-  sigfillset(&blocked);
-  for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGPROF}) sigdelset(&blocked, fault);
-  pthread_sigmask(SIG_SETMASK, &blocked, &before);
-  bool started = pthread_create(&slot.thread, &attr, RunSlot, &slot) == 0;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_attr_destroy(&attr);
-#if defined(__linux__)
-  if (started) pthread_setname_np(slot.thread, "linnet");
-#endif
-  return started;
-}
-
 }  // namespace
 
 struct ThreadPool::Impl {
@@ -301,7 +257,7 @@ ThreadPool::Impl* ThreadPool::Impl::all = nullptr;
 
 ThreadPool::Impl::Impl(int threads)
     : workers_max(std::clamp(threads, 1, kThreadsMax) - 1), workers_allowed(workers_max) {
-  static const int handlers = pthread_atfork(BeforeFork, InParent, InChild);
+  static const int handlers = AroundForks(BeforeFork, InParent, InChild);
   (void)handlers;
   pthread_mutex_lock(&mutex);
   next = all;
@@ -337,11 +293,11 @@ void ThreadPool::Impl::Grow(int workers) {
   pthread_mutex_lock(&mutex);
   while (started.load() < std::min(workers, workers_allowed.load())) {
     int index = started.load();
-    void* memory = slots[index];
-    bool ok = memory || posix_memalign(&memory, alignof(Slot), sizeof(Slot)) == 0;
+    void* memory = slots[index] ? slots[index] : AllocateAligned(alignof(Slot), sizeof(Slot));
+    bool ok = memory != nullptr;
     if (ok) {
       slots[index] = new (memory) Slot(index, spin_ns);
-      ok = StartThread(*slots[index]);
+      ok = StartThread(&slots[index]->thread, RunSlot, slots[index], kStackBytes);
     }
     if (!ok) {
       workers_allowed.store(index);
@@ -375,7 +331,7 @@ ThreadPool::ThreadPool(int threads) : impl_(new Impl(threads)) {}
 ThreadPool::~ThreadPool() {
   impl_->Unlist();
   impl_->Stop();
-  for (Slot* slot : impl_->slots) free(slot);
+  for (Slot* slot : impl_->slots) FreeAligned(slot);
   delete impl_;
 }
 

@@ -3,40 +3,40 @@
 
 #include <stdlib.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <new>
 
 #include "base/memory.h"
+#include "base/system.h"
 
 namespace {
 std::atomic<int64_t> allocations{0};
 
-void* Count(size_t bytes, size_t alignment) {
+void* Counted(void* memory) {
   allocations.fetch_add(1, std::memory_order_relaxed);
-  void* memory = nullptr;
-  if (alignment <= alignof(std::max_align_t)) {
-    memory = malloc(bytes ? bytes : 1);
-  } else if (posix_memalign(&memory, alignment, bytes ? bytes : 1) != 0) {
-    memory = nullptr;
-  }
   if (!memory) throw std::bad_alloc();
   return memory;
 }
+void* Count(size_t bytes) { return Counted(malloc(bytes ? bytes : 1)); }
+void* Count(size_t bytes, std::align_val_t alignment) {
+  return Counted(linnet::AllocateAligned(std::max(static_cast<size_t>(alignment), sizeof(void*)), bytes ? bytes : 1));
+}
 }  // namespace
 
-void* operator new(size_t bytes) { return Count(bytes, 1); }
-void* operator new[](size_t bytes) { return Count(bytes, 1); }
-void* operator new(size_t bytes, std::align_val_t alignment) { return Count(bytes, static_cast<size_t>(alignment)); }
-void* operator new[](size_t bytes, std::align_val_t alignment) { return Count(bytes, static_cast<size_t>(alignment)); }
+void* operator new(size_t bytes) { return Count(bytes); }
+void* operator new[](size_t bytes) { return Count(bytes); }
+void* operator new(size_t bytes, std::align_val_t alignment) { return Count(bytes, alignment); }
+void* operator new[](size_t bytes, std::align_val_t alignment) { return Count(bytes, alignment); }
 void operator delete(void* memory) noexcept { free(memory); }
 void operator delete[](void* memory) noexcept { free(memory); }
 void operator delete(void* memory, size_t) noexcept { free(memory); }
 void operator delete[](void* memory, size_t) noexcept { free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { free(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { free(memory); }
-void operator delete(void* memory, size_t, std::align_val_t) noexcept { free(memory); }
-void operator delete[](void* memory, size_t, std::align_val_t) noexcept { free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { linnet::FreeAligned(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { linnet::FreeAligned(memory); }
+void operator delete(void* memory, size_t, std::align_val_t) noexcept { linnet::FreeAligned(memory); }
+void operator delete[](void* memory, size_t, std::align_val_t) noexcept { linnet::FreeAligned(memory); }
 
 namespace linnet::cli {
 int64_t HeapAllocations() { return allocations.load(std::memory_order_relaxed) + BlockAllocationCount(); }

@@ -11,6 +11,7 @@ void AddCommands(linnet::cli::Arguments& root) {
   linnet::cli::AddQuantizeCommand(root);
   linnet::cli::AddCompareCommand(root);
   linnet::cli::AddRequirementsCommand(root);
+  linnet::cli::AddShrinkCommand(root);
   linnet::cli::AddInspectCommand(root);
   linnet::cli::AddTestCommand(root);
   linnet::cli::AddBenchCommand(root);

@@ -1,10 +1,9 @@
 // Calling ONNX Runtime's function table by slot number: the slots of its first version, which no later one moved.
 #include "cli/peer.h"
 
-#include <dlfcn.h>
-
 #include <utility>
 
+#include "cli/system.h"
 #include "graph/shape.h"
 
 namespace linnet {
@@ -217,9 +216,9 @@ struct PeerSession::Handles {
 
 Result<std::shared_ptr<Peer>> Peer::Load(const std::string& path) {
   if (path.empty()) return InvalidArgument("no path of the ONNX Runtime library is given");
-  void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-  if (!handle) return IoError("cannot load the peer: ", dlerror());
-  auto base_of = reinterpret_cast<const OrtApiBase* (*)()>(dlsym(handle, "OrtGetApiBase"));
+  Result<void*> function = cli::LoadFunction(path, "OrtGetApiBase");
+  if (!function.ok()) return function.TakeStatus().At("cannot load the peer");
+  auto base_of = reinterpret_cast<const OrtApiBase* (*)()>(*function);
   const OrtApiBase* base = base_of ? base_of() : nullptr;
   if (!base) return IoError("cannot load the peer: ", Quote(path), " does not have ONNX Runtime's C API");
   const void* const* slots = base->GetApi(kApiVersion);

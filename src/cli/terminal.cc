@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 
 #include "base/knobs.h"
 #include "base/text.h"
+#include "cli/system.h"
 #include "cli/utf8.h"
 
 namespace linnet {
@@ -44,8 +44,7 @@ Terminal::Terminal(FILE* stream) : stream_(stream) {
   interactive_ = isatty(fileno(stream));
   colors_ = interactive_ && !KnobFlag(Knob::kNoColor) && SystemVariable("TERM") != "dumb";
   utf8_ = LocaleIsUtf8();
-  winsize size = {};
-  columns_ = interactive_ && ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  columns_ = cli::TerminalColumns(stream);
 }
 
 std::string Terminal::Paint(Color color, std::string_view text) const {

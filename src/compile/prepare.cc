@@ -1,11 +1,11 @@
 // Preparing a graph: operators made, types inferred, weights packed, node after node or on several threads.
 #include <string.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
 
 #include "base/file_pages.h"
+#include "base/system.h"
 #include "base/thread_pool.h"
 #include "compile/model.h"
 #include "compile/planner.h"
@@ -85,7 +85,7 @@ Result<std::unique_ptr<Model>> Model::Make(std::shared_ptr<Graph> graph, const C
   std::vector<std::pair<void*, size_t>> zeros;
   Status status = model->StandIn(&zeros);
   if (status.ok()) status = model->Build();
-  for (auto [memory, bytes] : zeros) munmap(memory, bytes);
+  for (auto [memory, bytes] : zeros) UnmapZeros(memory, bytes);
   LINNET_TRY(std::move(status));
   model->options_.models_made = nullptr;
   return model;
@@ -100,9 +100,10 @@ Status Model::StandIn(std::vector<std::pair<void*, size_t>>* zeros) {
     const Value& value = graph.value(id);
     if (!IsAbsent(value)) continue;
     if (value.type.dtype == DType::kString) return InvalidModel("constant ", Quote(value.name), " has no contents");
+    if (static_cast<uint64_t>(value.constant.bytes()) > SIZE_MAX / 2) return OutOfMemory("no address space for ", Quote(value.name));
     size_t bytes = static_cast<size_t>(value.constant.bytes()) + kPadding;
-    void* memory = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) return OutOfMemory("no address space for ", Quote(value.name));
+    void* memory = MapZeros(bytes);
+    if (!memory) return OutOfMemory("no address space for ", Quote(value.name));
     zeros->emplace_back(memory, bytes);
     base_facts_[static_cast<size_t>(id)].data = memory;
   }

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "format/requirements_types.h"
+#include "base/configuration_names.h"
 
 namespace linnet {
 namespace {

@@ -1,8 +1,8 @@
 // Reading the configuration of a reduced build: lines, then the types in braces, each failure with its line and a hint.
 #include <algorithm>
 
+#include "base/configuration_names.h"
 #include "format/requirements.h"
-#include "format/requirements_types.h"
 
 namespace linnet {
 namespace {

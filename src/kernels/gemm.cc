@@ -23,6 +23,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/epilogue-inl.h"
 #include "kernels/tiles/gemm_transposed-inl.h"
+#include "kernels/tiles/lanes-inl.h"
 #include "kernels/tiles/narrow-inl.h"
 #include "kernels/unroll.h"
 #include "kernels/vec-inl.h"
@@ -54,14 +55,14 @@ constexpr int kMaxRows = 6;
 constexpr int MaxVectors(int rows) {
   return rows == 1 ? 8 : rows == 2 ? 4 : 2;
 }
-#elif HWY_TARGET == HWY_NEON
+#elif HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64
 constexpr char kTargetName[] = "neon";
 constexpr int kMaxRows = 6;
 constexpr int MaxVectors(int rows) {
   return rows <= 2 ? 8 : 4;
 }
 #else
-constexpr char kTargetName[] = "128-bit";
+constexpr const char* kTargetName = HWY_TARGET == HWY_NEON ? "neon" : "128-bit";  // ARMv7 has 16 registers
 constexpr int kMaxRows = 4;
 constexpr int MaxVectors(int rows) {
   return rows == 1 ? 8 : rows == 2 ? 4 : 2;
@@ -133,18 +134,12 @@ HWY_INLINE void Finish(const Block& block, VF32 (&sum)[kRows][kVectors], int64_t
   if (block.clamp.has_low && !block.unfinished) {
     const VF32 low = hn::Set(d, block.clamp.low);
     LINNET_UNROLL
-    for (int r = 0; r < kRows; ++r) {
-      LINNET_UNROLL
-      for (int v = 0; v < kVectors; ++v) sum[r][v] = AtLeast(low, sum[r][v]);
-    }
+    for (int i = 0; i < kRows * kVectors; ++i) sum[i / kVectors][i % kVectors] = AtLeast(low, sum[i / kVectors][i % kVectors]);
   }
   if (block.clamp.has_high && !block.unfinished) {
     const VF32 high = hn::Set(d, block.clamp.high);
     LINNET_UNROLL
-    for (int r = 0; r < kRows; ++r) {
-      LINNET_UNROLL
-      for (int v = 0; v < kVectors; ++v) sum[r][v] = AtMost(high, sum[r][v]);
-    }
+    for (int i = 0; i < kRows * kVectors; ++i) sum[i / kVectors][i % kVectors] = AtMost(high, sum[i / kVectors][i % kVectors]);
   }
   float* c = g.c + row * g.c_row_stride + column;
   LINNET_UNROLL
@@ -230,7 +225,11 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
         LINNET_OPAQUE(base[i]);
       }
       if (kFetchesGroups && s == last_segment) fetch += (kPanels * g.b_panel_stride - kPanelColumns * g.k) * 4;
-      for (int64_t k = block.segments[s].k; k > 0; --k) {
+      int64_t k = block.segments[s].k;
+#if HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64
+      k = RunLanes(base, a_stride, b, b_stride, g.b_panel_stride, k, sum);
+#endif
+      for (; k > 0; --k) {
         VF32 bv[kVectors];
         LINNET_UNROLL
         for (int v = 0; v < kVectors; ++v) {
@@ -321,7 +320,7 @@ void RowBlock(const Block& block, int64_t row, int64_t begin, int64_t end) {
 
 TilesFn* const kRowBlocks[] = {
     nullptr,     RowBlock<1>, RowBlock<2>, RowBlock<3>,  RowBlock<4>,
-#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_NEON || HWY_TARGET == HWY_AVX3
+#if HWY_TARGET == HWY_AVX2 || (HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64) || HWY_TARGET == HWY_AVX3
     RowBlock<5>, RowBlock<6>,
 #endif
 #if HWY_TARGET == HWY_AVX3

@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <type_traits>
+
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -66,27 +68,12 @@ HWY_INLINE void StoreSome(hn::Vec<D> v, D d, T* p, size_t left) {
   }
 }
 
-/// As Min(bound, x) and Max(bound, x), and NaN where x is NaN: for clamping to a bound that is not NaN.
-template <class V>
-HWY_INLINE V AtMost(V bound, V x) {
-#if HWY_ARCH_X86
-  return hn::Min(bound, x);  // minps yields its second operand when either is NaN
-#else
-  return hn::IfThenElse(hn::Gt(x, bound), bound, x);
-#endif
-}
-template <class V>
-HWY_INLINE V AtLeast(V bound, V x) {
-#if HWY_ARCH_X86
-  return hn::Max(bound, x);
-#else
-  return hn::IfThenElse(hn::Lt(x, bound), bound, x);
-#endif
-}
-
 /// The smaller, the larger; NaN when either is NaN.
 template <class V>
 HWY_INLINE V MinNaN(V a, V b) {
+#if HWY_ARCH_ARM_A64
+  if constexpr (std::is_same_v<V, VF32>) return V(vminq_f32(a.raw, b.raw));
+#endif
 #if HWY_ARCH_X86
   return hn::IfThenElse(hn::IsNaN(a), a, hn::Min(a, b));
 #else
@@ -95,10 +82,35 @@ HWY_INLINE V MinNaN(V a, V b) {
 }
 template <class V>
 HWY_INLINE V MaxNaN(V a, V b) {
+#if HWY_ARCH_ARM_A64
+  if constexpr (std::is_same_v<V, VF32>) return V(vmaxq_f32(a.raw, b.raw));
+#endif
 #if HWY_ARCH_X86
   return hn::IfThenElse(hn::IsNaN(a), a, hn::Max(a, b));
 #else
   return hn::IfThenElse(hn::Gt(a, b), a, hn::IfThenElse(hn::IsNaN(a), a, b));
+#endif
+}
+
+/// As Min(bound, x) and Max(bound, x), and NaN where x is NaN: for clamping to a bound that is not NaN.
+template <class V>
+HWY_INLINE V AtMost(V bound, V x) {
+#if HWY_ARCH_X86
+  return hn::Min(bound, x);  // minps yields its second operand when either is NaN
+#elif HWY_ARCH_ARM_A64
+  return MinNaN(bound, x);
+#else
+  return hn::IfThenElse(hn::Gt(x, bound), bound, x);
+#endif
+}
+template <class V>
+HWY_INLINE V AtLeast(V bound, V x) {
+#if HWY_ARCH_X86
+  return hn::Max(bound, x);
+#elif HWY_ARCH_ARM_A64
+  return MaxNaN(bound, x);
+#else
+  return hn::IfThenElse(hn::Lt(x, bound), bound, x);
 #endif
 }
 

@@ -108,12 +108,20 @@ Result<OnnxModel> Read(Source source, std::string folder, const ReadOptions& opt
 }  // namespace
 }  // namespace onnx
 
-Result<OnnxModel> ReadOnnxFile(const std::string& path, const ReadOptions& options) {
+Result<MappedFile::Ref> OpenModelBytes(const std::string& path, const ReadOptions& options) {
   FileOptions file_options;
   file_options.access = options.untrusted ? FileAccess::kRead : FileAccess::kMap;
   file_options.bytes_max = onnx::LimitsOf(options).file_bytes;
   file_options.budget = options.budget;
-  LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(path, file_options));
+  return MappedFile::Open(path, file_options);
+}
+
+Result<OnnxModel> ReadOnnxFile(const std::string& path, const ReadOptions& options) {
+  LINNET_ASSIGN(MappedFile::Ref file, OpenModelBytes(path, options));
+  return ReadOnnxFile(std::move(file), path, options);
+}
+
+Result<OnnxModel> ReadOnnxFile(MappedFile::Ref file, const std::string& path, const ReadOptions& options) {
   onnx::Source source{file->bytes(), file, file->mapped() ? file.get() : nullptr};
   std::string folder = options.external_data_folder.empty() ? onnx::FolderOf(path) : options.external_data_folder;
   Result<OnnxModel> model = onnx::Read(std::move(source), std::move(folder), options);

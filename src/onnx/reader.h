@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 
+#include "base/file.h"
 #include "graph/graph.h"
 
 namespace linnet {
@@ -34,6 +35,12 @@ struct ReadOptions {
 /// Tensor contents point into the mapped file where they are aligned for their type. Fails with the offset, or the node,
 /// value or tensor.
 Result<OnnxModel> ReadOnnxFile(const std::string& path, const ReadOptions& options = {});
+
+/// The same of a file that is open already; `path` says where it lies.
+Result<OnnxModel> ReadOnnxFile(MappedFile::Ref file, const std::string& path, const ReadOptions& options);
+
+/// Opens a model file as ReadOnnxFile does: with the access and within the limits that `options` say.
+Result<MappedFile::Ref> OpenModelBytes(const std::string& path, const ReadOptions& options);
 
 /// The same from memory. With an `owner` that keeps `bytes` alive tensors point into them, otherwise they are copied.
 Result<OnnxModel> ReadOnnxBytes(std::span<const std::byte> bytes, std::shared_ptr<const void> owner = nullptr,

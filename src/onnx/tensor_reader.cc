@@ -113,18 +113,7 @@ Result<Header> ReadHeader(std::string_view bytes, Context& context) {
 
 Result<Shape> ShapeOf(const Header& header) {
   if (header.rank > kMaxRank) return Unsupported("rank ", header.rank, " is above the limit of ", kMaxRank);
-  Shape shape(std::span<const int64_t>(header.dims, static_cast<size_t>(header.rank)));
-  for (int i = 0; i < shape.rank(); ++i) {
-    if (shape[i] < 0) return InvalidModel("dimension ", i, " is ", shape[i]);
-  }
-  LINNET_TRY(CheckShape(shape));
-  return shape;
-}
-
-Result<Tensor> Allocate(DType dtype, const Shape& shape, Context& context) {
-  LINNET_ASSIGN(int64_t bytes, ByteSize(dtype, shape.elements()));
-  LINNET_TRY(context.Charge(bytes + static_cast<int64_t>(2 * kAlignment)));
-  return Tensor::Allocate(dtype, shape, context.callers_budget);
+  return ConstantShape(std::span<const int64_t>(header.dims, static_cast<size_t>(header.rank)));
 }
 
 bool OnlyZerosAndOnes(std::string_view bytes) {
@@ -133,8 +122,24 @@ bool OnlyZerosAndOnes(std::string_view bytes) {
   return seen <= 1;
 }
 
-/// `source.bytes` has exactly the bytes of the type.
-Result<Tensor> FromBytes(DType dtype, const Shape& shape, const Source& source, Context& context) {
+}  // namespace
+
+Result<Shape> ConstantShape(std::span<const int64_t> dims) {
+  LINNET_ASSIGN(Shape shape, MakeShape(dims));
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (shape[i] < 0) return InvalidModel("dimension ", i, " is ", shape[i]);
+  }
+  LINNET_TRY(CheckShape(shape));
+  return shape;
+}
+
+Result<Tensor> NewTensor(DType dtype, const Shape& shape, Context& context) {
+  LINNET_ASSIGN(int64_t bytes, ByteSize(dtype, shape.elements()));
+  LINNET_TRY(context.Charge(bytes + static_cast<int64_t>(2 * kAlignment)));
+  return Tensor::Allocate(dtype, shape, context.callers_budget);
+}
+
+Result<Tensor> TensorOfBytes(DType dtype, const Shape& shape, const Source& source, Context& context) {
   const char* data = source.bytes.data();
   size_t alignment = std::min<size_t>(std::max<size_t>(DTypeBytes(dtype), 1), alignof(double));
   bool normalise = dtype == DType::kBool && !OnlyZerosAndOnes(source.bytes);
@@ -142,7 +147,7 @@ Result<Tensor> FromBytes(DType dtype, const Shape& shape, const Source& source, 
   if (source.owner && !source.bytes.empty() && reinterpret_cast<uintptr_t>(data) % alignment == 0 && !normalise) {
     return Tensor::View(dtype, shape, data, source.owner, source.mapped != nullptr);
   }
-  LINNET_ASSIGN(Tensor out, Allocate(dtype, shape, context));
+  LINNET_ASSIGN(Tensor out, NewTensor(dtype, shape, context));
   char* to = out.mutable_as<char>();
   const int64_t size = static_cast<int64_t>(source.bytes.size());
   // In steps, so that copy and original are never resident together.
@@ -161,6 +166,8 @@ Result<Tensor> FromBytes(DType dtype, const Shape& shape, const Source& source, 
   }
   return out;
 }
+
+namespace {
 
 /// Writes the low `bits` of `value`, failing when it is neither a signed nor an unsigned number of that width.
 Status StoreInt(int64_t value, DType dtype, int bits, int64_t index, char* to) {
@@ -185,8 +192,8 @@ Result<Tensor> FromTypedField(std::string_view bytes, const Header& header, DTyp
     return InvalidModel(kFieldNames[field], " has ", header.counts[field], " values where ", DTypeName(dtype),
                         ToString(shape), " needs ", needed);
   }
-  if (!header.fixed.empty()) return FromBytes(dtype, shape, {header.fixed, context.source.owner, context.source.mapped}, context);
-  LINNET_ASSIGN(Tensor out, Allocate(dtype, shape, context));
+  if (!header.fixed.empty()) return TensorOfBytes(dtype, shape, {header.fixed, context.source.owner, context.source.mapped}, context);
+  LINNET_ASSIGN(Tensor out, NewTensor(dtype, shape, context));
   char* to = out.mutable_as<char>();
   int64_t count = 0;
   Status status;
@@ -238,7 +245,7 @@ Result<Tensor> ReadContents(std::string_view bytes, const Header& header, Contex
     if (shape.elements() != 0) {
       return InvalidModel("no contents where ", DTypeName(dtype), ToString(shape), " needs ", shape.elements(), " values");
     }
-    return Allocate(dtype, shape, context);
+    return NewTensor(dtype, shape, context);
   }
   if (present != kRaw && present != kExternal) {
     if (present != TypedField(dtype)) {
@@ -250,13 +257,13 @@ Result<Tensor> ReadContents(std::string_view bytes, const Header& header, Contex
   if (dtype == DType::kString) return InvalidModel("strings cannot be in ", kFieldNames[present]);
   if (present == kExternal) {
     LINNET_ASSIGN(Source source, header.external.Find(needed, context));
-    return FromBytes(dtype, shape, source, context);
+    return TensorOfBytes(dtype, shape, source, context);
   }
   if (header.counts[kRaw] != needed) {
     return InvalidModel("raw_data has ", header.counts[kRaw], " bytes where ", DTypeName(dtype), ToString(shape), " needs ",
                         needed);
   }
-  return FromBytes(dtype, shape, {header.raw, context.source.owner, context.source.mapped}, context);
+  return TensorOfBytes(dtype, shape, {header.raw, context.source.owner, context.source.mapped}, context);
 }
 
 }  // namespace
@@ -309,6 +316,18 @@ Status Scatter(const Tensor& values, const Tensor& indices, Tensor& dense) {
 
 }  // namespace
 
+Result<Tensor> Densify(const Tensor& values, const Tensor& indices, const Shape& shape, Context& context) {
+  if (values.shape().rank() != 1) {
+    return InvalidModel("values have shape ", ToString(values.shape()), " where one dimension is expected");
+  }
+  if (DTypeBytes(values.dtype()) == 0 || values.dtype() == DType::kString) {
+    return Unsupported("elements of type ", DTypeName(values.dtype()));
+  }
+  LINNET_ASSIGN(Tensor dense, NewTensor(values.dtype(), shape, context));
+  LINNET_TRY(Scatter(values, indices, dense));
+  return dense;
+}
+
 Result<NamedTensor> ReadSparseTensor(std::string_view bytes, Context& context) {
   std::string_view values_message, indices_message;
   Header header;
@@ -332,15 +351,7 @@ Result<NamedTensor> ReadSparseTensor(std::string_view bytes, Context& context) {
   auto make = [&]() -> Result<Tensor> {
     LINNET_ASSIGN(NamedTensor indices, ReadTensor(indices_message, context));
     LINNET_ASSIGN(Shape shape, ShapeOf(header));
-    if (values.tensor.shape().rank() != 1) {
-      return InvalidModel("values have shape ", ToString(values.tensor.shape()), " where one dimension is expected");
-    }
-    if (DTypeBytes(values.tensor.dtype()) == 0 || values.tensor.dtype() == DType::kString) {
-      return Unsupported("elements of type ", DTypeName(values.tensor.dtype()));
-    }
-    LINNET_ASSIGN(Tensor dense, Allocate(values.tensor.dtype(), shape, context));
-    LINNET_TRY(Scatter(values.tensor, indices.tensor, dense));
-    return dense;
+    return Densify(values.tensor, indices.tensor, shape, context);
   };
   Result<Tensor> dense = make();
   if (!dense.ok()) return dense.TakeStatus().At(Cat("sparse tensor ", Quote(values.name)));

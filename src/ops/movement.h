@@ -21,22 +21,43 @@ struct Unit {
   uint8_t bytes[N];
 };
 
-/// Calls f.template operator()<T>() for T = Unit<bits / 8>, or std::string when bits is 0.
+/// Types by the bits of an element.
+inline constexpr uint32_t kOf16Bits = Mask(DType::kInt16) | Mask(DType::kUint16) | Mask(DType::kFloat16) | Mask(DType::kBfloat16);
+inline constexpr uint32_t kOf32Bits = Mask(DType::kFloat) | Mask(DType::kInt32) | Mask(DType::kUint32);
+inline constexpr uint32_t kOf64Bits = Mask(DType::kDouble) | Mask(DType::kInt64) | Mask(DType::kUint64) | Mask(DType::kComplex64);
+inline constexpr uint32_t kOf128Bits = Mask(DType::kComplex128);
+inline constexpr uint32_t kOf8Bits = kAnyType & ~(Mask(DType::kString) | kOf16Bits | kOf32Bits | kOf64Bits | kOf128Bits);
+
+/// Calls f.template operator()<T>() for T = Unit<bits / 8>, or std::string when bits is 0, where this build has a type of that
+/// width; InferTypes lets nothing else come here.
 template <class F>
 decltype(auto) ForWidth(int bits, F&& f) {
-  switch (bits) {
-    case 0: return f.template operator()<std::string>();
-    case 16: return f.template operator()<Unit<2>>();
-    case 32: return f.template operator()<Unit<4>>();
-    case 64: return f.template operator()<Unit<8>>();
-    case 128: return f.template operator()<Unit<16>>();
-    default: return f.template operator()<Unit<1>>();
+#define LINNET_WIDTH(width, types, T)                                                \
+  if constexpr ((LINNET_TYPES & (types)) != 0) {                                     \
+    if (bits == (width)) return f.template operator()<T>();                          \
   }
+  LINNET_WIDTH(0, Mask(DType::kString), std::string)
+  LINNET_WIDTH(16, kOf16Bits, Unit<2>)
+  LINNET_WIDTH(32, kOf32Bits, Unit<4>)
+  LINNET_WIDTH(64, kOf64Bits, Unit<8>)
+  LINNET_WIDTH(128, kOf128Bits, Unit<16>)
+  LINNET_WIDTH(bits, kOf8Bits, Unit<1>)
+#undef LINNET_WIDTH
+  __builtin_trap();
 }
 /// The same for the elements of `dtype`, one of kWholeBytes.
 template <class F>
 decltype(auto) ForWidth(DType dtype, F&& f) {
   return ForWidth(DTypeBits(dtype), static_cast<F&&>(f));
+}
+
+/// Calls f.template operator()<T>() for indices of `dtype`: int32_t, where this build has it, or int64_t.
+template <class F>
+decltype(auto) ForIndices(DType dtype, F&& f) {
+  if constexpr ((LINNET_TYPES & Mask(DType::kInt32)) != 0) {
+    if (dtype == DType::kInt32) return f.template operator()<int32_t>();
+  }
+  return f.template operator()<int64_t>();
 }
 
 /// Copies `count` elements between arrays that do not overlap (or are the same).

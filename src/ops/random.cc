@@ -227,7 +227,7 @@ struct Multinomial : Stream {
           for (int64_t s = 0; s < samples; ++s) {
             const Block4 random = Philox(seed, run, static_cast<uint64_t>(r * samples + s));
             const double at = Uniform(random.words[0], random.words[1]) * sums[classes - 1];
-            const int64_t chosen = std::min(classes - 1, std::upper_bound(sums, sums + classes, at) - sums);
+            const int64_t chosen = std::min<int64_t>(classes - 1, std::upper_bound(sums, sums + classes, at) - sums);
             if (dtype == DType::kInt32) {
               c.out<int32_t>(0)[r * samples + s] = static_cast<int32_t>(chosen);
             } else {

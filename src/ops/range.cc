@@ -25,9 +25,12 @@ template <class T>
 Result<int64_t> Count(T start, T limit, T delta) {
   if constexpr (std::is_integral_v<T>) {
     if (delta == 0) return InvalidArgument("delta is 0");
-    const __int128 span = static_cast<__int128>(limit) - start, step = delta;
-    const __int128 count = step > 0 ? (span + step - 1) / step : (-span - step - 1) / -step;
-    return static_cast<int64_t>(std::clamp<__int128>(count, 0, kDimMax + 1));
+    // Distances of 64-bit integers need 64 bits without a sign.
+    const bool up = delta > 0;
+    if (up ? limit <= start : limit >= start) return 0;
+    const uint64_t from = static_cast<uint64_t>(start), to = static_cast<uint64_t>(limit), step = static_cast<uint64_t>(delta);
+    const uint64_t count = up ? (to - from - 1) / step : (from - to - 1) / (0 - step);
+    return count >= static_cast<uint64_t>(kDimMax) ? kDimMax + 1 : static_cast<int64_t>(count) + 1;
   } else {
     const double step = AsDouble(delta), count = ceil((AsDouble(limit) - AsDouble(start)) / step);
     if (step == 0) return InvalidArgument("delta is 0");

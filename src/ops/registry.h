@@ -15,6 +15,8 @@ OpDef (*const* OperatorFactories())();
 bool IsReducedBuild();
 /// Of operators that are built in, the versions that a reduced build left out; terminated by a null name.
 const OpName* VersionsLeftOut();
+/// What the configuration of a reduced build says behind !globally_allowed_types; "" when it does not.
+const char* AllowedTypes();
 
 /// Operators by domain, name and version. Starts with the built-in ones; custom operators are added to a session's copy.
 class OpTable {
@@ -32,8 +34,9 @@ class OpTable {
   std::vector<OpDef> rows_;   ///< sorted by domain, name, since
 };
 
-/// `failure` as it was, or, when it says that an operator is not there, a failure that names all the operators which
-/// `graph` and its subgraphs have and `table` lacks, and the lines to add to the configuration of a reduced build.
+/// `failure` as it was, or, when it says that an operator or an element type is not there, a failure that names all that
+/// `graph` and its subgraphs have and `table` or this build lacks: operators, and operators of element types. It ends with the
+/// lines to add to the configuration of a reduced build.
 Status ListMissing(Status failure, const Graph& graph, const OpTable& table);
 
 /// One operator instance: its definition and its parsed state.

@@ -65,7 +65,7 @@ struct ScatterElements {
     return Status();
   }
   Status Run(RunContext& c) const {
-    return c.input_dtype(1) == DType::kInt32 ? RunIndexed(c, c.in<int32_t>(1)) : RunIndexed(c, c.in<int64_t>(1));
+    return ForIndices(c.input_dtype(1), [&]<class T>() { return RunIndexed(c, c.in<T>(1)); });
   }
   template <class Index>
   Status RunIndexed(RunContext& c, const Index* indices) const {

@@ -62,6 +62,7 @@ Status Infer(Graph& graph, const PassContext& context, InferVisitor* visitor, co
     }
   };
   grow();
+  Status absent;   // the first operator that is not in this build: others are looked for with what is known without it
   for (NodeId id : order) {
     if (visitor) {
       if (Status status = visitor->Before(id, facts); !status.ok()) return std::move(status).At(graph.node(id).Label(graph));
@@ -78,7 +79,10 @@ Status Infer(Graph& graph, const PassContext& context, InferVisitor* visitor, co
         if (outer != kNoValue) graph.SetType(outer, facts[static_cast<size_t>(outer)].type);
       }
       SeedBody(node, graph, *body);
-      LINNET_TRY(Infer(*body, context, nullptr, Cat(scope, id, "#", inner_graphs++, ".")));
+      Status status = Infer(*body, context, nullptr, Cat(scope, id, "#", inner_graphs++, "."));
+      if (status.ok()) continue;
+      if (absent.ok()) absent = std::move(status);
+      if (absent.code() != Code::kNotInBuild) return absent;
     }
     auto infer_node = [&]() -> Status {
       LINNET_ASSIGN(const OpDef* def, context.table->Find(node.domain, node.op, node.version));
@@ -96,7 +100,11 @@ Status Infer(Graph& graph, const PassContext& context, InferVisitor* visitor, co
       }
       return Status();
     };
-    if (Status status = infer_node(); !status.ok()) return std::move(status).At(node.Label(graph));
+    if (Status status = infer_node(); !status.ok()) {
+      if (absent.ok()) absent = std::move(status).At(node.Label(graph));
+      if (absent.code() != Code::kNotInBuild) return absent;
+      continue;
+    }
     for (ValueId output : node.outputs) {
       if (output != kNoValue) NameUnknownDims(graph, output, scope, &facts[static_cast<size_t>(output)].type);
     }
@@ -106,9 +114,10 @@ Status Infer(Graph& graph, const PassContext& context, InferVisitor* visitor, co
     }
   }
   for (ValueId id = 0; id < graph.value_count(); ++id) {
-    if (graph.value(id).producer != kNoNode) graph.SetType(id, facts[static_cast<size_t>(id)].type);
+    const Type& type = facts[static_cast<size_t>(id)].type;
+    if (graph.value(id).producer != kNoNode && (absent.ok() || type.kind != Kind::kUnknown)) graph.SetType(id, type);
   }
-  return Status();
+  return absent;
 }
 
 }  // namespace

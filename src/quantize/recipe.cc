@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "base/file.h"
-#include "onnx/reader.h"
+#include "ort/reader.h"
 #include "onnx/writer.h"
 #include "quantize/calibration/calibration_file.h"
 #include "quantize/equalize.h"
@@ -350,7 +350,7 @@ bool TypeFromName(std::string_view name, DType* out) {
 
 Result<FloatModel> OpenFloatModel(const std::string& path, const Recipe& recipe) {
   FloatModel out;
-  LINNET_ASSIGN(out.model, ReadOnnxFile(path));
+  LINNET_ASSIGN(out.model, ReadModelFile(path));
   out.before = CountConstants(out.model.graph);
   // DequantizeLinear has 4-bit blocks since version 21.
   const bool small = DTypeBits(recipe.options.weights) == 4 && recipe.options.format == Format::kQdq;

@@ -17,7 +17,7 @@
 #include "cli/peer.h"
 #include "cli/terminal.h"
 #include "cli/units.h"
-#include "cli/usage.h"
+#include "cli/system.h"
 
 namespace linnet::cli {
 namespace {
@@ -27,6 +27,7 @@ struct BenchOptions {
   CommonOptions common;
   ShapeOptions shapes;
   double seconds = 2;
+  int runs = 0;
   bool json = false, table = true;
   int top = 15;
 };
@@ -46,6 +47,16 @@ double TimeNs(FunctionRef<Status()> work, Status* status) {
   int64_t begin = MonotonicNs();
   *status = work();
   return static_cast<double>(MonotonicNs() - begin);
+}
+
+/// `runs` runs of each, for whoever counts something else than time.
+Status RunTimes(int runs, FunctionRef<Status()> work, Times* times) {
+  Status status;
+  for (int i = 0; i < runs; ++i) {
+    times->ns.push_back(TimeNs(work, &status));
+    LINNET_TRY(std::move(status));
+  }
+  return Status();
 }
 
 /// Runs in blocks long enough to time, alternating between us and the peer so that both meet the same machine.
@@ -269,8 +280,13 @@ int Bench(const BenchOptions& options) {
   }
   auto theirs = [&] { return peer_session->Run(); };
   Times our_times, their_times;
-  Race race(options.seconds);
-  status = race.Run(ours, &our_times, peer_session != nullptr, session->threads() > 1, theirs, &their_times);
+  if (options.runs > 0) {
+    status = RunTimes(options.runs, ours, &our_times);
+    if (status.ok() && peer_session) status = RunTimes(options.runs, theirs, &their_times);
+  } else {
+    Race race(options.seconds);
+    status = race.Run(ours, &our_times, peer_session != nullptr, session->threads() > 1, theirs, &their_times);
+  }
   if (!status.ok()) return Report(status);
 
   double ratio = our_times.median() > 0 ? their_times.median() / our_times.median() : 0;
@@ -374,6 +390,7 @@ void AddBenchCommand(Arguments& root) {
   bench.Add("--dim", options->shapes.dims, "Value of a symbolic dimension, e.g. seq=128 (repeatable)");
   bench.Add("--grow", options->grow, "SYMBOL=FROM:TO: a dimension that grows by one a run, e.g. past=0:255");
   bench.Add("--seconds", options->seconds, "How long to measure (2)").Positive();
+  bench.Add("--runs", options->runs, "Runs of each instead, however long they take").NotNegative();
   bench.Add("--top", options->top, "Rows of the operator table (15)");
   bench.Flag("--json", options->json, "Print one JSON object");
   bench.Flag("!--no-table", options->table, "Leave the operator table out");

@@ -12,7 +12,7 @@
 #include "cli/data/preprocessing_flags.h"
 #include "cli/terminal.h"
 #include "cli/units.h"
-#include "cli/usage.h"
+#include "cli/system.h"
 
 namespace linnet::cli {
 namespace {

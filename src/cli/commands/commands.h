@@ -43,6 +43,7 @@ void AddConvertCommand(Arguments& root);
 void AddQuantizeCommand(Arguments& root);
 void AddCompareCommand(Arguments& root);
 void AddRequirementsCommand(Arguments& root);
+void AddShrinkCommand(Arguments& root);
 void AddInspectCommand(Arguments& root);
 void AddKernelsCommand(Arguments& root);
 void AddKnobsCommand(Arguments& root);

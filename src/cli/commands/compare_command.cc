@@ -29,8 +29,8 @@ struct CompareArguments {
 
 Result<quantize::Comparison> Measure(const CompareArguments& arguments) {
   SessionOptions options;
-  LINNET_ASSIGN(OnnxModel first, ImportOnnx(arguments.first, options));
-  LINNET_ASSIGN(OnnxModel second, ImportOnnx(arguments.second, options));
+  LINNET_ASSIGN(OnnxModel first, ImportModel(arguments.first, options));
+  LINNET_ASSIGN(OnnxModel second, ImportModel(arguments.second, options));
   std::vector<PortInfo> ports;
   for (ValueId id : first.graph.inputs) {
     if (!first.graph.is_constant(id)) ports.push_back({first.graph.value(id).name, first.graph.value(id).type});
@@ -118,8 +118,8 @@ int Compare(const CompareArguments& arguments) {
 void AddCompareCommand(Arguments& root) {
   auto arguments = std::make_shared<CompareArguments>();
   Arguments command = root.Command("compare", "Where two models differ: value by value, on the same data");
-  command.Add("first", arguments->first, "The reference (.onnx)").Required();
-  command.Add("second", arguments->second, "The model compared with it (.onnx); values are matched by name").Required();
+  command.Add("first", arguments->first, "The reference (.onnx or .ort)").Required();
+  command.Add("second", arguments->second, "The model compared with it (.onnx or .ort); values are matched by name").Required();
   command.Add("--data", arguments->data, "Samples, as for quantize").Required().Many();
   command.Add("--samples", arguments->samples, "Use at most so many samples").Range(1, 1000000000);
   command.Add("--worst", arguments->worst, "Show only so many values, the worst first").Range(1, 1000000);

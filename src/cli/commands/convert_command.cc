@@ -77,7 +77,7 @@ void AddConvertCommand(Arguments& root) {
   auto options = std::make_shared<ConvertOptions>();
   Arguments convert = root.Command(
       "convert", "Prepare a model ahead as .linnet, which is mapped and ready, or write the optimised graph as .onnx");
-  convert.Add("model", options->model, "Model file (.onnx)").Required();
+  convert.Add("model", options->model, "Model file (.onnx or .ort)").Required();
   convert.Add("output", options->output, "File to write; its ending, .linnet or .onnx, says which format").Required();
   convert.Add("--requirements", options->requirements,
                       "Also add the operators that the output needs to this configuration of a reduced build, which may exist");

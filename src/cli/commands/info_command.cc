@@ -301,7 +301,7 @@ int Info(const InfoOptions& options) {
 void AddInfoCommand(Arguments& root) {
   auto options = std::make_shared<InfoOptions>();
   Arguments info = root.Command("info", "Say what a model is: inputs, outputs, operators, weights, work and memory");
-  info.Add("model", options->model, "Model file (.onnx or .linnet)").Required();
+  info.Add("model", options->model, "Model file (.onnx, .ort or .linnet)").Required();
   info.Add("--shape", options->shapes.shapes, "Shape of an input, e.g. image=1x3x224x224 (repeatable)");
   info.Add("--dim", options->shapes.dims, "Value of a symbolic dimension, e.g. seq=128 (repeatable)");
   info.Flag("--json", options->json, "Print one JSON object");

@@ -71,7 +71,7 @@ void AddInspectCommand(Arguments& root) {
   auto options = std::make_shared<InspectOptions>();
   Arguments inspect = root.Command(
       "inspect", "Print a model's graph as text, one node a line, after all passes or after one of them");
-  inspect.Add("model", options->model, "Model file (.onnx or .linnet)");
+  inspect.Add("model", options->model, "Model file (.onnx, .ort or .linnet)");
   inspect.Add("--after", options->after, "Stop after this pass; 'read' shows the graph before any pass");
   inspect.Flag("--constants", options->constants, "Print the contents of large constants too");
   inspect.Flag("--list", options->list, "List the passes in the order they run");

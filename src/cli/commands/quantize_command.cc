@@ -1,13 +1,13 @@
 // linnet quantize: a float model becomes a smaller one in integers or half precision, calibrated, written and compared.
 #include <fmt/format.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
 
 #include "base/number_text.h"
 #include "cli/commands/commands.h"
+#include "cli/system.h"
 #include "cli/data/preprocessing_flags.h"
 #include "cli/data/samples.h"
 #include "cli/json.h"
@@ -43,7 +43,7 @@ Status CheckWritable(const std::string& path) {
   fs::path folder = fs::path(path).parent_path();
   if (folder.empty()) folder = ".";
   if (!fs::is_directory(folder, error)) return IoError("there is no folder ", Quote(folder.string()), " to write into");
-  if (access(folder.c_str(), W_OK) != 0) return IoError("no file can be written into ", Quote(folder.string()));
+  if (!CanWriteInto(folder.string())) return IoError("no file can be written into ", Quote(folder.string()));
   return Status();
 }
 
@@ -143,7 +143,7 @@ int Quantize(const QuantizeArguments& arguments) {
 void AddQuantizeCommand(Arguments& root) {
   auto arguments = std::make_shared<QuantizeArguments>();
   Arguments command = root.Command("quantize", "Make a model smaller and faster: 8-bit integers, calibrated, written and compared");
-  command.Add("model", arguments->model, "Float model (.onnx)").Required();
+  command.Add("model", arguments->model, "Float model (.onnx or .ort)").Required();
   command.Add("output", arguments->output, "File to write (.onnx)").Required();
   command.Add("--data", arguments->data,
               "Samples: folders or files of pictures, .npy, .npz, .pb, test_data_set_* folders; every fourth is held out").Many();

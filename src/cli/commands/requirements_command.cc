@@ -60,10 +60,10 @@ void AddRequirementsCommand(Arguments& root) {
   auto options = std::make_shared<RequirementsOptions>();
   Arguments requirements = root.Command(
       "requirements", "List the operators, versions and types that models need, as the configuration of a reduced build");
-  requirements.Add("input", options->inputs, "Model files (.linnet, .onnx) and configurations, to be merged").Required();
+  requirements.Add("input", options->inputs, "Model files (.linnet, .onnx, .ort) and configurations, to be merged").Required();
   requirements.Add("-o,--output", options->output, "File to write; without it, the list is printed");
   requirements.Flag("--onnx", options->onnx,
-                         "The build is to read .onnx files itself: list what that needs too, not only the prepared graph");
+                         "The build is to read .onnx or .ort files itself: list what that needs too, not only the prepared graph");
   options->common.AddTo(requirements);
   requirements.OnRun([options] { return Collect(*options); });
 }

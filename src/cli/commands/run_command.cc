@@ -171,7 +171,7 @@ int RunModel(const RunArguments& arguments) {
 void AddRunCommand(Arguments& root) {
   auto arguments = std::make_shared<RunArguments>();
   Arguments run = root.Command("run", "Run a model on files, pictures or random numbers and keep its outputs");
-  run.Add("model", arguments->model, "Model file (.onnx or .linnet)").Required();
+  run.Add("model", arguments->model, "Model file (.onnx, .ort or .linnet)").Required();
   run.Add("-i,--input", arguments->inputs,
                   "NAME=SOURCE (repeatable): a .npy or .pb file, a picture, text:WORDS, or random; inputs not named are random");
   run.Add("-o,--output", arguments->output, "Folder for the outputs, one file each; made when missing");

@@ -1,6 +1,5 @@
 // linnet test: runs conformance cases and compares.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -9,11 +8,12 @@
 #include "api/full_build.h"
 #include "base/file.h"
 #include "cli/data/cases.h"
+#include "base/system.h"
 #include "cli/commands/commands.h"
 #include "cli/data/compare.h"
 #include "cli/json.h"
 #include "onnx/proto_values.h"
-#include "onnx/reader.h"
+#include "ort/reader.h"
 
 namespace linnet::cli {
 namespace {
@@ -87,7 +87,7 @@ class Runner {
     Tolerance tolerance = ToleranceOf(c);
     // What the model is, is asked of the file: passes may have folded operators away.
     ReadOptions read;
-    Result<OnnxModel> plain = ReadOnnxFile(c.model, read);
+    Result<OnnxModel> plain = ReadModelFile(c.model, read);
     bool random = plain.ok() && IsRandom(plain->graph);
     if (plain.ok() && IsQuantized(plain->graph)) tolerance.integer_steps = 1;
     for (const std::string& set : c.data_sets) {
@@ -100,7 +100,7 @@ class Runner {
  private:
   /// The model as a phone gets it: converted to a .linnet file, which is opened and, being mapped, unlinked at once.
   static Result<std::unique_ptr<Session>> OpenPrepared(const std::string& model, const SessionOptions& options) {
-    std::string path = (std::filesystem::temp_directory_path() / fmt::format("linnet-test-{}.linnet", getpid())).string();
+    std::string path = (std::filesystem::temp_directory_path() / fmt::format("linnet-test-{}.linnet", ProcessId())).string();
     LINNET_TRY(ConvertModel(model, path, options));
     Result<std::unique_ptr<Session>> session = Session::Open(path, options);
     std::error_code ignored;

@@ -56,7 +56,8 @@ Result<std::vector<Case>> FindCases(const std::string& path) {
   for (fs::recursive_directory_iterator it(path, fs::directory_options::skip_permission_denied, error), end; it != end;
        it.increment(error)) {
     if (error) return IoError("reading ", Quote(path), ": ", error.message());
-    if (it->is_regular_file(error) && it->path().extension() == ".onnx") AddModel(it->path(), path, cases);
+    const bool model = it->path().extension() == ".onnx" || it->path().extension() == ".ort";
+    if (model && it->is_regular_file(error)) AddModel(it->path(), path, cases);
   }
   std::sort(cases.begin(), cases.end(), [](const Case& a, const Case& b) { return a.name < b.name; });
   return cases;

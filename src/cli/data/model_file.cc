@@ -28,7 +28,7 @@ Result<ModelFile> OpenModelFile(const std::string& path, const SessionOptions& o
     out.plans = std::move(prepared->plans);
     return out;
   }
-  LINNET_ASSIGN(out.model, ImportOnnx(path, options));
+  LINNET_ASSIGN(out.model, ImportModel(path, options));
   const Graph& graph = out.model.graph;
   for (ValueId id : graph.inputs) {
     out.inputs.push_back({graph.value(id).name, graph.value(id).type, graph.value(id).is_constant});

@@ -35,6 +35,9 @@ struct Taps {
 
 constexpr float kZeros[kLanes] = {};
 
+// Arm's addresses add a register: the places of a row's inputs are offsets that stay in registers. x86 has too few for that.
+constexpr bool kOffsets = HWY_ARCH_ARM_A64;
+
 // How a vector of channels is read. `taps` and `stride`, where not 0, are the kernel's width and horizontal
 // stride, with horizontal dilation 1. `edge`: some inputs may lie outside. `partial`: only the first lanes exist.
 struct Mode {
@@ -70,11 +73,12 @@ HWY_INLINE void PixelVectors(const Job& job, const Taps& taps, int64_t pixel, in
       VF32 x[kInputs];
       LINNET_UNROLL
       for (int q = 0; q < kInputs; ++q, in += c.input_pixel_stride) {
-        x[q] = kMode.edge && (taps.inside >> q & 1) == 0 ? hn::Zero(d) : hn::LoadU(d, in);
+        const float* p = kOffsets ? row + q * c.input_pixel_stride : in;
+        x[q] = kMode.edge && (taps.inside >> q & 1) == 0 ? hn::Zero(d) : hn::LoadU(d, p);
       }
       LINNET_UNROLL
       for (int j = 0; j < kMode.taps; ++j, w += job.weight_stride) {
-        const VF32 weight = hn::LoadU(d, w);
+        const VF32 weight = hn::LoadU(d, kOffsets ? weights + j * job.weight_stride : w);
         LINNET_UNROLL
         for (int t = 0; t < kPixels; ++t) sum[t] = hn::MulAdd(weight, x[t * kMode.stride + j], sum[t]);
       }
@@ -126,6 +130,16 @@ HWY_INLINE void PixelVectors(const Job& job, const Taps& taps, int64_t pixel, in
 // The channels of kPixels output pixels from `pixel` on that fill whole vectors.
 template <int kPixels, Mode kMode>
 void Pixels(const Job& job, const Taps& taps, int64_t pixel) {
+  if constexpr (kOffsets) {
+    // What no store of a result can change stays in registers.
+    const DepthwiseF32 conv = job.conv;
+    const Job own = {conv, job.clamp, job.channel0, job.channel1, job.weight_stride, job.ring_floats};
+    const Taps near = taps;
+    for (int64_t channel = own.channel0; channel + kLanes <= own.channel1; channel += kLanes) {
+      PixelVectors<kPixels, kMode>(own, near, pixel, channel);
+    }
+    return;
+  }
   for (int64_t channel = job.channel0; channel + kLanes <= job.channel1; channel += kLanes) {
     PixelVectors<kPixels, kMode>(job, taps, pixel, channel);
   }

@@ -16,11 +16,29 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
 namespace {
-namespace hn = hwy::HWY_NAMESPACE;
-
 // Doubles: each weight is rounded once. The same operations at every width, so the same bits.
+#if HWY_HAVE_FLOAT64
+namespace hn = hwy::HWY_NAMESPACE;
 using Doubles = hn::CappedTag<double, 8>;
+using Narrow = hn::Rebind<float, Doubles>;
 using Wide = hn::Vec<Doubles>;
+#else
+// ARMv7's vectors have none: one at a time.
+struct Doubles {};
+struct Narrow {};
+using Wide = double;
+namespace hn {
+inline size_t Lanes(Doubles) { return 1; }
+inline double Set(Doubles, double x) { return x; }
+inline double Add(double a, double b) { return a + b; }
+inline double Sub(double a, double b) { return a - b; }
+inline double Mul(double a, double b) { return a * b; }
+inline float LoadU(Narrow, const float* p) { return *p; }
+inline void StoreU(float x, Narrow, float* p) { *p = x; }
+inline double PromoteTo(Doubles, float x) { return x; }
+inline float DemoteTo(Narrow, double x) { return static_cast<float>(x); }
+}  // namespace hn
+#endif
 
 /// G times a column of three, for m = 2 (points 0, 1, -1, infinity).
 HWY_INLINE void Transform(Wide a, Wide b, Wide c, Wide (&u)[4]) {
@@ -52,7 +70,7 @@ HWY_INLINE void Transform(Wide a, Wide b, Wide c, Wide (&u)[6]) {
 template <int kSide>
 void PackChannel(const float* taps, float* out, int64_t position_stride) {
   const Doubles d;
-  const hn::Rebind<float, Doubles> narrow;
+  const Narrow narrow;
   for (int64_t lane = 0; lane < kPanelColumns; lane += static_cast<int64_t>(hn::Lanes(d))) {
     Wide half[3][kSide];
     for (int64_t j = 0; j < 3; ++j) {

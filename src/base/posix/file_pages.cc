@@ -1,4 +1,4 @@
-// Mapping pages ahead of their use.
+// Mapping pages ahead of their use, the POSIX way.
 #include "base/file_pages.h"
 
 #include <sys/mman.h>

@@ -1,4 +1,4 @@
-// Writing: sinks, and replacing a file in one step.
+// Replacing a file in one step, the POSIX way.
 //
 // Where the system can (Linux, O_TMPFILE) the temporary file has no name until it is complete, so that not even a killed
 // process leaves one behind; elsewhere it is a hidden file of the same folder, removed on every failure.
@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <atomic>
 
-#include "base/file.h"
+#include "base/file_parts.h"
 
 namespace linnet {
 namespace {
@@ -114,7 +114,9 @@ Status Settle(int fd) {
   return Status();
 }
 
-Status Replace(std::string path, FunctionRef<Status(Sink&)> writer) {
+}  // namespace
+
+Status ReplaceFile(std::string path, FunctionRef<Status(Sink&)> writer) {
   if (path.empty() || path.find('\0') != path.npos) return InvalidArgument("not a path");
   struct stat old;
   bool exists = lstat(path.c_str(), &old) == 0;
@@ -144,29 +146,6 @@ Status Replace(std::string path, FunctionRef<Status(Sink&)> writer) {
     close(folder_fd);
   }
   return Status();
-}
-
-}  // namespace
-
-Status Sink::Align(int64_t alignment) {
-  static constexpr char kZeros[256] = {};
-  for (int64_t missing = RoundUp(bytes_, alignment) - bytes_; missing > 0;) {
-    int64_t now = std::min<int64_t>(missing, sizeof(kZeros));
-    LINNET_TRY(Append(kZeros, now));
-    missing -= now;
-  }
-  return Status();
-}
-
-Status MemorySink::DoAppend(const void* data, int64_t bytes) {
-  int64_t have = static_cast<int64_t>(contents_.size());
-  if (bytes > bytes_max_ - have) return LimitReached("needs more than the limit of ", bytes_max_, " bytes");
-  if (bytes > 0) contents_.append(static_cast<const char*>(data), static_cast<size_t>(bytes));
-  return Status();
-}
-
-Status WriteFileAtomically(const std::string& path, FunctionRef<Status(Sink&)> writer) {
-  return Replace(path, writer).At(Cat("cannot write ", Quote(path)));
 }
 
 }  // namespace linnet
