@@ -70,8 +70,8 @@ extern "C" {
 
 #if defined(__aarch64__)
 /// What g++'s out-of-line atomics ask; libgcc would look into the processor when the library is loaded. Exclusive loads and
-/// stores work everywhere.
-__attribute__((visibility("hidden"))) bool __aarch64_have_lse_atomics = false;
+/// stores work everywhere. (Link-time optimisation does not see who asks.)
+__attribute__((used, visibility("hidden"))) bool __aarch64_have_lse_atomics = false;
 #endif
 
 void __cxa_pure_virtual() { abort(); }
