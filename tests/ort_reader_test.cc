@@ -224,6 +224,21 @@ TEST(OrtReader, InitializersOfInputsAreDefaults) {
   ExpectParts(WhyNot(tables), {"input 'c'", "int64", "float"});
 }
 
+TEST(OrtReader, DefaultsMayBeDeclaredOfUnknownSize) {
+  fbs::SessionT tables = Tables("graph (x: float[?]) -> (y) {\n  c = const float[2]{1, 2}\n  y = Mul-14(x, c)\n}\n");
+  tables.model->graph->inputs.push_back("c");
+  for (auto& value : tables.model->graph->values) {
+    if (value->name == "c") value->type->value.AsTensorType()->shape->dims[0]->value->kind = 0;
+  }
+  auto session = hostile::OpenBytes(fuzz::OrtFile(tables));
+  ASSERT_TRUE(session.ok()) << session.status().message();
+  std::vector<Datum> results;
+  Status status = hostile::RunSession(**session, {hostile::List<float>({3})}, &results);
+  ASSERT_TRUE(status.ok()) << status.message();
+  ASSERT_EQ(results[0].tensor.elements(), 2);
+  EXPECT_EQ(results[0].tensor.as<float>()[1], 6);
+}
+
 // Nodes ---------------------------------------------------------------------------------------------------------------------------
 
 TEST(OrtReader, NamesThatDoNotFit) {

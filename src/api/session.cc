@@ -234,12 +234,15 @@ Status Session::PrepareOnnx(OnnxModel onnx) {
 }
 
 Result<std::unique_ptr<Model>> Session::Build(Graph graph, const std::vector<char>& fed) {
-  // Inputs with a default that nobody feeds are constants like any other.
+  // Inputs with a default that nobody feeds are constants like any other, of the type of their contents, not the one declared.
   std::vector<ValueId> kept;
   for (size_t i = 0; i < graph.inputs.size(); ++i) {
+    const ValueId id = graph.inputs[i];
     if (fed[i]) {
-      graph.ClearConstant(graph.inputs[i]);
-      kept.push_back(graph.inputs[i]);
+      graph.ClearConstant(id);
+      kept.push_back(id);
+    } else {
+      graph.SetType(id, graph.value(id).constant.type());
     }
   }
   graph.inputs = kept;
