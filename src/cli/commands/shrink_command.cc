@@ -29,7 +29,7 @@ struct ShrinkOptions {
   std::string target = "host", output, source, build;
   double budget_kib = 0, of_max = 1e-4;
   int jobs = 0;
-  bool json = false;
+  bool json = false, plans_only = false;
   CommonOptions common;
   ShapeOptions shapes;
 };
@@ -153,6 +153,8 @@ Status Shrinker::Convert() {
     const std::string to = Out(model.name);
     if (fs::path(model.path).extension() == ".linnet") {
       LINNET_TRY(Copy(model.path, to));
+    } else if (options_.plans_only) {
+      LINNET_TRY(ConvertModel(model.path, to, session_, [&](const Session& session) { return BindInputTypeSets(session, options_.shapes); }));
     } else {
       LINNET_TRY(ConvertModel(model.path, to, session_));
     }
@@ -167,6 +169,7 @@ Status Shrinker::Build() {
   Say(Cat("building the library for ", target_->name));
   std::vector<std::string> configure = {"cmake", "-S", source_, "-B", build_, "--preset", target_->preset,
                                         Cat("-DLINNET_OPS_CONFIG=", Out("required.config")),
+                                        Cat("-DLINNET_STATIC_PLANS=", options_.plans_only ? "ON" : "OFF"),
                                         Cat("-DLINNET_BF16=", bfloat16_ ? "ON" : "OFF")};
   LINNET_TRY(Do("cmake", configure));
   std::vector<std::string> build = {"ninja", "-C", build_, "run_files", "run_files_static"};
@@ -327,8 +330,9 @@ void AddShrinkCommand(Arguments& root) {
   shrink.Add("--jobs", options->jobs, "Compilers at once (all processors)").NotNegative();
   shrink.Add("--check-cpu", options->check_cpus, "Processor that the emulator is to imitate for the check (repeatable)");
   shrink.Add("--of-max", options->of_max, "How far answers may differ, as a part of the output's largest magnitude (1e-4)").NotNegative();
-  shrink.Add("--shape", options->shapes.shapes, "For the check: shape of an input, e.g. image=1x3x224x224 (repeatable)");
-  shrink.Add("--dim", options->shapes.dims, "For the check: value of a symbolic dimension, e.g. seq=128 (repeatable)");
+  shrink.Flag("--plans-only", options->plans_only, "A library for the memory plans in the files alone: half the size, no other shapes");
+  shrink.Add("--shape", options->shapes.shapes, "For the check (and the plan): shape of an input, e.g. image=1x3x224x224 (repeatable)");
+  shrink.Add("--dim", options->shapes.dims, "For the check (and the plan): value of a symbolic dimension, e.g. seq=128 (repeatable)");
   shrink.Flag("--json", options->json, "Print one JSON object");
   options->common.AddTo(shrink);
   shrink.OnRun([options] { return Shrink(*options); });
