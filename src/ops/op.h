@@ -215,7 +215,8 @@ struct OpDef {
   bool random = false;
 };
 
-template <class Op>
+/// kInfers: with Infer, and what planning asks of an operator.
+template <class Op, bool kInfers = true>
 OpDef MakeOpDef(const char* domain, const char* name, int since) {
   OpDef def;
   def.name = {domain, name, since};
@@ -230,7 +231,7 @@ OpDef MakeOpDef(const char* domain, const char* name, int since) {
   };
   def.destroy = [](void* state) { static_cast<Op*>(state)->~Op(); };
   def.parse = [](void* state, const Node& node) { return static_cast<Op*>(state)->Parse(node); };
-  def.infer = [](const void* state, InferContext& c) { return static_cast<const Op*>(state)->Infer(c); };
+  if constexpr (kInfers) def.infer = [](const void* state, InferContext& c) { return static_cast<const Op*>(state)->Infer(c); };
   if constexpr (requires(Op op, PrepareContext& c) { op.Prepare(c); }) {
     def.prepare = [](void* state, PrepareContext& c) { return static_cast<Op*>(state)->Prepare(c); };
   }
@@ -240,8 +241,10 @@ OpDef MakeOpDef(const char* domain, const char* name, int since) {
   if constexpr (requires(const Op op, RunContext& c) { op.Run(c); }) {
     def.run = [](const void* state, RunContext& c) { return static_cast<const Op*>(state)->Run(c); };
   }
-  if constexpr (requires { Op::kShapeOnly; }) def.shape_only = Op::kShapeOnly;
-  if constexpr (requires { Op::kRandom; }) def.random = Op::kRandom;
+  if constexpr (kInfers) {
+    if constexpr (requires { Op::kShapeOnly; }) def.shape_only = Op::kShapeOnly;
+    if constexpr (requires { Op::kRandom; }) def.random = Op::kRandom;
+  }
   return def;
 }
 
