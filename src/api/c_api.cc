@@ -1,15 +1,8 @@
-// The C boundary: errors, versions, logs, thread pools, options.
+// The C boundary: logs, thread pools, options.
 #include "api/c_api.h"
-
-#include <string.h>
-
-#include <algorithm>
 
 namespace linnet::api {
 namespace {
-
-/// A fixed buffer: keeping an error never fails, and the thread's end has nothing to free.
-thread_local char last_error[1024] = "";
 
 Status SetText(const char* text, std::string& to) {
   to = text ? text : "";
@@ -31,23 +24,6 @@ Result<int64_t> LimitOf(int64_t value, const char* what) {
 }
 
 }  // namespace
-
-LinnetCode KeepError(LinnetCode code, std::string_view sentence) noexcept {
-  size_t size = std::min(sentence.size(), sizeof last_error - 1);
-  // A cut leaves whole UTF-8 characters.
-  while (size < sentence.size() && size > 0 && (static_cast<unsigned char>(sentence[size]) & 0xC0) == 0x80) --size;
-  memmove(last_error, sentence.data(), size);
-  last_error[size] = 0;
-  return code;
-}
-
-void ForgetError() { last_error[0] = 0; }
-
-Status CallbackStatus(LinnetCode code) {
-  if (code == LINNET_OK) return Status();
-  if (code < 0 || code > LINNET_INTERNAL) return Internal("a callback returned code ", code, ", which does not exist");
-  return Status(static_cast<Code>(code), last_error[0] ? last_error : "a callback failed without a sentence");
-}
 
 void SessionSettings::CopyFrom(const SessionSettings& other) {
   core = other.core;
@@ -75,18 +51,6 @@ void SessionSettings::Connect() {
 
 using namespace linnet;
 using namespace linnet::api;
-
-uint32_t LinnetApiVersion(void) LINNET_NOEXCEPT { return LINNET_API_VERSION; }
-const char* LinnetVersion(void) LINNET_NOEXCEPT { return LINNET_PROJECT_VERSION; }
-const char* LinnetLastError(void) LINNET_NOEXCEPT { return last_error; }
-
-const char* LinnetCodeName(LinnetCode code) LINNET_NOEXCEPT {
-  return code >= LINNET_OK && code <= LINNET_INTERNAL ? CodeName(static_cast<Code>(code)) : "unknown code";
-}
-
-LinnetCode LinnetFail(LinnetCode code, const char* sentence) LINNET_NOEXCEPT {
-  return KeepError(code, sentence ? sentence : "");
-}
 
 LinnetCode LinnetSetLog(LinnetLogLevel level, LinnetLogCallback callback, void* user) LINNET_NOEXCEPT {
   return Guard([&]() -> Status {

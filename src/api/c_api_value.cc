@@ -7,22 +7,6 @@
 
 namespace linnet::api {
 
-// The numbers of the public header are those of the core.
-static_assert(LINNET_RANK_MAX == kMaxRank);
-static_assert(LINNET_INT2 == static_cast<int>(DType::kInt2) && LINNET_INT2 + 1 == kDTypeCount);
-static_assert(LINNET_KIND_SEQUENCE_OF_MAPS == static_cast<int>(Kind::kSequenceOfMaps));
-static_assert(LINNET_INTERNAL == static_cast<int>(Code::kInternal));
-
-LinnetTypeInfo ToInfo(const Type& type) {
-  LinnetTypeInfo info = {};
-  info.kind = static_cast<LinnetKind>(type.kind);
-  info.element = static_cast<LinnetElementType>(type.dtype);
-  info.key = static_cast<LinnetElementType>(type.key);
-  info.rank = type.shape.rank();
-  for (int d = 0; d < type.shape.rank(); ++d) info.shape[d] = type.shape[d];
-  return info;
-}
-
 Result<Type> FromInfo(const LinnetTypeInfo& info) {
   Type type;
   if (info.kind < LINNET_KIND_UNKNOWN || info.kind > LINNET_KIND_SEQUENCE_OF_MAPS) {
@@ -198,10 +182,6 @@ LinnetCode GivePart(LinnetValue* whole, LinnetValue** value, FunctionRef<Result<
 
 using namespace linnet;
 using namespace linnet::api;
-
-const char* LinnetElementTypeName(LinnetElementType type) LINNET_NOEXCEPT {
-  return type >= 0 && type < kDTypeCount ? DTypeName(static_cast<DType>(type)) : "unknown";
-}
 
 int64_t LinnetTensorBytes(LinnetElementType type, int64_t elements) LINNET_NOEXCEPT {
   int64_t bytes = -1;

@@ -10,9 +10,6 @@
 namespace linnet::api {
 namespace {
 
-/// A fixed buffer: keeping an error never fails, and the thread's end has nothing to free.
-thread_local char last_error[1024] = "";
-
 struct FixedOptions : Object {
   static constexpr HandleKind kKind = HandleKind::kOptions;
   static constexpr const char* kName = "options";
@@ -44,16 +41,6 @@ struct Borrowed {
 };
 
 using Ports = flatbuffers::Vector<flatbuffers::Offset<fbs::Port>>;
-
-LinnetTypeInfo InfoOf(const Type& type) {
-  LinnetTypeInfo info = {};
-  info.kind = static_cast<LinnetKind>(type.kind);
-  info.element = static_cast<LinnetElementType>(type.dtype);
-  info.key = static_cast<LinnetElementType>(type.key);
-  info.rank = type.shape.rank();
-  for (int d = 0; d < type.shape.rank(); ++d) info.shape[d] = type.shape[d];
-  return info;
-}
 
 Status OpenSession(std::string_view bytes, std::shared_ptr<const void> owner, const LinnetOptions* options, LinnetSession** out) {
   int threads = 0;
@@ -89,7 +76,7 @@ LinnetCode PortOf(LinnetSession* handle, size_t index, bool output, LinnetPort* 
     port.name = from.name() ? from.name()->c_str() : "";
     port.name_size = from.name() ? from.name()->size() : 0;
     LINNET_ASSIGN(Type type, session->model->PortType(from));
-    port.type = InfoOf(type);
+    port.type = ToInfo(type);
     for (int d = 0; d < type.shape.rank(); ++d) {
       if (IsSymbolDim(type.shape[d])) port.symbols[d] = head.symbols()->Get(static_cast<uint32_t>(SymbolIndex(type.shape[d])))->c_str();
     }
@@ -135,6 +122,10 @@ Status Feed(const LinnetInput& input, Fact& fact, Block& copy) {
   return bits <= 1 ? Status() : InvalidArgument("has a bool that is neither 0 nor 1");
 }
 
+struct Range {
+  uintptr_t begin, bytes;
+};
+
 Status RunOnce(FixedModel& model, const LinnetInput* inputs, size_t input_count, LinnetOutput* outputs, size_t output_count) {
   const Ports &in = *model.head().inputs(), &out = *model.head().outputs();
   std::vector<Fact> facts(in.size());
@@ -145,6 +136,11 @@ Status RunOnce(FixedModel& model, const LinnetInput* inputs, size_t input_count,
     Status status = Feed(inputs[k], facts[i], copies[i]);
     if (!status.ok()) return std::move(status).At(Cat("input ", Quote(inputs[k].name)));
   }
+  std::vector<Range> taken;   // memory that no output may lie in
+  for (const Fact& fact : facts) {
+    const int64_t bytes = fact.data ? ByteSize(fact.type.dtype, fact.type.shape.elements()).value() : 0;
+    if (fact.data) taken.push_back({reinterpret_cast<uintptr_t>(fact.data), static_cast<uintptr_t>(bytes)});
+  }
   LINNET_ASSIGN(const Plan* plan, model.Find(facts.data()));
   std::vector<FixedModel::Output> to = model.OutputsOf(*plan);
   std::vector<std::unique_ptr<FixedValue>> values(output_count);
@@ -153,7 +149,7 @@ Status RunOnce(FixedModel& model, const LinnetInput* inputs, size_t input_count,
     FixedModel::Output& target = to[i];
     if (target.data) return InvalidArgument("output ", Quote(outputs[k].name), " is asked for twice");
     target.data = outputs[k].data;
-    outputs[k].type = InfoOf(*target.type);
+    outputs[k].type = ToInfo(*target.type);
     if (!target.data) {
       values[k] = std::make_unique<FixedValue>();
       values[k]->type = *target.type;
@@ -165,16 +161,13 @@ Status RunOnce(FixedModel& model, const LinnetInput* inputs, size_t input_count,
       return InvalidArgument("output ", Quote(outputs[k].name), " is ", ToString(*target.type), " and needs ", target.bytes,
                              " bytes, aligned for them; the caller's memory has ", outputs[k].bytes);
     }
-    for (size_t j = 0; j < facts.size() + k; ++j) {
-      const bool input = j < facts.size();
-      const uintptr_t other = reinterpret_cast<uintptr_t>(input ? facts[j].data : outputs[j - facts.size()].data);
-      const uintptr_t mine = reinterpret_cast<uintptr_t>(target.data);
-      const Type& type = input ? facts[j].type : Type::Tensor(DType::kUint8, Shape{static_cast<int64_t>(outputs[j - facts.size()].bytes)});
-      const uintptr_t bytes = static_cast<uintptr_t>(ByteSize(type.dtype, type.shape.elements()).value());
-      if (other && mine < other + bytes && other < mine + static_cast<uintptr_t>(target.bytes)) {
+    const uintptr_t begin = reinterpret_cast<uintptr_t>(target.data);
+    for (const Range& other : taken) {
+      if (begin < other.begin + other.bytes && other.begin < begin + static_cast<uintptr_t>(target.bytes)) {
         return InvalidArgument("the memory of ", Quote(outputs[k].name), " overlaps other memory of the run");
       }
     }
+    if (outputs[k].data) taken.push_back({begin, outputs[k].bytes});
   }
   LINNET_TRY(model.Run(*plan, facts.data(), to));
   for (size_t k = 0; k < output_count; ++k) {
@@ -184,30 +177,11 @@ Status RunOnce(FixedModel& model, const LinnetInput* inputs, size_t input_count,
 }
 
 }  // namespace
-
-LinnetCode KeepError(LinnetCode code, std::string_view sentence) noexcept {
-  const size_t size = std::min(sentence.size(), sizeof last_error - 1);
-  memmove(last_error, sentence.data(), size);
-  last_error[size] = 0;
-  return code;
-}
-
 }  // namespace linnet::api
 
 using namespace linnet;
 using namespace linnet::api;
 
-uint32_t LinnetApiVersion(void) LINNET_NOEXCEPT { return LINNET_API_VERSION; }
-const char* LinnetVersion(void) LINNET_NOEXCEPT { return LINNET_PROJECT_VERSION; }
-const char* LinnetLastError(void) LINNET_NOEXCEPT { return last_error; }
-const char* LinnetCodeName(LinnetCode code) LINNET_NOEXCEPT {
-  return code >= LINNET_OK && code <= LINNET_INTERNAL ? CodeName(static_cast<Code>(code)) : "unknown code";
-}
-LinnetCode LinnetFail(LinnetCode code, const char* sentence) LINNET_NOEXCEPT { return KeepError(code, sentence ? sentence : ""); }
-
-const char* LinnetElementTypeName(LinnetElementType type) LINNET_NOEXCEPT {
-  return type > LINNET_UNDEFINED && type < kDTypeCount ? DTypeName(static_cast<DType>(type)) : "unknown";
-}
 int64_t LinnetTensorBytes(LinnetElementType type, int64_t elements) LINNET_NOEXCEPT {
   if (type <= LINNET_UNDEFINED || type >= kDTypeCount || type == LINNET_STRING || elements < 0) return -1;
   Result<int64_t> bytes = ByteSize(static_cast<DType>(type), elements);
@@ -290,7 +264,7 @@ LinnetCode LinnetValueType(LinnetValue* handle, LinnetTypeInfo* type) LINNET_NOE
   return Guard([&]() -> Status {
     LINNET_NOT_NULL(type);
     LINNET_USE(FixedValue, value, handle);
-    *type = InfoOf(value->type);
+    *type = ToInfo(value->type);
     return Status();
   });
 }
