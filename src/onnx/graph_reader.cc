@@ -94,16 +94,21 @@ Status GraphReader::ReadInputsAndInitializers(const GraphView& view, Scope& scop
       continue;
     }
     ValueId id = place->second.id;
-    Type declared = graph.value(id).type;
-    if (declared.kind == Kind::kUnknown || declared.dtype == DType::kUndefined) declared = initializer.tensor.type();
-    if (declared.kind != Kind::kTensor || declared.dtype != initializer.tensor.dtype()) {
-      return InvalidModel("input ", Quote(initializer.name), " is ", ToString(declared, &graph.symbols()),
-                          " and has a default of type ", ToString(initializer.tensor.type()));
-    }
-    graph.SetConstant(id, std::move(initializer.tensor));
-    graph.SetType(id, declared);
+    LINNET_TRY(SetDefault(graph, id, std::move(initializer.tensor)));
     scope.default_inputs.insert(id);
   }
+  return Status();
+}
+
+Status SetDefault(Graph& graph, ValueId id, Tensor contents) {
+  Type declared = graph.value(id).type;
+  if (declared.kind == Kind::kUnknown || declared.dtype == DType::kUndefined) declared = contents.type();
+  if (declared.kind != Kind::kTensor || declared.dtype != contents.dtype()) {
+    return InvalidModel("input ", Quote(graph.value(id).name), " is ", ToString(declared, &graph.symbols()),
+                        " and has a default of type ", ToString(contents.type()));
+  }
+  graph.SetConstant(id, std::move(contents));
+  graph.SetType(id, declared);
   return Status();
 }
 

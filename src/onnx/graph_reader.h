@@ -15,6 +15,9 @@
 
 namespace linnet::onnx {
 
+/// Gives input `id` a default, whose type says what the declared one leaves open; fails when they differ.
+Status SetDefault(Graph& graph, ValueId id, Tensor contents);
+
 class GraphReader {
  public:
   GraphReader(Context& context, int64_t ir_version, const Opsets& opsets, const FunctionTable& functions)

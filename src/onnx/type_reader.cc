@@ -2,13 +2,14 @@
 #include "onnx/type_reader.h"
 
 namespace linnet::onnx {
-namespace {
 
 Result<DType> ElementType(int64_t number) {
   if (number == 0) return DType::kUndefined;
   if (IsKnown(number)) return static_cast<DType>(number);
   return InvalidModel("element type ", number, " does not exist (known are 1 to ", kDTypeCount - 1, ")");
 }
+
+namespace {
 
 Result<int64_t> ReadDim(std::string_view bytes, SymbolTable& symbols, Context& context) {
   int64_t dim = kUnknownDim;

@@ -12,6 +12,9 @@ struct NamedType {
   Type type;  ///< of kind kUnknown when the message gives none
 };
 
+/// ONNX's number of an element type, kUndefined for 0; fails for numbers that do not exist.
+Result<DType> ElementType(int64_t number);
+
 Result<Type> ReadType(std::string_view message, SymbolTable& symbols, Context& context);
 Result<NamedType> ReadValueInfo(std::string_view message, SymbolTable& symbols, Context& context);
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "graph/names.h"
+#include "onnx/graph_reader.h"
 
 namespace linnet::ort {
 namespace {
@@ -106,14 +107,7 @@ Status GraphReader::ReadInputsAndInitializers(const fbs::Graph& from, const Type
       continue;
     }
     const ValueId id = place->second;
-    Type declared = graph.value(id).type;
-    if (declared.kind == Kind::kUnknown || declared.dtype == DType::kUndefined) declared = initializer.tensor.type();
-    if (declared.kind != Kind::kTensor || declared.dtype != initializer.tensor.dtype()) {
-      return InvalidModel("input ", Quote(initializer.name), " is ", ToString(declared, &graph.symbols()),
-                          " and has a default of type ", ToString(initializer.tensor.type()));
-    }
-    graph.SetConstant(id, std::move(initializer.tensor));
-    graph.SetType(id, declared);
+    LINNET_TRY(onnx::SetDefault(graph, id, std::move(initializer.tensor)));
     scope.default_inputs.insert(id);
   }
   return Status();

@@ -4,15 +4,10 @@
 #include <string.h>
 
 #include "onnx/tensor_reader.h"
+#include "onnx/type_reader.h"
 
 namespace linnet::ort {
 namespace {
-
-Result<DType> ElementType(int number) {
-  if (number == 0) return DType::kUndefined;
-  if (IsKnown(number)) return static_cast<DType>(number);
-  return InvalidModel("element type ", number, " does not exist (known are 1 to ", kDTypeCount - 1, ")");
-}
 
 Result<int64_t> ReadDim(const fbs::Dimension& from, SymbolTable& symbols, Context& context) {
   constexpr int kSize = 1, kSymbol = 2;
@@ -28,7 +23,7 @@ Result<int64_t> ReadDim(const fbs::Dimension& from, SymbolTable& symbols, Contex
 }
 
 Result<Type> ReadTensorType(const fbs::TensorType& from, SymbolTable& symbols, Context& context) {
-  LINNET_ASSIGN(DType dtype, ElementType(from.element()));
+  LINNET_ASSIGN(DType dtype, onnx::ElementType(from.element()));
   if (!from.shape()) return Type::Tensor(dtype, Shape());
   Shape shape = Shape::OfRank(0);
   for (uint32_t i = 0; from.shape()->dims() && i < from.shape()->dims()->size(); ++i) {
@@ -75,7 +70,7 @@ Result<Type> ReadType(const fbs::Type* from, SymbolTable& symbols, Context& cont
       if (type.kind != Kind::kTensor) return Unsupported("a map to ", ToString(type, &symbols));
       type.kind = Kind::kMap;
       type.shape = Shape();
-      LINNET_ASSIGN(type.key, ElementType(map.key()));
+      LINNET_ASSIGN(type.key, onnx::ElementType(map.key()));
       return type;
     }
     default: return Type();
