@@ -84,4 +84,19 @@ Status WriteFileAtomically(const std::string& path, FunctionRef<Status(Sink&)> w
   return ReplaceFile(path, writer).At(Cat("cannot write ", Quote(path)));
 }
 
+Status BufferedSink::Flush() {
+  LINNET_TRY(Write(buffer_.data(), static_cast<int64_t>(buffer_.size())));
+  buffer_.clear();
+  return Status();
+}
+
+Status BufferedSink::DoAppend(const void* data, int64_t bytes) {
+  constexpr int64_t kBufferBytes = 64 << 10;
+  if (bytes == 0) return Status();
+  if (static_cast<int64_t>(buffer_.size()) + bytes > kBufferBytes) LINNET_TRY(Flush());
+  if (bytes >= kBufferBytes) return Write(static_cast<const char*>(data), bytes);
+  buffer_.append(static_cast<const char*>(data), static_cast<size_t>(bytes));
+  return Status();
+}
+
 }  // namespace linnet

@@ -14,4 +14,18 @@ Status CheckRelativePath(std::string_view path);
 /// WriteFileAtomically without the path in its sentences.
 Status ReplaceFile(std::string path, FunctionRef<Status(Sink&)> writer);
 
+/// A sink that collects small pieces.
+class BufferedSink : public Sink {
+ public:
+  /// To be called behind the last piece.
+  Status Flush();
+
+ private:
+  Status DoAppend(const void* data, int64_t bytes) override;
+  /// Writes all of them; a failure says after how many bytes of the file.
+  virtual Status Write(const char* data, int64_t bytes) = 0;
+
+  std::string buffer_;
+};
+
 }  // namespace linnet

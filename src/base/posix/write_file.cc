@@ -18,29 +18,14 @@
 namespace linnet {
 namespace {
 
-constexpr int64_t kBufferBytes = 64 << 10;
 constexpr int64_t kWriteBytesMax = int64_t{1} << 30;
 
-class FileSink : public Sink {
+class FileSink : public BufferedSink {
  public:
   explicit FileSink(int fd) : fd_(fd) {}
 
-  Status Flush() {
-    LINNET_TRY(Write(buffer_.data(), static_cast<int64_t>(buffer_.size())));
-    buffer_.clear();
-    return Status();
-  }
-
  private:
-  Status DoAppend(const void* data, int64_t bytes) override {
-    if (bytes == 0) return Status();
-    if (static_cast<int64_t>(buffer_.size()) + bytes > kBufferBytes) LINNET_TRY(Flush());
-    if (bytes >= kBufferBytes) return Write(static_cast<const char*>(data), bytes);
-    buffer_.append(static_cast<const char*>(data), static_cast<size_t>(bytes));
-    return Status();
-  }
-
-  Status Write(const char* data, int64_t bytes) {
+  Status Write(const char* data, int64_t bytes) override {
     while (bytes > 0) {
       ssize_t wrote = write(fd_, data, static_cast<size_t>(std::min(bytes, kWriteBytesMax)));
       if (wrote < 0 && errno == EINTR) continue;
@@ -54,7 +39,6 @@ class FileSink : public Sink {
 
   int fd_;
   int64_t written_ = 0;
-  std::string buffer_;
 };
 
 /// The temporary file: closed and, unless it was renamed, removed with this object.

@@ -12,10 +12,8 @@
 namespace linnet {
 namespace {
 
-constexpr int64_t kBufferBytes = 64 << 10;
-
 /// The temporary file: closed and, unless it was renamed, removed with this object.
-class Temporary : public Sink {
+class Temporary : public BufferedSink {
  public:
   ~Temporary() override {
     Close();
@@ -46,19 +44,7 @@ class Temporary : public Sink {
     if (handle_ != INVALID_HANDLE_VALUE) CloseHandle(handle_);
     handle_ = INVALID_HANDLE_VALUE;
   }
-  Status Flush() {
-    LINNET_TRY(Write(buffer_.data(), static_cast<int64_t>(buffer_.size())));
-    buffer_.clear();
-    return Status();
-  }
-  Status DoAppend(const void* data, int64_t bytes) override {
-    if (bytes == 0) return Status();
-    if (static_cast<int64_t>(buffer_.size()) + bytes > kBufferBytes) LINNET_TRY(Flush());
-    if (bytes >= kBufferBytes) return Write(static_cast<const char*>(data), bytes);
-    buffer_.append(static_cast<const char*>(data), static_cast<size_t>(bytes));
-    return Status();
-  }
-  Status Write(const char* data, int64_t bytes) {
+  Status Write(const char* data, int64_t bytes) override {
     while (bytes > 0) {
       DWORD wrote = 0;
       if (!WriteFile(handle_, data, static_cast<DWORD>(std::min<int64_t>(bytes, 1 << 30)), &wrote, nullptr)) {
@@ -71,7 +57,6 @@ class Temporary : public Sink {
 
   HANDLE handle_ = INVALID_HANDLE_VALUE;
   std::wstring name_;
-  std::string buffer_;
   int64_t written_ = 0;
 };
 
