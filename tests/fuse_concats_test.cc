@@ -4,12 +4,6 @@
 namespace linnet {
 namespace {
 
-int Count(std::string_view text, std::string_view part) {
-  int count = 0;
-  for (size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1)) ++count;
-  return count;
-}
-
 /// Three convolutions of one image, one of them in tiles, one of every channel alone, and what reads their Concat.
 std::string Branches(int64_t a, int64_t b, const std::string& last) {
   return "graph g (x: float[N,16,H,W]) -> (y) {\n" + WeightsText("wa", a, 16, 1, 1) + WeightsText("wb", b, 16, 3, 3) +
@@ -21,8 +15,8 @@ std::string Branches(int64_t a, int64_t b, const std::string& last) {
 TEST(FuseConcats, ConvolutionsWriteSlices) {
   const std::string text = Branches(16, 32, "c = Concat-13(p, r, s) {axis=1}\n  y = MaxPool-12(c) {kernel_shape=[2, 2]}");
   const std::string made = Optimized(text, "");
-  EXPECT_EQ(Count(made, " = Concat"), 0) << made;
-  EXPECT_EQ(Count(made, "slice_channels=64"), 3) << made;
+  EXPECT_EQ(CountOf(made, " = Concat"), 0) << made;
+  EXPECT_EQ(CountOf(made, "slice_channels=64"), 3) << made;
   ExpectSameNumbers(text, {Shape{2, 16, 17, 19}});
   // Slices that do not begin at multiples of a register's width.
   ExpectSameNumbers(Branches(5, 21, "c = Concat-13(r, p, s) {axis=1}\n  y = MaxPool-12(c) {kernel_shape=[2, 2]}"), {Shape{1, 16, 9, 30}});
@@ -34,7 +28,7 @@ TEST(FuseConcats, LeavesWhatOthersReadAndOtherAxes) {
                            "c = Concat-13(p, p) {axis=2}\n  y = MaxPool-12(c) {kernel_shape=[2, 2]}",
                            "c = Concat-13(p, x) {axis=1}\n  y = MaxPool-12(c) {kernel_shape=[2, 2]}"}) {
     const std::string text = Branches(16, 16, last);
-    EXPECT_EQ(Count(Optimized(text, ""), "slice_channels"), 0) << last;
+    EXPECT_EQ(CountOf(Optimized(text, ""), "slice_channels"), 0) << last;
     ExpectSameNumbers(text, {Shape{2, 16, 8, 8}});
   }
 }
@@ -52,23 +46,23 @@ TEST(FuseChannelScales, WeightsAreScaledInsteadOfTheImage) {
                            "  y = Conv-13(m, w, b)"}) {
     const std::string text = Excited("N,40,14,15", kPooled, rest);
     const std::string made = Optimized(text, "");
-    EXPECT_EQ(Count(made, "linnet:ScaledConv"), 1) << made;
-    EXPECT_EQ(Count(made, " = Mul"), 0) << made;
+    EXPECT_EQ(CountOf(made, "linnet:ScaledConv"), 1) << made;
+    EXPECT_EQ(CountOf(made, " = Mul"), 0) << made;
     ExpectSameNumbers(text, {Shape{3, 40, 14, 15}, Shape{3, 40, 14, 15}});
   }
   // A residual, and one scale for all images.
   ExpectSameNumbers(Excited("2,40,14,15", kPooled, "  c = Conv-13(m, w)\n  y = Add-14(c, f)", 40), {Shape{2, 40, 14, 15}, Shape{2, 40, 14, 15}});
   const std::string shared = "  r = ReduceMean-13(d) {axes=[0, 2, 3]}\n  s = Sigmoid-13(r)\n";
   const std::string text = Excited("3,40,14,15", shared, "  y = Conv-13(m, w)");
-  EXPECT_EQ(Count(Optimized(text, ""), "linnet:ScaledConv"), 1);
+  EXPECT_EQ(CountOf(Optimized(text, ""), "linnet:ScaledConv"), 1);
   ExpectSameNumbers(text, {Shape{3, 40, 14, 15}, Shape{3, 40, 14, 15}});
 }
 
 TEST(FuseChannelScales, SmallImagesAndOtherProductsStay) {
-  EXPECT_EQ(Count(Optimized(Excited("1,40,4,5", kPooled, "  y = Conv-13(m, w)"), ""), "ScaledConv"), 0);
-  EXPECT_EQ(Count(Optimized(Excited("1,40,H,W", kPooled, "  y = Conv-13(m, w)"), ""), "ScaledConv"), 0);
-  EXPECT_EQ(Count(Optimized(Excited("1,40,14,15", "  s = Sigmoid-13(f)\n", "  y = Conv-13(m, w)"), ""), "ScaledConv"), 0);
-  EXPECT_EQ(Count(Optimized(Excited("1,40,14,15", kPooled, "  c = Conv-13(m, w)\n  y = Concat-13(c, m) {axis=1}"), ""), "ScaledConv"), 0);
+  EXPECT_EQ(CountOf(Optimized(Excited("1,40,4,5", kPooled, "  y = Conv-13(m, w)"), ""), "ScaledConv"), 0);
+  EXPECT_EQ(CountOf(Optimized(Excited("1,40,H,W", kPooled, "  y = Conv-13(m, w)"), ""), "ScaledConv"), 0);
+  EXPECT_EQ(CountOf(Optimized(Excited("1,40,14,15", "  s = Sigmoid-13(f)\n", "  y = Conv-13(m, w)"), ""), "ScaledConv"), 0);
+  EXPECT_EQ(CountOf(Optimized(Excited("1,40,14,15", kPooled, "  c = Conv-13(m, w)\n  y = Concat-13(c, m) {axis=1}"), ""), "ScaledConv"), 0);
 }
 
 }  // namespace

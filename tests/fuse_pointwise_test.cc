@@ -6,12 +6,6 @@
 namespace linnet {
 namespace {
 
-int Count(std::string_view text, std::string_view part) {
-  int count = 0;
-  for (size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1)) ++count;
-  return count;
-}
-
 std::string Fused(std::string_view text) { return Optimized(text, ""); }
 
 TEST(FusePointwise, AChainWithTwoReadersInsideIsOneNode) {
@@ -27,9 +21,9 @@ TEST(FusePointwise, AChainWithTwoReadersInsideIsOneNode) {
   z = Mul-13(c, half)
 })";
   const std::string graph = Fused(text);
-  EXPECT_EQ(Count(graph, "linnet:Pointwise"), 1) << graph;
-  EXPECT_EQ(Count(graph, "Exp-13") + Count(graph, "Tanh-13") + Count(graph, "Mul-13"), 0) << graph;
-  EXPECT_TRUE(Count(graph, "\"Clip v4 alpha=-1.5 beta=2.25\"") == 1 && Count(graph, " 0.5\"") == 1) << graph;
+  EXPECT_EQ(CountOf(graph, "linnet:Pointwise"), 1) << graph;
+  EXPECT_EQ(CountOf(graph, "Exp-13") + CountOf(graph, "Tanh-13") + CountOf(graph, "Mul-13"), 0) << graph;
+  EXPECT_TRUE(CountOf(graph, "\"Clip v4 alpha=-1.5 beta=2.25\"") == 1 && CountOf(graph, " 0.5\"") == 1) << graph;
   ExpectSameNumbers(text, {Shape{3, 7, 9}, Shape{3, 7, 9}, Shape{9}});
   ExpectSameNumbers(text, {Shape{1, 7, 9}, Shape{1, 7, 9}, Shape{9}});
 }
@@ -57,8 +51,8 @@ TEST(FusePointwise, EveryOperatorOfTheTable) {
   z = Sub-14(hs, sh)
 })";
   const std::string graph = Fused(text);
-  EXPECT_EQ(Count(graph, "linnet:Pointwise"), 1) << graph;
-  EXPECT_EQ(Count(graph, "= linnet:") + Count(graph, "= const"), 1) << graph;
+  EXPECT_EQ(CountOf(graph, "linnet:Pointwise"), 1) << graph;
+  EXPECT_EQ(CountOf(graph, "= linnet:") + CountOf(graph, "= const"), 1) << graph;
   ExpectSameNumbers(text, {Shape{5, 33}, Shape{5, 33}});
 }
 
@@ -71,8 +65,8 @@ TEST(FusePointwise, WhatIsReadElsewhereOrSmallerStaysOutside) {
   z = Mul-13(n, w)
 })";
   const std::string graph = Fused(text);
-  EXPECT_EQ(Count(graph, "linnet:Pointwise"), 1) << graph;
-  EXPECT_EQ(Count(graph, "= Exp-13") + Count(graph, "= Sigmoid-13"), 2) << graph;
+  EXPECT_EQ(CountOf(graph, "linnet:Pointwise"), 1) << graph;
+  EXPECT_EQ(CountOf(graph, "= Exp-13") + CountOf(graph, "= Sigmoid-13"), 2) << graph;
   ExpectSameNumbers(text, {Shape{64, 300}, Shape{300}});
 }
 
@@ -80,16 +74,16 @@ TEST(FusePointwise, ShortRunsAreWalkedTogether) {
   const char* short_rows = R"(graph g (x: float[40,28,8], b: float[8]) -> (y) {
   y = Add-13(x, b)
 })";
-  EXPECT_EQ(Count(Fused(short_rows), "linnet:Pointwise"), 1);
+  EXPECT_EQ(CountOf(Fused(short_rows), "linnet:Pointwise"), 1);
   ExpectSameNumbers(short_rows, {Shape{40, 28, 8}, Shape{8}});
   const char* long_rows = R"(graph g (x: float[40,512], b: float[512]) -> (y) {
   y = Add-13(x, b)
 })";
-  EXPECT_EQ(Count(Fused(long_rows), "linnet:Pointwise"), 0);
+  EXPECT_EQ(CountOf(Fused(long_rows), "linnet:Pointwise"), 0);
   const char* outer = R"(graph g (x: float[2,3,5,7], b: float[3,1,7]) -> (y) {
   y = Mul-13(x, b)
 })";
-  EXPECT_EQ(Count(Fused(outer), "linnet:Pointwise"), 1);
+  EXPECT_EQ(CountOf(Fused(outer), "linnet:Pointwise"), 1);
   ExpectSameNumbers(outer, {Shape{2, 3, 5, 7}, Shape{3, 1, 7}});
 }
 
@@ -98,7 +92,7 @@ TEST(FusePointwise, NothingElseIsTouched) {
   for (const char* text : {"graph g (x: int32[4,5], y: int32[4,5]) -> (z) {\n  a = Add-13(x, y)\n  z = Mul-13(a, y)\n}\n",
                            "graph g (x: float[4,5], y: float[4]) -> (z) {\n  a = Add-6(x, y) {broadcast=1, axis=0}\n  z = Add-6(a, y) {broadcast=1, axis=0}\n}\n",
                            "graph g (x: float[4,300], l: float[]) -> (z) {\n  a = Clip-13(x, l)\n  z = Clip-13(a, l)\n}\n"}) {
-    EXPECT_EQ(Count(Fused(text), "linnet:Pointwise"), 0) << Fused(text);
+    EXPECT_EQ(CountOf(Fused(text), "linnet:Pointwise"), 0) << Fused(text);
   }
 }
 
@@ -106,7 +100,7 @@ TEST(FusePointwise, LongChainsAreCutIntoPrograms) {
   std::string text = "graph g (v0: float[3,5]) -> (v1000) {\n  k = const float[]{1.001}\n";
   for (int i = 0; i < 1000; ++i) text += "  v" + std::to_string(i + 1) + (i % 2 ? " = Mul-13(v" : " = Sub-13(v") + std::to_string(i) + ", k)\n";
   text += "}\n";
-  const int programs = Count(Fused(text), "linnet:Pointwise");
+  const int programs = CountOf(Fused(text), "linnet:Pointwise");
   EXPECT_GT(programs, 15);
   EXPECT_LT(programs, 100);
   ExpectSameNumbers(text, {Shape{3, 5}});

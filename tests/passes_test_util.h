@@ -14,6 +14,13 @@
 
 namespace linnet {
 
+/// How often `part` stands in `text`.
+inline int CountOf(std::string_view text, std::string_view part) {
+  int count = 0;
+  for (size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
 /// Constant weights of these four dimensions that differ everywhere, as text.
 inline std::string WeightsText(const std::string& name, int64_t a, int64_t b, int64_t h, int64_t w) {
   std::string text = "  " + name + " = const float[" + std::to_string(a) + "," + std::to_string(b) + "," + std::to_string(h) + "," +
