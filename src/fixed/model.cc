@@ -2,11 +2,11 @@
 #include "fixed/model.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 
 #include "base/denormals.h"
+#include "base/system.h"
 #include "compile/stored_plan.h"
 #include "format/linnet_file.h"
 #include "format/read_plan.h"
@@ -108,11 +108,11 @@ Status FixedModel::Read(std::string_view file, std::shared_ptr<const void> owner
     zeros = std::max(zeros, bytes);
   }
   const size_t zero_bytes = static_cast<size_t>(zeros) + kPadding;
-  void* memory = mmap(nullptr, zero_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) return OutOfMemory("no address space for ", zero_bytes, " bytes");
+  void* memory = MapZeros(zero_bytes);
+  if (!memory) return OutOfMemory("no address space for ", zero_bytes, " bytes");
   for (ValueId id : packed) facts_[static_cast<size_t>(id)].data = memory;
   Status status = ReadNodes(file);
-  munmap(memory, zero_bytes);
+  UnmapZeros(memory, zero_bytes);
   LINNET_TRY(std::move(status));
   for (ValueId id : packed) facts_[static_cast<size_t>(id)].data = nullptr;
   for (uint32_t i = 0; i < plans; ++i) {
