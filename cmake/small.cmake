@@ -4,7 +4,11 @@
 # everything else for size; nothing throws; what no exported function reaches is dropped; operator new and the functions by
 # which the standard library reports errors are Linnet's own (api/small_runtime.cc), which keeps the unwinder, the demangler
 # and their tables out of the library.
-option(LINNET_LTO "Optimise a small build at link time" OFF)
+set(lto_default OFF)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set(lto_default ON)
+endif()
+option(LINNET_LTO "Optimise a small build at link time" ${lto_default})
 set(LINNET_PAGE_BYTES 4096 CACHE STRING "Page size that a small library is laid out for: 4096, or 16384 as Android 15 wants")
 
 function(linnet_make_small objects shared)
@@ -15,7 +19,9 @@ function(linnet_make_small objects shared)
     if(NOT file MATCHES "\\.cc$")
       continue()
     endif()
-    if(NOT file MATCHES "/kernels/")
+    # Loops over elements are for speed; what drives them is not.
+    file(STRINGS ${file} vectors REGEX "hwy/highway\\.h" LIMIT_COUNT 1)
+    if(NOT vectors AND NOT file MATCHES "/kernels/(copy|pointwise_program)\\.cc$")
       set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS -Os)
     endif()
     # Only the files that ask are told.
@@ -25,8 +31,9 @@ function(linnet_make_small objects shared)
     endif()
   endforeach()
   if(LINNET_LTO)
-    target_compile_options(${objects} PRIVATE -flto)
-    target_link_options(${shared} PRIVATE -flto -Os)
+    # Fat objects: tools/size.py asks them which file a function is of.
+    target_compile_options(${objects} PRIVATE -flto -ffat-lto-objects)
+    target_link_options(${shared} PRIVATE -flto=1 -flto-partition=one -Os -ffunction-sections -fdata-sections)
   endif()
   target_link_options(${shared} PRIVATE -nodefaultlibs -Wl,--gc-sections -Wl,-s -Wl,--exclude-libs,ALL -Wl,--as-needed
     -Wl,-z,max-page-size=${LINNET_PAGE_BYTES} -Wl,-z,noseparate-code -Wl,--hash-style=gnu -Wl,--build-id=none -Wl,-O1
@@ -46,6 +53,9 @@ function(linnet_make_whole objects)
   file(MAKE_DIRECTORY ${folder})
   set(command_line ${CMAKE_CXX_COMPILER} ${CMAKE_CXX_FLAGS})
   separate_arguments(command_line)
+  if(LINNET_LTO)
+    list(APPEND command_line -flto=1 -flto-partition=one -flinker-output=nolto-rel -Os -ffunction-sections -fdata-sections)
+  endif()
   add_custom_command(OUTPUT ${folder}/liblinnet.a
     COMMAND ${command_line} -nostdlib -r -Wl,--force-group-allocation -o ${folder}/linnet.o $<TARGET_OBJECTS:${objects}> -Wl,-Bstatic -lstdc++ -Wl,-Bdynamic
     COMMAND ${CMAKE_OBJCOPY} --wildcard "--keep-global-symbol=Linnet*" --strip-unneeded ${folder}/linnet.o

@@ -150,8 +150,30 @@ Status ConvertModel(const std::string& input, const std::string& output, const S
 
 namespace {
 
+/// Those of kernels/parts.h.
+template <class Add>
+void AddVariants(const Graph& graph, const Node& node, const Add& add) {
+  for (const std::vector<ValueId>* list : {&node.inputs, &node.outputs}) {
+    for (size_t i = 0; i < list->size(); ++i) {
+      const ValueId id = (*list)[i];
+      if (id == kNoValue || (graph.is_constant(id) && i > 0)) continue;
+      const DType dtype = graph.value(id).type.dtype;
+      if (dtype == DType::kUint8) add(node, "Unsigned8");
+      if (dtype == DType::kInt8) add(node, "Signed8");
+    }
+  }
+  for (ValueId id : node.inputs) {
+    if (node.op.find("Conv") == node.op.npos || id == kNoValue) continue;
+    const Shape& w = graph.value(id).type.shape;
+    if (!graph.is_constant(id) || w.rank() < 3) continue;
+    const int64_t width = w[1] == 1 ? w[w.rank() - 1] : 0;
+    add(node, width == 3 ? "Depthwise3" : width == 5 ? "Depthwise5" : "Depthwise0");
+  }
+}
+
 /// Parts of kernels that a build has when its configuration names them, in the "custom" of the operator that needs them:
-/// FusedRelu, FusedClip ... (FusedNone where a model has none), and Winograd for convolutions packed so.
+/// FusedRelu, FusedClip ... (FusedNone where a model has none), Winograd for convolutions packed so, Unsigned8 and Signed8 for bytes
+/// that are no weights, Depthwise3, Depthwise5 for depthwise convolutions of these widths (Depthwise0 for all others).
 void AddParts(const Graph& graph, const std::vector<PackedWeights>& weights, Requirements* requirements) {
   auto add = [&](const Node& node, std::string_view part) {
     RequiredTypes types;
@@ -171,6 +193,7 @@ void AddParts(const Graph& graph, const std::vector<PackedWeights>& weights, Req
       if (name && !name->empty() && attribute.name.ends_with("activation")) add(node, Cat("Fused", *name));
     }
     if (winograd && node.op == "Conv" && node.domain == "linnet") add(node, "Winograd");
+    AddVariants(graph, node, add);
     for (const Graph* inner : Graph::Subgraphs(node)) AddParts(*inner, weights, requirements);
   }
 }

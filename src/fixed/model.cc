@@ -10,6 +10,7 @@
 #include "compile/stored_plan.h"
 #include "format/linnet_file.h"
 #include "format/read_plan.h"
+#include "kernels/parts.h"
 #include "run/context.h"
 
 namespace linnet {
@@ -17,6 +18,10 @@ namespace {
 
 /// What constants of no elements point at.
 alignas(64) const std::byte kEmpty[64] = {};
+
+Status SignedBytes() {
+  return Fail(Code::kNotInBuild, "values of int8 are not in this build; add what `linnet requirements` says of the model to its configuration");
+}
 
 std::string Label(const fbs::Node& node) {
   std::string op = node.op() ? node.op()->str() : std::string(), name = node.name() ? node.name()->str() : std::string();
@@ -132,11 +137,15 @@ Status FixedModel::ReadValues(std::string_view file, std::vector<ValueId>* packe
     const fbs::Value& value = *values->Get(v);
     Fact& fact = facts_[v];
     LINNET_ASSIGN(fact.type, reader.ReadType(value.type()));
-    if (!value.is_constant()) continue;
+    if (!value.is_constant()) {
+      if (!kSignedBytes && fact.type.dtype == DType::kInt8) return SignedBytes();
+      continue;
+    }
     if (fact.type.dtype == DType::kString) return Fail(Code::kNotInBuild, "constants of strings are not in this build");
     fact.data = kEmpty;
     if (value.constant()) {
-      LINNET_ASSIGN(Tensor tensor, reader.ReadTensor(value.constant()));
+      Tensor tensor;
+      LINNET_TRY(reader.ReadTensor(value.constant(), &tensor));
       fact.type = tensor.type();
       if (tensor.elements() > 0) fact.data = tensor.data();
     } else {
@@ -204,10 +213,13 @@ Status FixedModel::PrepareNode(const fbs::Node& node, FileValues& values, Weight
     if (made.op == left->name && made.domain == left->domain && left->since <= made.version && left->since > best->name.since) best = nullptr;
   }
   if (!best || !best->run) return Fail(Code::kNotInBuild, "operator ", Quote(made.op), " is not in this build");
-  for (uint32_t a = 0; node.attributes() && a < node.attributes()->size(); ++a) {
-    LINNET_ASSIGN(Attribute attribute, values.ReadAttribute(*node.attributes()->Get(a)));
-    made.attributes.push_back(std::move(attribute));
+  made.attributes.resize(node.attributes() ? node.attributes()->size() : 0);
+  for (uint32_t a = 0; a < made.attributes.size(); ++a) {
+    LINNET_TRY(values.ReadAttribute(*node.attributes()->Get(a), &made.attributes[a]));
   }
+  // Loops over a node's own elements are for the bytes that its configuration names; weights are packed.
+  const bool has_first = !made.inputs.empty() && made.inputs[0] != kNoValue;
+  if (!kSignedBytes && has_first && facts_[static_cast<size_t>(made.inputs[0])].type.dtype == DType::kInt8) return SignedBytes();
   LINNET_ASSIGN(step.op, OpInstance::Make(*best, made));
   NodeIo& io = step.io;
   if (best->prepare) {

@@ -72,23 +72,22 @@ class Reader {
   }
 
  private:
-  Result<Attribute> ReadAttribute(const fbs::Attribute& from, int64_t depth) {
+  Status ReadAttribute(const fbs::Attribute& from, int64_t depth, Attribute* to) {
     constexpr uint8_t kGraph = 5, kGraphs = 10;
-    if (from.kind() != kGraph && from.kind() != kGraphs) return values_.ReadAttribute(from);
-    Attribute attribute;
-    attribute.name = Text(from.name());
+    if (from.kind() != kGraph && from.kind() != kGraphs) return values_.ReadAttribute(from, to);
+    to->name = Text(from.name());
     std::vector<std::shared_ptr<Graph>> graphs;
     for (uint32_t i = 0; from.graphs() && i < from.graphs()->size(); ++i) {
       LINNET_ASSIGN(Graph graph, ReadGraph(*from.graphs()->Get(i), depth + 1));
       graphs.push_back(std::make_shared<Graph>(std::move(graph)));
     }
     if (from.kind() == kGraphs) {
-      attribute.payload = std::move(graphs);
-      return attribute;
+      to->payload = std::move(graphs);
+      return Status();
     }
-    if (graphs.size() != 1) return InvalidModel("attribute ", Quote(attribute.name), " has ", graphs.size(), " graphs");
-    attribute.payload = std::move(graphs[0]);
-    return attribute;
+    if (graphs.size() != 1) return InvalidModel("attribute ", Quote(to->name), " has ", graphs.size(), " graphs");
+    to->payload = std::move(graphs[0]);
+    return Status();
   }
 
   Status ReadPorts(const flatbuffers::Vector<flatbuffers::Offset<fbs::Port>>* from, std::vector<PortType>* to) const {
@@ -109,7 +108,8 @@ class Reader {
       ValueId id = graph.AddValue(Text(value.name()), type);
       if (!value.is_constant()) continue;
       if (value.constant()) {
-        LINNET_ASSIGN(Tensor tensor, values_.ReadTensor(value.constant()));
+        Tensor tensor;
+        LINNET_TRY(values_.ReadTensor(value.constant(), &tensor));
         graph.SetConstant(id, std::move(tensor));
       } else {
         if (!type.is_tensor() || !type.shape.is_static()) return InvalidModel("constant ", Quote(graph.value(id).name), " has no type");
@@ -136,8 +136,7 @@ class Reader {
       made.outputs = Ids(node.outputs());
       made.captures = Ids(node.captures());
       for (uint32_t a = 0; node.attributes() && a < node.attributes()->size(); ++a) {
-        LINNET_ASSIGN(Attribute attribute, ReadAttribute(*node.attributes()->Get(a), depth));
-        made.attributes.push_back(std::move(attribute));
+        LINNET_TRY(ReadAttribute(*node.attributes()->Get(a), depth, &made.attributes.emplace_back()));
       }
       LINNET_TRY(graph.AddNode(std::move(made)).TakeStatus());
     }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "format/linnet_file.h"
+#include "format/read_structure.h"
 
 namespace linnet {
 namespace {
@@ -17,9 +18,7 @@ bool IsLinnetFile(std::string_view bytes) {
 }
 
 Result<const fbs::Model*> VerifyHead(std::string_view file, int64_t depth_max) {
-  flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(file.data()), file.size(),
-                                 static_cast<flatbuffers::uoffset_t>(depth_max), static_cast<flatbuffers::uoffset_t>(1u << 30));
-  if (!fbs::VerifyModelBuffer(verifier)) return InvalidModel("the .linnet file is damaged: its structure does not verify");
+  if (!IsLinnetFile(file) || !VerifyStructure(file, static_cast<size_t>(depth_max))) return InvalidModel("the .linnet file is damaged: its structure does not verify");
   const fbs::Model& model = *fbs::GetModel(file.data());
   if (model.format() != kFormat) {
     return Unsupported("the .linnet file has format ", model.format(), "; this build reads ", kFormat, ": convert the model again");
@@ -90,68 +89,72 @@ Result<Type> FileValues::ReadType(const fbs::Type* from) const {
   return type;
 }
 
-Result<Tensor> FileValues::ReadTensor(const fbs::Tensor* from) const {
-  if (!from) return Tensor();
+Status FileValues::ReadTensor(const fbs::Tensor* from, Tensor* to) const {
+  if (!from) return Status();
   if (from->dtype() == 0 || from->dtype() >= kDTypeCount) return InvalidModel("element type ", from->dtype(), " does not exist");
   DType dtype = static_cast<DType>(from->dtype());
   LINNET_ASSIGN(Shape shape, ReadShape(from->dims()));
   if (!shape.is_static()) return InvalidModel("a constant has shape ", ToString(shape));
   if (dtype == DType::kString) {
+#if defined(LINNET_PLANS_ONLY)
+    return Fail(Code::kNotInBuild, "constants of strings are not in this build");
+#else
     int64_t count = from->strings() ? from->strings()->size() : 0;
     if (count != shape.elements()) return InvalidModel("a constant has ", count, " strings of ", shape.elements());
-    LINNET_ASSIGN(Tensor tensor, Tensor::Allocate(dtype, shape));
-    for (int64_t i = 0; i < count; ++i) tensor.mutable_as<std::string>()[i] = Text(from->strings()->Get(static_cast<uint32_t>(i)));
-    return tensor;
+    LINNET_ASSIGN(*to, Tensor::Allocate(dtype, shape));
+    for (int64_t i = 0; i < count; ++i) to->mutable_as<std::string>()[i] = Text(from->strings()->Get(static_cast<uint32_t>(i)));
+    return Status();
+#endif
   }
   LINNET_ASSIGN(int64_t need, ByteSize(dtype, shape.elements()));
   int64_t have;
   LINNET_ASSIGN(const void* data, LocateBlob(file_, from->blob(), &have));
   if (have != need) return InvalidModel("a constant ", ToString(Type::Tensor(dtype, shape)), " has ", have, " bytes of ", need);
-  return Tensor::View(dtype, shape, data, owner_);
+  *to = Tensor::View(dtype, shape, data, owner_);
+  return Status();
 }
 
-Result<Attribute> FileValues::ReadAttribute(const fbs::Attribute& from) const {
-  Attribute attribute;
-  attribute.name = Text(from.name());
-  std::vector<Tensor> tensors;
-  for (uint32_t i = 0; from.tensors() && i < from.tensors()->size(); ++i) {
-    LINNET_ASSIGN(Tensor tensor, ReadTensor(from.tensors()->Get(i)));
-    tensors.push_back(std::move(tensor));
-  }
-  auto list = [](const auto* vector, auto out) {
-    if (vector) out.assign(vector->begin(), vector->end());
-    return out;
-  };
+Status FileValues::ReadAttribute(const fbs::Attribute& from, Attribute* to) const {
+  to->name = Text(from.name());
+  // Payloads are filled where they will be.
   switch (from.kind()) {
-    case 1: attribute.payload = from.f(); break;
-    case 2: attribute.payload = from.i(); break;
-    case 3: attribute.payload = list(from.s(), std::string()); break;
-    case 4:
-      if (tensors.size() != 1) return InvalidModel("attribute ", Quote(attribute.name), " has ", tensors.size(), " tensors");
-      attribute.payload = std::move(tensors[0]);
+    case 1: to->payload.emplace<float>(from.f()); break;
+    case 2: to->payload.emplace<int64_t>(from.i()); break;
+    case 3: {
+      std::string& text = to->payload.emplace<std::string>();
+      if (from.s()) text.assign(reinterpret_cast<const char*>(from.s()->Data()), from.s()->size());
       break;
-    case 6: attribute.payload = list(from.floats(), std::vector<float>()); break;
+    }
+    case 4:
+      if (!from.tensors() || from.tensors()->size() != 1) return InvalidModel("attribute ", Quote(to->name), " has no or more tensors");
+      return ReadTensor(from.tensors()->Get(0), &to->payload.emplace<Tensor>());
+    case 6: {
+      std::vector<float>& floats = to->payload.emplace<std::vector<float>>(from.floats() ? from.floats()->size() : 0);
+      for (uint32_t i = 0; i < floats.size(); ++i) floats[i] = from.floats()->Get(i);
+      break;
+    }
     case 7: {
-      std::vector<int64_t> ints;
-      for (uint32_t i = 0; from.ints() && i < from.ints()->size(); ++i) ints.push_back(IntAt(*from.ints(), i));
-      attribute.payload = std::move(ints);
+      std::vector<int64_t>& ints = to->payload.emplace<std::vector<int64_t>>(from.ints() ? from.ints()->size() : 0);
+      for (uint32_t i = 0; i < ints.size(); ++i) ints[i] = IntAt(*from.ints(), i);
       break;
     }
     case 8: {
-      std::vector<std::string> strings;
-      for (uint32_t i = 0; from.strings() && i < from.strings()->size(); ++i) strings.push_back(Text(from.strings()->Get(i)));
-      attribute.payload = std::move(strings);
+      std::vector<std::string>& strings = to->payload.emplace<std::vector<std::string>>(from.strings() ? from.strings()->size() : 0);
+      for (uint32_t i = 0; i < strings.size(); ++i) strings[i] = Text(from.strings()->Get(i));
       break;
     }
-    case 9: attribute.payload = std::move(tensors); break;
+    case 9: {
+      std::vector<Tensor>& tensors = to->payload.emplace<std::vector<Tensor>>(from.tensors() ? from.tensors()->size() : 0);
+      for (uint32_t i = 0; i < tensors.size(); ++i) LINNET_TRY(ReadTensor(from.tensors()->Get(i), &tensors[i]));
+      break;
+    }
     case 13: {
-      LINNET_ASSIGN(Type type, ReadType(from.type()));
-      attribute.payload = type;
+      LINNET_ASSIGN(to->payload.emplace<Type>(), ReadType(from.type()));
       break;
     }
-    default: return InvalidModel("attribute ", Quote(attribute.name), " has kind ", from.kind(), ", which cannot be here");
+    default: return InvalidModel("attribute ", Quote(to->name), " has kind ", from.kind(), ", which cannot be here");
   }
-  return attribute;
+  return Status();
 }
 
 }  // namespace linnet

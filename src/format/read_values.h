@@ -34,9 +34,9 @@ class FileValues {
 
   Result<Shape> ReadShape(const flatbuffers::Vector<int64_t>* dims) const;
   Result<Type> ReadType(const fbs::Type* from) const;
-  Result<Tensor> ReadTensor(const fbs::Tensor* from) const;
+  Status ReadTensor(const fbs::Tensor* from, Tensor* to) const;
   /// All but subgraphs.
-  Result<Attribute> ReadAttribute(const fbs::Attribute& from) const;
+  Status ReadAttribute(const fbs::Attribute& from, Attribute* to) const;
 
  private:
   std::string_view file_;

@@ -8,15 +8,25 @@ namespace {
 constexpr const char* kTypeNames[] = {"UNDEFINED", "INT",     "FLOAT",   "STRING", "TENSOR", "GRAPH",
                                       "INTS",      "FLOATS",  "STRINGS", "TENSORS", "GRAPHS", "TYPE_PROTO"};
 
+template <class T, class Payload>
+constexpr size_t kIndexOf = 0;
+template <class T, class... Kinds>
+constexpr size_t kIndexOf<T, std::variant<Kinds...>> = [] {
+  size_t index = 0;
+  ((std::is_same_v<T, Kinds> ? false : (++index, true)) && ...);
+  return index;
+}();
+
+Status WrongType(std::string_view name, const Attribute& attribute, size_t wanted) {
+  return InvalidModel("attribute ", Quote(name), " is ", AttributeTypeName(attribute), " where ", kTypeNames[wanted], " is expected");
+}
+
 template <class T>
 Result<T> Get(const Node& node, std::string_view name, T fallback) {
   const Attribute* attribute = node.Find(name);
   if (!attribute) return fallback;
   if (const T* payload = std::get_if<T>(&attribute->payload)) return *payload;
-  // An empty list carries no type of its own in older exporters.
-  Attribute wanted{std::string(), T{}};
-  return InvalidModel("attribute ", Quote(name), " is ", AttributeTypeName(*attribute), " where ",
-                      AttributeTypeName(wanted), " is expected");
+  return WrongType(name, *attribute, kIndexOf<T, Attribute::Payload>);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernels/dispatch.h"
+#include "kernels/parts.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/convert.cc"
@@ -299,13 +300,13 @@ ConvertFn* ConvertOf(DType from, DType to) {
 QuantizeFn* QuantizeOf(DType to) {
   switch (to) {
     case DType::kInt8:
-      return QuantizeBytes<int8_t>;
+      return kSignedBytes ? QuantizeBytes<int8_t> : nullptr;
     case DType::kUint8:
       return QuantizeBytes<uint8_t>;
     case DType::kInt16:
-      return Quantize<int16_t>;
+      return kShorts ? Quantize<int16_t> : nullptr;
     case DType::kUint16:
-      return Quantize<uint16_t>;
+      return kShorts ? Quantize<uint16_t> : nullptr;
     default:
       return nullptr;
   }
@@ -314,13 +315,13 @@ QuantizeFn* QuantizeOf(DType to) {
 DequantizeFn* DequantizeOf(DType from) {
   switch (from) {
     case DType::kInt8:
-      return Dequantize<int8_t>;
+      return kSignedBytes ? Dequantize<int8_t> : nullptr;
     case DType::kUint8:
       return Dequantize<uint8_t>;
     case DType::kInt16:
-      return Dequantize<int16_t>;
+      return kShorts ? Dequantize<int16_t> : nullptr;
     case DType::kUint16:
-      return Dequantize<uint16_t>;
+      return kShorts ? Dequantize<uint16_t> : nullptr;
     case DType::kInt32:
       return Dequantize<int32_t>;
     default:

@@ -6,6 +6,7 @@
 // Rounding is half to even. Zero points may be left out (0). Inputs come as triples tensor, scale, zero point. Functions of
 // one tensor are tables of 256 bytes.
 #include "kernels/int8/qlinear.h"
+#include "kernels/parts.h"
 
 #include "ops/byte_scale.h"
 #include "ops/elementwise.h"
@@ -148,7 +149,7 @@ struct QGlobalAveragePool {
     LINNET_ASSIGN(const ByteScale out, ReadByteScale(c, 3, c.input_dtype(0)));
     const int64_t channels = x[ChannelAxis(layout(), x.rank())], pixels = x.elements() / (x[0] * channels);
     const int64_t step = channels_last ? channels : 1;
-    return ForType<kByteTypes>(c.input_dtype(0), [&]<class T>() -> Status {
+    return ForType<kSignedBytes ? kByteTypes : Mask(DType::kUint8)>(c.input_dtype(0), [&]<class T>() -> Status {
       return c.ParallelFor(x[0] * channels, channels_last ? kChannels : 1, static_cast<double>(pixels) / 4,
                            [&](int64_t begin, int64_t end, int) {
         for (int64_t i = begin; i < end;) {

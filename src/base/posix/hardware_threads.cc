@@ -106,7 +106,7 @@ int ThreadPool::HardwareThreads() {
   }
 #endif
   if (count <= 0) count = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
-#if defined(__linux__)
+#if defined(__linux__) && !defined(LINNET_PLANS_ONLY)   // phones and boards have no quotas
   count = Tighter(CgroupQuotaThreads("/sys/fs/cgroup", ReadSmallFile("/proc/self/cgroup")), count);
 #endif
   return std::clamp(count, 1, kThreadsMax);

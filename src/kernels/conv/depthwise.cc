@@ -8,6 +8,7 @@
 
 #include "base/unaligned.h"
 #include "kernels/gemm.h"
+#include "kernels/parts.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/conv/depthwise.cc"
@@ -198,7 +199,8 @@ HWY_INLINE void RunTail(const Job& job, const Taps& taps, int size, int64_t pixe
     kTail[size](job, taps, pixel);
   }
 }
-constexpr const Variant* kVariants[] = {&kVariant<3, 1>, &kVariant<3, 2>, &kVariant<5, 1>, &kVariant<5, 2>};
+constexpr const Variant* kVariants[] = {kDepthwise3 ? &kVariant<3, 1> : &kAny, kDepthwise3 ? &kVariant<3, 2> : &kAny,
+                                        kDepthwise5 ? &kVariant<5, 1> : &kAny, kDepthwise5 ? &kVariant<5, 2> : &kAny};
 
 const Variant& PickVariant(const DepthwiseF32& c) {
   for (const Variant* v : kVariants) {

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "kernels/int8/int8_depthwise_ring.h"
+#include "kernels/parts.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/int8/int8_depthwise.cc"
@@ -131,18 +132,29 @@ void FillRow(const DepthwiseInt8& c, int64_t image, int64_t y, int64_t channel0,
 template <class To>
 void DepthwisePixelsOf(const DepthwiseRow& row) {
   switch (row.pairs) {
-    case 5: return DepthwisePixels<5, To>(row);
-    case 13: return DepthwisePixels<13, To>(row);
-    default: return DepthwisePixels<0, To>(row);
+    case 5:
+      if constexpr (kDepthwise3) return DepthwisePixels<5, To>(row);
+      break;
+    case 13:
+      if constexpr (kDepthwise5) return DepthwisePixels<13, To>(row);
+      break;
   }
+  DepthwisePixels<0, To>(row);
 }
 
 void DepthwisePixelsOf(const DepthwiseRow& row) {
   switch (row.conv.finish.to) {
-    case FinishInt8::To::kInt8: return DepthwisePixelsOf<int8_t>(row);
+    case FinishInt8::To::kInt8:
+      if constexpr (kSignedBytes) return DepthwisePixelsOf<int8_t>(row);
+      break;
     case FinishInt8::To::kUint8: return DepthwisePixelsOf<uint8_t>(row);
-    default: return DepthwisePixelsOf<void>(row);
+    default: break;
   }
+#if defined(LINNET_SMALL)
+  DepthwisePixels<0, void>(row);   // what is stored otherwise costs more than the products
+#else
+  DepthwisePixelsOf<void>(row);
+#endif
 }
 
 // Pixel by pixel, its taps copied: where a ring would be too long, strides or dilations being huge.
@@ -175,7 +187,7 @@ void DepthwiseInt8Rows(const DepthwiseInt8& c, const void*, int64_t row0, int64_
   int64_t* holds = reinterpret_cast<int64_t*>(tap + taps + 1);
   int16_t* rows = reinterpret_cast<int16_t*>(static_cast<char*>(scratch) + ring.table_bytes);
   if (ring.rows == 0) {
-    return c.input_signed ? DepthwiseTaps<int8_t>(c, row0, row1, ring.width, tap, rows)
+    return kSignedBytes && c.input_signed ? DepthwiseTaps<int8_t>(c, row0, row1, ring.width, tap, rows)
                           : DepthwiseTaps<uint8_t>(c, row0, row1, ring.width, tap, rows);
   }
   for (int64_t channel = 0; channel < c.channels; channel += ring.width) {
@@ -193,7 +205,7 @@ void DepthwiseInt8Rows(const DepthwiseInt8& c, const void*, int64_t row0, int64_
         int16_t* kept = rows + slot * row_size;
         if (holds[slot] != y) {
           holds[slot] = y;
-          if (c.input_signed) {
+          if (kSignedBytes && c.input_signed) {
             FillRow<int8_t>(c, image, y - c.pad_top, channel, end, ring.pixels, kept);
           } else {
             FillRow<uint8_t>(c, image, y - c.pad_top, channel, end, ring.pixels, kept);

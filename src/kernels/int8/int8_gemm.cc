@@ -101,7 +101,25 @@ void TileDots(const void* block, int64_t row_bytes, int64_t k4, const int8_t* pa
   }
 }
 
+// A small build does other numbers of rows in parts.
+#if defined(LINNET_SMALL)
+constexpr bool kFewTiles = true;
+#else
+constexpr bool kFewTiles = false;
+#endif
+
 using TileDotsFn = void(const void* block, int64_t row_bytes, int64_t k4, const int8_t* panel, int64_t columns, int32_t* sums);
+template <TileDotsFn* kSix, TileDotsFn* kThree, TileDotsFn* kOne>
+void DotsInParts(const void* block, int64_t row_bytes, int rows, int64_t k4, const int8_t* panel, int64_t columns, int32_t* sums) {
+  while (rows > 0) {
+    const int n = rows >= 6 ? 6 : rows >= 3 ? 3 : 1;
+    (n == 6 ? kSix : n == 3 ? kThree : kOne)(block, row_bytes, k4, panel, columns, sums);
+    block = static_cast<const char*>(block) + n * row_bytes;
+    sums += n * kPanelColumns;
+    rows -= n;
+  }
+}
+
 TileDotsFn* const kTileDots[] = {
     nullptr, TileDots<1>, TileDots<2>, TileDots<3>, TileDots<4>, TileDots<5>, TileDots<6>,
 #if HWY_TARGET == HWY_AVX3
@@ -111,6 +129,7 @@ TileDotsFn* const kTileDots[] = {
 
 void Int8Dots(const void* block, int64_t row_bytes, int rows, int64_t k4, const int8_t* panel, int64_t columns,
               int32_t* sums) {
+  if (kFewTiles) return DotsInParts<TileDots<6>, TileDots<3>, TileDots<1>>(block, row_bytes, rows, k4, panel, columns, sums);
   kTileDots[rows](block, row_bytes, k4, panel, columns, sums);
 }
 
@@ -228,6 +247,9 @@ void ByteDots(const void* block, int64_t row_bytes, int64_t k4, const int8_t* pa
 template <ByteLeaf kLeaf>
 void Int8ByteDots(const void* block, int64_t row_bytes, int rows, int64_t k4, const int8_t* panel, int64_t columns,
                   int32_t* sums) {
+  if constexpr (kFewTiles) {
+    return DotsInParts<ByteDots<kLeaf, 6>, ByteDots<kLeaf, 3>, ByteDots<kLeaf, 1>>(block, row_bytes, rows, k4, panel, columns, sums);
+  }
   static constexpr TileDotsFn* kDots[] = {
       nullptr, ByteDots<kLeaf, 1>, ByteDots<kLeaf, 2>, ByteDots<kLeaf, 3>, ByteDots<kLeaf, 4>, ByteDots<kLeaf, 5>, ByteDots<kLeaf, 6>,
 #if HWY_TARGET == HWY_AVX3
@@ -302,7 +324,7 @@ LINNET_I8MM void SquareDots(const uint8_t* const* row, int64_t k4, const int8_t*
       for (int c = 0; c < 2; ++c) {
         const int64x2_t left = vreinterpretq_s64_s32(sum[r][2 * c]), right = vreinterpretq_s64_s32(sum[r][2 * c + 1]);
         int32_t* to = sums + 2 * r * kPanelColumns + column + c * 4;
-        vst1q_s32(to, vreinterpretq_s32_s64(vzip1q_s64(left, right)));
+        if (!kFewTiles || 2 * r < rows) vst1q_s32(to, vreinterpretq_s32_s64(vzip1q_s64(left, right)));
         if (2 * r + 1 < rows) vst1q_s32(to + kPanelColumns, vreinterpretq_s32_s64(vzip2q_s64(left, right)));
       }
     }
@@ -312,6 +334,7 @@ LINNET_I8MM void SquareDots(const uint8_t* const* row, int64_t k4, const int8_t*
 void Int8SquareDots(const void* block, int64_t row_bytes, int rows, int64_t k4, const int8_t* panel, int64_t columns, int32_t* sums) {
   const uint8_t* row[8];
   for (int i = 0; i < 8; ++i) row[i] = static_cast<const uint8_t*>(block) + std::min(i, rows - 1) * row_bytes;
+  if constexpr (kFewTiles) return (rows <= 2 ? SquareDots<1> : SquareDots<4>)(row, k4, panel, columns, rows, sums);
   switch ((rows + 1) / 2) {
     case 1: return SquareDots<1>(row, k4, panel, columns, rows, sums);
     case 2: return SquareDots<2>(row, k4, panel, columns, rows, sums);

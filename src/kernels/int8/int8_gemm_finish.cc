@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/int8/int8_gemm.h"
+#include "kernels/parts.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/int8/int8_gemm_finish.cc"
@@ -210,7 +211,8 @@ void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sum
     case FinishInt8::To::kFloat:
       return FinishFloats(f, sums, row_sums, row, rows, column, columns);
     case FinishInt8::To::kInt8:
-      return FinishBytes<int8_t>(f, sums, row_sums, row, rows, column, columns);
+      if constexpr (kSignedBytes) FinishBytes<int8_t>(f, sums, row_sums, row, rows, column, columns);
+      return;
     case FinishInt8::To::kUint8:
       return FinishBytes<uint8_t>(f, sums, row_sums, row, rows, column, columns);
   }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "kernels/parts.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/int8/qlinear.cc"
 #include "hwy/foreach_target.h"
@@ -121,11 +123,11 @@ void MaxBytesRun(const void* x, int64_t n, void* y) {
   for (; i < n; ++i) to[i] = from[i] > to[i] ? from[i] : to[i];
 }
 
-MaxBytesFn* MaxBytesOf(bool is_signed) { return is_signed ? MaxBytesRun<int8_t> : MaxBytesRun<uint8_t>; }
+MaxBytesFn* MaxBytesOf(bool is_signed) { return kSignedBytes && is_signed ? MaxBytesRun<int8_t> : MaxBytesRun<uint8_t>; }
 
 QBinaryFn* QBinaryOf(QBinary op, bool is_signed) {
-  if (op == QBinary::kAdd) return is_signed ? QBinaryRun<QBinary::kAdd, int8_t> : QBinaryRun<QBinary::kAdd, uint8_t>;
-  return is_signed ? QBinaryRun<QBinary::kMul, int8_t> : QBinaryRun<QBinary::kMul, uint8_t>;
+  if (op == QBinary::kAdd) return kSignedBytes && is_signed ? QBinaryRun<QBinary::kAdd, int8_t> : QBinaryRun<QBinary::kAdd, uint8_t>;
+  return kSignedBytes && is_signed ? QBinaryRun<QBinary::kMul, int8_t> : QBinaryRun<QBinary::kMul, uint8_t>;
 }
 
 }  // namespace HWY_NAMESPACE

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "kernels/parts.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/int8/quantize_columns.cc"
 #include "hwy/foreach_target.h"
@@ -75,10 +77,10 @@ void Dequantize(const void* x, const float* scale, const void* zero, int64_t n, 
 }  // namespace
 
 QuantizeColumnsFn* QuantizeColumnsOf(DType to) {
-  return to == DType::kInt8 ? Quantize<int8_t> : to == DType::kUint8 ? Quantize<uint8_t> : nullptr;
+  return kSignedBytes && to == DType::kInt8 ? Quantize<int8_t> : to == DType::kUint8 ? Quantize<uint8_t> : nullptr;
 }
 DequantizeColumnsFn* DequantizeColumnsOf(DType from) {
-  return from == DType::kInt8 ? Dequantize<int8_t> : from == DType::kUint8 ? Dequantize<uint8_t>
+  return kSignedBytes && from == DType::kInt8 ? Dequantize<int8_t> : from == DType::kUint8 ? Dequantize<uint8_t>
          : from == DType::kInt32 ? Dequantize<int32_t> : nullptr;
 }
 

@@ -1,0 +1,30 @@
+// Variants of kernels that a reduced build leaves out when no operator of its configuration names them (api/full_build.cc names
+// them, cmake/operators.cmake reads them).
+#pragma once
+
+#include "base/dtype.h"
+
+namespace linnet {
+
+/// Loops for signed bytes where unsigned ones have their own.
+#ifndef LINNET_SIGNED_BYTES
+#define LINNET_SIGNED_BYTES 1
+#endif
+inline constexpr bool kSignedBytes = LINNET_SIGNED_BYTES != 0;
+
+/// Loops between floats and 16-bit integers.
+#ifndef LINNET_TYPES
+#define LINNET_TYPES ~uint32_t{0}
+#endif
+inline constexpr bool kShorts = (LINNET_TYPES & (Mask(DType::kInt16) | Mask(DType::kUint16))) != 0;
+
+/// Depthwise convolutions of these widths unrolled; all others are a loop, which serves these too.
+#ifndef LINNET_DEPTHWISE_3
+#define LINNET_DEPTHWISE_3 1
+#endif
+#ifndef LINNET_DEPTHWISE_5
+#define LINNET_DEPTHWISE_5 1
+#endif
+inline constexpr bool kDepthwise3 = LINNET_DEPTHWISE_3 != 0, kDepthwise5 = LINNET_DEPTHWISE_5 != 0;
+
+}  // namespace linnet
