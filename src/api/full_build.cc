@@ -152,7 +152,7 @@ namespace {
 
 /// Those of kernels/parts.h.
 template <class Add>
-void AddVariants(const Graph& graph, const Node& node, const Add& add) {
+void AddVariants(const Graph& graph, const Node& node, bool packed, const Add& add) {
   for (const std::vector<ValueId>* list : {&node.inputs, &node.outputs}) {
     for (size_t i = 0; i < list->size(); ++i) {
       const ValueId id = (*list)[i];
@@ -162,6 +162,14 @@ void AddVariants(const Graph& graph, const Node& node, const Add& add) {
       if (dtype == DType::kInt8) add(node, "Signed8");
     }
   }
+  auto has = [&](std::string_view part) { return node.op.find(part) != node.op.npos; };
+  // Products within attention have no weights; scales of a quantized convolution may be computed.
+  bool computed = has("Attention") || has("Einsum");
+  if (has("Conv") || has("Gemm") || has("MatMul") || has("LSTM") || has("GRU") || has("RNN")) computed = !packed;
+  for (size_t i = 1; i < node.inputs.size() && node.op == "QLinearConv"; ++i) {
+    computed = computed || (node.inputs[i] != kNoValue && !graph.is_constant(node.inputs[i]));
+  }
+  if (computed || packed) add(node, computed ? "ComputedWeights" : "PackedWeights");
   for (ValueId id : node.inputs) {
     if (node.op.find("Conv") == node.op.npos || id == kNoValue) continue;
     const Shape& w = graph.value(id).type.shape;
@@ -173,8 +181,8 @@ void AddVariants(const Graph& graph, const Node& node, const Add& add) {
 
 /// Parts of kernels that a build has when its configuration names them, in the "custom" of the operator that needs them:
 /// FusedRelu, FusedClip ... (FusedNone where a model has none), Winograd for convolutions packed so, Unsigned8 and Signed8 for bytes
-/// that are no weights, Depthwise3, Depthwise5 for depthwise convolutions of these widths (Depthwise0 for all others).
-void AddParts(const Graph& graph, const std::vector<PackedWeights>& weights, Requirements* requirements) {
+/// that are no weights, PackedWeights and ComputedWeights for operators whose weights are packed ahead or not, Depthwise3, Depthwise5 for depthwise convolutions of these widths (Depthwise0 for all others).
+void AddParts(const Graph& graph, const std::vector<PackedWeights>& weights, Requirements* requirements, bool inner = false) {
   auto add = [&](const Node& node, std::string_view part) {
     RequiredTypes types;
     types.any = false;
@@ -183,6 +191,7 @@ void AddParts(const Graph& graph, const std::vector<PackedWeights>& weights, Req
   };
   const bool winograd = std::any_of(weights.begin(), weights.end(), [](const PackedWeights& each) { return each.tag.starts_with("winograd"); });
   bool named = false;
+  int64_t prepared = 0;   // what PackedWeights count; those of bodies are counted apart, and taken for computed
   for (NodeId id = 0; id < graph.node_count(); ++id) {
     const Node& node = graph.node(id);
     if (!node.alive) continue;
@@ -193,8 +202,10 @@ void AddParts(const Graph& graph, const std::vector<PackedWeights>& weights, Req
       if (name && !name->empty() && attribute.name.ends_with("activation")) add(node, Cat("Fused", *name));
     }
     if (winograd && node.op == "Conv" && node.domain == "linnet") add(node, "Winograd");
-    AddVariants(graph, node, add);
-    for (const Graph* inner : Graph::Subgraphs(node)) AddParts(*inner, weights, requirements);
+    const bool packed = !inner && std::any_of(weights.begin(), weights.end(), [&](const PackedWeights& each) { return each.node == prepared; });
+    ++prepared;
+    AddVariants(graph, node, packed, add);
+    for (const Graph* body : Graph::Subgraphs(node)) AddParts(*body, weights, requirements, true);
   }
 }
 

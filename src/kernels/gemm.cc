@@ -15,6 +15,7 @@
 #include <algorithm>
 
 #include "base/memory.h"
+#include "kernels/parts.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm.cc"
@@ -415,7 +416,7 @@ void GemmRunRowMajor(const GemmF32& gemm, int64_t m0, int64_t m1, float* scratch
 
 constexpr GemmF32Kernels kGemmF32 = {
     kTargetName, kMaxRows,        static_cast<int>(MaxVectors(kMaxRows) * kLanes),
-    GemmRun,     GemmRunRowMajor, GemmRunTransposed,
+    GemmRun,     kComputedWeights ? GemmRunRowMajor : nullptr, kComputedWeights ? GemmRunTransposed : nullptr,
 };
 
 }  // namespace HWY_NAMESPACE

@@ -18,6 +18,12 @@ inline constexpr bool kSignedBytes = LINNET_SIGNED_BYTES != 0;
 #endif
 inline constexpr bool kShorts = (LINNET_TYPES & (Mask(DType::kInt16) | Mask(DType::kUint16))) != 0;
 
+/// Weights that a run computes, or reads as they are, beside those that are packed ahead.
+#ifndef LINNET_COMPUTED_WEIGHTS
+#define LINNET_COMPUTED_WEIGHTS 1
+#endif
+inline constexpr bool kComputedWeights = LINNET_COMPUTED_WEIGHTS != 0;
+
 /// Depthwise convolutions of these widths unrolled; all others are a loop, which serves these too.
 #ifndef LINNET_DEPTHWISE_3
 #define LINNET_DEPTHWISE_3 1

@@ -23,6 +23,7 @@
 #include "ops/any_address.h"
 #include "ops/conv_helpers.h"
 #include "ops/conv_weights.h"
+#include "ops/packed_weights.h"
 #include "ops/precision.h"
 
 namespace linnet {
@@ -126,6 +127,8 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     return c.SetOutput(0, DType::kFloat, y);
   }
 
+  /// What is not done on packed panels; weights of no elements are not packed either.
+  static constexpr uint32_t kAnyWeights = kComputedWeights ? kAnyFloat : kAnyFloat & ~Mask(DType::kFloat);
   static bool IsF32(DType dtype, const Shape& weights) { return dtype == DType::kFloat && !HasZero(weights); }
 
   Status Prepare(PrepareContext& c) {
@@ -133,7 +136,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     depthwise = PickDepthwiseF32(c.cpu());
     winograd = &PickWinogradF32(c.cpu());
     transpose = PickTranspose(4, c.cpu());
-    if (!c.is_constant(1) || !c.shape(1).is_static()) return Status();
+    if (!c.is_constant(1) || !c.shape(1).is_static()) return kComputedWeights ? Status() : NotPacked();
     const Shape& shape = c.shape(1);
     if (reduce && IsF32(c.dtype(1), shape) && attributes.groups == 1 && shape.rank() <= 4) {
       LINNET_TRY(PackReduced(c, shape));
@@ -148,7 +151,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
       }
       LINNET_TRY(std::move(status));
     } else {
-      LINNET_TRY(ForType<kAnyFloat>(c.dtype(1), [&]<class T>() -> Status {
+      LINNET_TRY(ForType<kAnyWeights>(c.dtype(1), [&]<class T>() -> Status {
         int64_t taps = shape.Product(2, shape.rank());
         int64_t bytes = shape.elements() * static_cast<int64_t>(sizeof(Wide<T>));
         LINNET_ASSIGN(packed, c.Weights("weights", bytes, [&](void* out) -> Status {
@@ -255,7 +258,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     } else {
       b->slices = batch * b->outer_out;
     }
-    if (!packed) {
+    if (kComputedWeights && !packed) {
       b->packed_bytes = RoundUp(weights.packed_bytes(), kAlignment);
       b->slice_bytes = RoundUp(weights.slice_bytes(), kAlignment);
     }
@@ -296,7 +299,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     std::byte* scratch = c.scratch();
     ConvF32 conv = b.conv;
     conv.packed = static_cast<const float*>(packed);
-    if (!packed) {
+    if (kComputedWeights && !packed) {
       float* made = reinterpret_cast<float*>(scratch);
       ConvWeights(c.input_shape(1), attributes.groups)
           .Pack(c.in<float>(1), made, reinterpret_cast<float*>(scratch + b.packed_bytes));
@@ -415,7 +418,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
   }
 
   Status RunAny(RunContext& c, const Bound& b) const {
-    return ForType<kAnyFloat>(c.input_dtype(0), [&]<class T>() -> Status {
+    return ForType<kAnyWeights>(c.input_dtype(0), [&]<class T>() -> Status {
       using W = Wide<T>;
       std::byte* scratch = c.scratch();
       const Shape& w = c.input_shape(1);

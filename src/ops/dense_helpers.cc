@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "ops/for_type.h"
+#include "ops/packed_weights.h"
 
 namespace linnet {
 namespace {
@@ -161,7 +162,8 @@ Result<int64_t> Dense::Plan(DType dtype, const Shape& x, const Shape& w, const S
   if (plain || p.batches * p.m * p.n == 0) return int64_t{0};
   const bool no_epilogue = !added && !biased && activation == Activation::kNone && alpha == 1;
   const int64_t uses_of_w = p.w_matrices == 1 ? p.batches * p.m : p.m;
-  if (packed_) {
+  if (!kComputedWeights && !packed_) return NotPacked();
+  if (!kComputedWeights || packed_) {
     p.form = DenseForm::kPacked;
   } else if (p.n == 1 && no_epilogue && !turn_x) {
     p.form = DenseForm::kVector;
@@ -182,7 +184,7 @@ Result<int64_t> Dense::Plan(DType dtype, const Shape& x, const Shape& w, const S
   }
   if (p.half) {
     LINNET_ASSIGN(p.wide_x_at, sections.Floats(p.x_matrices, p.m * p.k));
-    if (!packed_) {
+    if (kComputedWeights && !packed_) {
       LINNET_ASSIGN(p.wide_w_at, sections.Floats(p.w_matrices, p.k * p.n));
     }
     LINNET_ASSIGN(p.wide_y_at, sections.Floats(p.batches, p.m * p.n));
@@ -191,7 +193,7 @@ Result<int64_t> Dense::Plan(DType dtype, const Shape& x, const Shape& w, const S
   if (turn_x) {
     LINNET_ASSIGN(p.transposed_x_at, sections.Floats(p.x_matrices, p.m * p.k));
   }
-  if (p.form == DenseForm::kPackNow) {
+  if (kComputedWeights && p.form == DenseForm::kPackNow) {
     const int64_t one = PackedSizeF32(p.k, p.n);
     p.group = std::clamp<int64_t>(kPackFloatsMax / std::max<int64_t>(one, 1), 1, p.batches);
     LINNET_ASSIGN(p.pack_at, sections.Floats(p.w_matrices == 1 ? 1 : p.group, one));
@@ -199,7 +201,7 @@ Result<int64_t> Dense::Plan(DType dtype, const Shape& x, const Shape& w, const S
   } else {
     p.group = p.batches;
   }
-  if (p.form == DenseForm::kRowMajor || p.form == DenseForm::kDots) {
+  if (kComputedWeights && (p.form == DenseForm::kRowMajor || p.form == DenseForm::kDots)) {
     // Enough columns that a task is worth handing out, whole panels.
     const int64_t worth = 200000 / std::max<int64_t>(1, p.m * p.k);
     p.column_block = RoundUp(std::clamp<int64_t>(worth, 1, p.n), 4 * kPanelColumns);
@@ -209,7 +211,7 @@ Result<int64_t> Dense::Plan(DType dtype, const Shape& x, const Shape& w, const S
     p.worker_bytes = GemmBf16ScratchBytes(*reduced_, p.m, p.n, p.k);
     LINNET_ASSIGN(p.worker_at, sections.Floats(p.worker_bytes / 4, threads));
   }
-  if (p.form == DenseForm::kRowMajor) {
+  if (kComputedWeights && p.form == DenseForm::kRowMajor) {
     p.worker_bytes = p.k * kPanelColumns * 4;
     LINNET_ASSIGN(p.worker_at, sections.Floats(p.k * kPanelColumns, threads));
   }
@@ -218,7 +220,8 @@ Result<int64_t> Dense::Plan(DType dtype, const Shape& x, const Shape& w, const S
 
 Status Dense::MultiplyGroup(const RunContext& c, const DenseParams& p, const GemmF32& shared, const float* x,
                             const float* w, float* y, int64_t first, int64_t count) const {
-  const bool dots = p.form == DenseForm::kDots, in_place = p.form == DenseForm::kRowMajor || dots;
+  const bool dots = kComputedWeights && p.form == DenseForm::kDots;
+  const bool in_place = kComputedWeights && (p.form == DenseForm::kRowMajor || dots);
   const int64_t row_tasks = in_place ? 1 : DivUp(p.m, p.grain.rows);
   const int64_t column_tasks = in_place ? DivUp(p.n, p.column_block) : DivUp(PanelCount(p.n), p.grain.panels);
   const int64_t tasks = row_tasks * column_tasks;
@@ -252,7 +255,7 @@ Status Dense::MultiplyGroup(const RunContext& c, const DenseParams& p, const Gem
         kernels_->run_row_major(g, 0, p.m, reinterpret_cast<float*>(c.scratch() + p.worker_at + worker * p.worker_bytes));
         continue;
       }
-      UsePackedB(&g, w + (p.form == DenseForm::kPacked ? w_at : p.w_matrices == 1 ? 0 : batch - first) * packed_size);
+      UsePackedB(&g, w + (!kComputedWeights || p.form == DenseForm::kPacked ? w_at : p.w_matrices == 1 ? 0 : batch - first) * packed_size);
       const int64_t m0 = row * p.grain.rows, panel0 = column * p.grain.panels;
       kernels_->run(g, m0, std::min(p.m, m0 + p.grain.rows), panel0, std::min(PanelCount(p.n), panel0 + p.grain.panels));
     }
@@ -274,7 +277,7 @@ Status Dense::RunFloat(const RunContext& c, const DenseParams& p, const float* x
     }
     x = turned;
   }
-  if (p.form == DenseForm::kVector) {
+  if (kComputedWeights && p.form == DenseForm::kVector) {
     // y = X w: one row w times X transposed, for each batch.
     return c.ParallelFor(p.batches, 1, static_cast<double>(p.m * p.k) * kNsPerMac, [&](int64_t begin, int64_t end, int) {
       for (int64_t b = begin; b < end; ++b) {
@@ -319,8 +322,8 @@ Status Dense::RunFloat(const RunContext& c, const DenseParams& p, const float* x
   }
 
   if (reduced_) return MultiplyReduced(c, p, g.epilogue, x, y);
-  if (p.form != DenseForm::kPackNow) {
-    return MultiplyGroup(c, p, g, x, p.form == DenseForm::kPacked ? static_cast<const float*>(packed_) : w, y, 0, p.batches);
+  if (!kComputedWeights || p.form != DenseForm::kPackNow) {
+    return MultiplyGroup(c, p, g, x, !kComputedWeights || p.form == DenseForm::kPacked ? static_cast<const float*>(packed_) : w, y, 0, p.batches);
   }
   float* packed = section(p.pack_at);
   const int64_t panels = PanelCount(p.n), one = PackedSizeF32(p.k, p.n);

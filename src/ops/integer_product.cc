@@ -7,6 +7,7 @@
 
 #include "ops/convert.h"
 #include "ops/elementwise.h"
+#include "ops/packed_weights.h"
 
 namespace linnet {
 namespace {
@@ -95,7 +96,8 @@ Result<int64_t> IntegerProduct::Plan(const Shape& a, const Shape& b, int threads
   p.offset_at = take(columns);
   p.scale_at = take(columns);
   p.bias_at = take(columns);
-  if (!packed) {
+  if (!kComputedWeights && !packed) return NotPacked();
+  if (kComputedWeights && !packed) {
     LINNET_ASSIGN(int64_t bytes, PackedBytes(p.k, p.n, 1));
     p.packed_at = take(bytes);
   }
@@ -163,7 +165,7 @@ Status IntegerProduct::Run(const RunContext& c, const IntegerProductParams& p, c
   for (int64_t batch = 0; batch < p.batches; ++batch) {
     int64_t a = 0, b = 0;
     p.Locate(batch, &a, &b);
-    if (packed) {
+    if (!kComputedWeights || packed) {
       g.packed = packed + b * MatrixBytes(p.k, p.n);
     } else {
       std::byte* made = scratch + p.packed_at;

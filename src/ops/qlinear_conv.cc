@@ -22,6 +22,7 @@
 #include "ops/conv_helpers.h"
 #include "ops/convert.h"
 #include "ops/integer_product.h"
+#include "ops/packed_weights.h"
 #include "ops/quantize_helpers.h"
 
 namespace linnet {
@@ -88,6 +89,7 @@ enum class Form { kInteger, kQuantized, kFloat };
 template <Form form>
 struct ChannelsLastIntegerConv {
   static constexpr bool kQuantized = form == Form::kQuantized, kFloat = form == Form::kFloat;
+  static constexpr bool kComputedColumns = kComputedWeights || !kQuantized;   ///< what depends on scales is computed by a run
   ConvAttributes attributes;
   FusedActivation activation;
   int64_t q_min = INT64_MIN, q_max = INT64_MAX;
@@ -253,8 +255,10 @@ struct ChannelsLastIntegerConv {
       at += RoundUp(bytes, kAlignment);
       return from;
     };
+    if (!kComputedColumns && !constants.data()) return NotPacked();
     if (!constants.data()) b.columns_at = take(Columns(weights, PreparedBytes(weights, conv)).bytes);
-    if (!packed) {
+    if (!kComputedWeights && !packed) return NotPacked();
+    if (kComputedWeights && !packed) {
       LINNET_ASSIGN(int64_t bytes, w.elements() == 0 ? Result<int64_t>(int64_t{0}) : weights.PackedBytes());
       b.packed_at = take(bytes);
       b.temporary_at = take(weights.temporary_bytes());
@@ -297,14 +301,14 @@ struct ChannelsLastIntegerConv {
     conv.input_signed = c.input_dtype(kX) == DType::kInt8;
     conv.input_zero = c.has_input(kXZero) ? *c.in<uint8_t>(kXZero) : 0;
     conv.packed = packed;
-    if (!packed) {
+    if (kComputedWeights && !packed) {
       void* made = scratch + b.packed_at;
       if (c.input_shape(kW).elements() > 0) weights.Pack(c.input(kW), w_type, w_zeros, scratch + b.temporary_at, made);
       conv.packed = made;
     }
     const Columns columns(weights, 0);
     std::byte* at = const_cast<std::byte*>(constants.data());
-    if (!at) {
+    if (kComputedColumns && !at) {
       at = scratch + b.columns_at;
       LINNET_TRY(FillColumns(c, weights, columns, &conv, at));
     }
