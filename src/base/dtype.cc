@@ -5,8 +5,8 @@ namespace linnet {
 namespace {
 
 struct Row {
-  const char* name;
-  int bits;
+  char name[15];   // not pointers, which a library has to relocate
+  uint8_t bits;
   char kind;  // 'f' floating, 's' signed integer, 'u' unsigned integer, 'b' bool, 't' text, 'c' complex, '-' none
 };
 

@@ -133,6 +133,12 @@ HWY_INLINE int64_t LowestBit(int64_t x) {
   return x & -x;
 }
 
+#if defined(LINNET_SMALL)
+constexpr bool kFewLoops = true;
+#else
+constexpr bool kFewLoops = false;
+#endif
+
 // Whole tiles, then tiles moved back to end at the last row and column, which write some elements twice.
 // Fewer columns than a vector has lanes are left to shorter vectors.
 template <class D>
@@ -142,11 +148,14 @@ void TransposeWith(D d, const char* src, int64_t src_stride, char* dst, int64_t 
   constexpr int64_t kRows = kBlockLanes<D>, kCols = hn::MaxLanes(D());
   const int64_t few = rows < cols ? rows : cols;
   if (few < kRows) {
-    if constexpr (kRows > 2) {
+    if constexpr (kFewLoops) {
+      if (few == 3) return TransposeFew<3>(d, src, src_stride, dst, dst_stride, rows, cols);   // pictures
+    }
+    if constexpr (kRows > 2 && !kFewLoops) {
       if (few == 2) return TransposeFew<2>(d, src, src_stride, dst, dst_stride, rows, cols);
       if (few == 3) return TransposeFew<3>(d, src, src_stride, dst, dst_stride, rows, cols);
     }
-    if constexpr (kRows > 4) {
+    if constexpr (kRows > 4 && !kFewLoops) {
       if (few == 4) return TransposeFew<4>(d, src, src_stride, dst, dst_stride, rows, cols);
     }
     return TransposeScalar<T>(src, src_stride, dst, dst_stride, rows, cols);

@@ -9,7 +9,7 @@ namespace linnet {
 namespace {
 
 struct Row {
-  const char* name;
+  char name[12];
   Activation kind;
 };
 constexpr Row kRows[] = {

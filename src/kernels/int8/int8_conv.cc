@@ -136,7 +136,7 @@ struct StripInt8 : Strip {
   StripInt8(const Int8Kernels& kernels, const ConvInt8& conv) : Strip(conv, 64, 4, 1) {
     // What lies between the rows of the output is computed too: an eighth more at most, as whole tiles go.
     const int64_t unit = kernels.rows;
-    usable = usable && kernels.tiles && RoundUp(rows * pitch, unit) * 8 <= RoundUp(rows * conv.out_w, unit) * 9;
+    usable = usable && kTilesInPlace && kernels.tiles && RoundUp(rows * pitch, unit) * 8 <= RoundUp(rows * conv.out_w, unit) * 9;
   }
   /// A tile may read a pixel more than there are.
   int64_t bytes() const { return table_bytes() + RoundUp(elements() + c.in_c, int64_t{64}); }
@@ -235,13 +235,13 @@ void RunStrips(const Int8Kernels& kernels, const ConvInt8& conv, const StripInt8
 void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel0, int64_t pixel1, int64_t panel0,
                  int64_t panel1, void* scratch) {
   const Shape s(kernels, conv);
-  if (kernels.tiles && s.pointwise) {
+  if (kTilesInPlace && kernels.tiles && s.pointwise) {
     GemmInt8 gemm;
     gemm.a = conv.input, gemm.a_row_stride = conv.in_c, gemm.a_signed = conv.input_signed;
     gemm.m = s.pixels, gemm.n = conv.out_c, gemm.k = s.k, gemm.packed = conv.packed, gemm.finish = conv.finish;
     return RunGemmInt8(kernels, gemm, pixel0, pixel1, panel0, panel1, scratch);
   }
-  if (!conv.finish.column_zero) {
+  if (kTilesInPlace && !conv.finish.column_zero) {
     const StripInt8 strip(kernels, conv);
     if (strip.usable) return RunStrips(kernels, conv, strip, s, pixel0, pixel1, panel0, panel1, scratch);
   }
@@ -278,7 +278,7 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
 GemmGrain ConvGrainInt8(const Int8Kernels& kernels, const ConvInt8& conv, int threads) {
   const Shape s(kernels, conv);
   GemmGrain grain = GemmGrainInt8(kernels, s.pixels, conv.out_c, s.k, threads);
-  if (!s.pointwise && StripInt8(kernels, conv).usable) {   // whole rows
+  if (kTilesInPlace && !s.pointwise && StripInt8(kernels, conv).usable) {   // whole rows
     grain.rows = std::min(s.pixels, RoundUp(grain.rows, conv.out_w));
   }
   grain.panels = grain.panels >= PanelCount(conv.out_c) ? ConvPanels(conv) : std::min(grain.panels, ConvPanels(conv));

@@ -309,8 +309,14 @@ LINNET_I8MM void SquareDots(const uint8_t* const* row, int64_t k4, const int8_t*
       LINNET_UNROLL
       for (int r = 0; r < kPairs; ++r) {
         uint64_t first = 0, second = 0;
-        memcpy(&first, row[2 * r] + k * 4, two ? 8 : 4);
-        memcpy(&second, row[2 * r + 1] + k * 4, two ? 8 : 4);
+        // Of constant sizes: others are calls.
+        if (HWY_LIKELY(two)) {
+          memcpy(&first, row[2 * r] + k * 4, 8);
+          memcpy(&second, row[2 * r + 1] + k * 4, 8);
+        } else {
+          memcpy(&first, row[2 * r] + k * 4, 4);
+          memcpy(&second, row[2 * r + 1] + k * 4, 4);
+        }
         const uint64x2_t both = vcombine_u64(vcreate_u64(first), vcreate_u64(second));
         LINNET_UNROLL
         for (int c = 0; c < 4; ++c) {
@@ -375,6 +381,7 @@ constexpr Int8Kernels kInt8Bytes = {"avxvnni", 0.005, 20, kInt8Rows, 1, 0, 128, 
 #elif HWY_ARCH_ARM_A64
 constexpr Int8Kernels kInt8Dotprod = {"dotprod", 0.02, 8, kInt8Rows, 1, -128, 0, Int8LoadBytes<false>, Int8ByteDots<ByteLeaf::kDotprod>, Int8Finish, nullptr};
 constexpr Int8Kernels kInt8Squares = {"i8mm", 0.012, 8, 8, 1, 0, 128, Int8LoadBytes<true>, Int8SquareDots, Int8Finish, nullptr};
+static_assert(kTilesInPlace == (kInt8Dotprod.tiles != nullptr || kInt8Squares.tiles != nullptr));
 #endif
 
 }  // namespace HWY_NAMESPACE

@@ -95,6 +95,13 @@ struct RowsInt8 {
 
 struct BlocksInt8;
 
+/// Whether a level of this architecture has Int8Kernels::tiles.
+#if defined(__x86_64__)
+inline constexpr bool kTilesInPlace = true;
+#else
+inline constexpr bool kTilesInPlace = false;
+#endif
+
 /// The functions of one instruction set.
 struct Int8Kernels {
   const char* name;

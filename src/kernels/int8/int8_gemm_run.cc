@@ -107,7 +107,7 @@ void MultiplyBlockInt8(const BlocksInt8& job, const void* block, bool a_signed, 
       row_sums[i] = sum;
     }
   }
-  if (kernels.tiles) {
+  if (kTilesInPlace && kernels.tiles) {
     RowsInt8 rows;
     rows.a = static_cast<const uint8_t*>(block), rows.row_stride = row_bytes, rows.is_signed = BlockSigned(kernels, a_signed);
     rows.steps = StepsOfK(job.k), rows.step = StepOfK(job.k), rows.c_row = row;
@@ -119,8 +119,12 @@ void MultiplyBlockInt8(const BlocksInt8& job, const void* block, bool a_signed, 
     const int64_t column = p * kPanelColumns, columns = std::min(kPanelColumns, job.n - column);
     for (int64_t i = 0; i < count;) {
       const int64_t left = count - i;
+#if defined(LINNET_SMALL)
+      const int rows = static_cast<int>(std::min<int64_t>(left, kernels.rows));   // other heights are done in parts
+#else
       // Two tiles of about the same height are better than a high and a flat one.
       const int rows = static_cast<int>(left <= kernels.rows ? left : left < 2 * kernels.rows ? (left + 1) / 2 : kernels.rows);
+#endif
       kernels.dots(static_cast<const char*>(block) + i * row_bytes, row_bytes, rows, k4, panel, columns, sums);
       kernels.finish(job.finish, sums, row_sums + i, row + i, rows, column, columns);
       i += rows;
@@ -136,7 +140,7 @@ void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, i
   int32_t* row_sums = static_cast<int32_t*>(scratch);
   char* block = static_cast<char*>(scratch) + at.sums_bytes;
   const BlocksInt8 job = {kernels, gemm.n, gemm.k, PackedPanels(gemm.packed, gemm.n), gemm.finish};
-  if (kernels.tiles && BlockShift(kernels, gemm.a_signed) == 0) m0 = MultiplyInPlace(job, gemm, m0, m1, panel0, panel1, at.rows, row_sums);
+  if (kTilesInPlace && kernels.tiles && BlockShift(kernels, gemm.a_signed) == 0) m0 = MultiplyInPlace(job, gemm, m0, m1, panel0, panel1, at.rows, row_sums);
   const bool dense = gemm.a_row_stride == gemm.k && PaddedK(gemm.k) == gemm.k;
   for (int64_t row = m0; row < m1; row += at.rows) {
     const int64_t count = std::min(at.rows, m1 - row);
