@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Says where the bytes of a small liblinnet.so go: size.py BUILD_FOLDER [--json] [--top N] [--budget KIB]
 
+With link-time optimisation the linker sees one object; then a function is given to the file whose object defines it, what was inlined
+to the function it was inlined into, and templates of the C++ library to a group of their own.
+
 Reads the linker's map (BUILD_FOLDER/liblinnet.map, which a small build writes) and gives every byte of the file to a
 part: an operator (its file in src/ops), a kernel (its file in src/kernels), a layer of src, the C++ library, or the format
 of shared libraries itself (symbol tables, relocations, headers, padding). The parts must sum to the file within 1 %; with
@@ -11,6 +14,7 @@ import json
 import lzma
 import os
 import re
+import subprocess
 import sys
 from collections import defaultdict
 
@@ -18,6 +22,52 @@ from collections import defaultdict
 NOT_IN_FILE = {".bss", ".tbss"}
 SECTION = re.compile(r"^(\.[\w.\-]+|\S+)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)(?:\s+load address \S+)?$")
 INPUT = re.compile(r"^ (\S+)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)\s+(\S.*)$")
+
+
+# Of a section's name what is before the function's, and what compilers add to that.
+SECTION_PREFIX = re.compile(r"^\.(?:text|rodata|data\.rel\.ro\.local|data\.rel\.ro|data\.rel\.local|data|init_array)\.(?:unlikely\.|startup\.|hot\.|exit\.)?")
+SYMBOL_SUFFIX = re.compile(r"\.(?:constprop|isra|part|lto_priv|cold|localalias|str\d|cst\d).*$")
+
+
+class Symbols:
+    """Which object defines a function: what a library made by link-time optimisation does not say."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.origins = None
+
+    def read(self):
+        self.origins = {}
+        objects = []
+        for where, _, files in os.walk(os.path.join(self.folder, "src", "CMakeFiles", "linnet_static.dir")):
+            objects += [os.path.join(where, name) for name in files if name.endswith(".o")]
+        readelf = "readelf"
+        with open(os.path.join(self.folder, "CMakeCache.txt")) as cache:
+            for line in cache:
+                if line.startswith("CMAKE_READELF:"):
+                    readelf = line.split("=", 1)[1].strip() or readelf
+        listed = subprocess.run([readelf, "-SW", *sorted(objects)], capture_output=True, text=True).stdout
+        origin = ""
+        for line in listed.splitlines():
+            if line.startswith("File: "):
+                origin = line[len("File: "):]
+            words = line.partition("]")[2].split()
+            # What is a function of its own here, or was one before it was inlined.
+            name = words[0] if words else ""
+            if name.startswith(".gnu.lto_"):
+                self.origins.setdefault(re.sub(r"\.\d+\.[0-9a-f]+$", "", SYMBOL_SUFFIX.sub("", name[len(".gnu.lto_"):])), origin)
+            elif SECTION_PREFIX.match(name):
+                self.origins.setdefault(SYMBOL_SUFFIX.sub("", SECTION_PREFIX.sub("", name)), origin)
+
+    def part(self, section):
+        if self.origins is None:
+            self.read()
+        symbol = SYMBOL_SUFFIX.sub("", SECTION_PREFIX.sub("", section))
+        if re.match(r"_ZN?K?(St|S[abiosd]|9__gnu_cxx|T[VIS]St|T[VIS]NSt)", symbol) or symbol.startswith("_ZTVSt"):
+            return ("C++ templates", "of std")
+        if symbol in self.origins:
+            return part_of(self.origins[symbol])
+        return ("shared", "strings and constants" if symbol.startswith((".", "str", "cst")) else "of no one file")
 
 
 def part_of(origin):
@@ -54,7 +104,7 @@ def lines_of(map_path):
             yield line
 
 
-def read_map(map_path):
+def read_map(map_path, symbols):
     """{output section: [size, {part: bytes}, {part: bytes of strings and constants before equal ones are merged}]}"""
     sections = {}
     current = None
@@ -72,7 +122,8 @@ def read_map(map_path):
                 sections[current][1][("format", "padding")] += int(inside.group(3), 16)
             elif int(inside.group(2), 16):
                 linked = current in (".text", ".rodata", ".data", ".data.rel.ro")
-                part = part_of(inside.group(4)) if linked else ("format", current)
+                of_all = linked and ".ltrans" in inside.group(4)
+                part = symbols.part(inside.group(1)) if of_all else part_of(inside.group(4)) if linked else ("format", current)
                 merged = linked and re.search(r"\.(str|cst)\d", inside.group(1)) is not None
                 sections[current][2 if merged else 1][part] += int(inside.group(3), 16)
         fill = re.match(r"^ \*fill\*\s+0x[0-9a-f]+\s+0x([0-9a-f]+)", line)
@@ -87,7 +138,7 @@ def ledger(folder):
     parts = defaultdict(int)
     by_section = {}
     total = unexplained = 0
-    for name, (size, inside, merged) in read_map(os.path.join(folder, "liblinnet.map")).items():
+    for name, (size, inside, merged) in read_map(os.path.join(folder, "liblinnet.map"), Symbols(folder)).items():
         if size == 0 or name in NOT_IN_FILE:
             continue
         by_section[name] = size
