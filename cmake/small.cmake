@@ -38,6 +38,10 @@ function(linnet_make_small objects shared)
   target_link_options(${shared} PRIVATE -nodefaultlibs -Wl,--gc-sections -Wl,-s -Wl,--exclude-libs,ALL -Wl,--as-needed
     -Wl,-z,max-page-size=${LINNET_PAGE_BYTES} -Wl,-z,noseparate-code -Wl,--hash-style=gnu -Wl,--build-id=none -Wl,-O1
     -Wl,-Map=${CMAKE_BINARY_DIR}/liblinnet.map)
+  if(LINNET_STATIC_PLANS)
+    # The page that tables could be made read-only with, once they are relocated, is half padding in the file.
+    target_link_options(${shared} PRIVATE -Wl,-z,norelro)
+  endif()
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # Cortex-A53's erratum 843419: within the reach of an adr, which replaces the instruction at fault, no page of stubs is kept.
     target_link_options(${shared} PRIVATE -Wl,--fix-cortex-a53-843419=adr)

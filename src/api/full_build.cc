@@ -165,11 +165,23 @@ void AddVariants(const Graph& graph, const Node& node, bool packed, const Add& a
   auto has = [&](std::string_view part) { return node.op.find(part) != node.op.npos; };
   // Products within attention have no weights; scales of a quantized convolution may be computed.
   bool computed = has("Attention") || has("Einsum");
-  if (has("Conv") || has("Gemm") || has("MatMul") || has("LSTM") || has("GRU") || has("RNN")) computed = !packed;
+  if (has("Conv") || has("Gemm") || has("MatMul") || has("LSTM") || has("GRU") || has("RNN")) computed = computed || !packed;
   for (size_t i = 1; i < node.inputs.size() && node.op == "QLinearConv"; ++i) {
     computed = computed || (node.inputs[i] != kNoValue && !graph.is_constant(node.inputs[i]));
   }
   if (computed || packed) add(node, computed ? "ComputedWeights" : "PackedWeights");
+  auto dtype_of = [&](const std::vector<ValueId>& list, size_t i) {
+    return i < list.size() && list[i] != kNoValue ? graph.value(list[i]).type.dtype : DType::kUndefined;
+  };
+  const DType x = dtype_of(node.inputs, 0), y = dtype_of(node.outputs, 0);
+  auto is_byte = [](DType dtype) { return dtype == DType::kInt8 || dtype == DType::kUint8; };
+  if (is_byte(x) && (has("Conv") || has("Gemm") || has("MatMul"))) add(node, is_byte(y) ? "ByteResults" : "WideResults");
+  if (has("Dynamic") || has("LSTM") || has("Attention")) add(node, "WideResults");   // products within
+  if (node.op == "QuantizeLinear" || node.op == "DequantizeLinear") {
+    const bool to = node.op == "QuantizeLinear", floats = dtype_of(node.inputs, 1) == DType::kFloat && !node.Has("precision");
+    const bool plain = (to ? x : y) == DType::kFloat && is_byte(to ? y : x) && floats;
+    add(node, plain ? "PlainQuantized" : "AnyQuantized");
+  }
   for (ValueId id : node.inputs) {
     if (node.op.find("Conv") == node.op.npos || id == kNoValue) continue;
     const Shape& w = graph.value(id).type.shape;
@@ -180,8 +192,10 @@ void AddVariants(const Graph& graph, const Node& node, bool packed, const Add& a
 }
 
 /// Parts of kernels that a build has when its configuration names them, in the "custom" of the operator that needs them:
-/// FusedRelu, FusedClip ... (FusedNone where a model has none), Winograd for convolutions packed so, Unsigned8 and Signed8 for bytes
-/// that are no weights, PackedWeights and ComputedWeights for operators whose weights are packed ahead or not, Depthwise3, Depthwise5 for depthwise convolutions of these widths (Depthwise0 for all others).
+/// FusedRelu, FusedClip ... (FusedNone where a model has none), Winograd for convolutions packed so, Depthwise3 and Depthwise5 for
+/// depthwise convolutions of these widths (Depthwise0 for all others), and of pairs what is enough or what is more: Unsigned8 or Signed8
+/// bytes that are no weights, ByteResults or WideResults of 8-bit products, PlainQuantized or AnyQuantized, PackedWeights or
+/// ComputedWeights.
 void AddParts(const Graph& graph, const std::vector<PackedWeights>& weights, Requirements* requirements, bool inner = false) {
   auto add = [&](const Node& node, std::string_view part) {
     RequiredTypes types;
@@ -202,7 +216,8 @@ void AddParts(const Graph& graph, const std::vector<PackedWeights>& weights, Req
       if (name && !name->empty() && attribute.name.ends_with("activation")) add(node, Cat("Fused", *name));
     }
     if (winograd && node.op == "Conv" && node.domain == "linnet") add(node, "Winograd");
-    const bool packed = !inner && std::any_of(weights.begin(), weights.end(), [&](const PackedWeights& each) { return each.node == prepared; });
+    auto is_of_node = [&](const PackedWeights& each) { return each.node == prepared; };
+    const bool packed = !inner && std::any_of(weights.begin(), weights.end(), is_of_node);
     ++prepared;
     AddVariants(graph, node, packed, add);
     for (const Graph* body : Graph::Subgraphs(node)) AddParts(*body, weights, requirements, true);

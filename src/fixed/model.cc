@@ -75,6 +75,7 @@ class FixedModel::Prepare : public PrepareContext {
   Result<PlanSource*> Body(const std::shared_ptr<Graph>&) override { return Internal("a plan has no bodies"); }
 };
 
+FixedModel::FixedModel() = default;
 FixedModel::~FixedModel() = default;
 
 Result<std::unique_ptr<FixedModel>> FixedModel::Open(std::string_view file, std::shared_ptr<const void> owner, int threads) {
@@ -175,10 +176,11 @@ Status FixedModel::ReadNodes(std::string_view file) {
   reader.set_symbols(head_->symbols() ? static_cast<int>(head_->symbols()->size()) : 0);
   Weights weights(*head_, file);
   std::string missing;
+  steps_ = std::vector<Step>(count);
   for (uint32_t i = 0; i < count; ++i) {
     const fbs::Node& node = *graph.nodes()->Get(i);
     Status status = PrepareNode(node, reader, weights, i);
-    if (status.code() == Code::kNotInBuild && !steps_.back()->op) {
+    if (status.code() == Code::kNotInBuild && !steps_[i].op) {
       // Everything that is missing is said at once.
       std::string name = Cat(node.op() ? Quote(node.op()->string_view()) : std::string(), "-", node.version());
       if (missing.find(name) == missing.npos && missing.size() < 2000) missing += Cat(missing.empty() ? "" : ", ", name);
@@ -191,8 +193,7 @@ Status FixedModel::ReadNodes(std::string_view file) {
 }
 
 Status FixedModel::PrepareNode(const fbs::Node& node, FileValues& values, Weights& weights, int64_t key) {
-  steps_.push_back(std::make_unique<Step>());
-  Step& step = *steps_.back();
+  Step& step = steps_[static_cast<size_t>(key)];
   step.node = &node;
   Node made;
   made.name = Text(node.name());
@@ -217,10 +218,10 @@ Status FixedModel::PrepareNode(const fbs::Node& node, FileValues& values, Weight
   for (uint32_t a = 0; a < made.attributes.size(); ++a) {
     LINNET_TRY(values.ReadAttribute(*node.attributes()->Get(a), &made.attributes[a]));
   }
+  LINNET_ASSIGN(step.op, OpInstance::Make(*best, made));
   // Loops over a node's own elements are for the bytes that its configuration names; weights are packed.
   const bool has_first = !made.inputs.empty() && made.inputs[0] != kNoValue;
   if (!kSignedBytes && has_first && facts_[static_cast<size_t>(made.inputs[0])].type.dtype == DType::kInt8) return SignedBytes();
-  LINNET_ASSIGN(step.op, OpInstance::Make(*best, made));
   NodeIo& io = step.io;
   if (best->prepare) {
     InferContext types(facts_.data(), io.inputs.data(), io.input_count, io.outputs.data(), static_cast<int>(io.outputs.size()));
@@ -249,7 +250,7 @@ Status FixedModel::Follow(const StoredPlan& stored) {
   PlanFollower follower(plan, last_use_, threads_, nullptr);
   LINNET_TRY(follower.Begin(stored, inputs_, outputs_));
   for (size_t i = 0; i < steps_.size(); ++i) {
-    const Step& step = *steps_[i];
+    const Step& step = steps_[i];
     if (follower.Skip(step.io, static_cast<int32_t>(i))) continue;
     Status status = follower.Add(step.op, step.io, static_cast<int32_t>(i));
     if (!status.ok()) return std::move(status).At(Label(*step.node));
@@ -344,7 +345,7 @@ Status FixedModel::Execute(const Plan& plan, const Fact* inputs, const std::vect
   for (const linnet::Step& step : plan.steps) {
     RunContext context(step, plan.facts.data(), plan.places.data(), slots, nullptr, arena, env, nullptr);
     Status status = step.run(step.op, context);
-    if (!status.ok()) return std::move(status).At(Label(*steps_[static_cast<size_t>(step.node)]->node));
+    if (!status.ok()) return std::move(status).At(Label(*steps_[static_cast<size_t>(step.node)].node));
   }
   for (const Copy& copy : plan.copies) {
     const Output& output = outputs[static_cast<size_t>(copy.output)];

@@ -44,7 +44,7 @@ class FixedModel {
   struct State;
   class Weights;
   class Prepare;
-  FixedModel() = default;
+  FixedModel();
   Status Read(std::string_view file, std::shared_ptr<const void> owner);
   Status ReadValues(std::string_view file, std::vector<ValueId>* packed);
   Status ReadNodes(std::string_view file);
@@ -59,7 +59,7 @@ class FixedModel {
   std::vector<Fact> facts_;                    ///< by value: declared types, contents of constants
   std::vector<int32_t> last_use_;
   std::vector<ValueId> inputs_, outputs_;
-  std::vector<std::unique_ptr<Step>> steps_;   ///< nodes, prepared
+  std::vector<Step> steps_;                    ///< nodes, prepared
   std::vector<std::unique_ptr<Plan>> plans_;
   Mutex mutex_;
   std::unique_ptr<State> idle_;                ///< memory of runs that have ended

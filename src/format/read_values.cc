@@ -116,7 +116,7 @@ Status FileValues::ReadTensor(const fbs::Tensor* from, Tensor* to) const {
 
 Status FileValues::ReadAttribute(const fbs::Attribute& from, Attribute* to) const {
   to->name = Text(from.name());
-  // Payloads are filled where they will be.
+  // Payloads are made empty, which cannot fail, and filled where they will be: a variant moves others into place.
   switch (from.kind()) {
     case 1: to->payload.emplace<float>(from.f()); break;
     case 2: to->payload.emplace<int64_t>(from.i()); break;
@@ -129,22 +129,26 @@ Status FileValues::ReadAttribute(const fbs::Attribute& from, Attribute* to) cons
       if (!from.tensors() || from.tensors()->size() != 1) return InvalidModel("attribute ", Quote(to->name), " has no or more tensors");
       return ReadTensor(from.tensors()->Get(0), &to->payload.emplace<Tensor>());
     case 6: {
-      std::vector<float>& floats = to->payload.emplace<std::vector<float>>(from.floats() ? from.floats()->size() : 0);
+      std::vector<float>& floats = to->payload.emplace<std::vector<float>>();
+      floats.resize(from.floats() ? from.floats()->size() : 0);
       for (uint32_t i = 0; i < floats.size(); ++i) floats[i] = from.floats()->Get(i);
       break;
     }
     case 7: {
-      std::vector<int64_t>& ints = to->payload.emplace<std::vector<int64_t>>(from.ints() ? from.ints()->size() : 0);
+      std::vector<int64_t>& ints = to->payload.emplace<std::vector<int64_t>>();
+      ints.resize(from.ints() ? from.ints()->size() : 0);
       for (uint32_t i = 0; i < ints.size(); ++i) ints[i] = IntAt(*from.ints(), i);
       break;
     }
     case 8: {
-      std::vector<std::string>& strings = to->payload.emplace<std::vector<std::string>>(from.strings() ? from.strings()->size() : 0);
+      std::vector<std::string>& strings = to->payload.emplace<std::vector<std::string>>();
+      strings.resize(from.strings() ? from.strings()->size() : 0);
       for (uint32_t i = 0; i < strings.size(); ++i) strings[i] = Text(from.strings()->Get(i));
       break;
     }
     case 9: {
-      std::vector<Tensor>& tensors = to->payload.emplace<std::vector<Tensor>>(from.tensors() ? from.tensors()->size() : 0);
+      std::vector<Tensor>& tensors = to->payload.emplace<std::vector<Tensor>>();
+      tensors.resize(from.tensors() ? from.tensors()->size() : 0);
       for (uint32_t i = 0; i < tensors.size(); ++i) LINNET_TRY(ReadTensor(from.tensors()->Get(i), &tensors[i]));
       break;
     }

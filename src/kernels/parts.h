@@ -24,6 +24,18 @@ inline constexpr bool kShorts = (LINNET_TYPES & (Mask(DType::kInt16) | Mask(DTyp
 #endif
 inline constexpr bool kComputedWeights = LINNET_COMPUTED_WEIGHTS != 0;
 
+/// 8-bit products whose results are sums or floats, beside those that are rounded to bytes.
+#ifndef LINNET_WIDE_RESULTS
+#define LINNET_WIDE_RESULTS 1
+#endif
+inline constexpr bool kWideResults = LINNET_WIDE_RESULTS != 0;
+
+/// Quantization of other numbers than float32, to and from others than bytes, with other scales than float32.
+#ifndef LINNET_ANY_QUANTIZED
+#define LINNET_ANY_QUANTIZED 1
+#endif
+inline constexpr bool kAnyQuantized = LINNET_ANY_QUANTIZED != 0;
+
 /// Depthwise convolutions of these widths unrolled; all others are a loop, which serves these too.
 #ifndef LINNET_DEPTHWISE_3
 #define LINNET_DEPTHWISE_3 1

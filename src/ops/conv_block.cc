@@ -31,7 +31,16 @@ struct Part {
     part.op = "Conv";
     for (const Attribute& attribute : node.attributes) {
       if (!attribute.name.starts_with(prefix)) continue;
-      part.attributes.push_back({attribute.name.substr(prefix.size()), attribute.payload});
+      Attribute& own = part.attributes.emplace_back();
+      own.name = attribute.name.substr(prefix.size());
+      // The kinds that convolutions have; copying any would be code for twelve.
+      auto copy = [&]<class T>(const T* value) {
+        if (value) own.payload.emplace<T>() = *value;
+      };
+      copy(std::get_if<int64_t>(&attribute.payload));
+      copy(std::get_if<float>(&attribute.payload));
+      copy(std::get_if<std::string>(&attribute.payload));
+      copy(std::get_if<std::vector<int64_t>>(&attribute.payload));
     }
     LINNET_TRY(attributes.Parse(part));
     LINNET_ASSIGN(int64_t first, part.Int("channels_first", 0));

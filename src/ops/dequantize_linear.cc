@@ -5,6 +5,7 @@
 #include "kernels/convert.h"
 #include "kernels/int8/quantize_columns.h"
 #include "ops/quantize_helpers.h"
+#include "ops/packed_weights.h"
 
 namespace linnet {
 namespace {
@@ -39,6 +40,7 @@ struct DequantizeLinear {
   Status Prepare(PrepareContext& c) {
     fast = c.output(0).dtype == DType::kFloat ? PickDequantize(c.dtype(0), c.cpu()) : nullptr;
     columns = fast && c.dtype(1) == DType::kFloat ? PickDequantizeColumns(c.dtype(0), c.cpu()) : nullptr;
+    if (!kAnyQuantized && (!fast || c.dtype(1) != DType::kFloat)) return NoSuchNumbers();
     return Status();
   }
 
@@ -47,14 +49,15 @@ struct DequantizeLinear {
   Status Run(RunContext& c) const {
     const ScaleMap& map = c.params<ScaleMap>();
     const DType from = c.input_dtype(0), to = c.output_dtype(0);
-    LoadFn* load = FindLoad(from, Stage::kFloat);
-    LoadFn* load_scale = FindLoad(c.input_dtype(1), Stage::kFloat);
-    StoreFn* store = IsStage(to, Stage::kFloat) ? nullptr : FindStore(Stage::kFloat, to);
-    if (!load || !load_scale || (!store && to != DType::kFloat)) return Unsupported("from ", DTypeName(from), " to ", DTypeName(to));
+    LoadFn* load = kAnyQuantized ? FindLoad(from, Stage::kFloat) : nullptr;
+    LoadFn* load_scale = kAnyQuantized ? FindLoad(c.input_dtype(1), Stage::kFloat) : nullptr;
+    StoreFn* store = !kAnyQuantized || IsStage(to, Stage::kFloat) ? nullptr : FindStore(Stage::kFloat, to);
+    if (kAnyQuantized && (!load || !load_scale || (!store && to != DType::kFloat))) return Unsupported("from ", DTypeName(from), " to ", DTypeName(to));
     const int64_t elements = c.input_shape(0).elements();
     const void *x = c.input(0), *scales = c.input(1), *zeros = c.has_input(2) ? c.input(2) : nullptr;
     void* y = c.output(0);
     auto scale_at = [&](int64_t i) {
+      if (!kAnyQuantized) return static_cast<const float*>(scales)[i];
       float value;
       load_scale(scales, i, 1, &value);
       return value;
@@ -80,7 +83,7 @@ struct DequantizeLinear {
         }
         return;
       }
-      if (fast) {
+      if (fast || !kAnyQuantized) {
         while (at < stop) {
           int64_t n = std::min(stop - at, map.RunFrom(at, elements)), s = map.IndexOf(at);
           int32_t zero = zeros && integer ? static_cast<int32_t>(LoadInteger(from, zeros, s)) : 0;

@@ -107,6 +107,8 @@ Result<int64_t> IntegerProduct::Plan(const Shape& a, const Shape& b, int threads
 }
 
 Status IntegerProduct::Run(const RunContext& c, const IntegerProductParams& p, const Operands& o) const {
+  const bool wide = o.finish.to == FinishInt8::To::kInt32 || o.finish.to == FinishInt8::To::kFloat;
+  if (!kWideResults && wide) return NoSuchNumbers();
   if (p.batches * p.m * p.n == 0) return Status();
   std::byte* const scratch = c.scratch();
   const int64_t padded = PanelCount(p.n) * kPanelColumns;
@@ -160,7 +162,7 @@ Status IntegerProduct::Run(const RunContext& c, const IntegerProductParams& p, c
   const int64_t row_tasks = DivUp(p.m, p.grain.rows), panel_tasks = DivUp(PanelCount(p.n), p.grain.panels);
   const double task_ns = ProductNs(*kernels, static_cast<double>(p.m), static_cast<double>(p.n), static_cast<double>(p.k)) /
                          static_cast<double>(row_tasks * panel_tasks);
-  const int64_t y_bytes = (g.finish.to == FinishInt8::To::kInt32 || g.finish.to == FinishInt8::To::kFloat ? 4 : 1) * p.m * p.n;
+  const int64_t y_bytes = (wide ? 4 : 1) * p.m * p.n;
   int64_t ready = -1;   // the matrix of B whose offsets, and packed bytes, scratch has
   for (int64_t batch = 0; batch < p.batches; ++batch) {
     int64_t a = 0, b = 0;

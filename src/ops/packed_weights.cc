@@ -1,4 +1,4 @@
-// The sentence about weights that are not packed.
+// The sentences about what is not in the build.
 #include "ops/packed_weights.h"
 
 namespace linnet {
@@ -6,6 +6,11 @@ namespace linnet {
 Status NotPacked() {
   return Fail(Code::kNotInBuild, "weights that are computed, or not packed ahead, are not in this build; add what `linnet requirements` says of "
               "the model to its configuration");
+}
+
+Status NoSuchNumbers() {
+  return Fail(Code::kNotInBuild, "this form of quantized numbers is not in this build; add what `linnet requirements` says of the model to its "
+              "configuration");
 }
 
 }  // namespace linnet

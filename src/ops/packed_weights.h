@@ -1,4 +1,4 @@
-// Operators whose weights are packed ahead, in builds that have no other way.
+// What operators answer in builds for plans in files that lack a way which no operator of the configuration takes (kernels/parts.h).
 #pragma once
 
 #include "base/status.h"
@@ -8,5 +8,7 @@ namespace linnet {
 
 /// What an operator answers to weights that are not packed in a build without kComputedWeights.
 Status NotPacked();
+/// To results that are no bytes without kWideResults, and to other quantization without kAnyQuantized.
+Status NoSuchNumbers();
 
 }  // namespace linnet

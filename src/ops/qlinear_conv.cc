@@ -172,6 +172,7 @@ struct ChannelsLastIntegerConv {
   }
 
   Status Prepare(PrepareContext& c) {
+    if (!kWideResults && !kQuantized) return NoSuchNumbers();
     kernels = &PickInt8(c.cpu());
     depthwise = &PickDepthwiseInt8(c.cpu());
     if constexpr (kQuantized) {

@@ -10,6 +10,7 @@
 #include "kernels/convert.h"
 #include "kernels/int8/quantize_columns.h"
 #include "ops/for_type.h"
+#include "ops/packed_weights.h"
 #include "ops/quantize_helpers.h"
 
 namespace linnet {
@@ -71,10 +72,11 @@ struct QuantizeLinear {
 
   Status Prepare(PrepareContext& c) {
     // A scale whose type is not known yet may still ask for rounding.
-    if (rounds_quotient && (c.dtype(1) == DType::kUndefined || Narrowing(c.dtype(1)) != DType::kUndefined)) return Status();
+    if (kAnyQuantized && rounds_quotient && (c.dtype(1) == DType::kUndefined || Narrowing(c.dtype(1)) != DType::kUndefined)) return Status();
     fast = c.dtype(0) == DType::kFloat ? PickQuantize(c.output(0).dtype, c.cpu()) : nullptr;
     const bool floats = c.dtype(0) == DType::kFloat && c.dtype(1) == DType::kFloat;
     columns = floats ? PickQuantizeColumns(c.output(0).dtype, c.cpu()) : nullptr;
+    if (!kAnyQuantized && (!fast || !floats)) return NoSuchNumbers();
     return Status();
   }
 
@@ -85,14 +87,15 @@ struct QuantizeLinear {
     const DType from = c.input_dtype(0), to = c.output_dtype(0), scale_type = c.input_dtype(1);
     const DType narrowing = Narrowing(scale_type);
     const bool integer = IsInteger(to);
-    LoadFn* load = FindLoad(from, Stage::kFloat);
-    LoadFn* load_scale = FindLoad(scale_type, Stage::kFloat);
-    StoreFn* store = FindStore(integer ? Stage::kInt64 : Stage::kFloat, to);
+    LoadFn* load = kAnyQuantized ? FindLoad(from, Stage::kFloat) : nullptr;
+    LoadFn* load_scale = kAnyQuantized ? FindLoad(scale_type, Stage::kFloat) : nullptr;
+    StoreFn* store = kAnyQuantized ? FindStore(integer ? Stage::kInt64 : Stage::kFloat, to) : nullptr;
     const IntegerRange range = integer ? RangeOf(to) : IntegerRange();
     const int64_t elements = c.input_shape(0).elements();
     const void *x = c.input(0), *scales = c.input(1), *zeros = c.has_input(2) && integer ? c.input(2) : nullptr;
     void* y = c.output(0);
     auto scale_at = [&](int64_t i) {
+      if (!kAnyQuantized) return static_cast<const float*>(scales)[i];
       float value;
       load_scale(scales, i, 1, &value);
       return value;
@@ -113,7 +116,7 @@ struct QuantizeLinear {
         }
         return;
       }
-      if (fast) {
+      if (fast || !kAnyQuantized) {
         while (at < stop) {
           int64_t n = std::min(stop - at, map.RunFrom(at, elements)), s = map.IndexOf(at);
           fast(static_cast<const float*>(x) + at, static_cast<std::byte*>(y) + at * static_cast<int64_t>(DTypeBytes(to)), n,

@@ -151,7 +151,7 @@ void DepthwisePixelsOf(const DepthwiseRow& row) {
     default: break;
   }
 #if defined(LINNET_SMALL)
-  DepthwisePixels<0, void>(row);   // what is stored otherwise costs more than the products
+  if constexpr (kWideResults) DepthwisePixels<0, void>(row);   // what is stored otherwise costs more than the products
 #else
   DepthwisePixelsOf<void>(row);
 #endif

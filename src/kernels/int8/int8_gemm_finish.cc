@@ -207,9 +207,11 @@ void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sum
                 int64_t columns) {
   switch (f.to) {
     case FinishInt8::To::kInt32:
-      return FinishInts(f, sums, row_sums, row, rows, column, columns);
+      if constexpr (kWideResults) FinishInts(f, sums, row_sums, row, rows, column, columns);
+      return;
     case FinishInt8::To::kFloat:
-      return FinishFloats(f, sums, row_sums, row, rows, column, columns);
+      if constexpr (kWideResults) FinishFloats(f, sums, row_sums, row, rows, column, columns);
+      return;
     case FinishInt8::To::kInt8:
       if constexpr (kSignedBytes) FinishBytes<int8_t>(f, sums, row_sums, row, rows, column, columns);
       return;
