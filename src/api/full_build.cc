@@ -150,7 +150,7 @@ Status ConvertModel(const std::string& input, const std::string& output, const S
 
 namespace {
 
-/// Those of kernels/parts.h.
+/// Those of base/parts.h.
 template <class Add>
 void AddVariants(const Graph& graph, const Node& node, bool packed, const Add& add) {
   for (const std::vector<ValueId>* list : {&node.inputs, &node.outputs}) {

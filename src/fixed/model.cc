@@ -6,11 +6,11 @@
 #include <algorithm>
 
 #include "base/denormals.h"
+#include "base/parts.h"
 #include "base/system.h"
 #include "compile/stored_plan.h"
 #include "format/linnet_file.h"
 #include "format/read_plan.h"
-#include "kernels/parts.h"
 #include "run/context.h"
 
 namespace linnet {

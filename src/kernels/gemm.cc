@@ -15,7 +15,7 @@
 #include <algorithm>
 
 #include "base/memory.h"
-#include "kernels/parts.h"
+#include "base/parts.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm.cc"

@@ -23,7 +23,6 @@
 #include "ops/any_address.h"
 #include "ops/conv_helpers.h"
 #include "ops/conv_weights.h"
-#include "ops/packed_weights.h"
 #include "ops/precision.h"
 
 namespace linnet {
@@ -127,8 +126,6 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     return c.SetOutput(0, DType::kFloat, y);
   }
 
-  /// What is not done on packed panels; weights of no elements are not packed either.
-  static constexpr uint32_t kAnyWeights = kComputedWeights ? kAnyFloat : kAnyFloat & ~Mask(DType::kFloat);
   static bool IsF32(DType dtype, const Shape& weights) { return dtype == DType::kFloat && !HasZero(weights); }
 
   Status Prepare(PrepareContext& c) {

@@ -7,6 +7,8 @@
 
 #include "kernels/conv/conv.h"
 #include "kernels/conv/depthwise.h"
+#include "ops/for_type.h"
+#include "ops/packed_weights.h"
 #include "ops/window_helpers.h"
 
 namespace linnet {
@@ -53,6 +55,9 @@ inline bool MayTile(const ConvWeights& weights, const WindowAttributes& window, 
   return tile == 0 || (weights.rank == 2 && weights.kernel_h == 3 && weights.kernel_w == 3 && weights.groups == 1 &&
                        all_one(window.strides) && all_one(window.dilations));
 }
+
+/// Element types of convolutions that are not done on packed panels; float32 for weights of no elements, which are not packed.
+inline constexpr uint32_t kAnyWeights = kComputedWeights ? kAnyFloat : kAnyFloat & ~Mask(DType::kFloat);
 
 inline bool HasZero(const Shape& shape) {
   for (int64_t dim : shape) {

@@ -1,8 +1,8 @@
-// What operators answer in builds for plans in files that lack a way which no operator of the configuration takes (kernels/parts.h).
+// What operators answer in builds for plans in files that lack a way which no operator of the configuration takes (base/parts.h).
 #pragma once
 
 #include "base/status.h"
-#include "kernels/parts.h"
+#include "base/parts.h"
 
 namespace linnet {
 

@@ -6,8 +6,8 @@
 // Rounding is half to even. Zero points may be left out (0). Inputs come as triples tensor, scale, zero point. Functions of
 // one tensor are tables of 256 bytes.
 #include "kernels/int8/qlinear.h"
-#include "kernels/parts.h"
 
+#include "base/parts.h"
 #include "ops/byte_scale.h"
 #include "ops/elementwise.h"
 #include "ops/integer_product.h"

@@ -6,9 +6,9 @@
 
 #include <algorithm>
 
+#include "base/parts.h"
 #include "base/unaligned.h"
 #include "kernels/gemm.h"
-#include "kernels/parts.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/conv/depthwise.cc"

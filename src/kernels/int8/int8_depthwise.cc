@@ -6,8 +6,8 @@
 #include <algorithm>
 
 #include "base/memory.h"
+#include "base/parts.h"
 #include "kernels/int8/int8_depthwise_ring.h"
-#include "kernels/parts.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/int8/int8_depthwise.cc"

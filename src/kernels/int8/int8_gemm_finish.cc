@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "base/parts.h"
 #include "kernels/int8/int8_gemm.h"
-#include "kernels/parts.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/int8/int8_gemm_finish.cc"

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "kernels/parts.h"
+#include "base/parts.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/int8/quantize_columns.cc"
