@@ -127,7 +127,7 @@ function(linnet_read_configuration result config)
   set(${result}_allowed "${allowed}" PARENT_SCOPE)
   # Parts of kernels that operators name in "custom"; where none is named, or some operator is there without braces, all.
   set(parts ${types})
-  list(FILTER parts INCLUDE REGEX "^(Fused[A-Za-z]+|Winograd|(Uns|S)igned8|(Packed|Computed)Weights|(Byte|Wide)Results|(Plain|Any)Quantized|Depthwise[0-9]+)$")
+  list(FILTER parts INCLUDE REGEX "^(Fused[A-Za-z]+|Winograd|(Uns|S)igned8|(Packed|Computed)Weights|(Byte|Wide)Results|(Plain|Any)Quantized|Depthwise(0|3|5|Any))$")
   if(all_types OR NOT parts MATCHES "Fused")
     set(parts all)
   endif()

@@ -23,6 +23,8 @@ function(linnet_make_small objects shared)
     file(STRINGS ${file} vectors REGEX "hwy/highway\\.h" LIMIT_COUNT 1)
     if(NOT vectors AND NOT file MATCHES "/kernels/(copy|pointwise_program)\\.cc$")
       set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS -Os)
+    elseif(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS -falign-functions=4)
     endif()
     # Only the files that ask are told.
     file(STRINGS ${file} asks REGEX "LINNET_SMALL" LIMIT_COUNT 1)
@@ -39,8 +41,9 @@ function(linnet_make_small objects shared)
     -Wl,-z,max-page-size=${LINNET_PAGE_BYTES} -Wl,-z,noseparate-code -Wl,--hash-style=gnu -Wl,--build-id=none -Wl,-O1
     -Wl,-Map=${CMAKE_BINARY_DIR}/liblinnet.map)
   if(LINNET_STATIC_PLANS)
-    # The page that tables could be made read-only with, once they are relocated, is half padding in the file.
-    target_link_options(${shared} PRIVATE -Wl,-z,norelro)
+    # The page that tables could be made read-only with, once they are relocated, is half padding in the file; and nothing
+    # unwinds.
+    target_link_options(${shared} PRIVATE -Wl,-z,norelro -Wl,--no-eh-frame-hdr)
   endif()
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # Cortex-A53's erratum 843419: within the reach of an adr, which replaces the instruction at fault, no page of stubs is kept.

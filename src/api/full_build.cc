@@ -186,14 +186,24 @@ void AddVariants(const Graph& graph, const Node& node, bool packed, const Add& a
     if (node.op.find("Conv") == node.op.npos || id == kNoValue) continue;
     const Shape& w = graph.value(id).type.shape;
     if (!graph.is_constant(id) || w.rank() < 3) continue;
-    const int64_t width = w[1] == 1 ? w[w.rank() - 1] : 0;
-    add(node, width == 3 ? "Depthwise3" : width == 5 ? "Depthwise5" : "Depthwise0");
+    const int64_t width = w[1] == 1 && w.rank() <= 4 ? w[w.rank() - 1] : 0;
+    // Unrolled are steps of 1 and 2 pixels, without dilation.
+    auto is = [&](std::string_view attribute, int64_t most) {
+      for (std::string_view prefix : {"", "depthwise_"}) {
+        Result<std::vector<int64_t>> list = node.Ints(Cat(prefix, attribute));
+        if (list.ok() && !list->empty() && list->back() > most) return false;
+      }
+      return true;
+    };
+    const bool unrolled = (width == 3 || width == 5) && is("strides", 2) && is("dilations", 1);
+    add(node, width == 0 ? "Depthwise0" : width == 3 ? "Depthwise3" : width == 5 ? "Depthwise5" : "DepthwiseAny");
+    if (width != 0 && !unrolled) add(node, "DepthwiseAny");
   }
 }
 
 /// Parts of kernels that a build has when its configuration names them, in the "custom" of the operator that needs them:
 /// FusedRelu, FusedClip ... (FusedNone where a model has none), Winograd for convolutions packed so, Depthwise3 and Depthwise5 for
-/// depthwise convolutions of these widths (Depthwise0 for all others), and of pairs what is enough or what is more: Unsigned8 or Signed8
+/// depthwise convolutions of these widths, DepthwiseAny for all others (Depthwise0: a convolution that is none), and of pairs what is enough or what is more: Unsigned8 or Signed8
 /// bytes that are no weights, ByteResults or WideResults of 8-bit products, PlainQuantized or AnyQuantized, PackedWeights or
 /// ComputedWeights.
 void AddParts(const Graph& graph, const std::vector<PackedWeights>& weights, Requirements* requirements, bool inner = false) {

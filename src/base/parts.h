@@ -36,7 +36,18 @@ inline constexpr bool kWideResults = LINNET_WIDE_RESULTS != 0;
 #endif
 inline constexpr bool kAnyQuantized = LINNET_ANY_QUANTIZED != 0;
 
-/// Depthwise convolutions of these widths unrolled; all others are a loop, which serves these too.
+/// Convolutions on transformed weights (kernels/conv/winograd.h).
+#ifndef LINNET_TRANSFORMED
+#define LINNET_TRANSFORMED 1
+#endif
+inline constexpr bool kTransformed = LINNET_TRANSFORMED != 0;
+
+/// Depthwise convolutions of these widths unrolled; all others are a loop, which serves these too, and which does several pixels at a time
+/// where others are named.
+#ifndef LINNET_DEPTHWISE_ANY
+#define LINNET_DEPTHWISE_ANY 1
+#endif
+inline constexpr bool kDepthwiseAny = LINNET_DEPTHWISE_ANY != 0;
 #ifndef LINNET_DEPTHWISE_3
 #define LINNET_DEPTHWISE_3 1
 #endif

@@ -11,6 +11,7 @@
 #include "compile/stored_plan.h"
 #include "format/linnet_file.h"
 #include "format/read_plan.h"
+#include "ops/packed_weights.h"
 #include "run/context.h"
 
 namespace linnet {
@@ -19,9 +20,7 @@ namespace {
 /// What constants of no elements point at.
 alignas(64) const std::byte kEmpty[64] = {};
 
-Status SignedBytes() {
-  return Fail(Code::kNotInBuild, "values of int8 are not in this build; add what `linnet requirements` says of the model to its configuration");
-}
+Status SignedBytes() { return LeftOut("values of int8 are"); }
 
 std::string Label(const fbs::Node& node) {
   std::string op = node.op() ? node.op()->str() : std::string(), name = node.name() ? node.name()->str() : std::string();
@@ -189,7 +188,7 @@ Status FixedModel::ReadNodes(std::string_view file) {
     }
   }
   if (missing.empty()) return Status();
-  return Fail(Code::kNotInBuild, "operators ", missing, " are not in this build; add what `linnet requirements` says of the model to its configuration");
+  return LeftOut(Cat("operators ", missing, " are"));
 }
 
 Status FixedModel::PrepareNode(const fbs::Node& node, FileValues& values, Weights& weights, int64_t key) {

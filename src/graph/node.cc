@@ -5,7 +5,7 @@
 namespace linnet {
 namespace {
 
-constexpr const char* kTypeNames[] = {"UNDEFINED", "INT",     "FLOAT",   "STRING", "TENSOR", "GRAPH",
+constexpr char kTypeNames[][11] = {"UNDEFINED", "INT",     "FLOAT",   "STRING", "TENSOR", "GRAPH",
                                       "INTS",      "FLOATS",  "STRINGS", "TENSORS", "GRAPHS", "TYPE_PROTO"};
 
 template <class T, class Payload>

@@ -1,6 +1,8 @@
 // Names of fused activations.
 #include "ops/activation_helpers.h"
 
+#include "ops/packed_weights.h"
+
 #if !defined(LINNET_ACTIVATIONS)
 #define LINNET_ACTIVATIONS 0xFFFFFFFFu   // a bit for each Activation
 #endif
@@ -36,7 +38,7 @@ Result<Activation> ActivationFromName(std::string_view name) {
   for (const Row& row : kRows) {
     if (name != row.name) continue;
     if (LINNET_ACTIVATIONS >> static_cast<int>(row.kind) & 1) return row.kind;
-    return Fail(Code::kNotInBuild, "the fused activation ", name, " is not in this build; add what `linnet requirements` says of the model to its configuration");
+    return LeftOut(Cat("the fused activation ", name, " is"));
   }
   return InvalidModel("activation ", Quote(name), " is unknown");
 }

@@ -128,11 +128,12 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
       LINNET_TRY(PackReduced(c, shape));
     } else if (IsF32(c.dtype(1), shape)) {
       const ConvWeights weights(shape, attributes.groups);
-      const int wanted = ChooseTile(c, weights, attributes.window, reads_first);
+      const int wanted = kTransformed ? ChooseTile(c, weights, attributes.window, reads_first) : 0;
       Status status = Pack(c, weights, wanted);
+      if (!kTransformed && status.code() == Code::kInvalidModel && MayTile(weights, attributes.window, 2)) return NoWinograd();
       // A prepared file holds one form: what was chosen when it was made, from what was known then.
       for (int other : {0, 2, 4}) {
-        if (status.code() != Code::kInvalidModel) break;
+        if (!kTransformed || status.code() != Code::kInvalidModel) break;
         if (other != wanted && !(reads_first && other) && MayTile(weights, attributes.window, other) && Pack(c, weights, other).ok()) status = Status();
       }
       LINNET_TRY(std::move(status));
@@ -164,6 +165,8 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     return Status();
   }
 
+  static Status NoWinograd() { return Fail(Code::kNotInBuild, "Winograd's products are not named by this build's configuration"); }
+
   Status Pack(PrepareContext& c, const ConvWeights& weights, int form) {
     tile = form;
     if (tile == 0) {
@@ -174,7 +177,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
       }));
       return Status();
     }
-    if (!winograd->input[0]) return Fail(Code::kNotInBuild, "Winograd's products are not named by this build's configuration");
+    if (!kTransformed || !winograd->input[0]) return NoWinograd();
     const int64_t bytes = PackedWinogradSizeF32(weights.out_c, weights.group_in, tile) * 4;
     LINNET_ASSIGN(packed, c.Weights(tile == 2 ? "winograd2" : "winograd4", bytes, [&](void* out) -> Status {
       PackWinogradF32(c.data<float>(1), weights.out_c, weights.group_in, tile, static_cast<float*>(out));
@@ -251,7 +254,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     b->path = weights.depthwise ? Bound::kDepthwise : Bound::kPanels;
     if (reduced) b->path = Bound::kPanels;
     if (b->path == Bound::kDepthwise) return;
-    if (tile != 0) return BindWinograd(c.threads(), b);
+    if (kTransformed && tile != 0) return BindWinograd(c.threads(), b);
     b->pixels = conv.batch * conv.out_h * conv.out_w;
     b->matrix_floats = weights.matrix_floats;
     b->grain = reduced ? ConvGrainBf16(*reduced, conv, c.threads()) : ConvGrain(*kernels, conv, c.threads());
@@ -300,7 +303,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     conv.epilogue.residual_row_stride = b.out_c;
     activation.Set(&conv.epilogue);
     if (b.path == Bound::kDepthwise) return RunDepthwise(c, conv);
-    if (b.path == Bound::kWinograd) return RunWinograd(c, b, conv, scratch);
+    if (kTransformed && b.path == Bound::kWinograd) return RunWinograd(c, b, conv, scratch);
     const int64_t blocks = b.pixel_blocks * b.panel_blocks;
     return c.ParallelFor(b.slices * blocks, 1, b.task_ns, [&](int64_t begin, int64_t end, int worker) {
       std::byte* mine = scratch + worker * b.worker_bytes;

@@ -3,14 +3,12 @@
 
 namespace linnet {
 
-Status NotPacked() {
-  return Fail(Code::kNotInBuild, "weights that are computed, or not packed ahead, are not in this build; add what `linnet requirements` says of "
-              "the model to its configuration");
+Status LeftOut(std::string_view what) {
+  return Fail(Code::kNotInBuild, what, " not in this build; add what `linnet requirements` says of the model to its configuration");
 }
 
-Status NoSuchNumbers() {
-  return Fail(Code::kNotInBuild, "this form of quantized numbers is not in this build; add what `linnet requirements` says of the model to its "
-              "configuration");
-}
+Status NotPacked() { return LeftOut("weights that are computed, or not packed ahead, are"); }
+
+Status NoSuchNumbers() { return LeftOut("this form of quantized numbers is"); }
 
 }  // namespace linnet

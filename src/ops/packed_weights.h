@@ -6,6 +6,8 @@
 
 namespace linnet {
 
+/// "WHAT not in this build; ..." with what helps.
+Status LeftOut(std::string_view what);
 /// What an operator answers to weights that are not packed in a build without kComputedWeights.
 Status NotPacked();
 /// To results that are no bytes without kWideResults, and to other quantization without kAnyQuantized.

@@ -187,7 +187,8 @@ constexpr Variant VariantOf() {
 }
 template <int kTaps, int kStride>
 constexpr Variant kVariant = VariantOf<Mode{kTaps, kStride}, Mode{kTaps, kStride, true}>();
-constexpr Variant kAny = VariantOf<Mode{}, Mode{.edge = true}>();
+constexpr Variant kAny = kFewTiles && !kDepthwiseAny ? Variant{0, 0, {nullptr, Pixels<1, Mode{}>}, {nullptr, Pixels<1, Mode{.edge = true}>}}
+                                                     : VariantOf<Mode{}, Mode{.edge = true}>();
 
 // The channels that are left, of as many pixels as the size has.
 template <bool kFew = kFewTiles>
@@ -226,11 +227,12 @@ class Row {
 
   // Output pixels from x on that are done together; returns how many of them had not been done.
   int64_t Tile(const Variant& variant, int64_t x) {
-    int size = 0;
+    const bool tiles = !kFewTiles || kDepthwiseAny || variant.inside[0];
+    int size = tiles ? 0 : 1;
     while (kPixelsOf[size] > c_.out_w - x) ++size;
     int64_t done = kPixelsOf[size];
     const int64_t rest = c_.out_w - x;
-    if (size != 0 && done != rest && c_.out_w >= kPixelsOf[0] && !c_.epilogue.residual) {
+    if (size != 0 && done != rest && c_.out_w >= kPixelsOf[0] && tiles && !c_.epilogue.residual) {
       // One whole tile that does some pixels again costs less than several small ones.
       size = 0, done = rest, x = c_.out_w - kPixelsOf[0];
     } else if (size == 2 && rest > 1 && c_.out_w >= kPixelsOf[1] && !c_.epilogue.residual) {
