@@ -81,6 +81,7 @@ class Product {
     g.a = a_.data(), g.a_row_stride = t_.k + 3, g.a_signed = t_.a_signed;
     g.m = t_.m, g.n = t_.n, g.k = t_.k;
     g.packed = packed_.data();
+    g.near = row_grain == 5;
     g.finish.to = t_.to;
     g.finish.offset = offset.data();
     if (t_.column_zeros) g.finish.column_zero = zeros_.data();
@@ -170,6 +171,16 @@ TEST(GemmInt8, BlocksOfTiles) {
     }
   }
   Check({33, 260, 4100, false, true, To::kInt8, 128});   // B is larger than a cache
+}
+
+// A row alone, four panels at a time, whose bytes end anywhere.
+TEST(GemmInt8, OneRow) {
+  for (int64_t n : {64, 75, 130, 200}) {
+    for (int64_t k : {4, 64, 66, 130}) {
+      Check({1, n, k, false, true, To::kFloat, 3, k == 66, false, n == 130});
+      Check({1, n, k, false, false, To::kUint8, 3, true, true});
+    }
+  }
 }
 
 TEST(GemmInt8, SignsZeroPointsAndBias) {

@@ -330,6 +330,7 @@ void CopyBytes(const uint8_t* a, int64_t n, bool, void* block) { memcpy(block, a
 // Int8Kernels::finish of this target. Defined in int8_gemm_finish.cc.
 void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
                 int64_t columns);
+void Int8Offsets(int32_t zero, const int32_t* sums, int64_t n, int32_t* out);
 
 #if HWY_TARGET == HWY_AVX3
 // Int8Kernels::tiles. Defined in int8_gemm_rows.cc and int8_gemm_tiles.cc.
@@ -341,17 +342,17 @@ void Int8TilesEmulated(const BlocksInt8& job, const RowsInt8& rows, int64_t row0
                        const int32_t* row_sums);
 #endif
 
-constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Ns, 8, kInt8Rows, 2, 0, 0, Int8Load, Int8Dots, Int8Finish, nullptr};
-constexpr Int8Kernels kInt8Emulated = {"bytes, emulated", kInt8Ns, 8, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, Int8ByteDots<ByteLeaf::kEmulated>, Int8Finish, nullptr};
+constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Ns, 8, kInt8Rows, 2, 0, 0, Int8Load, Int8Dots, Int8Finish, nullptr, Int8Offsets};
+constexpr Int8Kernels kInt8Emulated = {"bytes, emulated", kInt8Ns, 8, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, Int8ByteDots<ByteLeaf::kEmulated>, Int8Finish, nullptr, Int8Offsets};
 #if HWY_TARGET == HWY_AVX3
-constexpr Int8Kernels kInt8Bytes = {"avx512vnni", 0.003, 20, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, nullptr, Int8Finish, Int8TilesVnni};
-constexpr Int8Kernels kInt8Tiles = {"amx", 0.0006, 90, 32, 1, 0, 0, CopyBytes, nullptr, Int8Finish, Int8TilesAmx};
-constexpr Int8Kernels kInt8TilesEmulated = {"amx, emulated", 0.0006, 90, 32, 1, 0, 0, CopyBytes, nullptr, Int8Finish, Int8TilesEmulated};
+constexpr Int8Kernels kInt8Bytes = {"avx512vnni", 0.003, 20, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, nullptr, Int8Finish, Int8TilesVnni, Int8Offsets};
+constexpr Int8Kernels kInt8Tiles = {"amx", 0.0006, 90, 32, 1, 0, 0, CopyBytes, nullptr, Int8Finish, Int8TilesAmx, Int8Offsets};
+constexpr Int8Kernels kInt8TilesEmulated = {"amx, emulated", 0.0006, 90, 32, 1, 0, 0, CopyBytes, nullptr, Int8Finish, Int8TilesEmulated, Int8Offsets};
 #elif HWY_TARGET == HWY_AVX2
-constexpr Int8Kernels kInt8Bytes = {"avxvnni", 0.005, 20, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, Int8ByteDots<ByteLeaf::kAvxVnni>, Int8Finish, nullptr};
+constexpr Int8Kernels kInt8Bytes = {"avxvnni", 0.005, 20, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, Int8ByteDots<ByteLeaf::kAvxVnni>, Int8Finish, nullptr, Int8Offsets};
 #elif HWY_ARCH_ARM_A64
-constexpr Int8Kernels kInt8Dotprod = {"dotprod", 0.02, 8, kInt8Rows, 1, -128, 0, Int8LoadBytes<false>, Int8ByteDots<ByteLeaf::kDotprod>, Int8Finish, nullptr};
-constexpr Int8Kernels kInt8Squares = {"i8mm", 0.012, 8, 8, 1, 0, 128, Int8LoadBytes<true>, Int8SquareDots, Int8Finish, nullptr};
+constexpr Int8Kernels kInt8Dotprod = {"dotprod", 0.02, 8, kInt8Rows, 1, -128, 0, Int8LoadBytes<false>, Int8ByteDots<ByteLeaf::kDotprod>, Int8Finish, nullptr, Int8Offsets};
+constexpr Int8Kernels kInt8Squares = {"i8mm", 0.012, 8, 8, 1, 0, 128, Int8LoadBytes<true>, Int8SquareDots, Int8Finish, nullptr, Int8Offsets};
 #endif
 
 }  // namespace HWY_NAMESPACE

@@ -216,6 +216,13 @@ void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sum
   }
 }
 
+// Int8Kernels::offsets.
+void Int8Offsets(int32_t zero, const int32_t* sums, int64_t n, int32_t* out) {
+  const I32 d;
+  const auto minus = hn::Set(d, static_cast<int32_t>(0u - static_cast<uint32_t>(zero)));
+  for (int64_t j = 0; j < n; j += kLanes32) hn::StoreU(hn::Mul(hn::LoadU(d, sums + j), minus), d, out + j);
+}
+
 #if HWY_TARGET == HWY_AVX3
 
 // The same of panels side by side, the sums of panel p at sums + p * panel_stride.
