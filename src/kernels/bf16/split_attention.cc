@@ -19,7 +19,7 @@
 #define HWY_TARGET_INCLUDE "kernels/bf16/split_attention.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "kernels/bf16/bf16_tiles-inl.h"
+#include "kernels/bf16/split-inl.h"
 #include "kernels/dispatch.h"
 #include "kernels/math-inl.h"
 #include "kernels/unroll.h"
@@ -30,31 +30,6 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
 namespace {
-
-constexpr int64_t kSplitParts = 3, kSplitStep = 32, kSplitTile = 1024;   // numbers of a tile instruction, bytes of a tile
-
-/// The parts of numbers a and b, pair by pair, `part_stride` bytes apart.
-HWY_INLINE void SplitPairs(__m512 a, __m512 b, int64_t part_stride, char* out) {
-  const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
-  LINNET_UNROLL
-  for (int part = 0; part < kSplitParts; ++part, out += part_stride) {
-    const __m512i low = _mm512_srli_epi32(_mm512_castps_si512(a), 16), high = _mm512_castps_si512(b);
-    _mm512_storeu_si512(out, _mm512_ternarylogic_epi32(low, high, upper, 0xf8));   // low | (high & upper)
-    a = _mm512_sub_ps(a, _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(a), upper)));
-    b = _mm512_sub_ps(b, _mm512_castsi512_ps(_mm512_and_si512(high, upper)));
-  }
-}
-
-/// Remembers the largest magnitude.
-struct Finite {
-  __m512i largest;
-  HWY_INLINE Finite() { largest = _mm512_setzero_si512(); }
-  HWY_INLINE __m512 operator()(__m512 x) {
-    largest = _mm512_max_epu32(largest, _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff)));
-    return x;
-  }
-  HWY_INLINE bool all() const { return _mm512_reduce_max_epu32(largest) < 0x7f800000u; }
-};
 
 /// 16 vectors as a matrix, transposed.
 HWY_INLINE void Transpose16(__m512 (&x)[16]) {
@@ -130,50 +105,6 @@ struct SplitParts {
   int64_t keys, q_part, p_part, p_at, scores_at, y_at, bytes;
 };
 
-/// c[32][32] (rows c_stride bytes apart) = the product of the split rows at `a` (parts a_part apart, rows a_stride) and the two
-/// split panels at `b`, `b_panel` apart, over `steps` steps.
-template <class Tiles>
-HWY_INLINE void SplitProduct(const char* a, int64_t a_part, int64_t a_stride, const char* b, int64_t b_panel, int64_t steps, char* c,
-                             int64_t c_stride) {
-  alignas(64) static constexpr float kZeros[16] = {};
-  Tiles::template Load<0>(kZeros, 0);
-  Tiles::template Load<1>(kZeros, 0);
-  Tiles::template Load<2>(kZeros, 0);
-  Tiles::template Load<3>(kZeros, 0);
-  // A tile is loaded right before it is first used: the tiles multiply meanwhile.
-  const char* const below = a + kTileRows * a_stride;
-  auto with_a = [&](int64_t at) HWY_ATTR {
-    Tiles::template Load<4>(a + at, a_stride);
-    Tiles::template Multiply<0, 4, 6>();
-    Tiles::template Multiply<1, 4, 7>();
-    Tiles::template Load<5>(below + at, a_stride);
-    Tiles::template Multiply<2, 5, 6>();
-    Tiles::template Multiply<3, 5, 7>();
-  };
-  auto with_b = [&](int64_t at) HWY_ATTR {
-    Tiles::template Load<6>(b + at, 64);
-    Tiles::template Multiply<0, 4, 6>();
-    Tiles::template Multiply<2, 5, 6>();
-    Tiles::template Load<7>(b + at + b_panel, 64);
-    Tiles::template Multiply<1, 4, 7>();
-    Tiles::template Multiply<3, 5, 7>();
-  };
-  for (int64_t s = 0, at = 0; s < steps; ++s, at += 64, b += kSplitParts * kSplitTile) {
-    Tiles::template Load<6>(b, 64);
-    Tiles::template Load<7>(b + b_panel, 64);
-    with_a(at + 2 * a_part);
-    with_a(at + a_part);
-    with_b(kSplitTile);
-    with_a(at);
-    with_b(2 * kSplitTile);
-    with_b(0);
-  }
-  Tiles::template StoreRows<0>(c, c_stride);
-  Tiles::template StoreRows<1>(c + 64, c_stride);
-  Tiles::template StoreRows<2>(c + kTileRows * c_stride, c_stride);
-  Tiles::template StoreRows<3>(c + kTileRows * c_stride + 64, c_stride);
-}
-
 /// exp(scale x + mask - largest) of a row as split parts, zeros behind it; returns one over their sum.
 template <bool kMask>
 HWY_INLINE float SplitSoftmax(const float* x, float scale, const float* mask, int64_t n, int64_t part_stride, char* out) {
@@ -230,8 +161,8 @@ bool RunSplitAttention(const SplitAttention& t, void* scratch) {
   Tiles::Configure(TileConfig(kTileRows, 64, true));
   const int64_t key_steps = s.size / kSplitStep, key_panel = key_steps * kSplitParts * kSplitTile;
   for (int64_t key = 0; key < parts.keys; key += 32) {
-    SplitProduct<Tiles>(base, parts.q_part, s.size * 2, static_cast<const char*>(t.keys) + key / 16 * key_panel, key_panel, key_steps,
-                        scores + key * 4, parts.keys * 4);
+    SplitProduct<Tiles>(base, parts.q_part, s.size * 2, 64, static_cast<const char*>(t.keys) + key / 16 * key_panel, key_panel, key_steps,
+                        kSplitZeros, 0, scores + key * 4, parts.keys * 4, [] {});
   }
   float over[kSplitRows];
   for (int64_t r = 0; r < t.rows; ++r) {
@@ -242,8 +173,8 @@ bool RunSplitAttention(const SplitAttention& t, void* scratch) {
   }
   const int64_t value_steps = parts.keys / kSplitStep, value_panel = value_steps * kSplitParts * kSplitTile;
   for (int64_t column = 0; column < s.value_size; column += 32) {
-    SplitProduct<Tiles>(p, parts.p_part, parts.keys * 2, static_cast<const char*>(t.values) + column / 16 * value_panel, value_panel,
-                        value_steps, sums + column * 4, s.value_size * 4);
+    SplitProduct<Tiles>(p, parts.p_part, parts.keys * 2, 64, static_cast<const char*>(t.values) + column / 16 * value_panel, value_panel,
+                        value_steps, kSplitZeros, 0, sums + column * 4, s.value_size * 4, [] {});
   }
   Tiles::Release();
   for (int64_t r = 0; r < t.rows; ++r) {
