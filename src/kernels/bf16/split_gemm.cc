@@ -180,8 +180,8 @@ class BlockFinisher {
   void Start(const float* sums, int64_t row, int64_t rows, int64_t column, int64_t columns) {
     const Epilogue& e = g_.epilogue;
     sums_ = sums;
-    row_ = begin_ = row, end_ = row + rows;
-    column_ = column, columns_ = columns;
+    row_ = row, end_ = row + rows;
+    column_ = column;
     for (int h = 0; h < 2; ++h) {
       masks_[h] = FirstMask(columns - h * 16);
       bias_[h] = e.bias ? _mm512_maskz_loadu_ps(masks_[h], e.bias + column + h * 16) : _mm512_setzero_ps();
@@ -202,20 +202,25 @@ class BlockFinisher {
       _mm512_mask_storeu_ps(to + h * 16, masks_[h], v);
     }
     sums_ += kSplitBlock;
-    if (++row_ == end_ && clamp_.after) {
-      ActivateRows(e, g_.c + begin_ * g_.c_row_stride + column_, g_.c_row_stride, end_ - begin_, columns_);
-    }
+    ++row_;
   }
 
   void Finish() {
     while (row_ < end_) Step();
   }
 
+  /// What is not done in registers, for finished blocks of some rows in these panels; longer rows take less time.
+  void Activate(int64_t row, int64_t rows, int64_t panel, int64_t end) const {
+    if (!clamp_.after || panel == end) return;
+    const int64_t column = panel * kPanelColumns, columns = std::min(end * kPanelColumns, g_.n) - column;
+    ActivateRows(g_.epilogue, g_.c + row * g_.c_row_stride + column, g_.c_row_stride, rows, columns);
+  }
+
  private:
   const GemmF32& g_;
   const Clamp clamp_;
   const float* sums_ = nullptr;
-  int64_t row_ = 0, begin_ = 0, end_ = 0, column_ = 0, columns_ = 0;
+  int64_t row_ = 0, end_ = 0, column_ = 0;
   __mmask16 masks_[2];
   __m512 bias_[2];
 };
@@ -316,8 +321,18 @@ class SplitGemm {
         }
         if (g_.k > kPieceK) sums += kBlockBytes;
       }
+      if (last) Activate(s, row, rows, *bad_rows >> i & 1, bad_pairs);
     }
     finisher_.Finish();
+  }
+
+  void Activate(const SplitStage& s, int64_t row, int64_t rows, bool bad_row, uint64_t bad_pairs) {
+    if (g_.epilogue.activation == Activation::kNone || bad_row) return;
+    finisher_.Finish();
+    if (bad_pairs == 0) return finisher_.Activate(row, rows, s.panel, s.end);
+    for (int64_t p = s.panel; p < s.end; p += 2) {
+      if (!(bad_pairs >> ((p - s.panel) / 2) & 1)) finisher_.Activate(row, rows, p, std::min(s.end, p + 2));
+    }
   }
 
   /// The blocks that have a number which is not finite.
