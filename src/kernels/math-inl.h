@@ -316,7 +316,7 @@ HWY_INLINE hn::Vec<D> Swish(D d, hn::Vec<D> x, hn::Vec<D> alpha) {
 
 #if HWY_TARGET == HWY_AVX3
 
-/// Phi - 1/2 of |x| in 32 pieces: coefficient d of piece i, whose middle is i kGeluStep; the last is 1/2 for all beyond.
+/// Phi - 1/2 of |x| in 32 pieces: coefficient d of piece i, whose middle is i kGeluStep; the last is 1/2 for all else.
 inline constexpr float kGeluStep = 0.1875f;
 alignas(64) inline constexpr float kGeluTable[5][32] = {
     {0.0f, 0.0743656904f, 0.146169767f, 0.213112295f, 0.27337265f, 0.325749278f, 0.369705468f, 0.40532425f,
