@@ -87,8 +87,9 @@ TEST(FuseAttention, KeepsWhatIsNotFinite) {
     for (const Shape& shape : {Shape{1, 80, 4, 32}, Shape{1, 40, 4, 32}, Shape{1, 40, 4, 32}, Shape{1, 1, 1, 40}}) {
       Result<Tensor> tensor = Tensor::Allocate(DType::kFloat, shape);
       ASSERT_TRUE(tensor.ok());
-      for (int64_t i = 0; i < tensor->elements(); ++i) tensor->mutable_as<float>()[i] = static_cast<float>(i * 37 % 101 - 50) / 64;
-      if (static_cast<int>(inputs.size()) == which) tensor->mutable_as<float>()[37 * 128 + 5] = -INFINITY;
+      float* numbers = tensor->mutable_as<float>();
+      for (int64_t i = 0; i < tensor->elements(); ++i) numbers[i] = static_cast<float>(i * 37 % 101 - 50) / 64;
+      if (static_cast<int>(inputs.size()) == which) numbers[37 * 128 + 5] = -INFINITY;
       inputs.push_back(std::move(*tensor));
     }
     PipelineOptions without, with;

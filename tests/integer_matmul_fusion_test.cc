@@ -69,7 +69,9 @@ TEST(FuseLogSoftmax, BecomesPartOfTheProduct) {
     EXPECT_EQ(text.find("LogSoftmax"), std::string::npos) << text;
     EXPECT_NE(text.find("log_softmax=1"), std::string::npos) << text;
   }
-  for (const char* axis : {"0", "1"}) EXPECT_NE(Optimized(ClassifierText(20, axis), "").find("LogSoftmax"), std::string::npos);
+  for (const char* axis : {"0", "1"}) {
+    EXPECT_NE(Optimized(ClassifierText(20, axis), "").find("LogSoftmax"), std::string::npos);
+  }
 }
 
 TEST(FuseLogSoftmax, KeepsTheNumbers) {

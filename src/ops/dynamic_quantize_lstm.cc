@@ -209,7 +209,8 @@ struct DynamicQuantizeLstm {
                                [&](int64_t begin, int64_t end, int worker) {
         const bool all = end - begin == panels;
         for (int64_t gate = 0; gate < (all ? 1 : LstmCell::kGates); ++gate) {
-          product.Part(c, b.products[1], g, 0, b.batch, gate * panels + begin, all ? LstmCell::kGates * panels : gate * panels + end, worker);
+          const int64_t panel_end = all ? LstmCell::kGates * panels : gate * panels + end;
+          product.Part(c, b.products[1], g, 0, b.batch, gate * panels + begin, panel_end, worker);
         }
         Cells(c, b, direction, step, begin * kPanelColumns, end * kPanelColumns);
       }));
@@ -226,7 +227,8 @@ struct DynamicQuantizeLstm {
     for (int64_t i = 0; i < b.batch; ++i) {
       const int64_t length = c.has_input(kLengths) ? c.in<int32_t>(kLengths)[i] : b.seq;
       const int64_t t = step >= length ? step : backwards ? length - 1 - step : step;
-      float* y = c.has_output(0) ? c.out<float>(0) + ((t * attributes.directions + direction) * b.batch + i) * n + unit0 : nullptr;
+      const int64_t at = ((t * attributes.directions + direction) * b.batch + i) * n + unit0;
+      float* y = c.has_output(0) ? c.out<float>(0) + at : nullptr;
       if (step >= length) {   // behind the sequence's end: zeros
         if (y) std::fill_n(y, count, 0.0f);
         continue;

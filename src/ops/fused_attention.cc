@@ -4,8 +4,8 @@
 //
 // Each of Q, K, V and Y may instead have its positions before its heads ([B,S,H,D], as a projection leaves them):
 // attributes q_axis, k_axis, v_axis, y_axis say where positions are, 1 or 2. Sizes broadcast as in the MatMul and Add it
-// stands for. The scores are never all in memory; see attention_core.h. Where there are tiles, and enough queries and keys for
-// them, they multiply (kernels/bf16/split_attention.h), a head at a time; heads with a number that is not finite go the usual way.
+// stands for. The scores are never all in memory; see attention_core.h. Where there are tiles, and enough queries and
+// keys for them, they multiply (kernels/bf16/split_attention.h), a head at a time.
 #include "kernels/bf16/split_attention.h"
 #include "ops/attention_core.h"
 #include "ops/op.h"
@@ -122,13 +122,15 @@ struct FusedAttention {
     b.head = {b.sizes.keys, b.sizes.size, b.sizes.value_size};
     b.splits = split && !b.bias_per_row && Splits(b.sizes);
     // Keys and values are packed again for each part.
-    b.parts = c.threads() == 1 ? 1 : std::min(DivUp(b.sizes.queries, kSplitRows), DivUp(int64_t{2} * c.threads(), b.sizes.batch * b.sizes.heads));
-    if (!b.splits && Core::WantsPackedKeys(b.sizes) && !CheckedMul(b.sizes.batch * b.sizes.heads, PackedSizeF32(b.sizes.size, b.sizes.keys) * 4, &packed)) {
+    const int64_t heads = b.sizes.batch * b.sizes.heads, wanted = DivUp(int64_t{2} * c.threads(), heads);
+    b.parts = c.threads() == 1 ? 1 : std::min(DivUp(b.sizes.queries, kSplitRows), wanted);
+    if (!b.splits && Core::WantsPackedKeys(b.sizes) &&
+        !CheckedMul(heads, PackedSizeF32(b.sizes.size, b.sizes.keys) * 4, &packed)) {
       return LimitReached("packing the keys overflows");
     }
     b.packed_bytes = RoundUp(packed, static_cast<int64_t>(kAlignment));
     b.worker_bytes = RoundUp(Core::ScratchCount(b.sizes) * 4, static_cast<int64_t>(kAlignment));
-    if (b.splits) b.worker_bytes = std::max(b.worker_bytes, RoundUp(SplitBytes(b.head), static_cast<int64_t>(kAlignment)));
+    if (b.splits) b.worker_bytes = RoundUp(SplitBytes(b.head), static_cast<int64_t>(kAlignment));
     c.Scratch(b.packed_bytes + b.worker_bytes * c.threads());
     return Status();
   }
@@ -136,16 +138,20 @@ struct FusedAttention {
   /// Whether tiles pay: enough rows and keys, and all of a head in the second-level cache.
   static bool Splits(const AttentionSizes& s) {
     constexpr int64_t kLeast = 32, kMost = 1024, kCacheBytes = 1 << 20;
-    return s.queries >= kLeast && s.keys >= kLeast && s.keys <= kMost && s.size > 0 && s.size <= kMost && s.size % 32 == 0 &&
-           s.value_size <= kMost && s.value_size % 32 == 0 && SplitBytes({s.keys, s.size, s.value_size}) <= kCacheBytes;
+    if (s.queries < kLeast || s.keys < kLeast || s.keys > kMost || s.size == 0) return false;
+    if (s.size > kMost || s.size % 32 != 0 || s.value_size > kMost || s.value_size % 32 != 0) return false;
+    return SplitBytes({s.keys, s.size, s.value_size}) <= kCacheBytes;
   }
   static int64_t SplitBytes(const SplitAttentionSizes& s) {
     AttentionSizes block{1, 1, 1, kSplitRows, s.keys, s.size, s.value_size};
-    return SplitKeysBytes(s) + SplitValuesBytes(s) + std::max(SplitScratchBytes(s), AttentionCore<float>::ScratchCount(block) * 4);
+    const int64_t rest = std::max(SplitScratchBytes(s), AttentionCore<float>::ScratchCount(block) * 4);
+    return SplitKeysBytes(s) + SplitValuesBytes(s) + rest;
   }
 
-  /// A part of the queries of one head by tiles; rows with a number that is not finite, whose keys may have it, go the usual way.
-  void RunSplit(const AttentionCore<float>& core, const Bound& b, int64_t head, int64_t part, std::byte* scratch) const {
+  /// A part of the queries of one head by tiles. What has a number that is not finite, which has no parts, goes the
+  /// usual way: blocks of queries, or all of them for keys' and values' sake.
+  void RunSplit(const AttentionCore<float>& core, const Bound& b, int64_t head, int64_t part,
+                std::byte* scratch) const {
     const AttentionSizes& s = b.sizes;
     const int64_t batch = head / s.heads, h = head % s.heads, blocks = DivUp(s.queries, kSplitRows);
     std::byte *keys = scratch, *values = keys + SplitKeysBytes(b.head), *rest = values + SplitValuesBytes(b.head);
@@ -190,9 +196,11 @@ struct FusedAttention {
       for (int i = 0; i < 3; ++i) core.bias_strides[i] = b.bias_strides[i];
     }
     if (b.splits) {
-      const double ns = static_cast<double>(s.queries * s.keys * (s.size + s.value_size + 64)) / 400 / static_cast<double>(b.parts);
+      const int64_t work = s.queries * s.keys * (s.size + s.value_size + 64);
+      const double ns = static_cast<double>(work) / 400 / static_cast<double>(b.parts);
       return c.ParallelFor(s.batch * s.heads * b.parts, 1, ns, [&](int64_t begin, int64_t end, int worker) {
-        for (int64_t i = begin; i < end; ++i) RunSplit(core, b, i / b.parts, i % b.parts, c.scratch() + worker * b.worker_bytes);
+        std::byte* scratch = c.scratch() + worker * b.worker_bytes;
+        for (int64_t i = begin; i < end; ++i) RunSplit(core, b, i / b.parts, i % b.parts, scratch);
       });
     }
     if (b.packed_bytes > 0) {

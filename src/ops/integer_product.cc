@@ -166,8 +166,8 @@ GemmInt8 IntegerProduct::Start(const RunContext& c, const IntegerProductParams& 
   return g;
 }
 
-void IntegerProduct::Part(const RunContext& c, const IntegerProductParams& p, const GemmInt8& g, int64_t row0, int64_t row1,
-                          int64_t panel0, int64_t panel1, int worker) const {
+void IntegerProduct::Part(const RunContext& c, const IntegerProductParams& p, const GemmInt8& g, int64_t row0,
+                          int64_t row1, int64_t panel0, int64_t panel1, int worker) const {
   RunGemmInt8(*kernels, g, row0, row1, panel0, panel1, c.scratch() + p.worker_at + worker * p.worker_bytes);
 }
 

@@ -51,7 +51,7 @@ struct IntegerProduct {
     const void* b = nullptr;             ///< not read when packed
     bool a_signed = false, b_signed = false;
     int32_t a_zero = 0;
-    bool again = false;                  ///< B is multiplied again and again: a previous product has left it in the cache
+    bool again = false;                  ///< B was multiplied before, and is in the cache if it fits
     Columns b_zero, b_scale;
     const int32_t* bias = nullptr;       ///< n, added to the sums
     const float* float_bias = nullptr;   ///< n, added behind the scale
@@ -61,11 +61,11 @@ struct IntegerProduct {
   };
   Status Run(const RunContext& c, const IntegerProductParams& p, const Operands& o) const;
 
-  /// For operators that do something with each part of a product while it is in the cache: the product with the first matrix of
-  /// a packed B, which Part computes.
+  /// For operators that do something with each part of a product while it is in the cache: the product with the first
+  /// matrix of a packed B, which Part computes.
   GemmInt8 Start(const RunContext& c, const IntegerProductParams& p, const Operands& o) const;
-  void Part(const RunContext& c, const IntegerProductParams& p, const GemmInt8& g, int64_t row0, int64_t row1, int64_t panel0,
-            int64_t panel1, int worker) const;
+  void Part(const RunContext& c, const IntegerProductParams& p, const GemmInt8& g, int64_t row0, int64_t row1,
+            int64_t panel0, int64_t panel1, int worker) const;
   /// About how long all parts take.
   double Ns(const IntegerProductParams& p) const;
 

@@ -7,8 +7,8 @@
 //
 // a's scale and zero point are one number, b's one number or one per column. The internal linnet:MatMulIntegerToFloat, which
 // fuse_integer_matmul makes, may add a tensor of the output's shape (input 7) and apply an activation (attributes activation,
-// alpha, beta), and then LogSoftmax along the columns (attribute log_softmax), whose sums are made of each part of the product
-// while it is in the cache.
+// alpha, beta), and then LogSoftmax along the columns (attribute log_softmax), whose sums are made of each part of the
+// product while it is in the cache.
 #include "kernels/softmax.h"
 #include "ops/activation_helpers.h"
 #include "ops/convert.h"
@@ -147,7 +147,8 @@ struct MatMulToFloat {
 
   Status RunLogSoftmax(RunContext& c, const Bound& b, const IntegerProduct::Operands& o) const {
     const IntegerProductParams& p = b.product;
-    const int64_t m = p.m, n = p.n, panels = PanelCount(n), parts = DivUp(panels, kPartPanels), blocks = DivUp(m, kPartRows);
+    const int64_t m = p.m, n = p.n, panels = PanelCount(n);
+    const int64_t parts = DivUp(panels, kPartPanels), blocks = DivUp(m, kPartRows);
     if (m * n == 0) return Status();
     // Of part and row: the largest and the sum; then of the row.
     float* most = reinterpret_cast<float*>(c.scratch() + b.sums_at);
@@ -155,22 +156,26 @@ struct MatMulToFloat {
     float* y = c.out<float>(0);
     const GemmInt8 g = product.Start(c, p, o);
     auto for_parts = [&](double ns, auto body) {
-      return c.ParallelFor(parts * blocks, 1, ns / static_cast<double>(parts * blocks), [&](int64_t begin, int64_t end, int worker) {
+      const int64_t tasks = parts * blocks;
+      return c.ParallelFor(tasks, 1, ns / static_cast<double>(tasks), [&](int64_t begin, int64_t end, int worker) {
         for (int64_t i = begin; i < end; ++i) {
           const int64_t part = i / blocks, row = i % blocks * kPartRows, column = part * kPartPanels * kPanelColumns;
-          body(part, row, std::min(m - row, kPartRows), column, std::min(n - column, kPartPanels * kPanelColumns), worker);
+          const int64_t rows = std::min(m - row, kPartRows);
+          const int64_t columns = std::min(n - column, kPartPanels * kPanelColumns);
+          body(part, row, rows, column, columns, worker);
         }
       });
     };
-    LINNET_TRY(for_parts(product.Ns(p) + static_cast<double>(m * n) * 0.15, [&](int64_t part, int64_t row, int64_t rows, int64_t column,
-                                                                               int64_t columns, int worker) {
+    auto multiply = [&](int64_t part, int64_t row, int64_t rows, int64_t column, int64_t columns, int worker) {
       product.Part(c, p, g, row, row + rows, part * kPartPanels, std::min(panels, (part + 1) * kPartPanels), worker);
       log_sum_part(y + row * n + column, n, rows, columns, most + part * m + row, sum + part * m + row);
-    }));
+    };
+    LINNET_TRY(for_parts(product.Ns(p) + static_cast<double>(m * n) * 0.15, multiply));
     for (int64_t i = 0; i < m; ++i) LogSumTotal(most + i, sum + i, parts, m, all_most + i, log_sum + i);
-    return for_parts(static_cast<double>(m * n) * 0.1, [&](int64_t, int64_t row, int64_t rows, int64_t column, int64_t columns, int) {
+    auto shift = [&](int64_t, int64_t row, int64_t rows, int64_t column, int64_t columns, int) {
       log_sum_shift(y + row * n + column, n, rows, columns, all_most + row, log_sum + row);
-    });
+    };
+    return for_parts(static_cast<double>(m * n) * 0.1, shift);
   }
 };
 

@@ -155,11 +155,13 @@ struct Pool {
     return ForType<kTypes>(c.input_dtype(0), [&]<class T>() -> Status {
       const int64_t out_pixels = b.window.out_pixels();
       if constexpr (kind == PoolKind::kMax && layout == Layout::kChannelsLast && sizeof(T) == 1) {
-        const double pixel_ns = b.window.rank <= 2 ? 10 + static_cast<double>(b.channels) / 4 : 50 + static_cast<double>(b.channels);
+        const bool flat = b.window.rank <= 2;
+        const double pixel_ns = flat ? 10 + static_cast<double>(b.channels) / 4 : 50 + static_cast<double>(b.channels);
         return c.ParallelFor(b.images * out_pixels, 1, pixel_ns, [&](int64_t begin, int64_t end, int) {
           for (int64_t i = begin; i < end; ++i) {
-            if (b.window.rank <= 2 && MaxWindow(b, c.in<T>(0), i / out_pixels, i % out_pixels, c.out<T>(0) + i * b.channels)) continue;
-            MaxPixel(b, c.in<T>(0), i / out_pixels, i % out_pixels, c.out<T>(0) + i * b.channels);
+            const int64_t image = i / out_pixels, pixel = i % out_pixels;
+            T* y = c.out<T>(0) + i * b.channels;
+            if (!flat || !MaxWindow(b, c.in<T>(0), image, pixel, y)) MaxPixel(b, c.in<T>(0), image, pixel, y);
           }
         });
       }
@@ -191,10 +193,12 @@ struct Pool {
     };
     const int last = b.window.rank - 1;
     const WindowAxis& columns = b.window.axes[last];
-    const Taps column = taps(columns, pixel % columns.out), row = last > 0 ? taps(b.window.axes[0], pixel / columns.out) : Taps();
+    const Taps column = taps(columns, pixel % columns.out);
+    const Taps row = last > 0 ? taps(b.window.axes[0], pixel / columns.out) : Taps();
     if (row.count <= 0 || column.count <= 0) return false;
     const T* from = x + (image * b.window.in_pixels() + row.first * columns.in + column.first) * b.channels;
-    max_window[std::is_signed_v<T>](from, row.count, row.step * columns.in * b.channels, column.count, column.step * b.channels, b.channels, y);
+    max_window[std::is_signed_v<T>](from, row.count, row.step * columns.in * b.channels, column.count,
+                                    column.step * b.channels, b.channels, y);
     return true;
   }
 

@@ -1,7 +1,7 @@
 // Attention of float32 numbers split into three parts.
 //
-// Two vectors of 16 numbers become one of bfloat16 whose pairs are numbers i and 16 + i: what a tile instruction sums does not
-// depend on the order, as long as both operands have the same.
+// Two vectors of 16 numbers become one of bfloat16 whose pairs are numbers i and 16 + i: what a tile
+// instruction sums does not depend on the order, as long as both operands have the same.
 //
 //     queries         [part][row][size]
 //     keys            [16 keys][32 of size][part][16 pairs][16 keys][2]
@@ -35,20 +35,24 @@ namespace {
 HWY_INLINE void Transpose16(__m512 (&x)[16]) {
   __m512 t[16];
   LINNET_UNROLL
-  for (int i = 0; i < 16; i += 2) t[i] = _mm512_unpacklo_ps(x[i], x[i + 1]), t[i + 1] = _mm512_unpackhi_ps(x[i], x[i + 1]);
+  for (int i = 0; i < 16; i += 2)
+    t[i] = _mm512_unpacklo_ps(x[i], x[i + 1]), t[i + 1] = _mm512_unpackhi_ps(x[i], x[i + 1]);
   LINNET_UNROLL
   for (int i = 0; i < 16; i += 4) {
     LINNET_UNROLL
     for (int j = 0; j < 2; ++j) {
       const __m512d a = _mm512_castps_pd(t[i + j]), b = _mm512_castps_pd(t[i + j + 2]);
-      x[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), x[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+      x[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b)),
+                x[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
     }
   }
   // x[4 r + c]: column c, and 4, 8, 12 further on, of rows 4 r .. 4 r + 3.
   LINNET_UNROLL
   for (int c = 0; c < 4; ++c) {
-    const __m512 low = _mm512_shuffle_f32x4(x[c], x[4 + c], 0x88), high = _mm512_shuffle_f32x4(x[c], x[4 + c], 0xdd);
-    const __m512 low2 = _mm512_shuffle_f32x4(x[8 + c], x[12 + c], 0x88), high2 = _mm512_shuffle_f32x4(x[8 + c], x[12 + c], 0xdd);
+    const __m512 low = _mm512_shuffle_f32x4(x[c], x[4 + c], 0x88),
+                 high = _mm512_shuffle_f32x4(x[c], x[4 + c], 0xdd);
+    const __m512 low2 = _mm512_shuffle_f32x4(x[8 + c], x[12 + c], 0x88),
+                 high2 = _mm512_shuffle_f32x4(x[8 + c], x[12 + c], 0xdd);
     t[c] = _mm512_shuffle_f32x4(low, low2, 0x88), t[8 + c] = _mm512_shuffle_f32x4(low, low2, 0xdd);
     t[4 + c] = _mm512_shuffle_f32x4(high, high2, 0x88), t[12 + c] = _mm512_shuffle_f32x4(high, high2, 0xdd);
   }
@@ -66,7 +70,8 @@ bool PackSplitKeys(const SplitAttentionSizes& s, const float* k, int64_t stride,
       for (int h = 0; h < 2; ++h) {
         LINNET_UNROLL
         for (int i = 0; i < 16; ++i) {
-          half[h][i] = key + i < s.keys ? finite(_mm512_loadu_ps(k + (key + i) * stride + at + h * 16)) : _mm512_setzero_ps();
+          half[h][i] = key + i < s.keys ? finite(_mm512_loadu_ps(k + (key + i) * stride + at + h * 16))
+                                        : _mm512_setzero_ps();
         }
         Transpose16(half[h]);
       }
@@ -83,7 +88,9 @@ bool PackSplitValues(const SplitAttentionSizes& s, const float* v, int64_t strid
   for (int64_t column = 0; column < s.value_size; column += 16) {
     for (int64_t key = 0; key < s.keys; key += kSplitStep, to += kSplitParts * kSplitTile) {
       for (int64_t i = 0; i < 16; ++i) {
-        auto row = [&](int64_t r) HWY_ATTR { return r < s.keys ? finite(_mm512_loadu_ps(v + r * stride + column)) : _mm512_setzero_ps(); };
+        auto row = [&](int64_t r) HWY_ATTR {
+          return r < s.keys ? finite(_mm512_loadu_ps(v + r * stride + column)) : _mm512_setzero_ps();
+        };
         const __m512 first = row(key + i), second = row(key + 16 + i);
         SplitPairs(first, second, kSplitTile, to + i * 64);
       }
@@ -107,7 +114,8 @@ struct SplitParts {
 
 /// exp(scale x + mask - largest) of a row as split parts, zeros behind it; returns one over their sum.
 template <bool kMask>
-HWY_INLINE float SplitSoftmax(const float* x, float scale, const float* mask, int64_t n, int64_t part_stride, char* out) {
+HWY_INLINE float SplitSoftmax(const float* x, float scale, const float* mask, int64_t n, int64_t part_stride,
+                              char* out) {
   const F32 d;
   const __m512 s = _mm512_set1_ps(scale), none = _mm512_set1_ps(-__builtin_inff());
   auto score = [&](int64_t i) HWY_ATTR {
@@ -122,14 +130,17 @@ HWY_INLINE float SplitSoftmax(const float* x, float scale, const float* mask, in
     if (left <= 0) break;
     const __mmask16 have = left >= 16 ? 0xffff : static_cast<__mmask16>((1u << left) - 1);
     const __m512 v = _mm512_maskz_loadu_ps(have, x + i);
-    last[h] = _mm512_mask_mov_ps(none, have, kMask ? _mm512_fmadd_ps(v, s, _mm512_maskz_loadu_ps(have, mask + i)) : _mm512_mul_ps(v, s));
+    last[h] = _mm512_mask_mov_ps(
+        none, have,
+        kMask ? _mm512_fmadd_ps(v, s, _mm512_maskz_loadu_ps(have, mask + i)) : _mm512_mul_ps(v, s));
   }
   __m512 a = last[0], b = last[1];
   for (int64_t i = 0; i < whole; i += 32) a = _mm512_max_ps(a, score(i)), b = _mm512_max_ps(b, score(i + 16));
   const __m512 most = _mm512_set1_ps(_mm512_reduce_max_ps(_mm512_max_ps(a, b)));
   __m512 sums = _mm512_setzero_ps(), more = sums;
   auto two = [&](__m512 low, __m512 high) HWY_ATTR {
-    const __m512 e = ExpFlush(d, VF32{_mm512_sub_ps(low, most)}).raw, f = ExpFlush(d, VF32{_mm512_sub_ps(high, most)}).raw;
+    const __m512 e = ExpFlush(d, VF32{_mm512_sub_ps(low, most)}).raw,
+                 f = ExpFlush(d, VF32{_mm512_sub_ps(high, most)}).raw;
     sums = _mm512_add_ps(sums, e), more = _mm512_add_ps(more, f);
     SplitPairs(e, f, part_stride, out);
     out += 64;
@@ -154,14 +165,17 @@ bool RunSplitAttention(const SplitAttention& t, void* scratch) {
     }
   }
   if (!finite.all()) return false;
-  for (int64_t part = 0; part < kSplitParts && t.rows < kSplitRows; ++part) {   // rows that are missing
-    memset(base + part * parts.q_part + t.rows * s.size * 2, 0, static_cast<size_t>((kSplitRows - t.rows) * s.size * 2));
-    memset(p + part * parts.p_part + t.rows * parts.keys * 2, 0, static_cast<size_t>((kSplitRows - t.rows) * parts.keys * 2));
+  for (int64_t part = 0; part < kSplitParts && t.rows < kSplitRows; ++part) {  // rows that are missing
+    memset(base + part * parts.q_part + t.rows * s.size * 2, 0,
+           static_cast<size_t>((kSplitRows - t.rows) * s.size * 2));
+    memset(p + part * parts.p_part + t.rows * parts.keys * 2, 0,
+           static_cast<size_t>((kSplitRows - t.rows) * parts.keys * 2));
   }
   Tiles::Configure(TileConfig(kTileRows, 64, true));
   const int64_t key_steps = s.size / kSplitStep, key_panel = key_steps * kSplitParts * kSplitTile;
   for (int64_t key = 0; key < parts.keys; key += 32) {
-    SplitProduct<Tiles>(base, parts.q_part, s.size * 2, 64, static_cast<const char*>(t.keys) + key / 16 * key_panel, key_panel, key_steps,
+    SplitProduct<Tiles>(base, parts.q_part, s.size * 2, 64,
+                        static_cast<const char*>(t.keys) + key / 16 * key_panel, key_panel, key_steps,
                         kSplitZeros, 0, scores + key * 4, parts.keys * 4, [] {});
   }
   float over[kSplitRows];
@@ -173,7 +187,8 @@ bool RunSplitAttention(const SplitAttention& t, void* scratch) {
   }
   const int64_t value_steps = parts.keys / kSplitStep, value_panel = value_steps * kSplitParts * kSplitTile;
   for (int64_t column = 0; column < s.value_size; column += 32) {
-    SplitProduct<Tiles>(p, parts.p_part, parts.keys * 2, 64, static_cast<const char*>(t.values) + column / 16 * value_panel, value_panel,
+    SplitProduct<Tiles>(p, parts.p_part, parts.keys * 2, 64,
+                        static_cast<const char*>(t.values) + column / 16 * value_panel, value_panel,
                         value_steps, kSplitZeros, 0, sums + column * 4, s.value_size * 4, [] {});
   }
   Tiles::Release();
@@ -192,7 +207,8 @@ bool RunSplitAttention(const SplitAttention& t, void* scratch) {
 const SplitAttentionKernels& SplitAttentionOf(bool emulated);
 const SplitAttentionKernels& SplitAttentionOf(bool emulated) {
   static constexpr SplitAttentionKernels amx = {PackSplitKeys, PackSplitValues, RunSplitAttention<AmxBf16>};
-  static constexpr SplitAttentionKernels same = {PackSplitKeys, PackSplitValues, RunSplitAttention<EmulatedBf16>};
+  static constexpr SplitAttentionKernels same = {PackSplitKeys, PackSplitValues,
+                                                 RunSplitAttention<EmulatedBf16>};
   return emulated ? same : amx;
 }
 
@@ -205,8 +221,12 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace linnet {
 
-int64_t SplitKeysBytes(const SplitAttentionSizes& s) { return RoundUp(s.keys, int64_t{32}) * s.size * 6; }
-int64_t SplitValuesBytes(const SplitAttentionSizes& s) { return RoundUp(s.keys, int64_t{32}) * s.value_size * 6; }
+int64_t SplitKeysBytes(const SplitAttentionSizes& s) {
+  return RoundUp(s.keys, int64_t{32}) * s.size * 6;
+}
+int64_t SplitValuesBytes(const SplitAttentionSizes& s) {
+  return RoundUp(s.keys, int64_t{32}) * s.value_size * 6;
+}
 int64_t SplitScratchBytes(const SplitAttentionSizes& s) {
   const int64_t keys = RoundUp(s.keys, int64_t{32});
   return kSplitRows * (6 * s.size + 6 * keys + 4 * keys + 4 * s.value_size);

@@ -167,7 +167,7 @@ int64_t BlockRowsInt8(const Int8Kernels& kernels, int64_t m, int64_t k);
 /// Multiplies a filled block: rows [row, row + count) of C. What the block holds between k and PaddedK(k) does not matter.
 void MultiplyBlockInt8(const BlocksInt8& job, const void* block, bool a_signed, int64_t row, int64_t count, int64_t panel0, int64_t panel1,
                        int32_t* row_sums);
-/// About how long a product takes: its arithmetic, or reading B from beyond the second-level cache, or (near) from there.
+/// About how long a product takes: its arithmetic, or reading B from beyond the second-level cache, or (near) from it.
 inline double ProductNs(const Int8Kernels& kernels, double m, double n, double k, bool near = false) {
   const double byte_ns = near ? 0.006 : 0.03;
   return std::max(m * n * (k + kernels.finish_macs) * kernels.mac_ns, n * k * byte_ns);

@@ -169,16 +169,19 @@ void FinishFloats(const FinishInt8& f, const int32_t* sums, const int32_t* row_s
   float* to = static_cast<float*>(f.c) + row * f.c_row_stride + column;
   if (columns == kPanelColumns && !f.column_zero && !e.residual && !clamp.has_low && !clamp.has_high) {
     auto finish = [&](float* c, int64_t stride) HWY_ATTR {
-      e.bias ? FinishPlainFloats<true>(f, sums, rows, column, c, stride) : FinishPlainFloats<false>(f, sums, rows, column, c, stride);
+      e.bias ? FinishPlainFloats<true>(f, sums, rows, column, c, stride)
+             : FinishPlainFloats<false>(f, sums, rows, column, c, stride);
     };
     if (!clamp.after) return finish(to, f.c_row_stride);
-    // Activated side by side: rows of C that are a multiple of 4 KiB apart push each other out of the first-level cache.
+    // Activated side by side: rows of C a multiple of 4 KiB apart push each other out of the first-level cache.
     alignas(64) float side[kFinishRows * kPanelColumns];
     finish(side, kPanelColumns);
     ActivateRows(e, side, 0, 1, rows * kPanelColumns);
     for (int r = 0; r < rows; ++r, to += f.c_row_stride) {
       LINNET_UNROLL
-      for (int64_t j = 0; j < kPanelColumns; j += kLanes32) hn::StoreU(hn::Load(d, side + r * kPanelColumns + j), d, to + j);
+      for (int64_t j = 0; j < kPanelColumns; j += kLanes32) {
+        hn::StoreU(hn::Load(d, side + r * kPanelColumns + j), d, to + j);
+      }
     }
     return;
   }

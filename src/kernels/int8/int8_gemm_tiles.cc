@@ -110,7 +110,8 @@ class TileProduct {
         b.a[0] = b.a[1] = At(row + left - height);
         b.first = static_cast<int>(height - left), b.count = static_cast<int>(left);
       }
-      const int8_t* next = row == row0_ && group_end < PanelCount(job_.n) ? Panel(group_end) : nullptr;   // perhaps another call's
+      // The next group may be another call's.
+      const int8_t* next = row == row0_ && group_end < PanelCount(job_.n) ? Panel(group_end) : nullptr;
       for (b.panel = panel; b.panel < group_end; b.panel += b.panels) {
         const int64_t panels = group_end - b.panel;
         if (b.row_tiles == 2) {
@@ -256,10 +257,12 @@ HWY_INLINE void AddFours(__m512i& sum, __m512i a, const void* b) {
   }
 }
 
-// One row of unsigned bytes: what counts is how fast B comes, and a tile of one row asks for it too late. Panels that are not in
-// the second-level cache are asked for `ahead` bytes before they are used; those that are (kNear) come faster unasked.
+// One row of unsigned bytes: what counts is how fast B comes, and a tile of one row asks for it too late. Panels that
+// are not in the second-level cache are asked for `ahead` bytes before they are used; those that are (kNear) come faster
+// unasked.
 template <class Tiles, int kPanels, bool kNear>
-void MultiplyRowPanels(const BlocksInt8& job, const RowsInt8& rows, int64_t row, int64_t panel, int64_t ahead, const int32_t* row_sum) {
+void MultiplyRowPanels(const BlocksInt8& job, const RowsInt8& rows, int64_t row, int64_t panel, int64_t ahead,
+                       const int32_t* row_sum) {
   const int64_t panel_bytes = PaddedK(job.k) * kPanelColumns;
   const int8_t* b = job.panels + panel * panel_bytes;
   __m512i sum[kPanels], odd[kPanels];
@@ -269,7 +272,8 @@ void MultiplyRowPanels(const BlocksInt8& job, const RowsInt8& rows, int64_t row,
     odd[p] = _mm512_setzero_si512();
   }
   // Pieces that follow one another are one.
-  const int64_t pieces = rows.steps == 0 ? 0 : rows.offsets ? rows.steps : 1, bytes = rows.offsets ? rows.step : rows.steps * rows.step;
+  const int64_t pieces = rows.steps == 0 ? 0 : rows.offsets ? rows.steps : 1;
+  const int64_t bytes = rows.offsets ? rows.step : rows.steps * rows.step;
   for (int64_t s = 0; s < pieces; ++s) {
     const uint8_t* a = rows.a + row * rows.row_stride + (rows.offsets ? rows.offsets[s] : 0);
     const uint8_t* const end = a + bytes / 8 * 8;

@@ -124,7 +124,8 @@ void MaxBytesRun(const void* x, int64_t n, void* y) {
 MaxBytesFn* MaxBytesOf(bool is_signed) { return is_signed ? MaxBytesRun<int8_t> : MaxBytesRun<uint8_t>; }
 
 template <class T>
-void MaxWindowRun(const void* x, int64_t rows, int64_t row_stride, int64_t columns, int64_t column_stride, int64_t n, void* y) {
+void MaxWindowRun(const void* x, int64_t rows, int64_t row_stride, int64_t columns, int64_t column_stride, int64_t n,
+                  void* y) {
   auto largest = [&](auto d, int64_t i) HWY_ATTR {
     const T* row = static_cast<const T*>(x) + i;
     auto most = hn::LoadU(d, row);
