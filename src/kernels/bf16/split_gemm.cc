@@ -1,7 +1,8 @@
 // Products of split float32 numbers, block by block.
 //
 //     A, some rows      [32 of K][part][32 rows]           split again for every group of panels
-//     B, a group        [panel][32 of K][part][16 pairs][16 columns][2]      split again for every range of rows
+//     B, a group        [panel][32 of K][part][16 pairs][16 columns][2]      split again for every range of
+//     rows
 //
 // K is cut into pieces of 128 whose sums wait in memory, so that both stay in the second-level cache.
 #include "kernels/bf16/split_gemm.h"
@@ -16,25 +17,9 @@
 #define HWY_TARGET_INCLUDE "kernels/bf16/split_gemm.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "kernels/bf16/split-inl.h"
+#include "kernels/bf16/split_operands-inl.h"
 #include "kernels/dispatch.h"
 #include "kernels/epilogue-inl.h"
-
-#ifndef LINNET_SPLIT_GEMM_SIZES
-#define LINNET_SPLIT_GEMM_SIZES
-namespace linnet {
-namespace {
-
-constexpr int64_t kPieceK = 128, kGroupPanels = 24;
-constexpr int64_t kRowsOfOnePiece = 1024, kRowsOfPieces = 256;   // of a range
-constexpr int64_t kBlockBytes = kSplitBlock * kSplitBlock * 4;   // of sums
-constexpr int64_t kPartBytesA = kSplitBlock * 64, kStepBytesA = 3 * kPartBytesA;
-constexpr int64_t kBytesA = kPieceK / 32 * kStepBytesA, kBytesB = kGroupPanels * kPieceK * kPanelColumns * 6;
-constexpr int64_t kBytesSums = kRowsOfPieces / kSplitBlock * (kGroupPanels / 2) * kBlockBytes;
-
-}  // namespace
-}  // namespace linnet
-#endif
 
 #if HWY_TARGET == HWY_AVX3
 
@@ -42,135 +27,6 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
 namespace {
-
-/// The first `count` of 16.
-HWY_INLINE __mmask16 FirstMask(int64_t count) {
-  return count >= 16 ? 0xffff : count <= 0 ? 0 : static_cast<__mmask16>((1u << count) - 1);
-}
-
-/// What is multiplied at a time: a piece of K of a range of rows in a group of panels. Pieces follow each other first, then groups.
-struct SplitStage {
-  int64_t m0, m1, panel, end, k0, k;
-  int64_t steps() const { return DivUp(k, kSplitStep); }
-};
-
-/// Splits a block of rows of A, a vector of pairs at a time.
-class RowSplitter {
- public:
-  explicit RowSplitter(const GemmF32& gemm) : g_(gemm) {}
-
-  void Start(const SplitStage& stage, int64_t row, char* to) {
-    row_ = row, end_ = std::min(stage.m1, row + kSplitBlock);
-    k0_ = stage.k0, k_ = stage.k;
-    to_ = to;
-    finite_ = Finite();
-    at_ = 0;
-    for (int64_t i = 0; i < stage.steps() * kSplitParts && end_ - row_ < kSplitBlock; ++i) {   // rows that are missing
-      memset(to + i * kPartBytesA + (end_ - row_) * 64, 0, static_cast<size_t>((kSplitBlock - (end_ - row_)) * 64));
-    }
-    from_ = RowOf(row_);
-  }
-
-  HWY_INLINE void Step() {
-    if (row_ == end_) return;
-    const int64_t left = k_ - at_;
-    if (left >= kSplitStep) {
-      SplitPairs(finite_(_mm512_loadu_ps(from_ + at_)), finite_(_mm512_loadu_ps(from_ + at_ + 16)), kPartBytesA, to_ + at_ * (kStepBytesA / kSplitStep));
-    } else {
-      SplitPairs(finite_(_mm512_maskz_loadu_ps(FirstMask(left), from_ + at_)), finite_(_mm512_maskz_loadu_ps(FirstMask(left - 16), from_ + at_ + 16)),
-                 kPartBytesA, to_ + at_ * (kStepBytesA / kSplitStep));
-    }
-    at_ += kSplitStep;
-    if (at_ < k_) return;
-    at_ = 0;
-    to_ += 64;
-    if (++row_ < end_) from_ = RowOf(row_);
-  }
-
-  /// False where a number is not finite.
-  bool Finish() {
-    while (row_ < end_) Step();
-    return finite_.all();
-  }
-
- private:
-  /// The numbers [k0, k0 + k) of a row of A, which may lie in several segments.
-  const float* RowOf(int64_t row) {
-    if (g_.segment_count == 0) return g_.a + row * g_.a_row_stride + k0_;
-    int64_t begin = 0, have = 0;
-    for (int64_t s = 0; s < g_.segment_count && have < k_; begin += g_.segments[s++].k) {
-      const SegmentF32& segment = g_.segments[s];
-      const int64_t from = std::max<int64_t>(k0_ + have - begin, 0), count = std::min(segment.k - from, k_ - have);
-      if (count <= 0) continue;
-      const float* at = segment.a + row * g_.a_row_stride + from;
-      if (count == k_) return at;
-      memcpy(joined_ + have, at, static_cast<size_t>(count) * 4);
-      have += count;
-    }
-    return joined_;
-  }
-
-  const GemmF32& g_;
-  const float* from_ = nullptr;
-  char* to_ = nullptr;
-  int64_t row_ = 0, end_ = 0, k0_ = 0, k_ = 0, at_ = 0;
-  Finite finite_;
-  float joined_[kPieceK];
-};
-
-/// Splits a group of panels of B, a vector of pairs at a time.
-class PanelSplitter {
- public:
-  explicit PanelSplitter(const GemmF32& gemm) : g_(gemm) {}
-
-  void Start(const SplitStage& stage, char* to) {
-    first_ = panel_ = stage.panel, end_ = stage.end;
-    k0_ = stage.k0, k_ = stage.k;
-    to_ = to;
-    bad_pairs_ = 0;
-    StartPanel();
-  }
-
-  HWY_INLINE void Step() {
-    if (panel_ == end_) return;
-    const int64_t left = k_ - at_ - pair_;
-    const float* from = from_ + pair_ * kPanelColumns;
-    __builtin_prefetch(from + 2 * kSplitStep * kPanelColumns);
-    __builtin_prefetch(from + (2 * kSplitStep + 16) * kPanelColumns);
-    const __m512 low = left > 0 ? finite_(_mm512_loadu_ps(from)) : _mm512_setzero_ps();
-    const __m512 high = left > 16 ? finite_(_mm512_loadu_ps(from + 16 * kPanelColumns)) : _mm512_setzero_ps();
-    SplitPairs(low, high, kSplitTile, to_ + pair_ * 64);
-    if (++pair_ < 16) return;
-    pair_ = 0;
-    to_ += kSplitParts * kSplitTile;
-    from_ += kSplitStep * kPanelColumns;
-    at_ += kSplitStep;
-    if (at_ < k_) return;
-    if (!finite_.all()) bad_pairs_ |= uint64_t{1} << ((panel_ - first_) / 2);
-    if (++panel_ < end_) StartPanel();
-  }
-
-  /// The pairs of panels with a number that is not finite, a bit each.
-  uint64_t Finish() {
-    while (panel_ < end_) Step();
-    return bad_pairs_;
-  }
-
- private:
-  void StartPanel() {
-    from_ = g_.b + panel_ * g_.b_panel_stride + k0_ * kPanelColumns;
-    at_ = pair_ = 0;
-    finite_ = Finite();
-    if (k_ == 0) panel_ = end_;
-  }
-
-  const GemmF32& g_;
-  const float* from_ = nullptr;
-  char* to_ = nullptr;
-  int64_t first_ = 0, panel_ = 0, end_ = 0, k0_ = 0, k_ = 0, at_ = 0, pair_ = 0;
-  uint64_t bad_pairs_ = 0;
-  Finite finite_;
-};
 
 /// Finishes a block of sums, a row at a time.
 class BlockFinisher {
@@ -197,7 +53,7 @@ class BlockFinisher {
     for (int h = 0; h < 2 && masks_[h]; ++h) {
       __m512 v = _mm512_add_ps(_mm512_load_ps(sums_ + h * 16), bias_[h]);
       if (residual) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(masks_[h], residual + h * 16));
-      if (clamp_.has_low) v = _mm512_max_ps(low, v);   // a NaN stays
+      if (clamp_.has_low) v = _mm512_max_ps(low, v);  // a NaN stays
       if (clamp_.has_high) v = _mm512_min_ps(high, v);
       _mm512_mask_storeu_ps(to + h * 16, masks_[h], v);
     }
@@ -209,7 +65,8 @@ class BlockFinisher {
     while (row_ < end_) Step();
   }
 
-  /// What is not done in registers, for finished blocks of some rows in these panels; longer rows take less time.
+  /// What is not done in registers, for finished blocks of some rows in these panels; longer rows take less
+  /// time.
   void Activate(int64_t row, int64_t rows, int64_t panel, int64_t end) const {
     if (!clamp_.after || panel == end) return;
     const int64_t column = panel * kPanelColumns, columns = std::min(end * kPanelColumns, g_.n) - column;
@@ -225,23 +82,34 @@ class BlockFinisher {
   __m512 bias_[2];
 };
 
-/// While tiles multiply one block, vectors finish the one before, and split the next rows and the next panels.
+/// While tiles multiply one block, vectors finish the one before, and split the next rows and the next
+/// panels.
 template <class Tiles>
 class SplitGemm {
  public:
-  SplitGemm(const GemmF32& gemm, int64_t m1, int64_t panel0, int64_t panel1, const GemmF32Kernels& plain, void* scratch)
-      : g_(gemm), plain_(plain), rows_(gemm), panels_(gemm), finisher_(gemm), m1_(m1), panel0_(panel0), panel1_(panel1) {
+  SplitGemm(const GemmF32& gemm, int64_t m1, int64_t panel0, int64_t panel1, const GemmF32Kernels& plain,
+            void* scratch)
+      : g_(gemm),
+        plain_(plain),
+        rows_(gemm),
+        panels_(gemm),
+        finisher_(gemm),
+        m1_(m1),
+        panel0_(panel0),
+        panel1_(panel1) {
     char* at = static_cast<char*>(scratch);
-    for (char*& b : b_) b = at, at += kBytesB;
-    for (char*& a : a_) a = at, at += kBytesA;
-    for (char*& block : block_) block = at, at += kBlockBytes;
+    for (char*& b : b_) b = at, at += kSplitBytesB;
+    for (char*& a : a_) a = at, at += kSplitBytesA;
+    for (char*& block : block_) block = at, at += kSplitBlockBytes;
     sums_ = at;
-    range_ = gemm.k <= kPieceK ? kRowsOfOnePiece : kRowsOfPieces;
+    range_ = gemm.k <= kSplitPieceK ? kSplitRowsOfOnePiece : kSplitRowsOfPieces;
   }
 
   void Run(int64_t m0) {
     Tiles::Configure(TileConfig(kTileRows, 64, true));
-    SplitStage stage = {m0, std::min(m1_, m0 + range_), panel0_, std::min(panel1_, panel0_ + kGroupPanels), 0, std::min(kPieceK, g_.k)};
+    SplitStage stage = {m0,      std::min(m1_, m0 + range_),
+                        panel0_, std::min(panel1_, panel0_ + kSplitGroupPanels),
+                        0,       std::min(kSplitPieceK, g_.k)};
     panels_.Start(stage, b_[0]);
     rows_.Start(stage, m0, a_[0]);
     uint64_t bad_rows = 0, bad_pairs = 0;
@@ -264,7 +132,7 @@ class SplitGemm {
  private:
   bool Next(SplitStage* s) const {
     if (s->k0 + s->k < g_.k) {
-      s->k0 += kPieceK;
+      s->k0 += kSplitPieceK;
     } else {
       s->k0 = 0;
       if (s->end < panel1_) {
@@ -275,26 +143,29 @@ class SplitGemm {
       } else {
         return false;
       }
-      s->end = std::min(panel1_, s->panel + kGroupPanels);
+      s->end = std::min(panel1_, s->panel + kSplitGroupPanels);
     }
-    s->k = std::min(kPieceK, g_.k - s->k0);
+    s->k = std::min(kSplitPieceK, g_.k - s->k0);
     return true;
   }
 
   void Multiply(const SplitStage& s, const SplitStage* next, uint64_t* bad_rows, uint64_t bad_pairs) {
-    const int64_t steps = s.steps(), panel_bytes = steps * kSplitParts * kSplitTile, blocks = DivUp(s.m1 - s.m0, kSplitBlock);
+    const int64_t steps = s.steps(), panel_bytes = steps * kSplitParts * kSplitTile,
+                  blocks = DivUp(s.m1 - s.m0, kSplitBlock);
     const bool first = s.k0 == 0, last = s.k0 + s.k == g_.k;
     // What there is to do between instructions, shared out evenly.
     const int64_t slots = std::max<int64_t>(1, 6 * steps * DivUp(s.end - s.panel, int64_t{2}));
     const int64_t row_work = std::min<int64_t>(4, DivUp(kSplitBlock * steps, slots));
-    const int64_t panel_work = next ? std::min<int64_t>(4, DivUp((next->end - next->panel) * next->steps() * 16, slots * blocks)) : 0;
+    const int64_t panel_work =
+        next ? std::min<int64_t>(4, DivUp((next->end - next->panel) * next->steps() * 16, slots * blocks))
+             : 0;
     const int64_t finish_work = last ? DivUp(kSplitBlock, std::max<int64_t>(1, 6 * steps)) : 0;
     if (next) panels_.Start(*next, b_[1]);
     char* sums = sums_;
     for (int64_t row = s.m0, i = 0; row < s.m1; row += kSplitBlock, ++i) {
       const int64_t rows = std::min(kSplitBlock, s.m1 - row);
       if (!rows_.Finish()) *bad_rows |= uint64_t{1} << i;
-      std::swap(a_[0], a_[1]);   // a_[1]: this block's
+      std::swap(a_[0], a_[1]);  // a_[1]: this block's
       if (row + kSplitBlock < s.m1) {
         rows_.Start(s, row + kSplitBlock, a_[0]);
       } else if (next) {
@@ -305,8 +176,8 @@ class SplitGemm {
         const char* begin = first ? kSplitZeros : sums;
         char* to = last ? block_[0] : sums;
         // The last panel alone is multiplied twice.
-        SplitProduct<Tiles>(a_[1], kPartBytesA, 64, kStepBytesA, b, p + 1 < s.end ? panel_bytes : 0, steps, begin, first ? 0 : 128, to, 128,
-                            [&]() HWY_ATTR {
+        SplitProduct<Tiles>(a_[1], kSplitPartBytesA, 64, kSplitStepBytesA, b, p + 1 < s.end ? panel_bytes : 0,
+                            steps, begin, first ? 0 : 128, to, 128, [&]() HWY_ATTR {
                               for (int64_t j = 0; j < row_work; ++j) rows_.Step();
                               for (int64_t j = 0; j < panel_work; ++j) panels_.Step();
                               for (int64_t j = 0; j < finish_work; ++j) finisher_.Step();
@@ -319,7 +190,7 @@ class SplitGemm {
           }
           std::swap(block_[0], block_[1]);
         }
-        if (g_.k > kPieceK) sums += kBlockBytes;
+        if (g_.k > kSplitPieceK) sums += kSplitBlockBytes;
       }
       if (last) Activate(s, row, rows, *bad_rows >> i & 1, bad_pairs);
     }
@@ -360,7 +231,8 @@ class SplitGemm {
 };
 
 template <class Tiles>
-void RunSplitGemm(const GemmF32& gemm, int64_t m0, int64_t m1, int64_t panel0, int64_t panel1, const GemmF32Kernels& plain, void* scratch) {
+void RunSplitGemm(const GemmF32& gemm, int64_t m0, int64_t m1, int64_t panel0, int64_t panel1,
+                  const GemmF32Kernels& plain, void* scratch) {
   if (m0 < m1 && panel0 < panel1) SplitGemm<Tiles>(gemm, m1, panel0, panel1, plain, scratch).Run(m0);
 }
 
@@ -381,32 +253,46 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace linnet {
 
-int64_t SplitGemmScratchBytes() { return 2 * (kBytesA + kBytesB + kBlockBytes) + kBytesSums; }
+int64_t SplitGemmScratchBytes() {
+  return 2 * (kSplitBytesA + kSplitBytesB + kSplitBlockBytes) + kSplitBytesSums;
+}
 
 bool SplitGemmPays(int64_t m, int64_t n, int64_t k) {
-  // Nanoseconds, measured: 32 x 32 x 32 by tiles, splitting 32 rows or columns of 32, finishing a block, and a multiply-add of vectors.
+  // Nanoseconds, measured: 32 x 32 x 32 by tiles, splitting 32 rows or columns of 32, finishing a block, and
+  // a multiply-add of vectors.
   constexpr double kProduct = 160, kSplit = 200, kFinish = 150, kVectors = 1 / 95.0;
-  const double rows = static_cast<double>(DivUp(m, kSplitBlock)), pairs = static_cast<double>(DivUp(n, kSplitBlock));
+  const double rows = static_cast<double>(DivUp(m, kSplitBlock)),
+               pairs = static_cast<double>(DivUp(n, kSplitBlock));
   const double steps = static_cast<double>(DivUp(k, int64_t{32}));
-  const double ranges = std::max(1.0, static_cast<double>(m) / (k <= kPieceK ? kRowsOfOnePiece : kRowsOfPieces));
-  const double groups = std::max(1.0, pairs * 2 / kGroupPanels);
-  const double tiles = rows * pairs * (steps * kProduct + kFinish) + steps * kSplit * (pairs * ranges + rows * groups);
-  return tiles < 0.85 * kVectors * static_cast<double>(m) * static_cast<double>(RoundUp(n, kPanelColumns)) * static_cast<double>(k);
+  const double ranges =
+      std::max(1.0, static_cast<double>(m) / (k <= kSplitPieceK ? kSplitRowsOfOnePiece : kSplitRowsOfPieces));
+  const double groups = std::max(1.0, pairs * 2 / kSplitGroupPanels);
+  const double tiles =
+      rows * pairs * (steps * kProduct + kFinish) + steps * kSplit * (pairs * ranges + rows * groups);
+  return tiles < 0.85 * kVectors * static_cast<double>(m) * static_cast<double>(RoundUp(n, kPanelColumns)) *
+                     static_cast<double>(k);
 }
 
 GemmGrain SplitGemmGrain(int64_t m, int64_t n, int64_t k, int threads) {
   const int64_t panels = std::max<int64_t>(PanelCount(n), 1), rows = std::max<int64_t>(m, 1);
-  const double work = static_cast<double>(rows) * static_cast<double>(panels * kPanelColumns) * static_cast<double>(std::max<int64_t>(k, 1));
+  const double work = static_cast<double>(rows) * static_cast<double>(panels * kPanelColumns) *
+                      static_cast<double>(std::max<int64_t>(k, 1));
   // Tasks worth handing out, and none so long that a run cannot be stopped.
   constexpr double kWork = 1 << 20, kWorkMax = 1 << 28;
-  const double tasks = std::max(threads > 1 ? std::min(work / kWork, 2.0 * threads) : 1.0, std::max(1.0, work / kWorkMax));
+  const double tasks =
+      std::max(threads > 1 ? std::min(work / kWork, 2.0 * threads) : 1.0, std::max(1.0, work / kWorkMax));
   auto split = [](int64_t size, double parts, int64_t unit) {
-    return std::min(RoundUp(size, unit), RoundUp(std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(size) / std::max(parts, 1.0))), unit));
+    return std::min(
+        RoundUp(size, unit),
+        RoundUp(std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(size) / std::max(parts, 1.0))),
+                unit));
   };
   GemmGrain grain = {RoundUp(rows, kSplitBlock), RoundUp(panels, int64_t{2})};
   // What is split of an operand is split once for each part of the other: the larger is cut.
-  if (rows > panels * kPanelColumns) grain.rows = split(rows, tasks, kSplitBlock);
-  else grain.panels = split(panels, tasks, 2);
+  if (rows > panels * kPanelColumns)
+    grain.rows = split(rows, tasks, kSplitBlock);
+  else
+    grain.panels = split(panels, tasks, 2);
   return grain;
 }
 
