@@ -240,6 +240,39 @@ TEST(GemmInt8, OneScale) {
   }
 }
 
+// What is not a number becomes the least of the bounds, in whole panels and beside them, in high tiles and in rows that are left.
+TEST(GemmInt8, ScalesThatAreNoNumbers) {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const int64_t m = 7, n = 40, k = 12;
+  std::vector<uint8_t> a(m * k, 3), b(k * n, 2);
+  for (int64_t i = 0; i < k; ++i) b[i * n + 5] = 0;   // a sum of zero
+  std::vector<std::byte> packed(static_cast<size_t>(PackedSizeInt8(k, n)));
+  PackInt8(b.data(), true, k, n, n, 1, packed.data());
+  Guarded<float> scale(PanelCount(n) * 16, 0.25f);
+  scale[3] = nan, scale[5] = inf, scale[6] = inf, scale[7] = -inf, scale[35] = nan;
+  for (const Int8Kernels* kernels : IntegerKernels()) {
+    SCOPED_TRACE(kernels->name);
+    Guarded<int32_t> offset(PanelCount(n) * 16);
+    OffsetsInt8(*kernels, false, 0, PackedSums(packed.data()), nullptr, nullptr, k, n, offset.data());
+    Guarded<uint8_t> c(m * n);
+    GemmInt8 g;
+    g.a = a.data(), g.a_row_stride = k, g.m = m, g.n = n, g.k = k, g.packed = packed.data();
+    g.finish.offset = offset.data(), g.finish.scale = scale.data();
+    g.finish.to = To::kUint8, g.finish.low = -10, g.finish.high = 90, g.finish.zero = 20;
+    g.finish.c = c.data(), g.finish.c_row_stride = n;
+    Guarded<std::byte> scratch(GemmInt8ScratchBytes(*kernels, m, k));
+    RunGemmInt8(*kernels, g, 0, m, 0, PanelCount(n), scratch.data());
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        const int least = 10, most = 110, usual = 38;
+        const int expected = j == 3 || j == 5 || j == 7 || j == 35 ? least : j == 6 ? most : usual;
+        ASSERT_EQ(c[i * n + j], expected) << "at " << i << ", " << j;
+      }
+    }
+    ASSERT_TRUE(c.Intact());
+  }
+}
+
 TEST(GemmInt8, PacksTransposed) {
   Case t{5, 37, 11};
   t.transposed = true;
