@@ -15,7 +15,7 @@
 #include "kernels/tiles/amx-inl.h"
 #include "kernels/vec-inl.h"
 
-#if HWY_TARGET == HWY_AVX3
+#if defined(__x86_64__) && HWY_TARGET == HWY_AVX3
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet {

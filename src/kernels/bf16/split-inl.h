@@ -19,7 +19,7 @@
 #include "kernels/bf16/bf16_tiles-inl.h"
 #include "kernels/unroll.h"
 
-#if HWY_TARGET == HWY_AVX3
+#if defined(__x86_64__) && HWY_TARGET == HWY_AVX3
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet {

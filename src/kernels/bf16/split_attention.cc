@@ -24,7 +24,7 @@
 #include "kernels/math-inl.h"
 #include "kernels/unroll.h"
 
-#if HWY_TARGET == HWY_AVX3
+#if defined(__x86_64__) && HWY_TARGET == HWY_AVX3
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet {

@@ -21,7 +21,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/epilogue-inl.h"
 
-#if HWY_TARGET == HWY_AVX3
+#if defined(__x86_64__) && HWY_TARGET == HWY_AVX3
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet {

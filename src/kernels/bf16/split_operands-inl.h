@@ -17,7 +17,7 @@
 #include "kernels/bf16/split-inl.h"
 #include "kernels/bf16/split_gemm.h"
 
-#if HWY_TARGET == HWY_AVX3
+#if defined(__x86_64__) && HWY_TARGET == HWY_AVX3
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
