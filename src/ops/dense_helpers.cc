@@ -172,8 +172,8 @@ Result<int64_t> Dense::Plan(DType dtype, const Shape& x, const Shape& w, const S
   if (plain || p.batches * p.m * p.n == 0) return int64_t{0};
   const bool no_epilogue = !added && !biased && activation == Activation::kNone && alpha == 1;
   const int64_t uses_of_w = p.w_matrices == 1 ? p.batches * p.m : p.m;
-  if (!kComputedWeights && !packed_) return NotPacked();
   if (!kComputedWeights || packed_) {
+    if (!packed_) return NotPacked();
     p.form = DenseForm::kPacked;
   } else if (p.n == 1 && no_epilogue && !turn_x) {
     p.form = DenseForm::kVector;
@@ -236,8 +236,7 @@ Result<int64_t> Dense::Plan(DType dtype, const Shape& x, const Shape& w, const S
 
 Status Dense::MultiplyGroup(const RunContext& c, const DenseParams& p, const GemmF32& shared, const float* x,
                             const float* w, float* y, int64_t first, int64_t count) const {
-  const bool dots = kComputedWeights && p.form == DenseForm::kDots;
-  const bool in_place = kComputedWeights && (p.form == DenseForm::kRowMajor || dots);
+  const bool dots = kComputedWeights && p.form == DenseForm::kDots, in_place = dots || (kComputedWeights && p.form == DenseForm::kRowMajor);
   const int64_t row_tasks = in_place ? 1 : DivUp(p.m, p.grain.rows);
   const int64_t column_tasks = in_place ? DivUp(p.n, p.column_block) : DivUp(PanelCount(p.n), p.grain.panels);
   const int64_t tasks = row_tasks * column_tasks;
