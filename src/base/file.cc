@@ -81,7 +81,7 @@ Status MemorySink::DoAppend(const void* data, int64_t bytes) {
 }
 
 Status WriteFileAtomically(const std::string& path, FunctionRef<Status(Sink&)> writer) {
-  return ReplaceFile(path, writer).At(Cat("cannot write ", Quote(path)));
+  return ReplaceContents(path, writer).At(Cat("cannot write ", Quote(path)));
 }
 
 Status BufferedSink::Flush() {

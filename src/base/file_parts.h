@@ -12,7 +12,7 @@ Status CannotOpen(std::string_view name, int error);
 Status CheckRelativePath(std::string_view path);
 
 /// WriteFileAtomically without the path in its sentences.
-Status ReplaceFile(std::string path, FunctionRef<Status(Sink&)> writer);
+Status ReplaceContents(std::string path, FunctionRef<Status(Sink&)> writer);
 
 /// A sink that collects small pieces.
 class BufferedSink : public Sink {

@@ -35,6 +35,9 @@ int CurrentCpu();
 /// Moves this thread to another of the processors it may use; false when there is none.
 bool LeaveCpu(int cpu);
 
+/// Where a path's folders end and its name begins; 0 when it is a name alone.
+size_t NameBegin(std::string_view path);
+
 /// A file and the last change of it: which file system and file, how large, when its contents and its properties changed.
 /// Nobody can set the last of these. Empty when the file was changed so lately that its clock may not tell the next change.
 std::string FileIdentity(const std::string& path);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/system.h"
 #include "graph/verify.h"
 #include "onnx/external_data.h"
 #include "onnx/graph_reader.h"
@@ -80,8 +81,8 @@ Result<OnnxModel> ReadModel(Context& context) {
 }
 
 std::string FolderOf(const std::string& path) {
-  size_t slash = path.find_last_of('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  const size_t name = NameBegin(path);
+  return name == 0 ? "." : name == 1 ? path.substr(0, 1) : path.substr(0, name - 1);
 }
 
 GraphLimits LimitsOf(const ReadOptions& options) {

@@ -109,4 +109,6 @@ void WriteStandardError(std::string_view text) {
   (void)ignored;
 }
 
+size_t NameBegin(std::string_view path) { return path.rfind('/') + 1; }
+
 }  // namespace linnet

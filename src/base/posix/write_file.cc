@@ -100,7 +100,7 @@ Status Settle(int fd) {
 
 }  // namespace
 
-Status ReplaceFile(std::string path, FunctionRef<Status(Sink&)> writer) {
+Status ReplaceContents(std::string path, FunctionRef<Status(Sink&)> writer) {
   if (path.empty() || path.find('\0') != path.npos) return InvalidArgument("not a path");
   struct stat old;
   bool exists = lstat(path.c_str(), &old) == 0;

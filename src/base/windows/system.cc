@@ -64,4 +64,6 @@ void MakePrivateFolder(const std::string& path) { _wmkdir(WideName(path).c_str()
 int64_t ProcessId() { return GetCurrentProcessId(); }
 void WriteStandardError(std::string_view text) { _write(2, text.data(), static_cast<unsigned>(text.size())); }
 
+size_t NameBegin(std::string_view path) { return path.find_last_of("/\\:") + 1; }
+
 }  // namespace linnet

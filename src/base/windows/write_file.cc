@@ -62,7 +62,7 @@ class Temporary : public BufferedSink {
 
 }  // namespace
 
-Status ReplaceFile(std::string path, FunctionRef<Status(Sink&)> writer) {
+Status ReplaceContents(std::string path, FunctionRef<Status(Sink&)> writer) {
   if (path.empty() || path.find('\0') != path.npos) return InvalidArgument("not a path");
   const std::wstring wide = WideName(path);
   const DWORD attributes = GetFileAttributesW(wide.c_str());

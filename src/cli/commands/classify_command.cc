@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "cli/commands/commands.h"
 #include "cli/data/compare.h"
@@ -131,7 +132,7 @@ Result<Results> ClassifyAll(Classifier& classifier, const ClassifyArguments& arg
   return report;
 }
 
-std::string FileName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+std::string FileName(const std::string& path) { return std::filesystem::path(path).filename().string(); }
 
 int Classify(const ClassifyArguments& arguments) {
   Result<Classifier> opened = Open(arguments);

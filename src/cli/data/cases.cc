@@ -20,26 +20,26 @@ namespace {
 
 void AddModel(const fs::path& model, const fs::path& root, std::vector<Case>& cases) {
   Case found;
-  found.model = model.string();
+  found.model = model.generic_string();
   std::error_code ignored;
-  std::string stem = model.stem().string();
-  std::string prefix = (model.parent_path() / (stem + "_")).string();
+  std::string stem = model.stem().generic_string();
+  std::string prefix = (model.parent_path() / (stem + "_")).generic_string();
   if (fs::exists(prefix + "output_0.pb")) {
     found.light = true;
-    found.name = fs::relative(model, root, ignored).string();
+    found.name = fs::relative(model, root, ignored).generic_string();
     found.data_sets.push_back(prefix);
     cases.push_back(found);
     return;
   }
   for (const fs::directory_entry& entry : fs::directory_iterator(model.parent_path(), ignored)) {
-    if (entry.is_directory() && entry.path().filename().string().starts_with("test_data_set_")) {
-      found.data_sets.push_back(entry.path().string());
+    if (entry.is_directory() && entry.path().filename().generic_string().starts_with("test_data_set_")) {
+      found.data_sets.push_back(entry.path().generic_string());
     }
   }
   std::sort(found.data_sets.begin(), found.data_sets.end());
-  found.name = fs::relative(model.parent_path(), root, ignored).string();
-  if (found.name == ".") found.name = model.parent_path().filename().string();
-  if (stem != "model") found.name += "/" + model.filename().string();
+  found.name = fs::relative(model.parent_path(), root, ignored).generic_string();
+  if (found.name == ".") found.name = model.parent_path().filename().generic_string();
+  if (stem != "model") found.name += "/" + model.filename().generic_string();
   cases.push_back(found);
 }
 
