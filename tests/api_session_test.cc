@@ -416,7 +416,7 @@ TEST(ApiSession, ExternalDataOfAModelFromMemoryNeedsAFolder) {
                "no folder for external data");
   LinnetOptions* options = nullptr;
   ASSERT_OK(LinnetOptionsCreate(&options));
-  ASSERT_OK(LinnetOptionsSetExternalDataFolder(options, std::filesystem::path(path).parent_path().c_str()));
+  ASSERT_OK(LinnetOptionsSetExternalDataFolder(options, std::filesystem::path(path).parent_path().string().c_str()));
   ASSERT_OK(LinnetSessionFromMemory(model.data(), model.size(), options, &session));
   float x[] = {1, 2}, y[2];
   int64_t shape[] = {2};

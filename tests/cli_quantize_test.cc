@@ -116,7 +116,7 @@ TEST_F(CliQuantize, ContractsAreKeptOrRefused) {
     std::ofstream file(labels);
     int count = 0;
     std::vector<std::string> names;
-    for (const auto& entry : fs::directory_iterator(data_)) names.push_back(entry.path().filename());
+    for (const auto& entry : fs::directory_iterator(data_)) names.push_back(entry.path().filename().string());
     std::sort(names.begin(), names.end());
     for (const std::string& name : names) file << name[0] << "\n", ++count;   // the pictures are called by their digit
     ASSERT_GT(count, 4);
