@@ -76,6 +76,10 @@ constexpr bool kFewTiles = true;
 #else
 constexpr bool kFewTiles = false;
 #endif
+// Hard swishes take four instructions a vector, which a small build does in one place.
+constexpr bool kHardSwishes = !kFewTiles;
+// Rows of a tile that is one vector wide: a sum a row is few, and what a tile costs beside its sums is shared by twice as many.
+constexpr int kTallRows = HWY_TARGET == HWY_AVX3 && !kFewTiles ? 28 : 0;
 // Whether there is one width: where it is no wider than what B is padded to.
 constexpr bool kOneWidth = kFewTiles && MaxVectors(kMaxRows) * kLanes <= kPanelColumns;
 constexpr int WidestVectors(int rows) {
@@ -140,6 +144,10 @@ HWY_INLINE void Finish(const Block& block, VF32 (&sum)[kRows][kVectors], int64_t
     const VF32 high = hn::Set(d, block.clamp.high);
     LINNET_UNROLL
     for (int i = 0; i < kRows * kVectors; ++i) sum[i / kVectors][i % kVectors] = AtMost(high, sum[i / kVectors][i % kVectors]);
+  }
+  if (kHardSwishes && block.clamp.hard_swish && !block.unfinished) {
+    LINNET_UNROLL
+    for (int i = 0; i < kRows * kVectors; ++i) sum[i / kVectors][i % kVectors] = HardSwishOf(sum[i / kVectors][i % kVectors]);
   }
   float* c = g.c + row * g.c_row_stride + column;
   LINNET_UNROLL
@@ -209,6 +217,8 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
       }
     }
     if (kFetchesGroups && block.c_is_far) FetchC<kRows, kVectors>(g, row, column);
+    // A tall tile's columns are asked for by nobody: there is one panel.
+    constexpr bool kAsks = kRows <= kMaxRows;
     const char* fetch = reinterpret_cast<const char*>(b + kAheadRows * kPanelColumns);
     int64_t fetch_step = b_stride * 4, last_segment = block.last_segment;
     if (block.fetch) {
@@ -236,14 +246,14 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
           constexpr int64_t kPanel = kPanelColumns;
           const int64_t panel = v * kLanes / kPanel * g.b_panel_stride;
           bv[v] = hn::LoadU(d, b + panel + v * kLanes % kPanel);
-          if (v * kLanes % kPanel != 0) continue;
+          if (!kAsks || v * kLanes % kPanel != 0) continue;
           if constexpr (kFetchesGroups) {
             __builtin_prefetch(fetch + panel * 4);
           } else {
             __builtin_prefetch(b + panel + kAheadRows * kPanel);
           }
         }
-        if constexpr (kFetchesGroups) fetch += fetch_step;
+        if constexpr (kFetchesGroups && kAsks) fetch += fetch_step;
         LINNET_UNROLL
         for (int r = 0; r < kRows; ++r) {
           const VF32 av = hn::Set(d, base[r / 4][r % 4 * a_stride]);
@@ -260,7 +270,7 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
     } else {
       Finish<kRows, kVectors, true>(block, sum, row, column);
     }
-    if (block.clamp.after && !block.unfinished) {
+    if (block.clamp.after && !(kHardSwishes && block.clamp.hard_swish) && !block.unfinished) {
       ActivateRows(g.epilogue, g.c + row * g.c_row_stride + column, g.c_row_stride, kRows,
                    std::min(kColumns, g.n - column));
     }
@@ -333,6 +343,9 @@ TilesFn* const kRowBlocks[] = {
 void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, const float* next, bool near) {
   block.first_column = begin;
   block.fetch = nullptr;
+  if constexpr (kTallRows > 0) {
+    for (; end - begin <= kLanes && m1 - m0 >= kTallRows; m0 += kTallRows) Tiles<kTallRows, 1>(block, m0, begin, end);
+  }
   const int64_t passes = (m1 - m0 + kMaxRows - 1) / kMaxRows, first = near ? 0 : 1;
   const bool halves = passes == 2 && m1 - m0 <= kHalvesRows;
   for (int64_t pass = 0; m0 < m1; ++pass) {
