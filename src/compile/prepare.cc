@@ -55,7 +55,7 @@ bool IsAbsent(const Value& value) {
 class Model::Prepare : public PrepareContext {
  public:
   Prepare(const InferContext& base, Model& model, int64_t node)
-      : PrepareContext(base, model.options_.cpu, model.options_.threads, node, model.options_.weights), model_(model) {}
+      : PrepareContext(base, model.options_.cpu, model.options_.threads, node, &noting_), model_(model), noting_(model.options_.weights) {}
   void Drop(int i) override {
     if (has_input(i)) dropped_.push_back(inputs_[i]);
   }
@@ -65,9 +65,23 @@ class Model::Prepare : public PrepareContext {
     return static_cast<PlanSource*>(model_.bodies_.back().get());
   }
   const std::vector<ValueId>& dropped() const { return dropped_; }
+  std::vector<WeightSpan>& weights() { return noting_.spans; }
 
  private:
+  /// Remembers where a node's weights are.
+  struct Noting : WeightStore {
+    explicit Noting(WeightStore* store) : store(store) {}
+    Result<const void*> Get(int64_t node, std::string_view tag, int64_t bytes, FunctionRef<Status(void*)> fill) override {
+      LINNET_ASSIGN(const void* data, store->Get(node, tag, bytes, fill));
+      spans.push_back({data, bytes});
+      return data;
+    }
+    WeightStore* store;
+    std::vector<WeightSpan> spans;
+  };
+
   Model& model_;
+  Noting noting_;
   std::vector<ValueId> dropped_;
 };
 
@@ -186,6 +200,7 @@ Status Model::Build() {
     }
   }
   for (ValueId id : outputs) last_use_[static_cast<size_t>(id)] = INT32_MAX;
+  OrderWeights();
   for (PreparedNode& node : nodes_) {
     for (ValueId& id : node.io.outputs) {
       if (id != kNoValue && last_use_[static_cast<size_t>(id)] < 0) id = kNoValue;
@@ -307,6 +322,7 @@ Status Model::PrepareNode(NodeId id, size_t index) {
                      prepared.io.outputs.data(), static_cast<int>(prepared.io.outputs.size()));
   Prepare prepare(infer, *this, number_ << 32 | static_cast<int64_t>(index));
   LINNET_TRY(def.prepare(prepared.op.state(), prepare));
+  prepared.weights = std::move(prepare.weights());
   if (prepare.dropped().empty()) return Status();
   // Contents that every reader has packed are let go.
   Lock lock(drop_mutex_);
@@ -319,6 +335,23 @@ Status Model::PrepareNode(NodeId id, size_t index) {
     graph.DropContents(input);
   }
   return Status();
+}
+
+/// Tells every node what weights the nodes behind it use, where they do not all stay in a second-level cache.
+void Model::OrderWeights() {
+  constexpr int64_t kCacheBytes = 2 << 20, kSpanBytesMin = 4 << 10;
+  int64_t total = 0;
+  for (const PreparedNode& node : nodes_) {
+    for (const WeightSpan& span : node.weights) total += span.bytes;
+  }
+  if (total < kCacheBytes) return;
+  for (PreparedNode& node : nodes_) {
+    for (const WeightSpan& span : node.weights) {
+      if (span.bytes >= kSpanBytesMin) weight_order_.push_back(span);
+    }
+    node.io.weights = &weight_order_;
+    node.io.weights_used = static_cast<int32_t>(weight_order_.size());
+  }
 }
 
 int64_t Model::weight_bytes() const {

@@ -99,6 +99,12 @@ constexpr int TileRows(int64_t left) {
   return rows > 8 && rows % 2 ? (rows + 1) / 2 : rows;
 }
 
+// Bytes of other memory that each panel of a tile asks for with each step over k: together two or three a cycle, of which the
+// third-level cache gives ten. Tiles of few rows read their own panels as fast as that.
+constexpr int64_t AheadBytes(int rows, int vectors) {
+  return rows < 6 ? 0 : rows * vectors >= 20 ? 32 / std::max(vectors, 2) : 16;
+}
+
 struct Block {
   const GemmF32& gemm;
   const SegmentF32* segments;
@@ -114,6 +120,8 @@ struct Block {
   int64_t first_column = 0;
   const float* fetch = nullptr;
   int64_t fetch_step = 0;
+  // Where these rows need nothing of both kinds.
+  AheadPart* ahead = nullptr;
 };
 
 template <int kRows, int kVectors, bool kPartial>
@@ -219,11 +227,17 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
     if (kFetchesGroups && block.c_is_far) FetchC<kRows, kVectors>(g, row, column);
     // A tall tile's columns are asked for by nobody: there is one panel.
     constexpr bool kAsks = kRows <= kMaxRows;
+    constexpr int64_t kAheadBytes = kFetchesGroups && kAsks ? AheadBytes(kRows, kVectors) : 0;
     const char* fetch = reinterpret_cast<const char*>(b + kAheadRows * kPanelColumns);
-    int64_t fetch_step = b_stride * 4, last_segment = block.last_segment;
+    int64_t fetch_step = b_stride * 4, fetch_panel = g.b_panel_stride * 4, last_segment = block.last_segment;
     if (block.fetch) {
       fetch = reinterpret_cast<const char*>(block.fetch + (column - block.first_column) / kPanelColumns * g.b_panel_stride);
       fetch_step = block.fetch_step, last_segment = -1;
+    } else if (kAheadBytes > 0 && block.ahead) {
+      const int64_t run = kAheadBytes * g.k;
+      if (const char* ahead = block.ahead->Take(run * kPanels)) {
+        fetch = ahead, fetch_step = kAheadBytes, fetch_panel = run, last_segment = -1;
+      }
     }
     for (int64_t s = 0; s < block.segment_count; ++s) {
       // Row r is read at base[r / 4] + (r % 4) * a_stride: an x86 address holds one base and one scaled
@@ -248,7 +262,7 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
           bv[v] = hn::LoadU(d, b + panel + v * kLanes % kPanel);
           if (!kAsks || v * kLanes % kPanel != 0) continue;
           if constexpr (kFetchesGroups) {
-            __builtin_prefetch(fetch + panel * 4);
+            __builtin_prefetch(fetch + v * kLanes / kPanel * fetch_panel);
           } else {
             __builtin_prefetch(b + panel + kAheadRows * kPanel);
           }
@@ -340,9 +354,9 @@ TilesFn* const kRowBlocks[] = {
 
 // `next`: the packed columns that follow, as many as these, or null. `near`: these have been asked for. A pass of few rows is
 // too short to bring half of them: asking for so much at once takes longer than the stream that the hardware follows.
-void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, const float* next, bool near) {
+void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, const float* next, bool near, AheadPart* ahead) {
   block.first_column = begin;
-  block.fetch = nullptr;
+  block.fetch = nullptr, block.ahead = nullptr;
   if constexpr (kTallRows > 0) {
     for (; end - begin <= kLanes && m1 - m0 >= kTallRows; m0 += kTallRows) Tiles<kTallRows, 1>(block, m0, begin, end);
   }
@@ -353,6 +367,8 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
     if (next && (passes > 2 || halves) && pass >= first) {
       block.fetch = next + (pass - first) * (kPanelColumns * block.gemm.k / (passes - first));
       block.fetch_step = std::max<int64_t>(4, 4 * kPanelColumns / (passes - first));
+    } else if (ahead && pass >= first) {
+      block.ahead = ahead;
     }
     kRowBlocks[rows](block, m0, begin, end);
     m0 += rows;
@@ -360,7 +376,7 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
 }
 
 // Part of the summands of GemmRun's.
-void RunSummands(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end) {
+void RunSummands(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, AheadPart* ahead) {
   const GemmF32& g = block.gemm;
   // All columns for each few rows, as long as B stays in the second-level cache. Otherwise in groups of columns that do.
   constexpr int64_t kCache = 512 << 10;
@@ -376,7 +392,7 @@ void RunSummands(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t en
     const int64_t after = column + group;
     const float* next = nullptr;
     if (kFetchesGroups && packed) next = after < g.n ? g.b + after / kPanelColumns * g.b_panel_stride : g.next_b;
-    RunRows(block, m0, m1, column, std::min(end, after), next, kFetchesGroups && (column > begin ? packed : g.b_is_near));
+    RunRows(block, m0, m1, column, std::min(end, after), next, kFetchesGroups && (column > begin ? packed : g.b_is_near), ahead);
   }
 }
 
@@ -393,6 +409,7 @@ void GemmRun(const GemmF32& whole, int64_t m0, int64_t m1, int64_t panel0, int64
   }
   GemmF32 g = whole;
   Block block = {g, nullptr, 0, Clamp(g.epilogue)};
+  AheadPart ahead = whole.ahead;
   block.c_is_far = kFetchesGroups && g.k >= kFarSummands && (g.c_is_far || g.m * g.n * 4 > kFarBytes);
   const int64_t part = std::max<int64_t>(1, (whole.k + parts - 1) / parts);
   for (int64_t k0 = 0; k0 == 0 || k0 < whole.k; k0 += part) {
@@ -406,7 +423,7 @@ void GemmRun(const GemmF32& whole, int64_t m0, int64_t m1, int64_t panel0, int64
     block.last_segment = g.b_row_stride == kPanelColumns ? 1 : -1;
     if (near == 0) block.segments = segments + 1, block.segment_count = 1, block.last_segment = std::min<int64_t>(block.last_segment, 0);
     if (g.segment_count) block.segments = g.segments, block.segment_count = g.segment_count, block.last_segment = -1;
-    RunSummands(block, m0, m1, begin, end);
+    RunSummands(block, m0, m1, begin, end, &ahead);
   }
 }
 

@@ -94,6 +94,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     int64_t slices = 1, outer_out = 1, pixels = 0, pixel_blocks = 1, panel_blocks = 1, matrix_floats = 0;
     int outer_rank = 0, workers = 1;
     double task_ns = 0;
+    int64_t ahead_bytes = 0;
   };
 
   Status Parse(const Node& node) {
@@ -271,6 +272,9 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     b->task_ns = static_cast<double>(b->grain.rows) * static_cast<double>(b->grain.panels) * kPanelColumns *
                  static_cast<double>(weights.group_in * weights.kernel_h * weights.kernel_w * weights.outer_taps) /
                  (reduced && reduced->block_bytes == 2 ? 240 : 30);
+    const double macs = static_cast<double>(b->pixels) * static_cast<double>(b->out_c) *
+                        static_cast<double>(weights.group_in * weights.kernel_h * weights.kernel_w);
+    if (!reduced && b->outer_rank == 0) b->ahead_bytes = static_cast<int64_t>(GemmF32::AheadBytes(macs / c.threads()));
     b->worker_bytes = RoundUp(reduced ? ConvBf16ScratchBytes(*reduced, conv) : ConvScratchBytes(*kernels, conv), kAlignment);
   }
 
@@ -315,6 +319,12 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     if (b.path == Bound::kDepthwise) return RunDepthwise(c, conv);
     if (b.path == Bound::kWinograd) return RunWinograd(c, b, conv, scratch);
     const int64_t blocks = b.pixel_blocks * b.panel_blocks;
+    Ahead ahead;
+    if (b.ahead_bytes > 0) {
+      ahead = c.NextWeights(b.ahead_bytes);
+      conv.ahead = &ahead;
+      conv.ahead_work = DivUp(b.pixels * ConvPanels(conv), c.threads());
+    }
     return c.ParallelFor(b.slices * blocks, 1, b.task_ns, [&](int64_t begin, int64_t end, int worker) {
       std::byte* mine = scratch + worker * b.worker_bytes;
       for (int64_t task = begin; task < end;) {
