@@ -19,6 +19,8 @@ alignas(64) const std::byte kEmpty[64] = {};
 
 /// Threads are woken for packing this many bytes.
 constexpr int64_t kParallelBytesMin = 1 << 20;
+/// Small weights of models that have at least so many bytes lie together.
+constexpr int64_t kTogetherBytesMin = 2 << 20;
 /// Pages of such constants are mapped at once rather than one by one.
 constexpr int64_t kPopulateBytesMin = 256 << 10;
 
@@ -27,12 +29,20 @@ class HeapWeights : public WeightStore {
  public:
   explicit HeapWeights(MemoryBudget* budget) : budget_(budget) {}
   Result<const void*> Get(int64_t, std::string_view, int64_t bytes, FunctionRef<Status(void*)> fill) override {
+    if (together_ && bytes < kSmallBytes) {
+      LINNET_ASSIGN(void* place, TakeSmall(bytes));
+      LINNET_TRY(fill(place));
+      return static_cast<const void*>(place);
+    }
     LINNET_ASSIGN(Block block, Block::Allocate(bytes, budget_));
     LINNET_TRY(fill(block.data()));
     Lock lock(mutex_);
     blocks_.push_back(std::move(block));
     return static_cast<const void*>(blocks_.back().data());
   }
+  /// From now on small weights lie together in blocks that come from huge pages: those of a large model are read from far away, one
+  /// after the other.
+  void KeepTogether() { together_ = true; }
   int64_t bytes() const {
     int64_t total = 0;
     for (const Block& block : blocks_) total += block.size();
@@ -40,9 +50,29 @@ class HeapWeights : public WeightStore {
   }
 
  private:
+  static constexpr int64_t kSmallBytes = 64 << 10, kTogetherBytes = 256 << 10;
+
+  Result<void*> TakeSmall(int64_t bytes) {
+    // Readers of weights may read some bytes beyond them.
+    const int64_t taken = RoundUp(bytes + static_cast<int64_t>(kPadding), kAlignment);
+    Lock lock(mutex_);
+    if (taken > left_) {
+      LINNET_ASSIGN(Block block, Block::Allocate(kTogetherBytes, budget_));
+      next_ = block.data();
+      left_ = kTogetherBytes;
+      blocks_.push_back(std::move(block));
+    }
+    void* place = next_;
+    next_ += taken, left_ -= taken;
+    return place;
+  }
+
   MemoryBudget* budget_;
   Mutex mutex_;
   std::vector<Block> blocks_;
+  bool together_ = false;
+  std::byte* next_ = nullptr;   ///< what the last block for small weights has left
+  int64_t left_ = 0;
 };
 
 bool IsAbsent(const Value& value) {
@@ -280,6 +310,7 @@ Status Model::PrepareNodes(const std::vector<NodeId>& order, size_t begin, size_
   }
   // Who fails for want of memory depends on the order.
   const bool limited = options_.budget && options_.budget->limit_bytes() != INT64_MAX;
+  if (own_weights_ && !limited && bytes >= kTogetherBytesMin) static_cast<HeapWeights*>(own_weights_.get())->KeepTogether();
   const int threads = limited || bytes < kParallelBytesMin ? 1 : options_.threads;
   std::atomic<size_t> next{begin}, first_failed{end};
   Mutex mutex;
