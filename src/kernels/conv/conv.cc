@@ -106,10 +106,6 @@ class Group {
   void Run(int64_t pixel0, int64_t pixel1, int64_t panel0, int64_t panel1) {
     panel0_ = panel0, panel1_ = panel1;
     pixel0_ = pixel0, pixels_ = pixel1 - pixel0;
-    if (c_.ahead) {
-      const int64_t begin = pixel0 * s_.group_panels + panel0 * pixels_;
-      ahead_ = AheadPart(*c_.ahead, begin, begin + pixels_ * (panel1 - panel0), c_.ahead_work);
-    }
     switch (s_.way) {
       case Way::kPointwise:
         product_.a = input_ + pixel0 * c_.input_pixel_stride;
@@ -138,7 +134,7 @@ class Group {
   void MultiplyTo(float* to, int64_t pixel, int64_t count) {
     product_.m = count;
     product_.c = to;
-    if (c_.ahead) product_.ahead = AheadPart(ahead_, pixel - pixel0_, pixel - pixel0_ + count, pixels_);
+    product_.ahead = AheadPart(c_.ahead, pixel - pixel0_, pixel - pixel0_ + count, pixels_);
     if (residual_) product_.epilogue.residual = residual_ + pixel * c_.epilogue.residual_row_stride;
     kernels_.run(product_, 0, count, panel0_, panel1_);
   }
@@ -272,7 +268,6 @@ class Group {
   float* output_;
   const float* residual_ = nullptr;
   int64_t panel0_ = 0, panel1_ = 0, pixel0_ = 0, pixels_ = 0;
-  AheadPart ahead_;
 };
 
 }  // namespace

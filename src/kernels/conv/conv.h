@@ -41,9 +41,7 @@ struct ConvF32 : ConvSizes {
   int64_t output_pixel_stride = 0, output_row_stride = 0;
   /// bias has out_c floats; residual's rows are output pixels.
   Epilogue epilogue;
-  /// Memory that the products ask for, and how much of the work, pixels times panels, asks for all of it: what one thread does.
-  const Ahead* ahead = nullptr;
-  int64_t ahead_work = 0;
+  AheadPart ahead;   ///< memory that the products of a call ask for
 };
 
 /// Floats of the packed weights: `groups` packed matrices of (kernel_h kernel_w in_c / groups) x (out_c /
