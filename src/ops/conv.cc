@@ -379,7 +379,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     d.output_pixel_stride = conv.output_pixel_stride;
     d.epilogue = conv.epilogue;
     double row_ns = static_cast<double>(d.out_w * d.channels * d.kernel_h * d.kernel_w) / 30;
-    return c.ParallelFor(d.batch * d.out_h, 1, row_ns, [&](int64_t begin, int64_t end, int) {
+    return c.ParallelFor(d.batch * d.out_h, DepthwiseGrain(d, c.threads()), row_ns, [&](int64_t begin, int64_t end, int) {
       depthwise(d, begin, end, 0, d.channels);
     });
   }

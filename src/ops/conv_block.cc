@@ -357,7 +357,7 @@ struct ConvBlock {
     }
     if (has_project) d.output = between;
     const double row_ns = static_cast<double>(d.out_w * d.channels * d.kernel_h * d.kernel_w) / 30;
-    LINNET_TRY(c.ParallelFor(d.batch * d.out_h, 1, row_ns, [&](int64_t begin, int64_t end, int) {
+    LINNET_TRY(c.ParallelFor(d.batch * d.out_h, DepthwiseGrain(d, c.threads()), row_ns, [&](int64_t begin, int64_t end, int) {
       run_depthwise(d, begin, end, 0, d.channels);
     }));
     if (!has_project) return Status();
