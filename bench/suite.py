@@ -102,7 +102,8 @@ class Starter:
             self.why_not = "no start and memory: bench/startup.c does not compile: " + done.stderr.strip().splitlines()[0]
 
     def row(self, options, model, dims):
-        command = [self.program, self.library, options.peer or "-", options.models / f"{model}.onnx", "1", str(options.turns)]
+        command = [self.program, self.library, options.peer or "-", options.models / f"{model}.onnx",
+                   str(max(options.threads)), str(options.turns)]
         done = subprocess.run(command + dims, capture_output=True, text=True)
         if done.returncode != 0:
             return [model, done.stderr.strip().splitlines()[-1][:60]] + [""] * 8

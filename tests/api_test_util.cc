@@ -8,6 +8,7 @@
 
 #include "graph/text.h"
 #include "onnx/writer.h"
+#include "temp_folder.h"
 
 namespace linnet_test {
 
@@ -73,9 +74,7 @@ std::vector<float> LastFloats(const std::string& path, size_t count) {
 }
 
 std::string TemporaryPath(const std::string& name) {
-  std::string folder = (std::filesystem::temp_directory_path() / "linnet_api_XXXXXX").string();
-  EXPECT_NE(mkdtemp(folder.data()), nullptr);
-  return folder + "/" + name;
+  return linnet::NewTempFolder("linnet_api") + "/" + name;
 }
 
 LinnetSession* OpenText(const std::string& text, const LinnetOptions* options) {

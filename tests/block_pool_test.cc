@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "base/memory.h"
+#include "guarded.h"
 
 namespace linnet {
 namespace {
@@ -27,7 +27,7 @@ int64_t ResidentBytes() {
   FILE* file = fopen("/proc/self/statm", "r");
   if (!file || fscanf(file, "%lld %lld", &all, &resident) != 2) resident = 0;
   if (file) fclose(file);
-  return resident * sysconf(_SC_PAGESIZE);
+  return resident * static_cast<int64_t>(TestPageBytes());
 }
 
 class BlockPool : public testing::Test {

@@ -8,6 +8,7 @@
 
 #include "cli/compare_page.h"
 #include "cli/data/image.h"
+#include "temp_folder.h"
 
 namespace linnet::cli {
 namespace {
@@ -59,8 +60,7 @@ TEST(CliComparePage, IsDrawnByABrowser) {
     row.first_weights = 4000, row.second_weights = 1000;
     comparison.values.push_back(std::move(row));
   }
-  std::string folder = testing::TempDir() + "linnet_page_XXXXXX";
-  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const std::string folder = NewTempFolder("linnet_page");
   std::ofstream(folder + "/page.html") << ComparePage("a.onnx", "b.onnx", comparison);
   const std::string common = "timeout 60 " + browser + " --headless --no-sandbox --disable-gpu --user-data-dir=" + folder + "/profile ";
   const std::string dom = Printed(common + "--dump-dom file://" + folder + "/page.html 2>" + folder + "/log");

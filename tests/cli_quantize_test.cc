@@ -1,7 +1,6 @@
 // linnet quantize and linnet compare from end to end on the digits model, and what they say to bad input.
 #include <gtest/gtest.h>
 
-#include <sys/stat.h>
 
 #include <cmath>
 #include <filesystem>
@@ -16,6 +15,7 @@
 #include "onnx/reader.h"
 #include "onnx/writer.h"
 #include "passes_test_util.h"
+#include "temp_folder.h"
 
 namespace linnet::cli {
 namespace {
@@ -48,8 +48,7 @@ Ran Linnet(std::vector<std::string> arguments) {
 class CliQuantize : public testing::Test {
  protected:
   CliQuantize() {
-    std::string name = testing::TempDir() + "linnet_quantize_XXXXXX";
-    folder_ = mkdtemp(name.data());
+    folder_ = NewTempFolder("linnet_quantize");
     model_ = kDigits + "/digits.onnx";
     data_ = kDigits + "/images";
     out_ = folder_ + "/out.onnx";

@@ -1,5 +1,6 @@
 // Opening, reading, mapping and replacing files, with everything a hostile folder can hold.
 #include "base/file.h"
+#include "temp_folder.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -20,8 +21,7 @@ namespace fs = std::filesystem;
 class FileTest : public testing::Test {
  protected:
   FileTest() {
-    std::string name = testing::TempDir() + "linnet_file_XXXXXX";
-    root_ = mkdtemp(name.data());
+    root_ = NewTempFolder("linnet_file");
   }
   ~FileTest() override { fs::remove_all(root_); }
 

@@ -5,8 +5,8 @@ namespace linnet {
 namespace {
 
 /// Three convolutions of one image, one of them in tiles, one of every channel alone, and what reads their Concat.
-std::string Branches(int64_t a, int64_t b, const std::string& last) {
-  return "graph g (x: float[N,16,H,W]) -> (y) {\n" + WeightsText("wa", a, 16, 1, 1) + WeightsText("wb", b, 16, 3, 3) +
+std::string Branches(int64_t a, int64_t b, const std::string& last, const std::string& more = "") {
+  return "graph g (x: float[N,16,H,W]) -> (y) {\n" + more + WeightsText("wa", a, 16, 1, 1) + WeightsText("wb", b, 16, 3, 3) +
          WeightsText("wc", 16, 1, 3, 3) +
          "  p = Conv-13(x, wa)\n  q = Conv-13(x, wb) {pads=[1, 1, 1, 1]}\n  r = Relu-14(q)\n"
          "  s = Conv-13(x, wc) {pads=[1, 1, 1, 1], group=16}\n  " + last + "\n}\n";
@@ -23,10 +23,31 @@ TEST(FuseConcats, ConvolutionsWriteSlices) {
   ExpectSameNumbers(Branches(7, 64, "c = Concat-13(s, r, p) {axis=1}\n  y = Sigmoid-13(c)"), {Shape{3, 16, 28, 28}});
 }
 
-TEST(FuseConcats, LeavesWhatOthersReadAndOtherAxes) {
-  for (const char* last : {"c = Concat-13(p, r, r) {axis=1}\n  y = MaxPool-12(c) {kernel_shape=[2, 2]}",
+TEST(FuseConcats, CopiesWhatWasThereBefore) {
+  for (const char* last : {"u = Conv-13(q, we)\n  c = Concat-13(q, u) {axis=1}\n  y = MaxPool-12(c) {kernel_shape=[2, 2]}",
+                           "u = Conv-13(q, we)\n  c = Concat-13(q, u, q) {axis=1}\n  y = MaxPool-12(c) {kernel_shape=[2, 2]}",
+                           "c = Concat-13(r, s) {axis=1}\n  u = Conv-13(c, wd)\n  d = Concat-13(c, u) {axis=1}\n"
+                           "  y = MaxPool-12(d) {kernel_shape=[2, 2]}"}) {
+    const std::string text = Branches(5, 16, last, WeightsText("wd", 7, 32, 1, 1) + WeightsText("we", 9, 16, 1, 1));
+    EXPECT_EQ(CountOf(Optimized(text, ""), " = Concat"), 0) << last;
+    ExpectSameNumbers(text, {Shape{2, 16, 17, 19}});
+  }
+  // A long way of the network: t is read by the pool as well, u only by the Concat.
+  const std::string net = "graph g (x: float[N,8,H,W]) -> (y) {\n" + WeightsText("wa", 24, 8, 3, 3) + WeightsText("wb", 40, 24, 3, 3) +
+                          WeightsText("wt", 40, 24, 2, 2) + WeightsText("wy", 4, 48, 3, 3) +
+                          "  a = Conv-13(x, wa) {pads=[1, 1, 1, 1]}\n  t = Relu-14(a)\n  m = MaxPool-12(t) {kernel_shape=[2, 2], strides=[2, 2]}\n"
+                          "  b = Conv-13(m, wb) {pads=[1, 1, 1, 1]}\n  u = ConvTranspose-11(b, wt) {strides=[2, 2]}\n"
+                          "  c = Concat-13(u, t) {axis=1}\n  y = Conv-13(c, wy) {pads=[1, 1, 1, 1]}\n}\n";
+  const std::string made = Optimized(net, "");
+  EXPECT_EQ(CountOf(made, " = Concat"), 0) << made;
+  EXPECT_EQ(CountOf(made, "linnet:ConcatInto"), 1) << made;
+  ExpectSameNumbers(net, {Shape{2, 8, 16, 20}});
+}
+
+TEST(FuseConcats, LeavesWhatOthersReadWhatComesLaterAndOtherAxes) {
+  for (const char* last : {"c = Concat-13(r, q, r) {axis=1}\n  y = MaxPool-12(c) {kernel_shape=[2, 2]}",
                            "c = Concat-13(p, p) {axis=2}\n  y = MaxPool-12(c) {kernel_shape=[2, 2]}",
-                           "c = Concat-13(p, x) {axis=1}\n  y = MaxPool-12(c) {kernel_shape=[2, 2]}"}) {
+                           "t = Tanh-13(r)\n  c = Concat-13(p, t) {axis=1}\n  y = MaxPool-12(c) {kernel_shape=[2, 2]}"}) {
     const std::string text = Branches(16, 16, last);
     EXPECT_EQ(CountOf(Optimized(text, ""), "slice_channels"), 0) << last;
     ExpectSameNumbers(text, {Shape{2, 16, 8, 8}});

@@ -3,8 +3,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <initializer_list>
 #include <vector>
@@ -13,19 +11,21 @@
 
 namespace linnet {
 
-/// `count` elements whose last one is followed by a PROT_NONE page, and whose first is preceded by one or by
-/// slack.
+size_t TestPageBytes();
+/// Whole pages that may be written, between two that may not be touched.
+char* MapBetweenGuards(size_t bytes);
+void UnmapBetweenGuards(char* memory, size_t bytes);
+
+/// `count` elements whose last one is followed by a page that may not be touched, and whose first is preceded by one or by slack.
 template <class T>
 class Guarded {
  public:
   explicit Guarded(int64_t count, T fill = T()) : count_(count) {
-    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-    const size_t bytes = (static_cast<size_t>(count) * sizeof(T) + page - 1) / page * page;
-    mapped_ = bytes + 2 * page;
-    base_ = static_cast<char*>(mmap(nullptr, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    mprotect(base_ + page, bytes, PROT_READ | PROT_WRITE);
-    data_ = reinterpret_cast<T*>(base_ + page + bytes) - count;
-    for (char* slack = base_ + page; slack < reinterpret_cast<char*>(data_); ++slack) *slack = kSlack;
+    const size_t page = TestPageBytes();
+    mapped_ = (static_cast<size_t>(count) * sizeof(T) + page - 1) / page * page;
+    base_ = MapBetweenGuards(mapped_);
+    data_ = reinterpret_cast<T*>(base_ + mapped_) - count;
+    for (char* slack = base_; slack < reinterpret_cast<char*>(data_); ++slack) *slack = kSlack;
     for (int64_t i = 0; i < count; ++i) data_[i] = fill;
   }
   explicit Guarded(const std::vector<T>& values) : Guarded(static_cast<int64_t>(values.size())) {
@@ -33,7 +33,7 @@ class Guarded {
   }
   Guarded(const Guarded&) = delete;
   Guarded& operator=(const Guarded&) = delete;
-  ~Guarded() { munmap(base_, mapped_); }
+  ~Guarded() { UnmapBetweenGuards(base_, mapped_); }
 
   T* data() { return data_; }
   const T* data() const { return data_; }
@@ -43,8 +43,7 @@ class Guarded {
 
   /// False once the slack before the first element has been written.
   bool Intact() const {
-    const char* begin = base_ + static_cast<size_t>(sysconf(_SC_PAGESIZE));
-    for (const char* p = begin; p < reinterpret_cast<const char*>(data_); ++p) {
+    for (const char* p = base_; p < reinterpret_cast<const char*>(data_); ++p) {
       if (*p != kSlack) return false;
     }
     return true;

@@ -1,6 +1,7 @@
 // Recurrent networks, attention and Fourier transforms: identities that do not depend on this code, types, hostile values.
 #include <cmath>
 #include <complex>
+#include <numbers>
 
 #include "ops_test_util.h"
 
@@ -246,7 +247,7 @@ TEST(Fourier, EveryLengthIsItsDefinition) {
       std::complex<double> sum;
       for (int64_t j = 0; j < n; ++j) {
         sum += std::complex<double>(static_cast<double>(x[static_cast<size_t>(2 * j)]), static_cast<double>(x[static_cast<size_t>(2 * j + 1)])) *
-               std::polar(1.0, -2 * M_PI * static_cast<double>(j * k % n) / static_cast<double>(n));
+               std::polar(1.0, -2 * std::numbers::pi * static_cast<double>(j * k % n) / static_cast<double>(n));
       }
       ASSERT_NEAR(y.as<float>()[2 * k], sum.real(), 1e-6 * static_cast<double>(n)) << n << " " << k;
       ASSERT_NEAR(y.as<float>()[2 * k + 1], sum.imag(), 1e-6 * static_cast<double>(n)) << n << " " << k;

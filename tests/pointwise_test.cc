@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include <numbers>
 #include <vector>
 
 #include "guarded.h"
@@ -65,9 +66,9 @@ const Accuracy kAccuracies[] = {
     {Pointwise::kSoftplus, LogOnePlusExp, 1.9, 0, -kInf, kInf, true},
     {Pointwise::kSoftsign, [](double x) { return x / (1 + fabs(x)); }, 1.5, 0},
     {Pointwise::kThresholdedRelu, [](double x) { return x > 1.5 ? x : 0; }, 0, 0, -kInf, kInf, false, 1.5f},
-    {Pointwise::kGelu, [](double x) { return x / 2 * erfc(-x * M_SQRT1_2); }, 0, 2.5e-7, -kBig, kInf},
+    {Pointwise::kGelu, [](double x) { return x / 2 * erfc(-x * (std::numbers::sqrt2 / 2)); }, 0, 2.5e-7, -kBig, kInf},
     {Pointwise::kGeluTanh,
-     [](double x) { return x / (1 + exp(-2 * sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }, 0, 2.5e-7,
+     [](double x) { return x / (1 + exp(-2 * sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x))); }, 0, 2.5e-7,
      -1e12, kInf},
     {Pointwise::kMish, [](double x) { return x * TanhOfSoftplus(x); }, 0, 2.5e-7, -kBig, kInf},
     {Pointwise::kSwish, [](double x) { return x / (1 + exp(-0.5 * x)); }, 0, 2.5e-7, -kBig, kInf, false,

@@ -64,11 +64,14 @@ TEST(Reference, QuantizedPoolsAndSoftmax) {
   CheckRandomModels(31, 60, 17, {0, 1}, [](Choices& c, RandomModel& m) {
     Maker make(c, m);
     if (c.Int(0, 2) == 0) {
-      const Shape shape = c.Dims(3, 1, 9);
+      const bool fits = c.Coin();
+      if (!fits) m.NoPeer();   // it wraps where 1 does not fit the output with its zero point, and along axes of length 1
+      const Shape shape = c.Dims(3, fits ? 2 : 1, 9);
       const Quantized x = make.Tensor(shape);
       const bool flat = c.Coin();
-      m.NoPeer();   // it wraps where 1 does not fit the output with its zero point
-      return make.Make("QLinearSoftmax", {x.values, x.scale, x.zero, m.Constant(1.0f / 256), make.Zero()},
+      const int low = make.type() == DType::kInt8 ? -128 : 0;
+      const ValueId zero = fits ? m.Constant(m.Numbers(make.type(), Shape::OfRank(0), low, low + 50)) : make.Zero();
+      return make.Make("QLinearSoftmax", {x.values, x.scale, x.zero, m.Constant(1.0f / (fits ? 200 : 256)), zero},
                        {{"opset", int64_t{flat ? 12 : 13}}, {"axis", c.Int(flat ? 0 : -3, 2)}});
     }
     Shape image{c.Int(1, 2), c.Int(1, 70), c.Int(3, 9), c.Int(3, 9)};
@@ -135,6 +138,28 @@ TEST(Reference, BlockWiseWeights) {
     std::vector<ValueId> inputs = {a, b, scales, zeros};
     if (c.Coin()) inputs.insert(inputs.end(), {kNoValue, m.Input(m.Numbers(dtype, Shape{n}))});
     return make.Make("MatMulNBits", inputs, {{"K", k}, {"N", n}, {"bits", bits}, {"block_size", block}});
+  });
+}
+
+TEST(Reference, DynamicQuantizeLstm) {
+  // A state that lies between two bytes may go to either: a step of 1/128 times weights, and what follows from it.
+  CheckRandomModels(34, 60, 17, {2e-3, 2e-3}, [](Choices& c, RandomModel& m) {
+    const DType type = c.Of({DType::kInt8, DType::kUint8});
+    const int64_t steps = c.Int(1, 6), batch = c.Int(1, 3), inputs = c.Int(1, 20), hidden = c.Int(1, 40);
+    const std::string direction = c.Of({std::string("forward"), std::string("reverse"), std::string("bidirectional")});
+    const int64_t directions = direction == "bidirectional" ? 2 : 1;
+    const bool each = c.Coin();
+    const Shape columns = each ? Shape{directions, 4 * hidden} : Shape{directions};
+    // Zero points in the middle keep sums small, and the gates where they tell numbers apart.
+    auto zero = [&] { return m.Constant(m.Numbers(type, columns, type == DType::kInt8 ? -5 : 120, type == DType::kInt8 ? 5 : 135)); };
+    auto scale = [&] { return m.Constant(m.Floats(columns, 0.001, 0.004)); };
+    auto maybe = [&](const Shape& shape) { return c.Coin() ? kNoValue : m.Input(m.Floats(shape, -1, 1), true); };
+    const ValueId x = m.Input(m.Floats(Shape{steps, batch, inputs}, -2, 2), true);
+    const ValueId w = m.Constant(m.Bits(type, Shape{directions, inputs, 4 * hidden})), r = m.Constant(m.Bits(type, Shape{directions, hidden, 4 * hidden}));
+    const ValueId b = maybe(Shape{directions, 8 * hidden}), h = maybe(Shape{directions, batch, hidden}), state = maybe(Shape{directions, batch, hidden});
+    const ValueId peepholes = c.Int(0, 3) ? kNoValue : m.Constant(m.Floats(Shape{directions, 3 * hidden}, -1, 1));
+    return m.Add("DynamicQuantizeLSTM", {x, w, r, b, kNoValue, h, state, peepholes, scale(), zero(), scale(), zero()},
+                 {{"hidden_size", hidden}, {"direction", direction}}, 1, kDomain)[0];
   });
 }
 

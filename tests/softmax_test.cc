@@ -89,6 +89,29 @@ TEST(Softmax, ColumnsAtAllRemainders) {
   }
 }
 
+TEST(Softmax, NarrowRowsAtAllRemainders) {
+  for (CpuLevel level : FloatLevels()) {
+    for (bool logarithm : {false, true}) {
+      for (int64_t n : {1, 2, 3, 7, 21, 32}) {
+        for (int64_t rows : {1, 5, 63, 64, 65, 200}) {
+          Guarded<float> x(n * rows), out(n * rows);
+          FillUniform(x.data(), n * rows, -20, 20);
+          const SoftmaxNarrowFn* narrow = PickSoftmaxNarrow(logarithm, level);
+          narrow(x.data(), n, rows, out.data());
+          for (int64_t r = 0; r < rows; ++r) {
+            ExpectRow(out.data() + r * n, 1, std::vector<double>(x.data() + r * n, x.data() + (r + 1) * n), logarithm);
+          }
+          // Another split gives the same bits, also in place.
+          const int64_t some = rows / 3;
+          narrow(x.data(), n, some, x.data());
+          narrow(x.data() + some * n, n, rows - some, x.data() + some * n);
+          ASSERT_EQ(memcmp(x.data(), out.data(), static_cast<size_t>(x.size()) * 4), 0) << n << " " << rows;
+        }
+      }
+    }
+  }
+}
+
 TEST(Softmax, SpecialValuesAtEveryPosition) {
   for (CpuLevel level : FloatLevels()) {
     for (bool logarithm : {false, true}) {

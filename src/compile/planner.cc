@@ -86,7 +86,7 @@ Status Planner::Make(Plan& plan, size_t first) {
   }
   plan.next_node = index;
   plan.boundary = plan.boundary && index < nodes.size();
-  plan.arena_bytes = arena_.peak_bytes();
+  Lay();
 
   if (!plan.boundary) {
     for (size_t i = 0; i < model_.outputs.size(); ++i) {
@@ -100,6 +100,20 @@ Status Planner::Make(Plan& plan, size_t first) {
   }
   SortSlots();
   return Status();
+}
+
+/// Until here places and steps name pieces of the arena; now they get the pieces' offsets.
+void Planner::Lay() {
+  Plan& plan = *plan_;
+  arena_.Lay();
+  for (ValueId id : made_) {
+    Place& place = plan.places[static_cast<size_t>(id)];
+    if (place.kind == Place::kArena && place.segment == plan.segment) place.offset = arena_.OffsetOf(place.offset);
+  }
+  for (Step& step : plan.steps) {
+    if (step.scratch_offset >= 0) step.scratch_offset = arena_.OffsetOf(step.scratch_offset);
+  }
+  plan.arena_bytes = arena_.peak_bytes();
 }
 
 Status Planner::PlanNode(size_t index) {
@@ -287,7 +301,7 @@ bool Planner::PlaceView(ValueId out, ValueId in, int64_t byte_offset) {
   int32_t output = output_of_[static_cast<size_t>(out)];
   int64_t& storage = storage_bytes_[static_cast<size_t>(root)];
   if (output >= 0 && root_place.kind == Place::kArena && offset == 0 && storage > 0 && storage == BytesOf(out) + 1) {
-    arena_.Give(root_place.offset, room_[static_cast<size_t>(root)]);
+    arena_.Give(root_place.offset);
     storage = 0;
     root_place = {Place::kOutput, plan.segment, kNoValue, output};
   }
@@ -368,7 +382,7 @@ Status Planner::PlaceOutputs(const PreparedNode& node, const Bound& bound, size_
     if (!taken) PlaceOutput(out, index);
     if (plan.places[static_cast<size_t>(out)].kind == Place::kHeap) step.heap_outputs = true;
   }
-  if (step.scratch_offset >= 0) arena_.Give(step.scratch_offset, room);
+  if (step.scratch_offset >= 0) arena_.Give(step.scratch_offset);
   plan.steps.push_back(step);
   return Status();
 }
@@ -380,7 +394,7 @@ void Planner::FreeDead(const PreparedNode& node, size_t index) {
     size_t root = static_cast<size_t>(RootOf(id));
     if (needed_until_[root] > static_cast<int32_t>(index)) return;
     if (storage_bytes_[root] > 0 && plan.places[root].kind == Place::kArena) {
-      arena_.Give(plan.places[root].offset, room_[root]);
+      arena_.Give(plan.places[root].offset);
       storage_bytes_[root] = 0;
     } else if (plan.places[root].kind == Place::kHeap && needed_until_[root] >= 0 && !plan.steps.empty()) {
       plan.heap_frees.emplace_back(static_cast<int32_t>(plan.steps.size()) - 1,

@@ -65,6 +65,7 @@ class Planner {
   /// Makes `out` a view of `in`; false when their memory cannot be shared.
   bool PlaceView(ValueId out, ValueId in, int64_t byte_offset);
   void FreeDead(const PreparedNode& node, size_t index);
+  void Lay();
   ValueId RootOf(ValueId id) const;
   int64_t BytesOf(ValueId id) const;
   void SortSlots();

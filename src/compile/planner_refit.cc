@@ -85,6 +85,7 @@ Status Planner::MakeFirst(const PlanRef& ref, const Fact* inputs, StopSource* st
   }
 
   TakeInputs(plan, inputs);
+  plan.places = first_places_;
   const size_t nodes = model_.nodes().size();
   reused_ = 0;
   recording_ = !basis_;

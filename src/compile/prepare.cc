@@ -21,8 +21,8 @@ alignas(64) const std::byte kEmpty[64] = {};
 constexpr int64_t kParallelBytesMin = 1 << 20;
 /// Small weights of models that have at least so many bytes lie together.
 constexpr int64_t kTogetherBytesMin = 2 << 20;
-/// Pages of such constants are mapped at once rather than one by one.
-constexpr int64_t kPopulateBytesMin = 256 << 10;
+/// Pages of such constants are mapped at once rather than one by one; of larger ones those at the beginning.
+constexpr int64_t kPopulateBytesMin = 256 << 10, kPopulateBytesMax = 2 << 20;
 
 /// Weights packed now, kept by the model.
 class HeapWeights : public WeightStore {
@@ -88,6 +88,13 @@ class Model::Prepare : public PrepareContext {
       : PrepareContext(base, model.options_.cpu, model.options_.threads, node, &noting_), model_(model), noting_(model.options_.weights) {}
   void Drop(int i) override {
     if (has_input(i)) dropped_.push_back(inputs_[i]);
+  }
+  void Reading(int i, int64_t first, int64_t bytes) override {
+    const Value& value = model_.graph_->value(inputs_[i]);
+    if (!model_.own_weights_ || !value.constant.has_data()) return;
+    PopulatePages(static_cast<const std::byte*>(value.constant.data()) + first, bytes);
+    const int64_t before = value.constant.elements() * first / std::max<int64_t>(value.constant.bytes(), 1);
+    if (value.uses.size() == 1) value.constant.Reshaped(Shape{before}).LetPagesGo();
   }
   Result<PlanSource*> Body(const std::shared_ptr<Graph>& graph) override {
     LINNET_ASSIGN(std::unique_ptr<Model> body, Model::Make(graph, model_.options_));
@@ -346,7 +353,7 @@ Status Model::PrepareNode(NodeId id, size_t index) {
       if (!graph.is_constant(input) || AddressUseOf(node, static_cast<int>(&input - node.inputs.data())) != AddressUse::kPacks) continue;
       const Fact& fact = base_facts_[static_cast<size_t>(input)];
       const int64_t bytes = graph.value(input).constant.bytes();
-      if (fact.data && bytes >= kPopulateBytesMin) PopulatePages(fact.data, bytes);
+      if (fact.data && bytes >= kPopulateBytesMin) PopulatePages(fact.data, std::min(bytes, kPopulateBytesMax));
     }
   }
   InferContext infer(base_facts_.data(), prepared.io.inputs.data(), prepared.io.input_count,

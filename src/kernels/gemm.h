@@ -42,6 +42,9 @@ inline int64_t PackedSizeF32(int64_t k, int64_t n) {
 /// of `out` (the whole packed matrix). Reads nothing but the elements.
 void PackPanelsF32(const float* b, int64_t k, int64_t n, int64_t row_stride, int64_t col_stride, float alpha,
                    int64_t panel0, int64_t panel1, float* out);
+/// Rows [row0, row1) of all panels alone.
+void PackRowsF32(const float* b, int64_t k, int64_t n, int64_t row_stride, int64_t col_stride, float alpha, int64_t row0, int64_t row1,
+                 float* out);
 inline void PackF32(const float* b, int64_t k, int64_t n, int64_t row_stride, int64_t col_stride,
                     float* out) {
   PackPanelsF32(b, k, n, row_stride, col_stride, 1.0f, 0, PanelCount(n), out);

@@ -41,16 +41,18 @@ void PackColumns(const float* b, int64_t k, int64_t col_stride, float alpha, flo
   }
 }
 
-}  // namespace
+struct Part {
+  int64_t row0, row1, panel0, panel1;
+};
 
-void PackPanelsF32(const float* b, int64_t k, int64_t n, int64_t row_stride, int64_t col_stride, float alpha,
-                   int64_t panel0, int64_t panel1, float* out) {
+void Pack(const float* b, int64_t k, int64_t n, int64_t row_stride, int64_t col_stride, float alpha, const Part& part, float* out) {
+  const auto [row0, row1, panel0, panel1] = part;
   const D4 d;
   const V4 scale = hn::Set(d, alpha);
   // Some rows of all panels at a time, so that a cache line or page that two panels share is fetched once.
   constexpr int64_t kRows = 64;
-  for (int64_t i0 = 0; i0 < k; i0 += kRows) {
-    const int64_t rows = std::min(kRows, k - i0);
+  for (int64_t i0 = row0; i0 < row1; i0 += kRows) {
+    const int64_t rows = std::min(kRows, row1 - i0);
     for (int64_t p = panel0; p < panel1; ++p) {
       const float* from = b + i0 * row_stride + p * kPanelColumns * col_stride;
       float* to = out + (p * k + i0) * kPanelColumns;
@@ -69,6 +71,18 @@ void PackPanelsF32(const float* b, int64_t k, int64_t n, int64_t row_stride, int
       }
     }
   }
+}
+
+}  // namespace
+
+void PackPanelsF32(const float* b, int64_t k, int64_t n, int64_t row_stride, int64_t col_stride, float alpha,
+                   int64_t panel0, int64_t panel1, float* out) {
+  Pack(b, k, n, row_stride, col_stride, alpha, {0, k, panel0, panel1}, out);
+}
+
+void PackRowsF32(const float* b, int64_t k, int64_t n, int64_t row_stride, int64_t col_stride, float alpha, int64_t row0, int64_t row1,
+                 float* out) {
+  Pack(b, k, n, row_stride, col_stride, alpha, {row0, row1, 0, PanelCount(n)}, out);
 }
 
 }  // namespace linnet

@@ -1,5 +1,4 @@
-// Softmax in three walks over a row or a block of columns: the largest, the exponentials and their sum, the
-// division.
+// Softmax in three walks over a row or a block of columns: the largest, the exponentials and their sum, the division.
 #include "kernels/softmax.h"
 
 #include <math.h>
@@ -169,6 +168,41 @@ void Columns(const float* x, int64_t stride, int64_t n, int64_t columns, float* 
     ColumnBlock<kLogarithm, 1>(x + c, stride, n, static_cast<size_t>(columns - c), out + c);
 }
 
+// Rows as columns of a block that stays in the first-level cache, and back.
+template <bool kLogarithm>
+void Narrow(const float* x, int64_t n, int64_t rows, float* out) {
+  constexpr int64_t kRows = 64;
+  const F32 d;
+  const int64_t lanes = hn::Lanes(d);
+  HWY_ALIGN float block[kSoftmaxNarrow * kRows];
+  for (int64_t row = 0; row < rows; row += kRows, x += kRows * n, out += kRows * n) {
+    const int64_t count = rows - row < kRows ? rows - row : kRows;
+    const bool pairs = n == 2 && count == kRows;
+    if (pairs) {
+      for (int64_t r = 0; r < kRows; r += lanes) {
+        VF32 a, b;
+        hn::LoadInterleaved2(d, x + 2 * r, a, b);
+        hn::Store(a, d, block + r);
+        hn::Store(b, d, block + kRows + r);
+      }
+    } else {
+      for (int64_t r = 0; r < count; ++r) {
+        for (int64_t i = 0; i < n; ++i) block[i * kRows + r] = x[r * n + i];
+      }
+    }
+    Columns<kLogarithm>(block, kRows, n, count, block);
+    if (pairs) {
+      for (int64_t r = 0; r < kRows; r += lanes) {
+        hn::StoreInterleaved2(hn::Load(d, block + r), hn::Load(d, block + kRows + r), d, out + 2 * r);
+      }
+    } else {
+      for (int64_t r = 0; r < count; ++r) {
+        for (int64_t i = 0; i < n; ++i) out[r * n + i] = block[i * kRows + r];
+      }
+    }
+  }
+}
+
 }  // namespace
 
 SoftmaxRowsFn* SoftmaxRows(bool logarithm) {
@@ -176,6 +210,9 @@ SoftmaxRowsFn* SoftmaxRows(bool logarithm) {
 }
 SoftmaxColumnsFn* SoftmaxColumns(bool logarithm) {
   return logarithm ? Columns<true> : Columns<false>;
+}
+SoftmaxNarrowFn* SoftmaxNarrow(bool logarithm) {
+  return logarithm ? Narrow<true> : Narrow<false>;
 }
 
 }  // namespace HWY_NAMESPACE
@@ -190,6 +227,9 @@ SoftmaxRowsFn* PickSoftmaxRows(bool logarithm, CpuLevel level) {
 }
 SoftmaxColumnsFn* PickSoftmaxColumns(bool logarithm, CpuLevel level) {
   return LINNET_PICK(level, SoftmaxColumns)(logarithm);
+}
+SoftmaxNarrowFn* PickSoftmaxNarrow(bool logarithm, CpuLevel level) {
+  return LINNET_PICK(level, SoftmaxNarrow)(logarithm);
 }
 
 }  // namespace linnet

@@ -34,7 +34,13 @@ using SoftmaxRowsFn = void(const SoftmaxRowsArgs& args);
 /// the same call.
 using SoftmaxColumnsFn = void(const float* x, int64_t stride, int64_t n, int64_t columns, float* out);
 
+/// Softmax of `rows` rows of n floats that lie behind each other, 1 <= n <= kSoftmaxNarrow: many rows at a time, an element of each in a
+/// vector. out may be x. A row's result does not depend on which others are computed by the same call.
+inline constexpr int64_t kSoftmaxNarrow = 32;
+using SoftmaxNarrowFn = void(const float* x, int64_t n, int64_t rows, float* out);
+
 SoftmaxRowsFn* PickSoftmaxRows(bool logarithm, CpuLevel level);
 SoftmaxColumnsFn* PickSoftmaxColumns(bool logarithm, CpuLevel level);
+SoftmaxNarrowFn* PickSoftmaxNarrow(bool logarithm, CpuLevel level);
 
 }  // namespace linnet

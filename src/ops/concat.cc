@@ -3,6 +3,7 @@
 // Seen from memory, the output is rows (the axes before the concatenated one); a row is one contiguous piece of each
 // input in turn. Work is split by output elements, so that a few long rows and many short ones go equally well.
 #include "ops/movement.h"
+#include "ops/output_slice.h"
 
 namespace linnet {
 namespace {
@@ -109,8 +110,37 @@ struct Concat {
   }
 };
 
+/// linnet:ConcatInto(x, into) {slice_channels, slice_first}: x among the channels of what others write their parts of.
+struct ConcatInto {
+  static constexpr int kInto = 1;
+  OutputSlice out_slice;
+
+  Status Parse(const Node& node) {
+    LINNET_TRY(out_slice.Parse(node));
+    return out_slice.channels > 0 ? Status() : InvalidModel("attribute slice_channels is missing");
+  }
+  Status Infer(InferContext& c) const {
+    LINNET_TRY(c.CheckInputs(1, 2));
+    return out_slice.Infer(c, c.shape(0), kInto);
+  }
+  Status Bind(BindContext& c) const {
+    if (c.has_input(kInto)) c.InPlace(0, kInto);
+    return Status();
+  }
+  Status Run(RunContext& c) const {
+    out_slice.Begin(c, kInto);
+    const int64_t channels = c.input_shape(0)[3], pixels = channels == 0 ? 0 : c.input_shape(0).elements() / channels;
+    const float* from = c.in<float>(0);
+    float* to = c.out<float>(0) + out_slice.first;
+    return c.ParallelFor(pixels, 64, 0.4 * static_cast<double>(channels), [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) CopyRun(to + i * out_slice.channels, from + i * channels, channels);
+    });
+  }
+};
+
 }  // namespace
 
 LINNET_OP(Concat, 1, Concat);
+LINNET_INTERNAL_OP(ConcatInto, 1, ConcatInto);
 
 }  // namespace linnet

@@ -23,6 +23,7 @@
 #include "ops/any_address.h"
 #include "ops/conv_helpers.h"
 #include "ops/conv_weights.h"
+#include "ops/output_slice.h"
 #include "ops/precision.h"
 
 namespace linnet {
@@ -78,7 +79,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
   const void* packed = nullptr;   ///< null when the weights are computed
   int tile = 0;                   ///< of a Winograd convolution; 0: direct
   bool reduce = false;            ///< as the node says
-  int64_t slice_channels = 0, slice_first = 0;   ///< of the output, where this is but a part of its channels
+  OutputSlice out_slice;
   const Bf16Kernels* reduced = nullptr;   ///< not null: packed is bfloat16
 
   struct Bound {
@@ -103,28 +104,16 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     LINNET_ASSIGN(int64_t first, node.Int("channels_first", 0));
     reads_first = first != 0;
     if (reads_first) reduce = false;
-    LINNET_ASSIGN(slice_channels, node.Int("slice_channels", 0));
-    LINNET_ASSIGN(slice_first, node.Int("slice_first", 0));
+    LINNET_TRY(out_slice.Parse(node));
     return activation.Parse(node);
   }
 
   Status Infer(InferContext& c) const {
     LINNET_TRY(ConvBase::Infer(c));
-    if (slice_channels == 0) return c.has_input(kInto) ? InvalidModel("a convolution into a tensor names no slice") : Status();
-    LINNET_TRY(c.CheckRank(0, 4));
-    if (c.dtype(0) != DType::kFloat || !c.shape(1).is_static() || c.shape(1).rank() != 4 || c.has_input(3)) {
-      return InvalidModel("only convolutions of float32 pictures write slices");
+    if (out_slice.channels > 0 && (!c.shape(1).is_static() || c.shape(1).rank() != 4 || c.has_input(3))) {
+      return InvalidModel("only convolutions of pictures by constant weights write slices");
     }
-    Shape y = c.output_shape(0);
-    const int64_t end = slice_channels - c.shape(1)[0];
-    if (slice_channels >= kWindowMax || slice_first < 0 || slice_first > end) {
-      return InvalidModel(c.shape(1)[0], " channels from ", slice_first, " on are no slice of ", slice_channels);
-    }
-    y[3] = slice_channels;
-    if (c.has_input(kInto) && c.shape(kInto).is_static() && y.is_static() && !(c.shape(kInto) == y)) {
-      return InvalidModel("a slice of ", ToString(y), " does not go into ", ToString(c.shape(kInto)));
-    }
-    return c.SetOutput(0, DType::kFloat, y);
+    return out_slice.Infer(c, c.output_shape(0), kInto);
   }
 
   static bool IsF32(DType dtype, const Shape& weights) { return dtype == DType::kFloat && !HasZero(weights); }
@@ -250,7 +239,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
       conv.input_channel_stride = conv.in_h * conv.in_w;
       conv.transpose = transpose;
     }
-    conv.output_pixel_stride = slice_channels > 0 ? slice_channels : b->out_c;
+    conv.output_pixel_stride = out_slice.channels > 0 ? out_slice.channels : b->out_c;
     if (b->outer_rank == 0) {
       conv.batch = batch;
     } else {
@@ -308,10 +297,8 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
       scratch += b.packed_bytes + b.slice_bytes;
     }
     conv.input = c.in<float>(0);
-    conv.output = c.out<float>(0) + slice_first;
-    if (c.has_input(kInto) && c.input(kInto) != c.output(0)) {
-      CopyElements(c.output_type(0), c.input(kInto), c.output(0));
-    }
+    conv.output = c.out<float>(0) + out_slice.first;
+    out_slice.Begin(c, kInto);
     if (c.has_input(2)) conv.epilogue.bias = c.in<float>(2);
     if (c.has_input(3)) conv.epilogue.residual = c.in<float>(3);
     conv.epilogue.residual_row_stride = b.out_c;

@@ -9,6 +9,7 @@
 #include "kernels/conv/conv_transpose.h"
 
 #include "ops/conv_helpers.h"
+#include "ops/output_slice.h"
 
 namespace linnet {
 namespace {
@@ -138,8 +139,12 @@ struct TransposeBase {
 
 struct ConvTranspose : TransposeBase<Layout::kChannelsFirst, 3> {};
 
-struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast, 4> {
+constexpr int kInto = 4;
+
+/// linnet:ConvTranspose(x, w, bias, residual, into) {activation...}; with slice_channels and slice_first as linnet:Conv.
+struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast, 5> {
   FusedActivation activation;
+  OutputSlice out_slice;
   const GemmF32Kernels* kernels = nullptr;
   const void* packed = nullptr;   ///< null when the weights are computed
 
@@ -153,7 +158,16 @@ struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast, 4> {
 
   Status Parse(const Node& node) {
     LINNET_TRY(TransposeBase::Parse(node));
+    LINNET_TRY(out_slice.Parse(node));
     return activation.Parse(node);
+  }
+
+  Status Infer(InferContext& c) const {
+    LINNET_TRY(TransposeBase::Infer(c));
+    if (out_slice.channels > 0 && (!c.shape(1).is_static() || c.has_input(3))) {
+      return InvalidModel("only transposed convolutions by constant weights write slices");
+    }
+    return out_slice.Infer(c, c.output_shape(0), kInto);
   }
 
   /// [in_c][out_c / groups][tap] to [group][tap][in_c / groups][out_c / groups].
@@ -228,7 +242,8 @@ struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast, 4> {
     LINNET_TRY(Fit(x, w, &b.window).TakeStatus());
     b.outputs = y.elements();
     b.in_c = x[x.rank() - 1];
-    b.out_c = y[y.rank() - 1];
+    b.out_c = out_slice.channels > 0 ? w[1] * groups : y[y.rank() - 1];
+    if (c.has_input(kInto)) c.InPlace(0, kInto);
     if (b.outputs == 0) return Status();
     b.f32 = IsF32(c.dtype(0), w);
     if (b.f32) {
@@ -259,7 +274,7 @@ struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast, 4> {
     conv.input_pixel_stride = conv.in_c;
     conv.input_row_stride = conv.in_w * conv.in_c;
     conv.input_batch_stride = conv.in_h * conv.input_row_stride;
-    conv.output_pixel_stride = conv.out_c;
+    conv.output_pixel_stride = out_slice.channels > 0 ? out_slice.channels : conv.out_c;
     if (!packed) b->packed_bytes = RoundUp(PackedBytes(conv), kAlignment);
     b->worker_bytes = RoundUp(ConvTransposeScratchBytes(*kernels, conv), kAlignment);
     b->grain = ConvTransposeGrainF32(*kernels, conv, c.threads());
@@ -276,7 +291,8 @@ struct ChannelsLastConvTranspose : TransposeBase<Layout::kChannelsLast, 4> {
       scratch += b.packed_bytes;
     }
     conv.input = c.in<float>(0);
-    conv.output = c.out<float>(0);
+    conv.output = c.out<float>(0) + out_slice.first;
+    out_slice.Begin(c, kInto);
     if (c.has_input(2)) conv.epilogue.bias = c.in<float>(2);
     const bool residual = c.has_input(3);   // the kernel has none: it is added afterwards, and then the activation follows
     if (!residual) activation.Set(&conv.epilogue);

@@ -20,6 +20,8 @@ constexpr int64_t kPackFloatsMax = 4 << 20;
 /// Up to this many rows a W that is used once is read where it lies.
 constexpr int64_t kRowsUnpacked = 32;
 constexpr int64_t kRowsDots = 8;
+/// Bytes of a constant W that are packed at a time, see PrepareContext::Reading.
+constexpr int64_t kPackBytes = 1 << 20;
 
 Shape BatchOf(const Shape& shape) { return Shape(shape.dims().first(shape.dims().size() - 2)); }
 
@@ -100,9 +102,17 @@ Status Dense::Prepare(PrepareContext& c, int w) {
       }));
       from = to;
     }
+    // So many rows of W at a time, of which 16 make a panel when they are columns.
+    const int64_t step = std::max<int64_t>(16, RoundUp(kPackBytes / std::max<int64_t>(4 * columns, 1), 16));
     for (int64_t i = 0; i < matrices; ++i) {
-      PackPanelsF32(from + i * rows * columns, k, n, transpose_w ? 1 : n, transpose_w ? k : 1, alpha, 0, PanelCount(n),
-                    static_cast<float*>(out) + i * padded);
+      const float* b = from + i * rows * columns;
+      float* to = static_cast<float*>(out) + i * padded;
+      for (int64_t row = 0; row < rows; row += step) {
+        const int64_t end = std::min(rows, row + step), bytes_of_row = columns * DTypeBytes(dtype);
+        if (!half) c.Reading(w, (i * rows + row) * bytes_of_row, (end - row) * bytes_of_row);
+        if (transpose_w) PackPanelsF32(b, k, n, 1, k, alpha, row / kPanelColumns, PanelCount(end), to);
+        else PackRowsF32(b, k, n, n, 1, alpha, row, end, to);
+      }
     }
     return Status();
   }));

@@ -119,6 +119,9 @@ class PrepareContext : public InferContext {
   }
   /// Says that Bind and Run never read input i (its contents were packed), so that it need not be kept.
   virtual void Drop(int i) = 0;
+  /// Says that bytes [first, first + bytes) of constant input i are read next, and those before `first` not again by this node: of
+  /// a large constant in a mapped file no more than that is resident at a time.
+  virtual void Reading(int, int64_t /*first*/, int64_t /*bytes*/) {}
   /// The compiled body of a subgraph attribute of this node; owned by the model.
   virtual Result<PlanSource*> Body(const std::shared_ptr<Graph>& graph) = 0;
 

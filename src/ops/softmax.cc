@@ -16,6 +16,8 @@ enum class SoftmaxKind { kSoftmax, kLogSoftmax, kHardmax };
 
 /// Columns that one task computes side by side.
 constexpr int64_t kColumns = 64;
+/// From this many rows on, narrow ones are computed many at a time.
+constexpr int64_t kNarrowRowsMin = 64;
 
 template <class F>
 void SoftmaxLane(F* lane, int64_t n, bool logarithm) {
@@ -40,6 +42,7 @@ struct Softmax {
   bool flattens = false;
   SoftmaxRowsFn* rows = nullptr;
   SoftmaxColumnsFn* columns = nullptr;
+  SoftmaxNarrowFn* narrow = nullptr;
 
   Status Parse(const Node& node) {
     flattens = node.version < 13;
@@ -64,6 +67,7 @@ struct Softmax {
   Status Prepare(PrepareContext& c) {
     rows = PickSoftmaxRows(kind == SoftmaxKind::kLogSoftmax, c.cpu());
     columns = PickSoftmaxColumns(kind == SoftmaxKind::kLogSoftmax, c.cpu());
+    narrow = PickSoftmaxNarrow(kind == SoftmaxKind::kLogSoftmax, c.cpu());
     return Status();
   }
 
@@ -106,6 +110,11 @@ struct Softmax {
     float* y = c.out<float>(0);
     const int64_t n = split.n, inner = split.inner;
     const double lane_ns = static_cast<double>(n) * 0.8;
+    if (inner == 1 && n <= kSoftmaxNarrow && split.outer >= kNarrowRowsMin) {
+      return c.ParallelFor(split.outer, kColumns, lane_ns, [&](int64_t begin, int64_t end, int) {
+        narrow(x + begin * n, n, end - begin, y + begin * n);
+      });
+    }
     if (inner == 1) {
       return c.ParallelFor(split.outer, 1, lane_ns, [&](int64_t begin, int64_t end, int) {
         rows({x + begin * n, n, nullptr, 0, y + begin * n, n, end - begin, n, 1});

@@ -5,6 +5,8 @@
 // operator for them; integer arithmetic wraps. Versions of an operator differ in types and in Selu-1's shorter defaults.
 #include <math.h>
 
+#include <numbers>
+
 #include "ops/elementwise.h"
 #include "ops/for_type.h"
 #include "ops/pointwise_function.h"
@@ -46,8 +48,8 @@ constexpr Row kRows[] = {
     {P::kSoftplus, [](double x, double, double) { return Softplus(x); }},
     {P::kSoftsign, [](double x, double, double) { return x / (1 + fabs(x)); }},
     {P::kThresholdedRelu, [](double x, double a, double) { return x > a ? x : 0; }},
-    {P::kGelu, [](double x, double, double) { return 0.5 * x * (1 + erf(x * M_SQRT1_2)); }},
-    {P::kGeluTanh, [](double x, double, double) { return 0.5 * x * (1 + tanh(M_2_SQRTPI * M_SQRT1_2 * (x + 0.044715 * x * x * x))); }},
+    {P::kGelu, [](double x, double, double) { return 0.5 * x * (1 + erf(x * (std::numbers::sqrt2 / 2))); }},
+    {P::kGeluTanh, [](double x, double, double) { return 0.5 * x * (1 + tanh(std::numbers::inv_sqrtpi * std::numbers::sqrt2 * (x + 0.044715 * x * x * x))); }},
     {P::kSwish, [](double x, double a, double) { return x * Sigmoid(a * x); }},
     {P::kMish, [](double x, double, double) { return x * tanh(Softplus(x)); }},
     {P::kShrink, [](double x, double a, double b) { return x < -a ? x + b : x > a ? x - b : 0; }, kAnyInteger},

@@ -153,7 +153,7 @@ int WinogradTile(int64_t in_c, int64_t out_c, int64_t out_h, int64_t out_w) {
   const double direct = static_cast<double>(out_h) * static_cast<double>(out_w) * 9 * in * out + WeightCost(9 * in * out * 4);
   const double two = WinogradCost(in, out, out_h, out_w, 2), four = WinogradCost(in, out, out_h, out_w, 4);
   // Four must gain clearly: it is less exact and its weights are 2.25 times as big.
-  const int tile = four < 0.85 * two ? 4 : 2;
+  const int tile = four < 0.78 * two ? 4 : 2;
   return (tile == 4 ? four : two) < 0.9 * direct ? tile : 0;
 }
 

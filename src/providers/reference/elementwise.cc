@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+#include <numbers>
+
 #include "providers/reference/families.h"
 
 namespace linnet::reference {
@@ -14,7 +16,7 @@ namespace {
 double Sigmoid(double x) { return 1 / (1 + exp(-x)); }
 double Softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
 double Gelu(double x) { return 0.5 * x * (1 + erf(x / sqrt(2.0))); }
-double GeluTanh(double x) { return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }
+double GeluTanh(double x) { return 0.5 * x * (1 + tanh(sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x))); }
 
 template <double (*f)(double)>
 Status Function(Call& c) {

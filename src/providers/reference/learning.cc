@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include <algorithm>
+#include <numbers>
 
 #include "providers/reference/families.h"
 #include "providers/reference/matrix.h"
@@ -15,7 +16,7 @@ namespace {
 double Probit(double p) {
   const double x = 2 * p - 1, l = log((1 - x) * (1 + x)), a = 0.147;
   if ((1 - x) * (1 + x) == 0) return 0;
-  const double half = 2 / (M_PI * a) + 0.5 * l;
+  const double half = 2 / (std::numbers::pi * a) + 0.5 * l;
   return 1.41421356 * copysign(sqrt(sqrt(half * half - l / a) - half), x);
 }
 

@@ -3,6 +3,8 @@
 // Sums of products are exact integers. x / y_scale is rounded to the type it is divided in (since version 23 that of attribute
 // precision, else that of y_scale; before, float), then to the nearest integer, halves to even. Everything else that is
 // real stays exact until it is stored.
+#include "providers/reference/quantization.h"
+
 #include <math.h>
 
 #include <algorithm>
@@ -67,15 +69,11 @@ Status DequantizeLinear(Call& c) {
 /// without a range has scale 1.
 Status DynamicQuantizeLinear(Call& c) {
   Reals x = c.In(0);
-  double low = 0, high = 0;
-  for (double v : x.data) low = fmin(low, v), high = fmax(high, v);
-  double scale = RoundedTo(DType::kFloat, RoundedTo(DType::kFloat, high - low) / 255);
-  if (scale == 0) scale = 1;
-  const double zero = Saturated(DType::kUint8, RoundedTo(DType::kFloat, -low / scale), 0);
-  for (double& v : x.data) v = Saturated(DType::kUint8, RoundedTo(DType::kFloat, v / scale), zero);
+  const ByteRange range(x.data);
+  for (double& v : x.data) v = range.Rounded(v);
   LINNET_TRY(c.Out(0, x));
-  LINNET_TRY(c.Out(1, Reals(Shape::OfRank(0), scale)));
-  return c.Out(2, Reals(Shape::OfRank(0), zero));
+  LINNET_TRY(c.Out(1, Reals(Shape::OfRank(0), range.scale)));
+  return c.Out(2, Reals(Shape::OfRank(0), range.zero));
 }
 
 /// Input `i` minus its zero points (input `z`): one, or one for each index of `axis`.
@@ -306,6 +304,16 @@ constexpr Row kRows[] = {
 };
 
 }  // namespace
+
+ByteRange::ByteRange(const std::vector<double>& values) {
+  double low = 0, high = 0;
+  for (double v : values) low = fmin(low, v), high = fmax(high, v);
+  scale = RoundedTo(DType::kFloat, RoundedTo(DType::kFloat, high - low) / 255);
+  if (scale == 0) scale = 1;
+  zero = Saturated(DType::kUint8, RoundedTo(DType::kFloat, -low / scale), 0);
+}
+
+double ByteRange::Rounded(double value) const { return Saturated(DType::kUint8, RoundedTo(DType::kFloat, value / scale), zero); }
 
 std::span<const Row> QuantizationRows() { return kRows; }
 

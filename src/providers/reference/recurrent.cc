@@ -1,4 +1,4 @@
-// LSTM, GRU and RNN, step by step as the specification writes them.
+// LSTM, GRU and RNN, step by step as the specification writes them, and LSTM with 8-bit weights.
 //
 // Activations are named, with parameters listed for those that have any; comparison of names ignores case. Entries of the
 // batch that are at their end keep their state and give zeros. `clip` bounds what enters a gate's activation; the cell state
@@ -9,6 +9,7 @@
 #include <functional>
 
 #include "providers/reference/families.h"
+#include "providers/reference/quantization.h"
 
 namespace linnet::reference {
 namespace {
@@ -162,24 +163,91 @@ Status Gru(Call& call) {
   }, false);
 }
 
-/// Gates i, o, f, c; peepholes i, o, f.
+/// Gates i, o, f, c; peepholes i, o, f. `h`: what the products read of the state before.
+void LstmStep(const Weights& w, const Function* f, bool input_forget, const double* x, const double* h, State* state) {
+  for (int64_t j = 0; j < w.hidden; ++j) {
+    auto gate = [&](int64_t g) { return w.InputPart(g, j, x) + w.HiddenPart(g, j, h); };
+    double& c = state->c[U(j)];
+    const double i = f[0](gate(0) + w.Peephole(0, j) * c);
+    const double forget = input_forget ? 1 - i : f[0](gate(2) + w.Peephole(2, j) * c);
+    c = forget * c + i * f[1](gate(3));
+    const double o = f[0](gate(1) + w.Peephole(1, j) * c);
+    state->h[U(j)] = o * f[2].Plain(c);
+  }
+}
+
 Status Lstm(Call& call) {
   const bool input_forget = call.Flag("input_forget");
   return Recur(call, 4, {"Sigmoid", "Tanh", "Tanh"}, [=](const Weights& w, const Function* f, const double* x, State* state) {
     const Vector h = state->h;
-    for (int64_t j = 0; j < w.hidden; ++j) {
-      auto gate = [&](int64_t g) { return w.InputPart(g, j, x) + w.HiddenPart(g, j, h.data()); };
-      double& c = state->c[U(j)];
-      const double i = f[0](gate(0) + w.Peephole(0, j) * c);
-      const double forget = input_forget ? 1 - i : f[0](gate(2) + w.Peephole(2, j) * c);
-      c = forget * c + i * f[1](gate(3));
-      const double o = f[0](gate(1) + w.Peephole(1, j) * c);
-      state->h[U(j)] = o * f[2].Plain(c);
-    }
+    LstmStep(w, f, input_forget, x, h.data(), state);
   }, true);
 }
 
-constexpr Row kRows[] = {{"LSTM", Lstm}, {"GRU", Gru}, {"RNN", Rnn}};
+/// 8-bit matrices [directions][rows][columns], one scale and zero point a direction or a column, as numbers [columns][rows].
+Vector Transposed(const Call& call, int matrix, int scale, int zero) {
+  const Reals bytes = call.In(matrix), scales = call.In(scale), zeros = call.In(zero);
+  const int64_t directions = bytes.shape[0], rows = bytes.shape[1], columns = bytes.shape[2];
+  const bool each = scales.size() > directions, each_zero = zeros.size() > directions;
+  Vector out(bytes.data.size());
+  for (int64_t d = 0; d < directions; ++d) {
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t j = 0; j < columns; ++j) {
+        out[U((d * columns + j) * rows + i)] = (bytes[(d * rows + i) * columns + j] - zeros[each_zero ? d * columns + j : d]) *
+                                               scales[each ? d * columns + j : d];
+      }
+    }
+  }
+  return out;
+}
+
+/// X is rounded to bytes by its whole range, the state by that of the batch before every step.
+Status DynamicQuantizeLstm(Call& call) {
+  const bool input_forget = call.Flag("input_forget"), backward = call.Text("direction", "forward") == "reverse";
+  Reals x = call.In(0);
+  const int64_t steps = x.shape[0], batch = x.shape[1], features = x.shape[2];
+  const Vector w = Transposed(call, 1, 8, 9), r = Transposed(call, 2, 10, 11);
+  const int64_t hidden = call.shape(2)[1], directions = call.shape(2)[0];
+  const Shape state_shape{directions, batch, hidden};
+  const Reals bias = call.InOr(3, 0, Shape{directions, 8 * hidden}), h0 = call.InOr(5, 0, state_shape), c0 = call.InOr(6, 0, state_shape);
+  const Reals peepholes = call.InOr(7, 0, Shape{directions, 3 * hidden});
+  const Integers lengths = call.Has(4) ? call.In<int64_t>(4) : Integers(Shape{batch}, steps);
+  const std::vector<Function> functions = Activations(call, directions, {"Sigmoid", "Tanh", "Tanh"});
+  const ByteRange range(x.data);
+  for (double& v : x.data) v = range.AndBack(v);
+
+  Reals y(Shape{steps, directions, batch, hidden}), y_h(state_shape), y_c(state_shape);
+  for (int64_t d = 0; d < directions; ++d) {
+    Weights weights{hidden, 4, features};
+    weights.w = w.data() + d * 4 * hidden * features;
+    weights.r = r.data() + d * 4 * hidden * hidden;
+    weights.b = bias.data.data() + d * 8 * hidden;
+    weights.peephole = peepholes.data.data() + d * 3 * hidden;
+    Vector h(h0.data.begin() + d * batch * hidden, h0.data.begin() + (d + 1) * batch * hidden);
+    Vector c(c0.data.begin() + d * batch * hidden, c0.data.begin() + (d + 1) * batch * hidden);
+    for (int64_t k = 0; k < steps; ++k) {
+      Vector rounded = h;
+      const ByteRange of_state(h);
+      for (double& v : rounded) v = of_state.AndBack(v);
+      for (int64_t n = 0; n < batch; ++n) {
+        if (k >= lengths[n]) continue;
+        const int64_t t = backward || d == 1 ? lengths[n] - 1 - k : k, at = n * hidden;
+        State state{Vector(U(hidden)), Vector(c.begin() + at, c.begin() + at + hidden)};
+        LstmStep(weights, &functions[U(d) * 3], input_forget, x.data.data() + (t * batch + n) * features, rounded.data() + at, &state);
+        std::copy(state.h.begin(), state.h.end(), h.begin() + at);
+        std::copy(state.c.begin(), state.c.end(), c.begin() + at);
+        std::copy(state.h.begin(), state.h.end(), y.data.begin() + ((t * directions + d) * batch + n) * hidden);
+      }
+    }
+    std::copy(h.begin(), h.end(), y_h.data.begin() + d * batch * hidden);
+    std::copy(c.begin(), c.end(), y_c.data.begin() + d * batch * hidden);
+  }
+  LINNET_TRY(call.Out(0, y));
+  LINNET_TRY(call.Out(1, y_h));
+  return call.Out(2, y_c);
+}
+
+constexpr Row kRows[] = {{"LSTM", Lstm}, {"GRU", Gru}, {"RNN", Rnn}, {"DynamicQuantizeLSTM", DynamicQuantizeLstm, "com.microsoft"}};
 
 }  // namespace
 

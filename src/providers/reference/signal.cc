@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <complex>
+#include <numbers>
 
 #include "providers/reference/families.h"
 
@@ -16,7 +17,7 @@ std::vector<Complex> Transform(const std::vector<Complex>& x, bool inverse) {
   const int64_t n = static_cast<int64_t>(x.size());
   std::vector<Complex> turns(x.size()), out(x.size());
   for (int64_t i = 0; i < n; ++i)
-    turns[U(i)] = std::polar(1.0, (inverse ? 2 : -2) * M_PI * static_cast<double>(i) / static_cast<double>(n));
+    turns[U(i)] = std::polar(1.0, (inverse ? 2 : -2) * std::numbers::pi * static_cast<double>(i) / static_cast<double>(n));
   for (int64_t k = 0; k < n; ++k) {
     for (int64_t i = 0; i < n; ++i) out[U(k)] += x[U(i)] * turns[U(k * i % n)];
     if (inverse) out[U(k)] /= static_cast<double>(n);
@@ -90,7 +91,7 @@ Status Window(Call& c, double a0, double a1, double a2) {
   const int64_t size = c.First<int64_t>(0), n = c.Flag("periodic", true) ? size : size - 1;
   Reals y(Shape{size});
   for (int64_t i = 0; i < size; ++i) {
-    const double angle = 2 * M_PI * static_cast<double>(i) / static_cast<double>(n);
+    const double angle = 2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(n);
     y[i] = n == 0 ? 1 : a0 - a1 * cos(angle) + a2 * cos(2 * angle);
   }
   return c.Out(0, y);
