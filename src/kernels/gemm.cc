@@ -174,7 +174,7 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
       fetch_step = block.fetch_step, last_segment = -1;
     } else if (kAheadBytes > 0 && block.ahead) {
       const int64_t run = kAheadBytes * g.k;
-      if (const char* ahead = block.ahead->Take(run * kPanels)) {
+      if (const char* ahead = run > 0 ? block.ahead->Take(run * kPanels) : nullptr) {
         fetch = ahead, fetch_step = kAheadBytes, fetch_panel = run, last_segment = -1;
       }
     }
