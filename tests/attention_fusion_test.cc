@@ -1,4 +1,6 @@
 // fuse_attention and shape_arithmetic: the graphs they make, and the same numbers with and without them.
+#include <string.h>
+
 #include "passes_test_util.h"
 
 namespace linnet {
@@ -57,6 +59,52 @@ TEST(FuseAttention, KeepsTheNumbers) {
       // A mask that says one thing for all keys, or makes several rows of one query.
       ExpectSameNumbers(kDecoder, {{1, 2, queries, 16}, {1, 2, keys, 16}, {1, 2, keys, 16}, {queries, 1}});
       ExpectSameNumbers(kDecoder, {{1, 2, 1, 16}, {1, 2, keys, 16}, {1, 2, keys, 16}, {4, keys}});
+    }
+  }
+}
+
+/// kEncoder with sizes for which there may be tiles.
+std::string Wide() {
+  std::string text = kEncoder;
+  for (const char* size : {"[B,S,4,16]", "[B,T,4,16]", "[B,T,4,8]"}) {
+    text.replace(text.find(size), std::string(size).size(), std::string(size).substr(0, 7) + "32]");
+  }
+  return text;
+}
+
+TEST(FuseAttention, KeepsTheNumbersOfWideHeads) {
+  for (int64_t queries : {31, 32, 70}) {
+    for (int64_t keys : {32, 45, 96}) {
+      ExpectSameNumbers(Wide(), {{2, queries, 4, 32}, {2, keys, 4, 32}, {2, keys, 4, 32}, {2, 1, 1, keys}});
+    }
+  }
+}
+
+/// A number that is not finite changes those rows that it reaches, with any number of threads.
+TEST(FuseAttention, KeepsWhatIsNotFinite) {
+  for (int which : {0, 1, 2}) {
+    std::vector<Tensor> inputs;
+    for (const Shape& shape : {Shape{1, 80, 4, 32}, Shape{1, 40, 4, 32}, Shape{1, 40, 4, 32}, Shape{1, 1, 1, 40}}) {
+      Result<Tensor> tensor = Tensor::Allocate(DType::kFloat, shape);
+      ASSERT_TRUE(tensor.ok());
+      float* numbers = tensor->mutable_as<float>();
+      for (int64_t i = 0; i < tensor->elements(); ++i) numbers[i] = static_cast<float>(i * 37 % 101 - 50) / 64;
+      if (static_cast<int>(inputs.size()) == which) numbers[37 * 128 + 5] = -INFINITY;
+      inputs.push_back(std::move(*tensor));
+    }
+    PipelineOptions without, with;
+    without.level = kOptimizeNothing;
+    const std::vector<float> expected = Outputs(Parsed(Wide()), inputs, without, DetectedCpuLevel(), 1);
+    const std::vector<float> one = Outputs(Parsed(Wide()), inputs, with, DetectedCpuLevel(), 1);
+    const std::vector<float> many = Outputs(Parsed(Wide()), inputs, with, DetectedCpuLevel(), 9);
+    ASSERT_EQ(expected.size(), one.size());
+    EXPECT_EQ(memcmp(one.data(), many.data(), one.size() * sizeof(float)), 0);
+    for (size_t i = 0; i < one.size(); ++i) {
+      if (std::isfinite(expected[i])) {
+        ASSERT_NEAR(one[i], expected[i], 4e-6) << which << " " << i;
+      } else {
+        ASSERT_FALSE(std::isfinite(one[i])) << which << " " << i;
+      }
     }
   }
 }

@@ -99,6 +99,14 @@ TEST(Depthwise, Shapes) {
     for (int64_t width = 2; width < 8; ++width) {
       Check(level, {1, 5, width, 20, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, false, Activation::kTanh});
     }
+    for (int64_t width = 3; width < 9; ++width) {
+      for (int64_t kernel : {3, 5}) {
+        const int64_t pad = kernel / 2;
+        Check(level, {2, 6, width, 24, kernel, kernel, 1, 1, 1, 1, pad, pad, pad, pad, 1});
+        Check(level, {2, 7, 2 * width, 24, kernel, kernel, 2, 2, 1, 1, pad, pad, pad, pad, 1});
+        Check(level, {1, 7, 2 * width + 1, 24, kernel, kernel, 2, 2, 1, 1, pad, pad, pad, pad, 0, false, Activation::kTanh});
+      }
+    }
     // Square kernels on images at least seven pixels wide, whole vectors of channels and part of one.
     for (int64_t kernel : {3, 5}) {
       for (int64_t dilation : {1, 2, 3, 4}) {

@@ -81,6 +81,7 @@ class Product {
     g.a = a_.data(), g.a_row_stride = t_.k + 3, g.a_signed = t_.a_signed;
     g.m = t_.m, g.n = t_.n, g.k = t_.k;
     g.packed = packed_.data();
+    g.near = row_grain == 5;
     g.finish.to = t_.to;
     g.finish.offset = offset.data();
     if (t_.column_zeros) g.finish.column_zero = zeros_.data();
@@ -172,6 +173,16 @@ TEST(GemmInt8, BlocksOfTiles) {
   Check({33, 260, 4100, false, true, To::kInt8, 128});   // B is larger than a cache
 }
 
+// A row alone, four panels at a time, whose bytes end anywhere.
+TEST(GemmInt8, OneRow) {
+  for (int64_t n : {64, 75, 130, 200}) {
+    for (int64_t k : {4, 64, 66, 130}) {
+      Check({1, n, k, false, true, To::kFloat, 3, k == 66, false, n == 130});
+      Check({1, n, k, false, false, To::kUint8, 3, true, true});
+    }
+  }
+}
+
 TEST(GemmInt8, SignsZeroPointsAndBias) {
   for (bool a_signed : {false, true}) {
     for (bool b_signed : {false, true}) {
@@ -226,6 +237,39 @@ TEST(GemmInt8, OneScale) {
     g.finish.c = c.data(), g.finish.c_row_stride = n;
     RunGemmInt8(PickInt8(level), g, 0, 1, 0, PanelCount(n), scratch.data());
     for (int64_t j = 0; j < n; ++j) ASSERT_EQ(c[j], 12.0f);
+  }
+}
+
+// What is not a number becomes the least of the bounds, in whole panels and beside them, in high tiles and in rows that are left.
+TEST(GemmInt8, ScalesThatAreNoNumbers) {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const int64_t m = 7, n = 40, k = 12;
+  std::vector<uint8_t> a(m * k, 3), b(k * n, 2);
+  for (int64_t i = 0; i < k; ++i) b[i * n + 5] = 0;   // a sum of zero
+  std::vector<std::byte> packed(static_cast<size_t>(PackedSizeInt8(k, n)));
+  PackInt8(b.data(), true, k, n, n, 1, packed.data());
+  Guarded<float> scale(PanelCount(n) * 16, 0.25f);
+  scale[3] = nan, scale[5] = inf, scale[6] = inf, scale[7] = -inf, scale[35] = nan;
+  for (const Int8Kernels* kernels : IntegerKernels()) {
+    SCOPED_TRACE(kernels->name);
+    Guarded<int32_t> offset(PanelCount(n) * 16);
+    OffsetsInt8(*kernels, false, 0, PackedSums(packed.data()), nullptr, nullptr, k, n, offset.data());
+    Guarded<uint8_t> c(m * n);
+    GemmInt8 g;
+    g.a = a.data(), g.a_row_stride = k, g.m = m, g.n = n, g.k = k, g.packed = packed.data();
+    g.finish.offset = offset.data(), g.finish.scale = scale.data();
+    g.finish.to = To::kUint8, g.finish.low = -10, g.finish.high = 90, g.finish.zero = 20;
+    g.finish.c = c.data(), g.finish.c_row_stride = n;
+    Guarded<std::byte> scratch(GemmInt8ScratchBytes(*kernels, m, k));
+    RunGemmInt8(*kernels, g, 0, m, 0, PanelCount(n), scratch.data());
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        const int least = 10, most = 110, usual = 38;
+        const int expected = j == 3 || j == 5 || j == 7 || j == 35 ? least : j == 6 ? most : usual;
+        ASSERT_EQ(c[i * n + j], expected) << "at " << i << ", " << j;
+      }
+    }
+    ASSERT_TRUE(c.Intact());
   }
 }
 

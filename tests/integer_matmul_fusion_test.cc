@@ -41,6 +41,45 @@ TEST(FuseIntegerMatMul, LeavesSharedSums) {
   EXPECT_EQ(Optimized(graph, "fuse_integer_matmul").find("linnet:"), std::string::npos);
 }
 
+/// A classifier of so many columns, as dynamic quantization writes it.
+std::string ClassifierText(int64_t columns, const std::string& axis) {
+  std::string weights, bias;
+  for (int64_t i = 0; i < 8 * columns; ++i) weights += (i > 0 ? ", " : "") + std::to_string(i * 37 % 255 - 127);
+  for (int64_t i = 0; i < columns; ++i) bias += (i > 0 ? ", " : "") + std::to_string(i % 7 - 3);
+  const std::string n = std::to_string(columns);
+  return R"(
+graph g (x: float[B,S,8]) -> (y) {
+  b = const float[)" + n + "]{" + bias + R"(}
+  w = const int8[8,)" + n + "]{" + weights + R"(}
+  ws = const float[]{0.01}
+  wz = const int8[]{0}
+  q, s, z = DynamicQuantizeLinear-11(x)
+  sums = MatMulInteger-10(q, w, z, wz)
+  real = Cast-13(sums) {to=1}
+  scale = Mul-14(s, ws)
+  scaled = Mul-14(real, scale)
+  biased = Add-14(b, scaled)
+  y = LogSoftmax-13(biased) {axis=)" + axis + R"(}
+})";
+}
+
+TEST(FuseLogSoftmax, BecomesPartOfTheProduct) {
+  for (const char* axis : {"-1", "2"}) {
+    const std::string text = Optimized(ClassifierText(20, axis), "");
+    EXPECT_EQ(text.find("LogSoftmax"), std::string::npos) << text;
+    EXPECT_NE(text.find("log_softmax=1"), std::string::npos) << text;
+  }
+  for (const char* axis : {"0", "1"}) {
+    EXPECT_NE(Optimized(ClassifierText(20, axis), "").find("LogSoftmax"), std::string::npos);
+  }
+}
+
+TEST(FuseLogSoftmax, KeepsTheNumbers) {
+  for (int64_t columns : {1, 20, 1100, 2100}) {
+    for (int64_t rows : {1, 16, 37}) ExpectSameNumbers(ClassifierText(columns, "-1"), {{2, rows, 8}});
+  }
+}
+
 /// As dynamic quantization writes a convolution: one scale of the image, one of the weights; behind it a bias, a residual and an
 /// activation.
 std::string ConvText(const std::string& scale, const std::string& group) {

@@ -95,8 +95,8 @@ struct PlainLstm {
 TEST(DynamicQuantizeLstm, IsWhatItsStepsAre) {
   std::mt19937 random(5);
   for (const char* direction : {"forward", "reverse", "bidirectional"}) {
-    for (int64_t batch : {1, 3}) {
-      const int64_t seq = 6, inputs = 7, hidden = 9, gates = 4 * hidden, directions = std::string(direction) == "bidirectional" ? 2 : 1;
+    for (const auto& [batch, hidden] : {std::pair<int64_t, int64_t>{1, 9}, {3, 9}, {1, 32}, {3, 48}}) {
+      const int64_t seq = 6, inputs = 7, gates = 4 * hidden, directions = std::string(direction) == "bidirectional" ? 2 : 1;
       const std::vector<float> x = Normal(random, seq * batch * inputs), bias = Normal(random, directions * 2 * gates);
       const std::vector<float> h = Normal(random, directions * batch * hidden), c = Normal(random, directions * batch * hidden);
       const std::vector<int8_t> w = Weights(random, directions * inputs * gates), r = Weights(random, directions * hidden * gates);

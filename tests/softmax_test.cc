@@ -134,5 +134,37 @@ TEST(Softmax, SpecialValuesAtEveryPosition) {
   }
 }
 
+TEST(LogSoftmaxInParts, IsTheWholes) {
+  constexpr float kInf = INFINITY;
+  for (CpuLevel level : FloatLevels()) {
+    for (int64_t n : {1, 5, 33, 70, 200}) {
+      for (float special : {0.0f, NAN, kInf, -kInf, 88.0f, -3e38f}) {
+        for (int64_t count : {int64_t{1}, n / 2, n}) {   // so many columns of the second row are special
+          const int64_t rows = 3, stride = n + 3, part = 32, parts = (n + part - 1) / part;
+          Guarded<float> x((rows - 1) * stride + n), most(parts * rows), sum(parts * rows);
+          Guarded<float> all_most(rows), log_sum(rows);
+          FillUniform(x.data(), x.size(), -30, 30, static_cast<int>(n));
+          if (special != 0) std::fill_n(x.data() + stride, count, special);
+          std::vector<std::vector<double>> z;
+          for (int64_t r = 0; r < rows; ++r) z.emplace_back(x.data() + r * stride, x.data() + r * stride + n);
+          auto columns = [&](int64_t p) { return std::min(part, n - p * part); };
+          for (int64_t p = 0; p < parts; ++p) {
+            PickLogSumPart(level)(x.data() + p * part, stride, rows, columns(p), most.data() + p * rows,
+                                  sum.data() + p * rows);
+          }
+          for (int64_t r = 0; r < rows; ++r) {
+            LogSumTotal(most.data() + r, sum.data() + r, parts, rows, all_most.data() + r, log_sum.data() + r);
+          }
+          for (int64_t p = 0; p < parts; ++p) {
+            PickLogSumShift(level)(x.data() + p * part, stride, rows, columns(p), all_most.data(), log_sum.data());
+          }
+          for (int64_t r = 0; r < rows; ++r) ExpectRow(x.data() + r * stride, 1, z[static_cast<size_t>(r)], true);
+          ASSERT_TRUE(x.Intact() && most.Intact() && sum.Intact());
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace linnet

@@ -31,7 +31,7 @@ namespace {
 
 using Body = FunctionRef<void(int64_t, int64_t, int)>;
 
-constexpr int64_t kSpinNs = 40000;
+constexpr int64_t kSpinNs = 150000;
 constexpr int64_t kBites = 8;            // at least so many go into a share that has so many grains
 // Waking a sleeping worker costs the caller ten microseconds, and thirty pass before it works: a worker's share should be
 // this long. Where calls are shorter, so many nanoseconds of them go by before workers are woken for those to come.

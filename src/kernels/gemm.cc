@@ -7,7 +7,8 @@
 //
 // With few rows the tile grows in width instead, so that enough independent sums hide the latency of the
 // multiply-add and the memory system sees many streams. All loops over accumulators are unrolled: otherwise
-// compilers keep them on the stack, at half the speed. Very few columns are dot products (tiles/narrow-inl.h).
+// compilers keep them on the stack, at half the speed. 64-bit Arm's tiles of 16 columns are written in assembly
+// (tiles/lanes-inl.h). Very few columns are dot products (tiles/narrow-inl.h).
 #include "kernels/gemm.h"
 
 #include <string.h>
@@ -22,6 +23,7 @@
 #include "hwy/highway.h"
 #include "kernels/dispatch.h"
 #include "kernels/epilogue-inl.h"
+#include "kernels/tiles/block-inl.h"
 #include "kernels/tiles/gemm_sizes-inl.h"
 #include "kernels/tiles/gemm_transposed-inl.h"
 #include "kernels/tiles/lanes-inl.h"
@@ -43,25 +45,6 @@ constexpr bool kFetchesGroups = HWY_TARGET == HWY_AVX3;
 // A C of so many bytes is written to memory behind the second-level cache; its lines are asked for where the summands are
 // enough to wait for them.
 constexpr int64_t kFarBytes = 3 << 19, kFarSummands = 64;
-
-struct Block {
-  const GemmF32& gemm;
-  const SegmentF32* segments;
-  int64_t segment_count;
-  Clamp clamp;
-  // The segment in which what is needed soon lies in the panels of the next tile.
-  int64_t last_segment = -1;
-  bool c_is_far = false;
-  // A part of the summands: sums go on from what C holds, or stay unfinished.
-  bool goes_on = false, unfinished = false;
-  // What is asked for while these rows pass over a group of columns from `first_column` on: null for what they need
-  // themselves soon, otherwise a part of the columns that follow, and the floats from one step over k to the next.
-  int64_t first_column = 0;
-  const float* fetch = nullptr;
-  int64_t fetch_step = 0;
-  // Where these rows need nothing of both kinds.
-  AheadPart* ahead = nullptr;
-};
 
 template <int kRows, int kVectors, bool kPartial>
 HWY_INLINE void Finish(const Block& block, VF32 (&sum)[kRows][kVectors], int64_t row, int64_t column) {
@@ -188,11 +171,7 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
         LINNET_OPAQUE(base[i]);
       }
       if (kFetchesGroups && s == last_segment) fetch += (kPanels * g.b_panel_stride - kPanelColumns * g.k) * 4;
-      int64_t k = block.segments[s].k;
-#if HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64
-      k = RunLanes(base, a_stride, b, b_stride, g.b_panel_stride, k, sum);
-#endif
-      for (; k > 0; --k) {
+      for (int64_t k = block.segments[s].k; k > 0; --k) {
         VF32 bv[kVectors];
         LINNET_UNROLL
         for (int v = 0; v < kVectors; ++v) {
@@ -267,9 +246,24 @@ void RowBlock(const Block& block, int64_t row, int64_t begin, int64_t end) {
   if constexpr (TileRows(kRows) != kRows) {
     return;  // no tile is so high
   } else if constexpr (kOneWidth) {
+    TilesFn* tiles;
+    if constexpr (kLanesOfA) {
+      tiles = LaneColumns<kRows>;
+    } else {
+      tiles = Tiles<kRows, kVectors>;
+    }
     const int64_t whole = end < block.gemm.n ? end : begin + (end - begin) / kColumns * kColumns;
-    if (whole > begin) Tiles<kRows, kVectors>(block, row, begin, whole);
-    if (whole < end) LastTile(Tiles<kRows, kVectors>, kRows, block, row, whole);
+    if (whole > begin) tiles(block, row, begin, whole);
+    if (whole < end) LastTile(tiles, kRows, block, row, whole);
+  } else if constexpr (kLanesOfA && kColumns >= kPanelColumns) {
+    const int64_t whole = begin + (end - begin) / kPanelColumns * kPanelColumns;
+    constexpr int64_t kHalf = kPanelColumns / 2;
+    int64_t rest = whole;
+    if (whole > begin) LaneColumns<kRows>(block, row, begin, whole);
+    if constexpr (kRows == kMaxRows) {
+      if (end - whole >= kHalf) LaneColumns<kRows, kHalf>(block, row, whole, rest = whole + kHalf);
+    }
+    if (rest < end) RowBlock<kRows, static_cast<int>(kHalf / kLanes)>(block, row, rest, end);
   } else if constexpr (kVectors == 1) {
     Tiles<kRows, 1>(block, row, begin, end);
   } else {

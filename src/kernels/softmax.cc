@@ -205,6 +205,16 @@ void Narrow(const float* x, int64_t n, int64_t rows, float* out) {
 
 }  // namespace
 
+void LogSumPart(const float* x, int64_t x_stride, int64_t rows, int64_t n, float* most, float* sum) {
+  for (int64_t r = 0; r < rows; ++r, x += x_stride) {
+    most[r] = Largest(x, n);
+    sum[r] = SumExp<true>(x, 1, most[r] == -__builtin_inff() ? 0 : most[r], n, nullptr);
+  }
+}
+void LogSumShift(float* x, int64_t x_stride, int64_t rows, int64_t n, const float* most, const float* log_sum) {
+  for (int64_t r = 0; r < rows; ++r, x += x_stride) ScaleAndShift(x, 1, most[r], log_sum[r], n, x);
+}
+
 SoftmaxRowsFn* SoftmaxRows(bool logarithm) {
   return logarithm ? Rows<true> : Rows<false>;
 }
@@ -221,6 +231,23 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace linnet {
+
+LogSumPartFn* PickLogSumPart(CpuLevel level) {
+  return LINNET_PICK(level, LogSumPart);
+}
+LogSumShiftFn* PickLogSumShift(CpuLevel level) {
+  return LINNET_PICK(level, LogSumShift);
+}
+void LogSumTotal(const float* most, const float* sum, int64_t parts, int64_t stride, float* all_most, float* log_sum) {
+  float largest = most[0], total = 0;
+  for (int64_t i = 1; i < parts; ++i) largest = most[i * stride] > largest ? most[i * stride] : largest;
+  for (int64_t i = 0; i < parts; ++i) {
+    const float s = sum[i * stride];
+    if (s != 0) total += s * expf(most[i * stride] - largest);
+  }
+  *all_most = largest;
+  *log_sum = logf(total);
+}
 
 SoftmaxRowsFn* PickSoftmaxRows(bool logarithm, CpuLevel level) {
   return LINNET_PICK(level, SoftmaxRows)(logarithm);

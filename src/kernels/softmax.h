@@ -34,6 +34,17 @@ using SoftmaxRowsFn = void(const SoftmaxRowsArgs& args);
 /// the same call.
 using SoftmaxColumnsFn = void(const float* x, int64_t stride, int64_t n, int64_t columns, float* out);
 
+/// LogSoftmax of rows whose columns come in parts. LogSumPart, of n columns of each row: the largest element, and the
+/// sum of exp(x - largest), which is 0 where all are -infinity; with NaN or +infinity the sum is NaN. LogSumTotal, of a
+/// row's `parts` in order, `stride` apart: the largest of all, and the logarithm of the sum of exp(x - largest), which
+/// LogSumShift subtracts from x one after the other, in place.
+using LogSumPartFn = void(const float* x, int64_t x_stride, int64_t rows, int64_t n, float* most, float* sum);
+using LogSumShiftFn = void(float* x, int64_t x_stride, int64_t rows, int64_t n, const float* most,
+                           const float* log_sum);
+LogSumPartFn* PickLogSumPart(CpuLevel level);
+LogSumShiftFn* PickLogSumShift(CpuLevel level);
+void LogSumTotal(const float* most, const float* sum, int64_t parts, int64_t stride, float* all_most, float* log_sum);
+
 /// Softmax of `rows` rows of n floats that lie behind each other, 1 <= n <= kSoftmaxNarrow: many rows at a time, an element of each in a
 /// vector. out may be x. A row's result does not depend on which others are computed by the same call.
 inline constexpr int64_t kSoftmaxNarrow = 32;

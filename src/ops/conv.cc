@@ -18,6 +18,7 @@
 #include <algorithm>
 
 #include "kernels/bf16/bf16_conv.h"
+#include "kernels/bf16/split_gemm.h"
 #include "kernels/conv/depthwise.h"
 #include "kernels/conv/winograd.h"
 #include "ops/any_address.h"
@@ -80,6 +81,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
   int tile = 0;                   ///< of a Winograd convolution; 0: direct
   bool reduce = false;            ///< as the node says
   OutputSlice out_slice;
+  const SplitGemmKernels* split = nullptr;
   const Bf16Kernels* reduced = nullptr;   ///< not null: packed is bfloat16
 
   struct Bound {
@@ -123,6 +125,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     depthwise = PickDepthwiseF32(c.cpu());
     winograd = &PickWinogradF32(c.cpu());
     transpose = PickTranspose(4, c.cpu());
+    split = PickSplitGemm(c.cpu());
     if (!c.is_constant(1) || !c.shape(1).is_static()) return Status();
     const Shape& shape = c.shape(1);
     if (reduce && IsF32(c.dtype(1), shape) && attributes.groups == 1 && shape.rank() <= 4) {
@@ -253,6 +256,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     if (reduced) b->path = Bound::kPanels;
     if (b->path == Bound::kDepthwise) return;
     if (tile != 0) return BindWinograd(c.threads(), b);
+    if (!reduced) conv.split = split;
     b->pixels = conv.batch * conv.out_h * conv.out_w;
     b->matrix_floats = weights.matrix_floats;
     b->grain = reduced ? ConvGrainBf16(*reduced, conv, c.threads()) : ConvGrain(*kernels, conv, c.threads());

@@ -58,7 +58,7 @@ GemmGrain ConvGrain(const GemmF32Kernels& kernels, const ConvF32& conv, int thre
   constexpr int64_t kWeights = 1 << 18;
   const GemmGrain grain = ConvGrainF32(kernels, conv, threads);
   const int64_t pixels = conv.batch * conv.out_h * conv.out_w, tile = kernels.rows, share = DivUp(pixels, threads);
-  if (conv.groups > 1 || threads == 1 || share < std::min<int64_t>(12, 2 * tile)) return grain;
+  if (ConvSplits(kernels, conv) || conv.groups > 1 || threads == 1 || share < std::min<int64_t>(12, 2 * tile)) return grain;
   const int64_t taps = conv.kernel_h * conv.kernel_w;
   if (taps == 1) return {share >= kTiles * tile ? tile : share, ConvPanels(conv)};
   // Parts of the panels would each gather all pixels; small weights are better read by every thread.

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "kernels/bf16/bf16_gemm.h"
+#include "kernels/bf16/split_gemm.h"
 #include "kernels/gemm.h"
 #include "ops/elementwise.h"
 #include "ops/op.h"
@@ -25,6 +26,7 @@ struct DenseParams {
   BroadcastLoop batch;          ///< operand 0: X, operand 1: W, in matrices
   DenseForm form = DenseForm::kPacked;
   bool half = false;            ///< x, w, y are widened to float in scratch
+  bool splits = false;          ///< of packed W: tiles multiply split numbers
   int64_t x_matrices = 1, w_matrices = 1;
   int64_t group = 1;            ///< matrices packed at a time
   GemmGrain grain{1, 1};
@@ -47,7 +49,7 @@ struct Dense {
   bool reduce = false;   ///< IsReduced: of float32 operands, where W is a constant matrix (ops/precision.h)
 
   /// Picks kernels; Prepare does so too.
-  void Pick(CpuLevel cpu) { kernels_ = &PickGemmF32(cpu); }
+  void Pick(CpuLevel cpu) { kernels_ = &PickGemmF32(cpu), split_ = PickSplitGemm(cpu); }
   /// Packs input `w` when it is a constant of a floating-point type with at least two dimensions, and drops it.
   Status Prepare(PrepareContext& c, int w);
   /// Shapes as the inputs have them; `added`: null, or the shape of C (broadcasts to the output). `x` and `w` of rank
@@ -74,6 +76,7 @@ struct Dense {
   Status MultiplyReduced(const RunContext& c, const DenseParams& p, const Epilogue& epilogue, const float* x, float* y) const;
 
   const GemmF32Kernels* kernels_ = nullptr;
+  const SplitGemmKernels* split_ = nullptr;
   const Bf16Kernels* reduced_ = nullptr;   ///< not null: packed_ is bfloat16
   const void* packed_ = nullptr;           ///< all matrices of a constant W
 };

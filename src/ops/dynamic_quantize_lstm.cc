@@ -6,7 +6,7 @@
 //     scales and zero points are [directions], or [directions, 4 hidden] where columns have their own
 //
 // X is quantized to uint8 by its range over the whole sequence, h by its range over the batch at every step. One direction
-// walks after the other; its products are split among threads.
+// walks after the other; at every step, threads have some hidden units each.
 #include <string.h>
 
 #include <limits>
@@ -20,6 +20,8 @@ namespace {
 
 struct DynamicQuantizeLstm {
   enum Input { kX, kW, kR, kB, kLengths, kH, kC, kP, kWScale, kWZero, kRScale, kRZero, kInputs };
+
+  static constexpr double kCellNs = 1.6;   ///< of a hidden unit
 
   RecurrentAttributes attributes;
   LstmCell cell;
@@ -93,6 +95,7 @@ struct DynamicQuantizeLstm {
     }
     cell.Pick(attributes, c.cpu());
     quantizer.Pick(c.cpu());
+    products[1].repeats = true;
     for (int i : {0, 1}) LINNET_TRY(products[i].Prepare(c, kW + i, i == 0 ? "w8" : "r8"));
     return Status();
   }
@@ -140,31 +143,29 @@ struct DynamicQuantizeLstm {
     return reinterpret_cast<T*>(c.scratch() + at);
   }
 
-  /// y = x times the matrix `which` (0: W, 1: R) of a direction, x of n floats being quantized first.
-  Status Multiply(RunContext& c, const Bound& b, int which, int direction, const float* x, int64_t n, const float* bias,
-                  float* y) const {
+  /// What is multiplied with the matrix `which` (0: W, 1: R) of a direction: x of n floats, quantized.
+  Status Operands(RunContext& c, const Bound& b, int which, int direction, const float* x, int64_t n, float* y,
+                  IntegerProduct* product, IntegerProduct::Operands* o) const {
     const int matrix = kW + which, scale = which == 0 ? kWScale : kRScale, zero = which == 0 ? kWZero : kRZero;
-    IntegerProduct product = products[which];
     const int64_t gates = 4 * b.hidden, k = which == 0 ? b.inputs : b.hidden;
-    IntegerProduct::Operands o;
     uint8_t x_zero;
-    LINNET_TRY(quantizer.Run(c, x, n, At<uint8_t>(c, b.bytes_at), &o.a_scale, &x_zero, At<std::byte>(c, b.range_at)));
-    o.a = At<uint8_t>(c, b.bytes_at);
-    o.a_zero = x_zero;
-    o.b_signed = c.input_dtype(matrix) == DType::kInt8;
-    if (product.packed) {
-      product.packed += direction * IntegerProduct::MatrixBytes(k, gates);
+    LINNET_TRY(quantizer.Run(c, x, n, At<uint8_t>(c, b.bytes_at), &o->a_scale, &x_zero, At<std::byte>(c, b.range_at)));
+    o->a = At<uint8_t>(c, b.bytes_at);
+    o->a_zero = x_zero;
+    o->b_signed = c.input_dtype(matrix) == DType::kInt8;
+    *product = products[which];
+    if (product->packed) {
+      product->packed += direction * IntegerProduct::MatrixBytes(k, gates);
     } else {
-      o.b = c.in<uint8_t>(matrix) + direction * k * gates;
+      o->b = c.in<uint8_t>(matrix) + direction * k * gates;
     }
     const int64_t scales = c.input_shape(scale).elements() / attributes.directions;
     const int64_t zeros = c.input_shape(zero).elements() / attributes.directions;
-    o.b_scale = {c.in<float>(scale) + direction * scales, DType::kFloat, scales};
-    o.b_zero = {c.in<uint8_t>(zero) + direction * zeros, c.input_dtype(zero), zeros};
-    o.float_bias = bias;
-    o.finish.to = FinishInt8::To::kFloat;
-    o.y = y;
-    return product.Run(c, b.products[which], o);
+    o->b_scale = {c.in<float>(scale) + direction * scales, DType::kFloat, scales};
+    o->b_zero = {c.in<uint8_t>(zero) + direction * zeros, c.input_dtype(zero), zeros};
+    o->finish.to = FinishInt8::To::kFloat;
+    o->y = y;
+    return Status();
   }
 
   Status Walk(RunContext& c, const Bound& b, int direction) const {
@@ -184,38 +185,69 @@ struct DynamicQuantizeLstm {
     };
     start(kH, h);
     start(kC, cells);
-    LINNET_TRY(Multiply(c, b, 0, direction, c.in<float>(kX), rows * b.inputs, bias, xg));
-    const bool backwards = attributes.directions == 2 ? direction == 1 : attributes.reverse;
+    IntegerProduct product;
+    IntegerProduct::Operands inputs;
+    LINNET_TRY(Operands(c, b, 0, direction, c.in<float>(kX), rows * b.inputs, xg, &product, &inputs));
+    inputs.float_bias = bias;
+    LINNET_TRY(product.Run(c, b.products[0], inputs));
     for (int64_t step = 0; step < b.seq; ++step) {
       LINNET_TRY(c.CheckStop());
-      LINNET_TRY(Multiply(c, b, 1, direction, h, b.batch * n, nullptr, hg));
-      for (int64_t i = 0; i < b.batch; ++i) {
-        const int64_t length = c.has_input(kLengths) ? c.in<int32_t>(kLengths)[i] : b.seq;
-        const int64_t t = step >= length ? step : backwards ? length - 1 - step : step;
-        float* y = c.has_output(0) ? c.out<float>(0) + ((t * attributes.directions + direction) * b.batch + i) * n : nullptr;
-        if (step >= length) {   // behind the sequence's end: zeros
-          if (y) std::fill_n(y, n, 0.0f);
-          continue;
-        }
-        CellRow<float> row;
-        row.n = row.count = n;
-        row.xg = xg + (t * b.batch + i) * gates;
-        row.hg = hg + i * gates;
-        row.before = nullptr;   // what it was has gone into the product
-        row.h = h + i * n;
-        row.cell = cells + i * n;
-        row.mixed = nullptr;
-        row.peepholes = c.has_input(kP) ? c.in<float>(kP) + direction * 3 * n : nullptr;
-        row.recurrent_bias = nullptr;
-        row.function = attributes.function[direction];
-        row.clip = attributes.clip > 0 ? static_cast<float>(attributes.clip) : std::numeric_limits<float>::infinity();
-        cell.Step(0, row);
-        if (y) std::copy_n(h + i * n, n, y);
+      IntegerProduct::Operands o;
+      LINNET_TRY(Operands(c, b, 1, direction, h, b.batch * n, hg, &product, &o));
+      o.again = step > 0;
+      // Threads have some hidden units each, whole panels of every gate: their product, then their cells.
+      const bool cut = product.packed && n % kPanelColumns == 0;
+      if (!cut) {
+        LINNET_TRY(product.Run(c, b.products[1], o));
+        Cells(c, b, direction, step, 0, n);
+        continue;
       }
+      const GemmInt8 g = product.Start(c, b.products[1], o);
+      const int64_t panels = n / kPanelColumns;
+      const double cell_ns = static_cast<double>(b.batch * kPanelColumns) * kCellNs;
+      LINNET_TRY(c.ParallelFor(panels, 1, product.Ns(b.products[1]) / static_cast<double>(panels) + cell_ns,
+                               [&](int64_t begin, int64_t end, int worker) {
+        const bool all = end - begin == panels;
+        for (int64_t gate = 0; gate < (all ? 1 : LstmCell::kGates); ++gate) {
+          const int64_t panel_end = all ? LstmCell::kGates * panels : gate * panels + end;
+          product.Part(c, b.products[1], g, 0, b.batch, gate * panels + begin, panel_end, worker);
+        }
+        Cells(c, b, direction, step, begin * kPanelColumns, end * kPanelColumns);
+      }));
     }
     if (c.has_output(1)) std::copy_n(h, b.batch * n, c.out<float>(1) + state);
     if (c.has_output(2)) std::copy_n(cells, b.batch * n, c.out<float>(2) + state);
     return Status();
+  }
+
+  /// The state of units [unit0, unit1) after a step.
+  void Cells(RunContext& c, const Bound& b, int direction, int64_t step, int64_t unit0, int64_t unit1) const {
+    const int64_t n = b.hidden, gates = 4 * n, count = unit1 - unit0;
+    const bool backwards = attributes.directions == 2 ? direction == 1 : attributes.reverse;
+    for (int64_t i = 0; i < b.batch; ++i) {
+      const int64_t length = c.has_input(kLengths) ? c.in<int32_t>(kLengths)[i] : b.seq;
+      const int64_t t = step >= length ? step : backwards ? length - 1 - step : step;
+      const int64_t at = ((t * attributes.directions + direction) * b.batch + i) * n + unit0;
+      float* y = c.has_output(0) ? c.out<float>(0) + at : nullptr;
+      if (step >= length) {   // behind the sequence's end: zeros
+        if (y) std::fill_n(y, count, 0.0f);
+        continue;
+      }
+      CellRow<float> row;
+      row.n = n, row.count = count;
+      row.xg = At<float>(c, b.xg_at) + (t * b.batch + i) * gates + unit0;
+      row.hg = At<float>(c, b.hg_at) + i * gates + unit0;
+      row.before = nullptr;   // what it was has gone into the product
+      row.h = At<float>(c, b.h_at) + i * n + unit0;
+      row.cell = At<float>(c, b.c_at) + i * n + unit0;
+      row.mixed = nullptr;
+      row.peepholes = c.has_input(kP) ? c.in<float>(kP) + direction * 3 * n + unit0 : nullptr;
+      row.recurrent_bias = nullptr;
+      row.function = attributes.function[direction];
+      row.clip = attributes.clip > 0 ? static_cast<float>(attributes.clip) : std::numeric_limits<float>::infinity();
+      cell.Step(0, row);
+      if (y) std::copy_n(row.h, count, y);
+    }
   }
 };
 

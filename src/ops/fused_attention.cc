@@ -4,7 +4,9 @@
 //
 // Each of Q, K, V and Y may instead have its positions before its heads ([B,S,H,D], as a projection leaves them):
 // attributes q_axis, k_axis, v_axis, y_axis say where positions are, 1 or 2. Sizes broadcast as in the MatMul and Add it
-// stands for. The scores are never all in memory; see attention_core.h.
+// stands for. The scores are never all in memory; see attention_core.h. Where there are tiles, and enough queries and
+// keys for them, they multiply (kernels/bf16/split_attention.h), a head at a time.
+#include "kernels/bf16/split_attention.h"
 #include "ops/attention_core.h"
 #include "ops/op.h"
 
@@ -18,6 +20,7 @@ struct FusedAttention {
   float scale = 1;
   const GemmF32Kernels* gemm = nullptr;
   SoftmaxRowsFn* softmax = nullptr;
+  const SplitAttentionKernels* split = nullptr;
 
   struct Bound {
     AttentionSizes sizes;
@@ -26,6 +29,9 @@ struct FusedAttention {
     int64_t bias_strides[3];
     bool bias_per_row;
     int64_t packed_bytes, worker_bytes;
+    bool splits;
+    int64_t parts;                       ///< of a head's queries, that are tasks of their own
+    SplitAttentionSizes head;
   };
 
   Status Parse(const Node& node) {
@@ -76,6 +82,7 @@ struct FusedAttention {
   Status Prepare(PrepareContext& c) {
     gemm = &PickGemmF32(c.cpu());
     softmax = PickSoftmaxRows(false, c.cpu());
+    split = PickSplitAttention(c.cpu());
     return Status();
   }
 
@@ -112,13 +119,64 @@ struct FusedAttention {
     if (y.elements() == 0) return Status();
     using Core = AttentionCore<float>;
     int64_t packed = 0;
-    if (Core::WantsPackedKeys(b.sizes) && !CheckedMul(b.sizes.batch * b.sizes.heads, PackedSizeF32(b.sizes.size, b.sizes.keys) * 4, &packed)) {
+    b.head = {b.sizes.keys, b.sizes.size, b.sizes.value_size};
+    b.splits = split && !b.bias_per_row && Splits(b.sizes);
+    // Keys and values are packed again for each part.
+    const int64_t heads = b.sizes.batch * b.sizes.heads, wanted = DivUp(int64_t{2} * c.threads(), heads);
+    b.parts = c.threads() == 1 ? 1 : std::min(DivUp(b.sizes.queries, kSplitRows), wanted);
+    if (!b.splits && Core::WantsPackedKeys(b.sizes) &&
+        !CheckedMul(heads, PackedSizeF32(b.sizes.size, b.sizes.keys) * 4, &packed)) {
       return LimitReached("packing the keys overflows");
     }
     b.packed_bytes = RoundUp(packed, static_cast<int64_t>(kAlignment));
     b.worker_bytes = RoundUp(Core::ScratchCount(b.sizes) * 4, static_cast<int64_t>(kAlignment));
+    if (b.splits) b.worker_bytes = RoundUp(SplitBytes(b.head), static_cast<int64_t>(kAlignment));
     c.Scratch(b.packed_bytes + b.worker_bytes * c.threads());
     return Status();
+  }
+
+  /// Whether tiles pay: enough rows and keys, and all of a head in the second-level cache.
+  static bool Splits(const AttentionSizes& s) {
+    constexpr int64_t kLeast = 32, kMost = 1024, kCacheBytes = 1 << 20;
+    if (s.queries < kLeast || s.keys < kLeast || s.keys > kMost || s.size == 0) return false;
+    if (s.size > kMost || s.size % 32 != 0 || s.value_size > kMost || s.value_size % 32 != 0) return false;
+    return SplitBytes({s.keys, s.size, s.value_size}) <= kCacheBytes;
+  }
+  static int64_t SplitBytes(const SplitAttentionSizes& s) {
+    AttentionSizes block{1, 1, 1, kSplitRows, s.keys, s.size, s.value_size};
+    const int64_t rest = std::max(SplitScratchBytes(s), AttentionCore<float>::ScratchCount(block) * 4);
+    return SplitKeysBytes(s) + SplitValuesBytes(s) + rest;
+  }
+
+  /// A part of the queries of one head by tiles. What has a number that is not finite, which has no parts, goes the
+  /// usual way: blocks of queries, or all of them for keys' and values' sake.
+  void RunSplit(const AttentionCore<float>& core, const Bound& b, int64_t head, int64_t part,
+                std::byte* scratch) const {
+    const AttentionSizes& s = b.sizes;
+    const int64_t batch = head / s.heads, h = head % s.heads, blocks = DivUp(s.queries, kSplitRows);
+    std::byte *keys = scratch, *values = keys + SplitKeysBytes(b.head), *rest = values + SplitValuesBytes(b.head);
+    const bool finite = split->pack_keys(b.head, core.k.at(batch, h, 0), core.k.position_stride, keys) &&
+                        split->pack_values(b.head, core.v.at(batch, h, 0), core.v.position_stride, values);
+    for (int64_t i = blocks * part / b.parts; i < blocks * (part + 1) / b.parts; ++i) {
+      const int64_t row = i * kSplitRows;
+      SplitAttention t;
+      t.sizes = b.head;
+      t.keys = keys, t.values = values;
+      t.q = core.q.at(batch, h, row), t.q_stride = core.q.position_stride;
+      t.rows = std::min(s.queries - row, kSplitRows);
+      t.scale = scale;
+      if (core.bias) {
+        t.mask = core.bias + batch * core.bias_strides[0] + h * core.bias_strides[1] + row * core.bias_strides[2];
+        t.mask_stride = core.bias_strides[2];
+      }
+      t.y = core.y.at(batch, h, row), t.y_stride = core.y.position_stride;
+      if (finite && split->run(t, rest)) continue;
+      AttentionCore<float> one = core;
+      one.sizes = {1, 1, 1, t.rows, s.keys, s.size, s.value_size};
+      one.q.data = t.q, one.k.data = core.k.at(batch, h, 0), one.v.data = core.v.at(batch, h, 0), one.y.data = t.y;
+      one.bias = t.mask;
+      for (int64_t j = 0; j < AttentionCore<float>::Blocks(one.sizes); ++j) one.Run(j, reinterpret_cast<float*>(rest));
+    }
   }
 
   Status Run(RunContext& c) const {
@@ -136,6 +194,14 @@ struct FusedAttention {
       core.bias = c.in<float>(kBias);
       core.bias_per_row = b.bias_per_row;
       for (int i = 0; i < 3; ++i) core.bias_strides[i] = b.bias_strides[i];
+    }
+    if (b.splits) {
+      const int64_t work = s.queries * s.keys * (s.size + s.value_size + 64);
+      const double ns = static_cast<double>(work) / 400 / static_cast<double>(b.parts);
+      return c.ParallelFor(s.batch * s.heads * b.parts, 1, ns, [&](int64_t begin, int64_t end, int worker) {
+        std::byte* scratch = c.scratch() + worker * b.worker_bytes;
+        for (int64_t i = begin; i < end; ++i) RunSplit(core, b, i / b.parts, i % b.parts, scratch);
+      });
     }
     if (b.packed_bytes > 0) {
       float* packed = reinterpret_cast<float*>(c.scratch());

@@ -11,6 +11,8 @@
 namespace linnet {
 namespace {
 
+constexpr int64_t kNearBytes = 1 << 20;   // of B, that a second-level cache keeps
+
 Shape BatchOf(const Shape& shape) { return Shape(shape.dims().first(static_cast<size_t>(std::max(shape.rank() - 2, 0)))); }
 
 /// Checked bytes of `matrices` packed matrices.
@@ -83,7 +85,8 @@ Result<int64_t> IntegerProduct::Plan(const Shape& a, const Shape& b, int threads
     }
   }
   if (p.batches * p.m * p.n == 0) return int64_t{0};
-  p.grain = GemmGrainInt8(*kernels, p.m, p.n, p.k, threads);
+  p.near = repeats && p.b_matrices == 1 && p.n * p.k <= kNearBytes;
+  p.grain = GemmGrainInt8(*kernels, p.m, p.n, p.k, threads, p.near);
   int64_t at = scratch_at;
   auto take = [&at](int64_t bytes) {
     const int64_t from = at;
@@ -104,14 +107,16 @@ Result<int64_t> IntegerProduct::Plan(const Shape& a, const Shape& b, int threads
   return at - scratch_at;
 }
 
-Status IntegerProduct::Run(const RunContext& c, const IntegerProductParams& p, const Operands& o) const {
-  if (p.batches * p.m * p.n == 0) return Status();
+GemmInt8 IntegerProduct::Start(const RunContext& c, const IntegerProductParams& p, const Operands& o) const {
   std::byte* const scratch = c.scratch();
   const int64_t padded = PanelCount(p.n) * kPanelColumns;
   GemmInt8 g;
+  g.a = static_cast<const uint8_t*>(o.a);
   g.a_row_stride = p.k, g.a_signed = o.a_signed;
   g.m = p.m, g.n = p.n, g.k = p.k;
+  g.near = p.near && o.again;
   g.finish = o.finish;
+  g.finish.c = o.y;
   g.finish.c_row_stride = p.n;
   g.finish.epilogue.residual_row_stride = p.n;
 
@@ -131,6 +136,10 @@ Status IntegerProduct::Run(const RunContext& c, const IntegerProductParams& p, c
   if (any) g.finish.column_zero = zeros;
   int32_t* offsets = reinterpret_cast<int32_t*>(scratch + p.offset_at);
   g.finish.offset = offsets;
+  if (packed) {
+    g.packed = packed;
+    OffsetsInt8(*kernels, o.a_signed, o.a_zero, PackedSums(packed), g.finish.column_zero, o.bias, p.k, p.n, offsets);
+  }
   if (g.finish.to != FinishInt8::To::kInt32) {
     float* scale = reinterpret_cast<float*>(scratch + p.scale_at);
     const int64_t given = o.b_scale.data ? std::min(o.b_scale.count, p.n) : 0;
@@ -154,19 +163,32 @@ Status IntegerProduct::Run(const RunContext& c, const IntegerProductParams& p, c
     std::fill(bias + p.n, bias + padded, 0.0f);
     g.finish.epilogue.bias = bias;
   }
+  return g;
+}
 
+void IntegerProduct::Part(const RunContext& c, const IntegerProductParams& p, const GemmInt8& g, int64_t row0,
+                          int64_t row1, int64_t panel0, int64_t panel1, int worker) const {
+  RunGemmInt8(*kernels, g, row0, row1, panel0, panel1, c.scratch() + p.worker_at + worker * p.worker_bytes);
+}
+
+double IntegerProduct::Ns(const IntegerProductParams& p) const {
+  return ProductNs(*kernels, static_cast<double>(p.m), static_cast<double>(p.n), static_cast<double>(p.k), p.near);
+}
+
+Status IntegerProduct::Run(const RunContext& c, const IntegerProductParams& p, const Operands& o) const {
+  if (p.batches * p.m * p.n == 0) return Status();
+  GemmInt8 g = Start(c, p, o);
   const int64_t row_tasks = DivUp(p.m, p.grain.rows), panel_tasks = DivUp(PanelCount(p.n), p.grain.panels);
-  const double task_ns = ProductNs(*kernels, static_cast<double>(p.m), static_cast<double>(p.n), static_cast<double>(p.k)) /
-                         static_cast<double>(row_tasks * panel_tasks);
+  const double task_ns = Ns(p) / static_cast<double>(row_tasks * panel_tasks);
   const int64_t y_bytes = (g.finish.to == FinishInt8::To::kInt32 || g.finish.to == FinishInt8::To::kFloat ? 4 : 1) * p.m * p.n;
-  int64_t ready = -1;   // the matrix of B whose offsets, and packed bytes, scratch has
+  int64_t ready = packed ? 0 : -1;   // the matrix of B whose offsets, and packed bytes, scratch has
   for (int64_t batch = 0; batch < p.batches; ++batch) {
     int64_t a = 0, b = 0;
     p.Locate(batch, &a, &b);
     if (packed) {
       g.packed = packed + b * MatrixBytes(p.k, p.n);
     } else {
-      std::byte* made = scratch + p.packed_at;
+      std::byte* made = c.scratch() + p.packed_at;
       g.packed = made;
       if (b != ready) {
         const uint8_t* from = static_cast<const uint8_t*>(o.b) + b * p.k * p.n;
@@ -176,7 +198,8 @@ Status IntegerProduct::Run(const RunContext& c, const IntegerProductParams& p, c
       }
     }
     if (b != ready) {
-      OffsetsInt8(*kernels, o.a_signed, o.a_zero, PackedSums(g.packed), g.finish.column_zero, o.bias, p.k, p.n, offsets);
+      OffsetsInt8(*kernels, o.a_signed, o.a_zero, PackedSums(g.packed), g.finish.column_zero, o.bias, p.k, p.n,
+                  reinterpret_cast<int32_t*>(c.scratch() + p.offset_at));
       ready = b;
     }
     g.a = static_cast<const uint8_t*>(o.a) + a * p.m * p.k;
@@ -187,8 +210,8 @@ Status IntegerProduct::Run(const RunContext& c, const IntegerProductParams& p, c
         // Neighbouring groups of panels in one call: it widens A once.
         const int64_t panel = task % panel_tasks, count = std::min(panel_tasks - panel, end - task);
         const int64_t row = task / panel_tasks * p.grain.rows;
-        RunGemmInt8(*kernels, g, row, std::min(p.m, row + p.grain.rows), panel * p.grain.panels,
-                    std::min(PanelCount(p.n), (panel + count) * p.grain.panels), scratch + p.worker_at + worker * p.worker_bytes);
+        Part(c, p, g, row, std::min(p.m, row + p.grain.rows), panel * p.grain.panels,
+             std::min(PanelCount(p.n), (panel + count) * p.grain.panels), worker);
         task += count;
       }
     }));

@@ -18,6 +18,7 @@ inline constexpr uint32_t kByteTypes = Mask(DType::kInt8) | Mask(DType::kUint8);
 struct IntegerProductParams {
   int64_t batches = 1, m = 1, n = 1, k = 1, b_matrices = 1;
   int batch_rank = 0;
+  bool near = false;   ///< B fits the second-level cache, should it be multiplied again and again
   int64_t batch_dims[kMaxRank], a_strides[kMaxRank], b_strides[kMaxRank];   ///< in matrices; 0 where broadcast
   GemmGrain grain{1, 1};
   int64_t zero_at = 0, offset_at = 0, scale_at = 0, bias_at = 0, packed_at = 0, worker_at = 0, worker_bytes = 0;
@@ -28,6 +29,7 @@ struct IntegerProductParams {
 
 struct IntegerProduct {
   bool transpose_b = false;
+  bool repeats = false;   ///< most runs follow one another, with the same B
 
   /// Packs input `b` when it is a constant with at least two dimensions, and drops it. `tag`: what the packed weights are
   /// called, should a node have several.
@@ -49,6 +51,7 @@ struct IntegerProduct {
     const void* b = nullptr;             ///< not read when packed
     bool a_signed = false, b_signed = false;
     int32_t a_zero = 0;
+    bool again = false;                  ///< B was multiplied before, and is in the cache if it fits
     Columns b_zero, b_scale;
     const int32_t* bias = nullptr;       ///< n, added to the sums
     const float* float_bias = nullptr;   ///< n, added behind the scale
@@ -57,6 +60,14 @@ struct IntegerProduct {
     void* y = nullptr;
   };
   Status Run(const RunContext& c, const IntegerProductParams& p, const Operands& o) const;
+
+  /// For operators that do something with each part of a product while it is in the cache: the product with the first
+  /// matrix of a packed B, which Part computes.
+  GemmInt8 Start(const RunContext& c, const IntegerProductParams& p, const Operands& o) const;
+  void Part(const RunContext& c, const IntegerProductParams& p, const GemmInt8& g, int64_t row0, int64_t row1,
+            int64_t panel0, int64_t panel1, int worker) const;
+  /// About how long all parts take.
+  double Ns(const IntegerProductParams& p) const;
 
   const Int8Kernels* kernels = nullptr;
   const std::byte* packed = nullptr;     ///< all matrices of a constant B

@@ -7,7 +7,9 @@
 //
 // a's scale and zero point are one number, b's one number or one per column. The internal linnet:MatMulIntegerToFloat, which
 // fuse_integer_matmul makes, may add a tensor of the output's shape (input 7) and apply an activation (attributes activation,
-// alpha, beta).
+// alpha, beta), and then LogSoftmax along the columns (attribute log_softmax), whose sums are made of each part of the
+// product while it is in the cache.
+#include "kernels/softmax.h"
 #include "ops/activation_helpers.h"
 #include "ops/convert.h"
 #include "ops/dense_helpers.h"
@@ -29,14 +31,23 @@ struct MatMulToFloat {
   struct Bound {
     IntegerProductParams product;
     int64_t quantized_at = 0, elements = 0;
+    int64_t sums_at = 0;
   };
 
   IntegerProduct product;
   DynamicQuantizer quantizer;
   FusedActivation activation;
+  bool log_softmax = false;
+  LogSumPartFn* log_sum_part = nullptr;
+  LogSumShiftFn* log_sum_shift = nullptr;
+
+  // Parts of a product that LogSoftmax follows: their sums do not depend on how threads share them.
+  static constexpr int64_t kPartRows = 64, kPartPanels = 64;
 
   Status Parse(const Node& node) {
     if (form != Form::kFused) return Status();
+    LINNET_ASSIGN(const int64_t follows, node.Int("log_softmax", 0));
+    log_softmax = follows != 0;
     return activation.Parse(node);
   }
 
@@ -84,6 +95,7 @@ struct MatMulToFloat {
 
   Status Prepare(PrepareContext& c) {
     quantizer.Pick(c.cpu());
+    if (log_softmax) log_sum_part = PickLogSumPart(c.cpu()), log_sum_shift = PickLogSumShift(c.cpu());
     return product.Prepare(c, kB);
   }
 
@@ -96,7 +108,12 @@ struct MatMulToFloat {
       bytes = b.quantized_at + RoundUp(b.elements, kAlignment);
     }
     LINNET_ASSIGN(int64_t more, product.Plan(c.shape(kA), c.shape(kB), c.threads(), bytes, &b.product));
-    c.Scratch(bytes + more);
+    bytes += more;
+    if (log_softmax) {
+      b.sums_at = bytes;
+      bytes += RoundUp(2 * b.product.m * (DivUp(PanelCount(b.product.n), kPartPanels) + 1) * 4, kAlignment);
+    }
+    c.Scratch(bytes);
     if (form == Form::kFused && c.has_input(kResidual)) c.InPlace(0, kResidual);
     return Status();
   }
@@ -125,7 +142,40 @@ struct MatMulToFloat {
       activation.Set(&o.finish.epilogue);
       if (c.has_input(kResidual)) o.finish.epilogue.residual = c.in<float>(kResidual);
     }
-    return product.Run(c, b.product, o);
+    return log_softmax ? RunLogSoftmax(c, b, o) : product.Run(c, b.product, o);
+  }
+
+  Status RunLogSoftmax(RunContext& c, const Bound& b, const IntegerProduct::Operands& o) const {
+    const IntegerProductParams& p = b.product;
+    const int64_t m = p.m, n = p.n, panels = PanelCount(n);
+    const int64_t parts = DivUp(panels, kPartPanels), blocks = DivUp(m, kPartRows);
+    if (m * n == 0) return Status();
+    // Of part and row: the largest and the sum; then of the row.
+    float* most = reinterpret_cast<float*>(c.scratch() + b.sums_at);
+    float *sum = most + parts * m, *all_most = sum + parts * m, *log_sum = all_most + m;
+    float* y = c.out<float>(0);
+    const GemmInt8 g = product.Start(c, p, o);
+    auto for_parts = [&](double ns, auto body) {
+      const int64_t tasks = parts * blocks;
+      return c.ParallelFor(tasks, 1, ns / static_cast<double>(tasks), [&](int64_t begin, int64_t end, int worker) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t part = i / blocks, row = i % blocks * kPartRows, column = part * kPartPanels * kPanelColumns;
+          const int64_t rows = std::min(m - row, kPartRows);
+          const int64_t columns = std::min(n - column, kPartPanels * kPanelColumns);
+          body(part, row, rows, column, columns, worker);
+        }
+      });
+    };
+    auto multiply = [&](int64_t part, int64_t row, int64_t rows, int64_t column, int64_t columns, int worker) {
+      product.Part(c, p, g, row, row + rows, part * kPartPanels, std::min(panels, (part + 1) * kPartPanels), worker);
+      log_sum_part(y + row * n + column, n, rows, columns, most + part * m + row, sum + part * m + row);
+    };
+    LINNET_TRY(for_parts(product.Ns(p) + static_cast<double>(m * n) * 0.15, multiply));
+    for (int64_t i = 0; i < m; ++i) LogSumTotal(most + i, sum + i, parts, m, all_most + i, log_sum + i);
+    auto shift = [&](int64_t, int64_t row, int64_t rows, int64_t column, int64_t columns, int) {
+      log_sum_shift(y + row * n + column, n, rows, columns, all_most + row, log_sum + row);
+    };
+    return for_parts(static_cast<double>(m * n) * 0.1, shift);
   }
 };
 

@@ -23,6 +23,7 @@ Status FuseIntegerMatMul(Graph& graph, const PassContext& context);
 Status Resolve(Graph& graph, const PassContext& context);
 Status MoveLayouts(Graph& graph, const PassContext& context);
 Status FuseEpilogues(Graph& graph, const PassContext& context);
+Status FuseLogSoftmax(Graph& graph, const PassContext& context);
 Status FuseConvBlocks(Graph& graph, const PassContext& context);
 Status FuseConcats(Graph& graph, const PassContext& context);
 Status FuseChannelScales(Graph& graph, const PassContext& context);

@@ -55,6 +55,7 @@ const std::vector<Pass>& BuiltInPasses() {
       {"resolve", "lowers ONNX's image operators to channels-last operators", Resolve, kOptimizeNothing, false},
       {"layout", "moves and cancels the transposes around channels-last operators", MoveLayouts, kOptimizeAll, false},
       {"fuse_epilogues", "fuses bias, residual and activation into convolutions and matrix products", FuseEpilogues, kOptimizeAll, false},
+      {"fuse_log_softmax", "makes LogSoftmax part of the 8-bit product before it", FuseLogSoftmax, kOptimizeAll, false},
       {"fuse_conv_blocks", "makes one node of expand, depthwise and project convolutions where their images are big", FuseConvBlocks, kOptimizeAll, false},
       {"fuse_concats", "lets convolutions write into the tensor that a Concat would make of their outputs", FuseConcats, kOptimizeAll, false},
       {"fuse_channel_scales", "multiplies the weights of a 1x1 convolution instead of its image's channels", FuseChannelScales, kOptimizeAll, false},

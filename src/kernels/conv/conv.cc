@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/memory.h"
+#include "kernels/bf16/split_gemm.h"
 
 namespace linnet {
 namespace {
@@ -13,6 +14,7 @@ namespace {
 constexpr int64_t kGatherBytes = 512 << 10;  // of gathered pixels: about half of a second-level cache
 constexpr int64_t kShortFloats = 16;         // a call that copies them costs more than they do
 constexpr int64_t kRingBytes = 1 << 20;
+constexpr int64_t kSplitGatherBytes = 1 << 20;
 constexpr int64_t kFarFloats = 3 << 17;      // of an output that does not stay in a second-level cache
 
 enum class Way { kPointwise, kRows, kGather };
@@ -49,9 +51,17 @@ struct Shape {
       way = !fits || ((narrow || big) && group_out >= 64 && c.output_row_stride == 0) ? Way::kGather
                                                                                       : Way::kRows;
     }
+    if (!c.split || c.groups != 1 || c.output_row_stride != 0) return;
+    // Tiles want many rows at a time.
+    const int64_t fit = kSplitGatherBytes / 4 / gather_stride / kSplitBlock * kSplitBlock, rows = way == Way::kPointwise ? pixels : std::min(fit, pixels);
+    splits = SplitGemmPays(rows, group_out, k) && (way == Way::kPointwise || c.input_channel_stride == 1);
+    if (!splits || way == Way::kPointwise) return;
+    way = Way::kGather;
+    gather_rows = rows;
   }
   int64_t group_in, group_out, k, group_panels, ring_rows, ring_pixels, gather_stride, gather_rows;
   Way way;
+  bool splits = false;   ///< the scratch begins with that of a product by tiles
 };
 
 // `pixels` pixels of a group's channels, every `step`-th of a row, from pixel `first` on, which may lie
@@ -90,7 +100,8 @@ void CopyPixels(const ConvF32& c, const float* row, int64_t channels, int64_t fi
 class Group {
  public:
   Group(const GemmF32Kernels& kernels, const ConvF32& conv, const Shape& shape, int64_t group, void* scratch)
-      : kernels_(kernels), c_(conv), s_(shape), scratch_(scratch) {
+      : kernels_(kernels), c_(conv), s_(shape), scratch_(scratch), split_scratch_(scratch) {
+    if (s_.splits) scratch_ = static_cast<std::byte*>(scratch) + SplitGemmScratchBytes();
     input_ = c_.input + group * s_.group_in * c_.input_channel_stride;
     product_.n = s_.group_out;
     product_.k = s_.k;
@@ -136,6 +147,7 @@ class Group {
     product_.c = to;
     product_.ahead = AheadPart(c_.ahead, pixel - pixel0_, pixel - pixel0_ + count, pixels_);
     if (residual_) product_.epilogue.residual = residual_ + pixel * c_.epilogue.residual_row_stride;
+    if (s_.splits) return c_.split->run(product_, 0, count, panel0_, panel1_, kernels_, split_scratch_);
     kernels_.run(product_, 0, count, panel0_, panel1_);
   }
 
@@ -262,7 +274,7 @@ class Group {
   const GemmF32Kernels& kernels_;
   const ConvF32& c_;
   const Shape& s_;
-  void* scratch_;
+  void *scratch_, *split_scratch_;
   GemmF32 product_;
   const float* input_;
   float* output_;
@@ -309,14 +321,15 @@ int64_t ConvPanels(const ConvF32& conv) {
 
 int64_t ConvScratchBytes(const GemmF32Kernels& kernels, const ConvF32& conv) {
   const Shape shape(kernels, conv);
+  const int64_t split = shape.splits ? SplitGemmScratchBytes() : 0;
   switch (shape.way) {
     case Way::kPointwise:
-      return 0;
+      return split;
     case Way::kRows:
       return conv.kernel_h * conv.kernel_w * static_cast<int64_t>(sizeof(SegmentF32)) + shape.ring_rows * 8 +
              shape.ring_rows * shape.ring_pixels * shape.group_in * 4;
     case Way::kGather:
-      return shape.gather_rows * shape.gather_stride * 4;
+      return split + shape.gather_rows * shape.gather_stride * 4;
   }
   return 0;
 }
@@ -332,9 +345,12 @@ void RunConvF32(const GemmF32Kernels& kernels, const ConvF32& conv, int64_t pixe
   }
 }
 
+bool ConvSplits(const GemmF32Kernels& kernels, const ConvF32& conv) { return Shape(kernels, conv).splits; }
+
 GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv, int threads) {
   const Shape shape(kernels, conv);
   const int64_t pixels = conv.batch * conv.out_h * conv.out_w;
+  if (shape.splits && shape.way == Way::kPointwise) return SplitGemmGrain(pixels, shape.group_out, shape.k, threads);
   GemmGrain grain = GemmGrainF32(kernels, pixels, shape.group_out, shape.k, threads, shape.way != Way::kPointwise);
   if (conv.groups > 1) grain.panels = shape.group_panels;
   if (shape.way == Way::kGather) {
@@ -343,6 +359,7 @@ GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv, int t
     grain.rows = shape.gather_rows;
     grain.panels = shape.group_panels;
     if (shape.gather_rows == pixels) grain.panels = (shape.group_panels + kParts - 1) / kParts;
+    if (shape.splits) grain.panels = RoundUp(grain.panels, int64_t{2});
   }
   if (shape.way == Way::kRows) {
     // Whole output rows, and enough of them that filling the ring's first rows again does not matter. Where that gives too few

@@ -32,6 +32,8 @@ namespace linnet {
 /// slice has a bigger pixel stride, an NCHW image strides (C H W, W, 1, H W). Output pixel p = (n * out_h +
 /// h) * out_w + w is at output + p * output_pixel_stride, its channels contiguous. Only the elements
 /// themselves are read and written. Output must not overlap input or weights.
+struct SplitGemmKernels;
+
 struct ConvF32 : ConvSizes {
   const float* input = nullptr;
   int64_t input_batch_stride = 0, input_row_stride = 0, input_pixel_stride = 0, input_channel_stride = 1;
@@ -39,6 +41,7 @@ struct ConvF32 : ConvSizes {
   const float* packed = nullptr;  ///< made by PackConvF32
   float* output = nullptr;
   int64_t output_pixel_stride = 0, output_row_stride = 0;
+  const SplitGemmKernels* split = nullptr;   ///< products by tiles where that pays; may be null
   /// bias has out_c floats; residual's rows are output pixels.
   Epilogue epilogue;
   AheadPart ahead;   ///< memory that the products of a call ask for
@@ -63,6 +66,9 @@ int64_t ConvScratchBytes(const GemmF32Kernels& kernels, const ConvF32& conv);
 /// [0, ConvPanels). Any split gives the same bits.
 void RunConvF32(const GemmF32Kernels& kernels, const ConvF32& conv, int64_t pixel0, int64_t pixel1,
                 int64_t panel0, int64_t panel1, void* scratch);
+
+/// Whether products are made by tiles (ConvF32::split).
+bool ConvSplits(const GemmF32Kernels& kernels, const ConvF32& conv);
 
 /// A good unit of parallel work: output pixels (`rows`) by panels.
 GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv, int threads);

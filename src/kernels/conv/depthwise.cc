@@ -201,6 +201,7 @@ HWY_INLINE void RunTail(const Job& job, const Taps& taps, int size, int64_t pixe
 constexpr const Variant* kVariants[] = {&kVariant<3, 1>, &kVariant<3, 2>, &kVariant<5, 1>, &kVariant<5, 2>};
 
 const Variant& PickVariant(const DepthwiseF32& c) {
+  if constexpr (kFewTiles && kOffsets) return kAny;   // strips do most of what these would
   for (const Variant* v : kVariants) {
     if (c.dilation_w == 1 && c.kernel_w == v->taps && c.stride_w == v->stride) return *v;
   }
@@ -284,10 +285,10 @@ void DepthwiseRows(const DepthwiseF32& c, int64_t row0, int64_t row1, int64_t ch
   const Job job = {c,        Clamp(c.epilogue),
                    channel0, channel1,
                    PanelCount(c.channels) * kPanelColumns, c.input_ring_rows * c.input_row_stride};
-#if HWY_TARGET == HWY_AVX3
+#if defined(LINNET_DEPTHWISE_STRIPS)
   if (const StripVariant* variant = PickStripVariant(c)) {
     for (int64_t row = row0; row < row1;) {
-      const int64_t left = std::min(row1 - row, c.out_h - row % c.out_h), rows = std::min(left, 2 * c.dilation_h);
+      const int64_t left = std::min(row1 - row, c.out_h - row % c.out_h), rows = std::min(left, variant->rows * c.dilation_h);
       for (int64_t i = 0; i < std::min(rows, c.dilation_h); ++i) {
         RunStrips(job, *variant, row + i, i + c.dilation_h < rows ? 2 : 1);
       }

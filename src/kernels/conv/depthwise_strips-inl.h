@@ -28,13 +28,15 @@ struct Job {
   int64_t ring_floats;    // of the whole ring of input rows
 };
 
-#if HWY_TARGET == HWY_AVX3
+#undef LINNET_DEPTHWISE_STRIPS
+#if HWY_TARGET == HWY_AVX3 || (HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64)
+#define LINNET_DEPTHWISE_STRIPS
 
-// Two output rows of seven pixels (or of the three to six of a narrow image) at a time for the usual square kernels: the rows of the input that
+// Two output rows of seven pixels (or of those of a narrow image) at a time for the usual square kernels: the rows of the input that
 // both read are loaded once. Sums are made in the order of the kernels above. With dilation, the pixels of a strip are
 // those that read the same pixels of the input, every second one for a dilation of 2.
 struct Strip {
-  static constexpr int kPixels = 7, kRowsMax = 7;
+  static constexpr int kRowsMax = 7;
   const float* rows[kRowsMax];   // of the input, at the first pixel that is read; null outside of the image
   int64_t input_step;            // from input to input of a row
   uint32_t inside;               // inputs of a row that lie in the image
@@ -43,12 +45,15 @@ struct Strip {
   int64_t output_step, output_row_step;
 };
 
+#if HWY_TARGET == HWY_AVX3
+constexpr int kStripPixels = 7;
+
 // Which loads and stores are masked: none, those of inputs that may lie beside the image (half a kernel at each side), or all.
 enum class Masks { kNone, kSides, kAll };
 
 template <int kRows, int kTaps, int kStride, Masks kMasks>
 HWY_INLINE void StripVectors(const Job& job, const Strip& strip, int64_t channel) {
-  constexpr int kPixels = Strip::kPixels, kInputs = (kPixels - 1) * kStride + kTaps, kSides = kTaps / 2;
+  constexpr int kPixels = kStripPixels, kInputs = (kPixels - 1) * kStride + kTaps, kSides = kTaps / 2;
   const F32 d;
   const DepthwiseF32& c = job.conv;
   const auto lanes = hn::FirstN(d, static_cast<size_t>(std::min(kLanes, job.channel1 - channel)));
@@ -141,19 +146,139 @@ void StripChannels(const Job& job, const Strip& strip) {
 }
 
 struct StripVariant {
-  int taps, stride;
+  int taps, stride, pixels, rows;
   void (*run[2][3])(const Job&, const Strip&);   // by rows less one and masks
 };
 template <int kTaps, int kStride>
 constexpr StripVariant kStripVariant = {
     kTaps,
     kStride,
+    kStripPixels,
+    2,
     {{StripChannels<1, kTaps, kStride, Masks::kNone>, StripChannels<1, kTaps, kStride, Masks::kSides>,
       StripChannels<1, kTaps, kStride, Masks::kAll>},
      {StripChannels<2, kTaps, kStride, Masks::kNone>, StripChannels<2, kTaps, kStride, Masks::kSides>,
       StripChannels<2, kTaps, kStride, Masks::kAll>}}};
 constexpr const StripVariant* kStripVariants[] = {&kStripVariant<3, 1>, &kStripVariant<3, 2>, &kStripVariant<5, 1>,
                                                   &kStripVariant<5, 2>};
+constexpr int64_t kNarrow = 3;   // pixels, that a strip is wide at least
+
+#else
+
+// A vector that steps on by itself.
+HWY_INLINE VF32 LoadNext(const float*& p, int64_t step_bytes) {
+  using Four = float __attribute__((vector_size(16), aligned(4), may_alias));
+  VF32 v;
+  __asm__("ld1 {%0.4s}, [%1], %2" : "=w"(v.raw), "+r"(p) : "r"(step_bytes), "m"(*reinterpret_cast<const Four*>(p)));
+  return v;
+}
+
+// Whether inputs beside the image are among half a kernel's at each side: no, perhaps, or all of these and no others.
+enum class Masks { kNone, kSides, kAll };
+
+// Inputs are read one by one and meet all sums they belong to, so that only weights and sums stay in registers.
+template <int kRows, int kTaps, int kStride, int kPixels, Masks kMasks>
+void StripChannels(const Job& job, const Strip& strip) {
+  constexpr int kInputs = (kPixels - 1) * kStride + kTaps, kSides = kTaps / 2, kInputRows = kTaps + (kRows - 1) * kStride;
+  const F32 d;
+  // Copies: what no store of a result can change stays in registers.
+  const Strip s = strip;
+  const Clamp clamp = job.clamp;
+  const float *packed = job.conv.packed, *bias = job.conv.epilogue.bias;
+  const int64_t step = s.input_step * 4, weight_step = job.weight_stride * 4, end = job.channel1;
+  for (int64_t channel = job.channel0; channel < end; channel += kLanes) {
+    VF32 sum[kRows][kPixels];
+    const VF32 first = bias ? hn::LoadU(d, bias + channel) : hn::Zero(d);
+    LINNET_UNROLL
+    for (int i = 0; i < kRows * kPixels; ++i) sum[i / kPixels][i % kPixels] = first;
+    VF32 weight[kInputRows][kTaps];
+    const float* weights = packed + channel;
+    LINNET_UNROLL
+    for (int i = 0; i < kInputRows; ++i) {
+      if (i < kTaps) {
+        LINNET_UNROLL
+        for (int j = 0; j < kTaps; ++j) weight[i][j] = LoadNext(weights, weight_step);
+      }
+      if (s.rows[i] == nullptr) continue;
+      constexpr int kLeft = kMasks == Masks::kAll ? kSides : 0;
+      const float* in = s.rows[i] + channel + kLeft * s.input_step;
+      LINNET_UNROLL
+      for (int q = kLeft; q < kInputs - kLeft; ++q) {
+        VF32 x;
+        if (kMasks == Masks::kSides && (q < kSides || q >= kInputs - kSides) && (s.inside >> q & 1) == 0) {
+          x = hn::Zero(d);
+          in = reinterpret_cast<const float*>(reinterpret_cast<const char*>(in) + step);
+        } else {
+          x = LoadNext(in, step);
+        }
+        LINNET_UNROLL
+        for (int r = 0; r < kRows; ++r) {
+          const int tap = i - r * kStride;
+          if (tap < 0 || tap >= kTaps) continue;
+          LINNET_UNROLL
+          for (int t = 0; t < kPixels; ++t) {
+            const int j = q - t * kStride;
+            if (j >= 0 && j < kTaps) sum[r][t] = hn::MulAdd(weight[tap][j], x, sum[r][t]);
+          }
+        }
+      }
+    }
+    if (clamp.has_low) {
+      const VF32 low = hn::Set(d, clamp.low);
+      LINNET_UNROLL
+      for (int i = 0; i < kRows * kPixels; ++i) sum[i / kPixels][i % kPixels] = AtLeast(low, sum[i / kPixels][i % kPixels]);
+    }
+    if (clamp.has_high) {
+      const VF32 high = hn::Set(d, clamp.high);
+      LINNET_UNROLL
+      for (int i = 0; i < kRows * kPixels; ++i) sum[i / kPixels][i % kPixels] = AtMost(high, sum[i / kPixels][i % kPixels]);
+    }
+    float* line = s.output + channel;
+    LINNET_UNROLL
+    for (int r = 0; r < kRows; ++r, line += s.output_row_step) {
+      float* out = line;
+      LINNET_UNROLL
+      for (int t = 0; t < kPixels; ++t, out += s.output_step) hn::StoreU(sum[r][t], d, out);
+    }
+  }
+}
+
+// A small build has strips of one row and one width, and one function for whatever lies beside the image.
+#if defined(LINNET_SMALL)
+constexpr bool kFewStrips = true;
+#else
+constexpr bool kFewStrips = false;
+#endif
+// Output rows of a strip: the weights and sums of two do not fit the registers with big kernels that share few rows.
+constexpr int StripRows(int taps, int stride) { return kFewStrips || (taps == 5 && stride == 2) ? 1 : 2; }
+template <int kRows, int kTaps, int kStride, int kPixels, Masks kMasks>
+constexpr auto* StripOf = StripChannels<kRows, kTaps, kStride, kPixels, kFewStrips ? Masks::kSides : kMasks>;
+
+struct StripVariant {
+  int taps, stride, pixels, rows;
+  void (*run[2][3])(const Job&, const Strip&);   // by rows less one and masks
+};
+template <int kTaps, int kStride, int kPixels>
+constexpr StripVariant kStripVariant = {
+    kTaps,
+    kStride,
+    kPixels,
+    StripRows(kTaps, kStride),
+    {{StripOf<1, kTaps, kStride, kPixels, Masks::kNone>, StripOf<1, kTaps, kStride, kPixels, Masks::kSides>,
+      StripOf<1, kTaps, kStride, kPixels, Masks::kAll>},
+     {StripOf<StripRows(kTaps, kStride), kTaps, kStride, kPixels, Masks::kNone>,
+      StripOf<StripRows(kTaps, kStride), kTaps, kStride, kPixels, Masks::kSides>,
+      StripOf<StripRows(kTaps, kStride), kTaps, kStride, kPixels, Masks::kAll>}}};
+// Images of 5 or 6 pixels have strips as wide as they are.
+constexpr const StripVariant* kStripVariants[] = {
+    &kStripVariant<3, 1, 7>, &kStripVariant<3, 2, 7>, &kStripVariant<5, 1, 7>, &kStripVariant<5, 2, 7>,
+#if !defined(LINNET_SMALL)
+    &kStripVariant<3, 1, 6>, &kStripVariant<3, 2, 6>, &kStripVariant<5, 1, 6>, &kStripVariant<5, 2, 6>,
+    &kStripVariant<3, 1, 5>, &kStripVariant<3, 2, 5>, &kStripVariant<5, 1, 5>, &kStripVariant<5, 2, 5>,
+#endif
+};
+constexpr int64_t kNarrow = 5;
+#endif
 
 // One set of output pixels of a row that read the same set of input pixels: every `dilation`-th.
 struct Phase {
@@ -171,19 +296,22 @@ struct Phase {
 
 // Null where the convolution is none of these, or an image is too narrow, or taps miss it by more than half a kernel.
 const StripVariant* PickStripVariant(const DepthwiseF32& c) {
-  constexpr int64_t kDilationMax = 4, kNarrow = 3;
+  constexpr int64_t kDilationMax = 4;
   const int64_t d = c.dilation_w, side = c.kernel_w / 2;
   if (c.dilation_h != d || d > kDilationMax || c.kernel_h != c.kernel_w || c.stride_h != c.stride_w ||
       (d > 1 && c.stride_w > 1) || c.epilogue.residual) {
     return nullptr;
   }
+  int64_t narrowest = c.out_w;
   for (int64_t i = 0; i < d; ++i) {
     const Phase phase(c, i);
     const int64_t reach = phase.left + (phase.out_w - 1) * c.stride_w + c.kernel_w;
+    narrowest = std::min(narrowest, phase.out_w);
     if (phase.out_w < kNarrow || phase.left < -side || reach > phase.in_w + side) return nullptr;
   }
   for (const StripVariant* v : kStripVariants) {
-    if (c.kernel_w == v->taps && c.stride_w == v->stride) return v;
+    const bool fits = HWY_TARGET == HWY_AVX3 || (narrowest >= v->pixels && c.channels % kLanes == 0);
+    if (fits && c.kernel_w == v->taps && c.stride_w == v->stride) return v;
   }
   return nullptr;
 }
@@ -203,21 +331,23 @@ void RunStrips(const Job& job, const StripVariant& variant, int64_t row, int64_t
   strip.input_step = d * c.input_pixel_stride;
   strip.output_step = d * c.output_pixel_stride;
   strip.output_row_step = d * c.out_w * c.output_pixel_stride;
-  const int64_t reach = (Strip::kPixels - 1) * c.stride_w + c.kernel_w;
+  const int64_t reach = (variant.pixels - 1) * c.stride_w + c.kernel_w;
   for (int64_t i = 0; i < d; ++i) {
     const Phase phase(c, i);
-    for (int64_t next = 0; next < phase.out_w; next += Strip::kPixels) {
+    for (int64_t next = 0; next < phase.out_w; next += variant.pixels) {
       // The last tile is whole too: it does some pixels again.
-      const int64_t x = std::max<int64_t>(0, std::min(next, phase.out_w - Strip::kPixels)), left = phase.left + x * c.stride_w;
+      const int64_t x = std::max<int64_t>(0, std::min<int64_t>(next, phase.out_w - variant.pixels)), left = phase.left + x * c.stride_w;
       for (int64_t k = 0; k < inputs; ++k) {
         strip.rows[k] = begins[k] ? begins[k] + (phase.first + left * d) * c.input_pixel_stride : nullptr;
       }
       const int64_t begin = std::clamp<int64_t>(-left, 0, 31), end = std::clamp<int64_t>(phase.in_w - left, begin, 31);
       strip.inside = (uint32_t{1} << end) - (uint32_t{1} << begin);
       strip.output = c.output + (row * c.out_w + i + x * d) * c.output_pixel_stride;
-      strip.pixels = std::min<int64_t>(phase.out_w, Strip::kPixels);
+      strip.pixels = std::min<int64_t>(phase.out_w, variant.pixels);
       const bool sides = left < 0 || left + reach > phase.in_w;
-      const Masks masks = strip.pixels < Strip::kPixels ? Masks::kAll : sides ? Masks::kSides : Masks::kNone;
+      const bool all = HWY_TARGET == HWY_AVX3 ? strip.pixels < variant.pixels
+                                              : begin == c.kernel_w / 2 && end == reach - c.kernel_w / 2;
+      const Masks masks = all ? Masks::kAll : sides ? Masks::kSides : Masks::kNone;
       variant.run[rows - 1][static_cast<int>(masks)](job, strip);
       if (!job.clamp.after || job.clamp.hard_swish) continue;
       for (int64_t r = 0; r < rows; ++r) {

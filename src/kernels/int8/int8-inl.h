@@ -39,6 +39,8 @@ HWY_INLINE auto PairProducts(V16 a, V16 b) {
   return hn::ReorderWidenMulAccumulate(d32, a, b, hn::Zero(d32), unused);
 #elif HWY_ARCH_WASM
   return hn::Vec<decltype(d32)>{wasm_i32x4_dot_i16x8(a.raw, b.raw)};
+#elif HWY_ARCH_ARM_A64
+  return hn::Vec<decltype(d32)>{vpaddq_s32(vmull_s16(vget_low_s16(a.raw), vget_low_s16(b.raw)), vmull_high_s16(a.raw, b.raw))};
 #else
   auto high = hn::Zero(d32);
   const auto low = hn::ReorderWidenMulAccumulate(d32, a, b, hn::Zero(d32), high);
@@ -107,6 +109,8 @@ class ByteRounding {
     // minps yields its second operand when it is NaN; NaN and what is too small become the least integer. Highway's
     // NearestInt would treat overflow, which cannot be, as well.
     return hn::Vec<hn::FixedTag<int32_t, 4>>{_mm_cvtps_epi32(hn::Min(high_, t).raw)};
+#elif HWY_ARCH_ARM_A64
+    return hn::NearestInt(hn::Min(V{vmaxnmq_f32(t.raw, low_.raw)}, high_));   // of a number and NaN, the number
 #else
     t = hn::IfThenElse(hn::Gt(t, low_), t, low_);
     return hn::NearestInt(hn::Min(t, high_));

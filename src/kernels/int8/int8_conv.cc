@@ -38,13 +38,11 @@ class Gatherer {
   void Pixels(int64_t pixel, int64_t count, char* to) const {
     int64_t x = pixel % c_.out_w, y = pixel / c_.out_w % c_.out_h, image = pixel / c_.out_w / c_.out_h;
     const int64_t tap_row = c_.kernel_w * s_.group_in;
-    const bool plain = kernels_.block_bytes == 1 && BlockShift(kernels_, c_.input_signed) == 0;
-    const bool few = plain && c_.dilation_w == 1 && c_.groups == 1 && tap_row <= kCopyMax;
+    const bool few = kernels_.block_bytes == 1 && c_.dilation_w == 1 && c_.groups == 1 && tap_row <= kCopyMax;
+    const bool plain = BlockShift(kernels_, c_.input_signed) == 0;
     for (; count > 0; --count, to += s_.row_bytes) {
       if (few) {
-        const int64_t done = tap_row <= 16   ? FewBytes<16>(image, y, x, count, to)
-                             : tap_row <= 32 ? FewBytes<32>(image, y, x, count, to)
-                                             : FewBytes<kCopyMax>(image, y, x, count, to);
+        const int64_t done = plain ? Few<false>(image, y, x, count, to) : Few<true>(image, y, x, count, to);
         x += done, count -= done, to += done * s_.row_bytes;
         if (x >= c_.out_w) {
           x = 0;
@@ -62,9 +60,17 @@ class Gatherer {
   }
 
  private:
+  template <bool kTurned>
+  int64_t Few(int64_t image, int64_t y, int64_t x, int64_t count, char* to) const {
+    const int64_t tap_row = c_.kernel_w * s_.group_in;
+    return tap_row <= 16   ? FewBytes<16, kTurned>(image, y, x, count, to)
+           : tap_row <= 32 ? FewBytes<32, kTurned>(image, y, x, count, to)
+                           : FewBytes<kCopyMax, kTurned>(image, y, x, count, to);
+  }
+
   /// Pixels from x on whose taps are short and inside of the image's columns, and which of them `count` there were. Copies are
-  /// longer than the taps: the next ones overwrite what is too much.
-  template <int kCopy>
+  /// longer than the taps: the next ones overwrite what is too much. kTurned: the highest bit of each byte is turned.
+  template <int kCopy, bool kTurned>
   int64_t FewBytes(int64_t image, int64_t y, int64_t x, int64_t count, char* to) const {
     const int64_t left = x * c_.stride_w - c_.pad_left, top = y * c_.stride_h - c_.pad_top, tap_row = c_.kernel_w * s_.group_in;
     if (left < 0) return 0;
@@ -86,7 +92,14 @@ class Gatherer {
     }
     for (int64_t p = 0; p < pixels; ++p, to += s_.row_bytes) {
       for (int64_t i = 0; i < c_.kernel_h; ++i) {
-        memcpy(to + i * tap_row, lines[i], kCopy);
+        if constexpr (kTurned) {
+          uint64_t words[kCopy / 8];
+          memcpy(words, lines[i], kCopy);
+          for (uint64_t& word : words) word ^= 0x8080808080808080;
+          memcpy(to + i * tap_row, words, kCopy);
+        } else {
+          memcpy(to + i * tap_row, lines[i], kCopy);
+        }
         lines[i] += steps[i];
       }
     }

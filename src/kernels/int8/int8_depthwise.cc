@@ -234,11 +234,32 @@ void PackDepthwiseInt8(const void* weights, bool is_signed, const int32_t* zeros
   }
 }
 
+#if defined(__aarch64__)
+// With dot products, where that serves; false when nothing was done. Defined in int8_depthwise_lanes.cc.
+int64_t DepthwiseLanesScratch(const DepthwiseInt8& conv);
+int64_t DepthwiseLanesBytes(const DepthwiseInt8& conv);
+void PrepareDepthwiseLanes(const DepthwiseInt8& conv, void* prepared);
+bool DepthwiseLanesRows(const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1, void* scratch);
+
+namespace {
+
+constexpr DepthwiseInt8Kernels kLanesOfBytes = {
+    DepthwiseLanesBytes, PrepareDepthwiseLanes, [](const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1, void* scratch) {
+      if (!DepthwiseLanesRows(conv, prepared, row0, row1, scratch)) {
+        HWY_STATIC_DISPATCH(DepthwiseInt8Rows)(conv, nullptr, row0, row1, scratch);
+      }
+    }};
+
+}  // namespace
+#endif
+
 int64_t DepthwiseScratchBytes(const DepthwiseInt8& conv) {
   const DepthwiseRing ring(conv);
   int64_t bytes = ring.table_bytes + ring.copies * ring.width * 2;
 #if defined(__x86_64__)
   if (Supports(DetectedCpuLevel(), CpuLevel::kAvx512)) bytes = std::max(bytes, DepthwiseBytesLayout(conv).scratch_bytes());
+#elif defined(__aarch64__)
+  bytes = std::max(bytes, DepthwiseLanesScratch(conv));
 #endif
   return RoundUp(bytes, int64_t{64});
 }
@@ -266,6 +287,8 @@ constexpr DepthwiseInt8Kernels kBytes = {
 const DepthwiseInt8Kernels& PickDepthwiseInt8(CpuLevel level) {
 #if defined(__x86_64__)
   if (Supports(level, CpuLevel::kAvx512Vnni)) return kBytes<false>;
+#elif defined(__aarch64__)
+  if (Supports(level, CpuLevel::kDotprod)) return kLanesOfBytes;
 #endif
   return *LINNET_PICK(level, kDepthwiseInt8);
 }

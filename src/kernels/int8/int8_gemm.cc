@@ -7,7 +7,7 @@
 //     sum  c0(k0+k1)  c0(k2+k3) | c1(k0+k1) ...
 //
 // A tile of R rows by V vectors keeps R V sums in registers. Where there is an instruction for four byte products, blocks
-// hold bytes and every column has one sum; the rest is shared.
+// hold bytes and every column has one sum; the rest is shared. 64-bit Arm's blocks hold signed bytes at every level.
 #include "kernels/int8/int8_gemm.h"
 
 #include <string.h>
@@ -26,6 +26,15 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
+
+#if HWY_ARCH_ARM_A64
+// Int8Kernels::tiles. Defined in int8_gemm_lanes.cc.
+void Int8TilesDotprod(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
+                      const int32_t* row_sums);
+void Int8TilesSquares(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
+                      const int32_t* row_sums);
+#endif
+
 namespace HWY_NAMESPACE {
 
 #if HWY_TARGET == HWY_AVX3
@@ -154,9 +163,9 @@ void Int8Load(const uint8_t* a, int64_t n, bool is_signed, void* block) {
 
 // The same from blocks of unsigned bytes, four k of a column at a time, by an instruction that multiplies and adds bytes.
 //
-// kLeaf says by which; Arm's wants both signed. kEmulated is for tests on processors that have none of the others: it is exact,
+// kLeaf says by which. kEmulated is for tests on processors that have none of the others: it is exact,
 // and slow.
-enum class ByteLeaf { kEmulated, kAvxVnni, kDotprod };
+enum class ByteLeaf { kEmulated, kAvxVnni };
 
 // Lane i: sum[i] += a[4 i] b[4 i] + ... + a[4 i + 3] b[4 i + 3], a's bytes unsigned, b's signed, modulo 2^32.
 template <ByteLeaf kLeaf>
@@ -164,11 +173,6 @@ HWY_INLINE void AddByteProducts(hn::Vec<I32>& sum, hn::Vec<I32> a, hn::Vec<I32> 
 #if HWY_TARGET == HWY_AVX2
   if constexpr (kLeaf == ByteLeaf::kAvxVnni) {
     __asm__ volatile("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.raw) : "x"(a.raw), "x"(b.raw));
-    return;
-  }
-#elif HWY_ARCH_ARM_A64
-  if constexpr (kLeaf == ByteLeaf::kDotprod) {
-    __asm__(".arch armv8.2-a+dotprod+crypto\n\tsdot %0.4s, %1.16b, %2.16b" : "+w"(sum.raw) : "w"(a.raw), "w"(b.raw));
     return;
   }
 #endif
@@ -250,74 +254,49 @@ void Int8LoadBytes(const uint8_t* a, int64_t n, bool is_signed, void* block) {
   const auto flip = hn::Set(d, 0x80);
   constexpr int64_t kLanes = HWY_LANES(uint8_t);
   int64_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+    LINNET_UNROLL
+    for (int64_t j = 0; j < 4 * kLanes; j += kLanes) hn::StoreU(hn::Xor(hn::LoadU(d, a + i + j), flip), d, to + i + j);
+  }
   for (; i + kLanes <= n; i += kLanes) hn::StoreU(hn::Xor(hn::LoadU(d, a + i), flip), d, to + i);
   for (; i < n; ++i) to[i] = a[i] ^ 0x80;
 }
 
 #if HWY_ARCH_ARM_A64
 
-#if defined(__clang__)
-#define LINNET_I8MM __attribute__((target("i8mm")))
-#else
-#define LINNET_I8MM __attribute__((target("arch=armv8.2-a+i8mm")))
-#endif
-
-// Products of pairs of rows and pairs of columns, eight k at a time (usmmla): two rows of a panel, interleaved, are what the
-// instruction reads, and sums come as 2 x 2 squares.
-template <int kPairs>
-LINNET_I8MM void SquareDots(const uint8_t* const* row, int64_t k4, const int8_t* panel, int64_t columns, int rows, int32_t* sums) {
+// Signed bytes where there are no dot products: eight products of 16 bits at a time, pairs of which are added to sums of 32.
+template <int kRows>
+void PairDots(const void* block, int64_t row_bytes, int64_t k4, const int8_t* panel, int64_t columns, int32_t* sums) {
   for (int64_t column = 0; column < columns; column += 8) {
-    int32x4_t sum[kPairs][4];
+    int32x4_t sum[kRows][4];   // of two columns each: k 0 and 1, 2 and 3
     LINNET_UNROLL
-    for (int r = 0; r < kPairs; ++r) {
-      LINNET_UNROLL
-      for (int c = 0; c < 4; ++c) sum[r][c] = vdupq_n_s32(0);
-    }
+    for (int i = 0; i < kRows * 4; ++i) sum[i / 4][i % 4] = vdupq_n_s32(0);
     const int8_t* b = panel + column * 4;
-    for (int64_t k = 0; k < k4; k += 2, b += 2 * kPanelColumns * 4) {
-      const bool two = k + 1 < k4;
-      int32x4_t even[2], odd[2];
+    const int32_t* a = static_cast<const int32_t*>(block);
+    const int32_t* const end = a + k4;
+    for (; a < end; ++a, b += kPanelColumns * 4) {
+      const int8x16_t b0 = vld1q_s8(b), b1 = vld1q_s8(b + 16);
       LINNET_UNROLL
-      for (int i = 0; i < 2; ++i) {
-        even[i] = vreinterpretq_s32_s8(vld1q_s8(b + i * 16));
-        odd[i] = two ? vreinterpretq_s32_s8(vld1q_s8(b + kPanelColumns * 4 + i * 16)) : vdupq_n_s32(0);
-      }
-      const int32x4_t square[4] = {vzip1q_s32(even[0], odd[0]), vzip2q_s32(even[0], odd[0]), vzip1q_s32(even[1], odd[1]),
-                                   vzip2q_s32(even[1], odd[1])};
-      LINNET_UNROLL
-      for (int r = 0; r < kPairs; ++r) {
-        uint64_t first = 0, second = 0;
-        memcpy(&first, row[2 * r] + k * 4, two ? 8 : 4);
-        memcpy(&second, row[2 * r + 1] + k * 4, two ? 8 : 4);
-        const uint64x2_t both = vcombine_u64(vcreate_u64(first), vcreate_u64(second));
-        LINNET_UNROLL
-        for (int c = 0; c < 4; ++c) {
-          sum[r][c] = vusmmlaq_s32(sum[r][c], vreinterpretq_u8_u64(both), vreinterpretq_s8_s32(square[c]));
-        }
+      for (int r = 0; r < kRows; ++r) {
+        const int8x16_t av = vreinterpretq_s8_s32(vld1q_dup_s32(a + r * (row_bytes / 4)));
+        sum[r][0] = vpadalq_s16(sum[r][0], vmull_s8(vget_low_s8(av), vget_low_s8(b0)));
+        sum[r][1] = vpadalq_s16(sum[r][1], vmull_high_s8(av, b0));
+        sum[r][2] = vpadalq_s16(sum[r][2], vmull_s8(vget_low_s8(av), vget_low_s8(b1)));
+        sum[r][3] = vpadalq_s16(sum[r][3], vmull_high_s8(av, b1));
       }
     }
     LINNET_UNROLL
-    for (int r = 0; r < kPairs; ++r) {
-      LINNET_UNROLL
-      for (int c = 0; c < 2; ++c) {
-        const int64x2_t left = vreinterpretq_s64_s32(sum[r][2 * c]), right = vreinterpretq_s64_s32(sum[r][2 * c + 1]);
-        int32_t* to = sums + 2 * r * kPanelColumns + column + c * 4;
-        vst1q_s32(to, vreinterpretq_s32_s64(vzip1q_s64(left, right)));
-        if (2 * r + 1 < rows) vst1q_s32(to + kPanelColumns, vreinterpretq_s32_s64(vzip2q_s64(left, right)));
-      }
+    for (int r = 0; r < kRows; ++r) {
+      int32_t* to = sums + r * kPanelColumns + column;
+      vst1q_s32(to, vpaddq_s32(sum[r][0], sum[r][1]));
+      vst1q_s32(to + 4, vpaddq_s32(sum[r][2], sum[r][3]));
     }
   }
 }
 
-void Int8SquareDots(const void* block, int64_t row_bytes, int rows, int64_t k4, const int8_t* panel, int64_t columns, int32_t* sums) {
-  const uint8_t* row[8];
-  for (int i = 0; i < 8; ++i) row[i] = static_cast<const uint8_t*>(block) + std::min(i, rows - 1) * row_bytes;
-  switch ((rows + 1) / 2) {
-    case 1: return SquareDots<1>(row, k4, panel, columns, rows, sums);
-    case 2: return SquareDots<2>(row, k4, panel, columns, rows, sums);
-    case 3: return SquareDots<3>(row, k4, panel, columns, rows, sums);
-    default: return SquareDots<4>(row, k4, panel, columns, rows, sums);
-  }
+void Int8PairDots(const void* block, int64_t row_bytes, int rows, int64_t k4, const int8_t* panel, int64_t columns, int32_t* sums) {
+  static constexpr TileDotsFn* kDots[] = {nullptr, PairDots<1>, PairDots<2>, PairDots<3>, PairDots<4>, PairDots<5>, PairDots<6>};
+  kDots[rows](block, row_bytes, k4, panel, columns, sums);
 }
 
 #endif
@@ -330,6 +309,7 @@ void CopyBytes(const uint8_t* a, int64_t n, bool, void* block) { memcpy(block, a
 // Int8Kernels::finish of this target. Defined in int8_gemm_finish.cc.
 void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
                 int64_t columns);
+void Int8Offsets(int32_t zero, const int32_t* sums, int64_t n, int32_t* out);
 
 #if HWY_TARGET == HWY_AVX3
 // Int8Kernels::tiles. Defined in int8_gemm_rows.cc and int8_gemm_tiles.cc.
@@ -341,17 +321,21 @@ void Int8TilesEmulated(const BlocksInt8& job, const RowsInt8& rows, int64_t row0
                        const int32_t* row_sums);
 #endif
 
-constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Ns, 8, kInt8Rows, 2, 0, 0, Int8Load, Int8Dots, Int8Finish, nullptr};
-constexpr Int8Kernels kInt8Emulated = {"bytes, emulated", kInt8Ns, 8, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, Int8ByteDots<ByteLeaf::kEmulated>, Int8Finish, nullptr};
+#if HWY_ARCH_ARM_A64
+constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Ns, 8, kInt8Rows, 1, -128, 0, Int8LoadBytes<false>, Int8PairDots, Int8Finish, nullptr, Int8Offsets};
+#else
+constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Ns, 8, kInt8Rows, 2, 0, 0, Int8Load, Int8Dots, Int8Finish, nullptr, Int8Offsets};
+#endif
+constexpr Int8Kernels kInt8Emulated = {"bytes, emulated", kInt8Ns, 8, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, Int8ByteDots<ByteLeaf::kEmulated>, Int8Finish, nullptr, Int8Offsets};
 #if HWY_TARGET == HWY_AVX3
-constexpr Int8Kernels kInt8Bytes = {"avx512vnni", 0.003, 20, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, nullptr, Int8Finish, Int8TilesVnni};
-constexpr Int8Kernels kInt8Tiles = {"amx", 0.0006, 90, 32, 1, 0, 0, CopyBytes, nullptr, Int8Finish, Int8TilesAmx};
-constexpr Int8Kernels kInt8TilesEmulated = {"amx, emulated", 0.0006, 90, 32, 1, 0, 0, CopyBytes, nullptr, Int8Finish, Int8TilesEmulated};
+constexpr Int8Kernels kInt8Bytes = {"avx512vnni", 0.003, 20, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, nullptr, Int8Finish, Int8TilesVnni, Int8Offsets};
+constexpr Int8Kernels kInt8Tiles = {"amx", 0.0006, 90, 32, 1, 0, 0, CopyBytes, nullptr, Int8Finish, Int8TilesAmx, Int8Offsets};
+constexpr Int8Kernels kInt8TilesEmulated = {"amx, emulated", 0.0006, 90, 32, 1, 0, 0, CopyBytes, nullptr, Int8Finish, Int8TilesEmulated, Int8Offsets};
 #elif HWY_TARGET == HWY_AVX2
-constexpr Int8Kernels kInt8Bytes = {"avxvnni", 0.005, 20, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, Int8ByteDots<ByteLeaf::kAvxVnni>, Int8Finish, nullptr};
+constexpr Int8Kernels kInt8Bytes = {"avxvnni", 0.005, 20, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, Int8ByteDots<ByteLeaf::kAvxVnni>, Int8Finish, nullptr, Int8Offsets};
 #elif HWY_ARCH_ARM_A64
-constexpr Int8Kernels kInt8Dotprod = {"dotprod", 0.02, 8, kInt8Rows, 1, -128, 0, Int8LoadBytes<false>, Int8ByteDots<ByteLeaf::kDotprod>, Int8Finish, nullptr};
-constexpr Int8Kernels kInt8Squares = {"i8mm", 0.012, 8, 8, 1, 0, 128, Int8LoadBytes<true>, Int8SquareDots, Int8Finish, nullptr};
+constexpr Int8Kernels kInt8Dotprod = {"dotprod", 0.02, 8, kInt8Rows, 1, -128, 0, Int8LoadBytes<false>, nullptr, Int8Finish, Int8TilesDotprod, Int8Offsets};
+constexpr Int8Kernels kInt8Squares = {"i8mm", 0.012, 8, kInt8Rows, 1, -128, 0, Int8LoadBytes<false>, nullptr, Int8Finish, Int8TilesSquares, Int8Offsets};
 #endif
 
 }  // namespace HWY_NAMESPACE

@@ -116,6 +116,8 @@ struct Int8Kernels {
   /// begin with row0's.
   void (*tiles)(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
                 const int32_t* row_sums);
+  /// out[j] = -zero sums[j] modulo 2^32, j < n, a multiple of 16.
+  void (*offsets)(int32_t zero, const int32_t* sums, int64_t n, int32_t* out);
 };
 
 const Int8Kernels& PickInt8(CpuLevel level);
@@ -140,6 +142,7 @@ struct GemmInt8 {
   bool a_signed = false;
   int64_t m = 0, n = 0, k = 0;
   const void* packed = nullptr;
+  bool near = false;            ///< B is in the second-level cache: asking for it ahead would only cost
   FinishInt8 finish;
 };
 
@@ -149,7 +152,7 @@ int64_t GemmInt8ScratchBytes(const Int8Kernels& kernels, int64_t m, int64_t k);
 void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, int64_t m1, int64_t panel0, int64_t panel1,
                  void* scratch);
 /// A good unit of work for so many threads.
-GemmGrain GemmGrainInt8(const Int8Kernels& kernels, int64_t m, int64_t n, int64_t k, int threads);
+GemmGrain GemmGrainInt8(const Int8Kernels& kernels, int64_t m, int64_t n, int64_t k, int threads, bool near = false);
 
 /// What products and convolutions share: rows times panels of the n columns at `panels`.
 struct BlocksInt8 {
@@ -157,16 +160,17 @@ struct BlocksInt8 {
   int64_t n, k;
   const int8_t* panels;
   const FinishInt8& finish;
+  bool near = false;   ///< as GemmInt8 has it
 };
 /// Rows of a block for products with so many rows.
 int64_t BlockRowsInt8(const Int8Kernels& kernels, int64_t m, int64_t k);
 /// Multiplies a filled block: rows [row, row + count) of C. What the block holds between k and PaddedK(k) does not matter.
 void MultiplyBlockInt8(const BlocksInt8& job, const void* block, bool a_signed, int64_t row, int64_t count, int64_t panel0, int64_t panel1,
                        int32_t* row_sums);
-/// About how long a product takes: its arithmetic, or reading B from beyond the second-level cache.
-inline double ProductNs(const Int8Kernels& kernels, double m, double n, double k) {
-  constexpr double kByteNs = 0.03;
-  return std::max(m * n * (k + kernels.finish_macs) * kernels.mac_ns, n * k * kByteNs);
+/// About how long a product takes: its arithmetic, or reading B from beyond the second-level cache, or (near) from it.
+inline double ProductNs(const Int8Kernels& kernels, double m, double n, double k, bool near = false) {
+  const double byte_ns = near ? 0.006 : 0.03;
+  return std::max(m * n * (k + kernels.finish_macs) * kernels.mac_ns, n * k * byte_ns);
 }
 inline int64_t BlockRowBytes(const Int8Kernels& kernels, int64_t k) { return PaddedK(k) * kernels.block_bytes; }
 

@@ -29,6 +29,7 @@ HWY_INLINE hn::Vec<D> Corrected(D d, const FinishInt8& f, const int32_t* sums, c
 }
 
 constexpr int kLanes32 = HWY_LANES(int32_t);
+constexpr int kFinishRows = 32;   // of a block of any level
 
 #if HWY_TARGET == HWY_AVX3
 
@@ -138,7 +139,7 @@ void FinishBytes(const FinishInt8& finish, const int32_t* sums, const int32_t* r
 
 // Whole panels with nothing but a scale and a bias, which most are.
 template <bool kBias>
-void FinishPlainFloats(const FinishInt8& f, const int32_t* sums, int64_t row, int rows, int64_t column) {
+void FinishPlainFloats(const FinishInt8& f, const int32_t* sums, int rows, int64_t column, float* to, int64_t stride) {
   const F32 d;
   const I32 di;
   constexpr int kVectors = kPanelColumns / kLanes32;
@@ -151,8 +152,6 @@ void FinishPlainFloats(const FinishInt8& f, const int32_t* sums, int64_t row, in
     bias[v] = kBias ? hn::LoadU(d, f.epilogue.bias + at) : hn::Zero(d);
     offset[v] = f.offset ? hn::LoadU(di, f.offset + at) : hn::Zero(di);
   }
-  const int64_t stride = f.c_row_stride;
-  float* to = static_cast<float*>(f.c) + row * stride + column;
   for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += stride) {
     LINNET_UNROLL
     for (int v = 0; v < kVectors; ++v) {
@@ -169,8 +168,21 @@ void FinishFloats(const FinishInt8& f, const int32_t* sums, const int32_t* row_s
   const Clamp clamp(e);
   float* to = static_cast<float*>(f.c) + row * f.c_row_stride + column;
   if (columns == kPanelColumns && !f.column_zero && !e.residual && !clamp.has_low && !clamp.has_high) {
-    e.bias ? FinishPlainFloats<true>(f, sums, row, rows, column) : FinishPlainFloats<false>(f, sums, row, rows, column);
-    if (clamp.after) ActivateRows(e, to, f.c_row_stride, rows, columns);
+    auto finish = [&](float* c, int64_t stride) HWY_ATTR {
+      e.bias ? FinishPlainFloats<true>(f, sums, rows, column, c, stride)
+             : FinishPlainFloats<false>(f, sums, rows, column, c, stride);
+    };
+    if (!clamp.after) return finish(to, f.c_row_stride);
+    // Activated side by side: rows of C a multiple of 4 KiB apart push each other out of the first-level cache.
+    alignas(64) float side[kFinishRows * kPanelColumns];
+    finish(side, kPanelColumns);
+    ActivateRows(e, side, 0, 1, rows * kPanelColumns);
+    for (int r = 0; r < rows; ++r, to += f.c_row_stride) {
+      LINNET_UNROLL
+      for (int64_t j = 0; j < kPanelColumns; j += kLanes32) {
+        hn::StoreU(hn::Load(d, side + r * kPanelColumns + j), d, to + j);
+      }
+    }
     return;
   }
   const float* residual = e.residual ? e.residual + row * e.residual_row_stride + column : nullptr;
@@ -214,6 +226,13 @@ void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sum
     case FinishInt8::To::kUint8:
       return FinishBytes<uint8_t>(f, sums, row_sums, row, rows, column, columns);
   }
+}
+
+// Int8Kernels::offsets.
+void Int8Offsets(int32_t zero, const int32_t* sums, int64_t n, int32_t* out) {
+  const I32 d;
+  const auto minus = hn::Set(d, static_cast<int32_t>(0u - static_cast<uint32_t>(zero)));
+  for (int64_t j = 0; j < n; j += kLanes32) hn::StoreU(hn::Mul(hn::LoadU(d, sums + j), minus), d, out + j);
 }
 
 #if HWY_TARGET == HWY_AVX3

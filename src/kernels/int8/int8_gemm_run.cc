@@ -72,9 +72,8 @@ int64_t MultiplyInPlace(const BlocksInt8& job, const GemmInt8& gemm, int64_t m0,
 void OffsetsInt8(const Int8Kernels& kernels, bool a_signed, int32_t a_zero, const int32_t* sums, const int32_t* column_zero,
                  const int32_t* bias, int64_t k, int64_t n, int32_t* out) {
   const uint32_t zero = Bits(a_zero + BlockShift(kernels, a_signed)), all = zero * static_cast<uint32_t>(k);
-  for (int64_t p = 0; p < PanelCount(n); ++p, sums += kPanelColumns, out += kPanelColumns) {
-    // Of a fixed length: compilers use vectors.
-    for (int64_t j = 0; j < kPanelColumns; ++j) out[j] = static_cast<int32_t>(0u - zero * Bits(sums[j]));
+  kernels.offsets(static_cast<int32_t>(zero), sums, PanelCount(n) * kPanelColumns, out);
+  for (int64_t p = 0; p < PanelCount(n) && (bias || column_zero || n % kPanelColumns != 0); ++p, out += kPanelColumns) {
     const int64_t columns = std::min(kPanelColumns, n - p * kPanelColumns);
     for (int64_t j = columns; j < kPanelColumns; ++j) out[j] = 0;
     if (bias) {
@@ -135,7 +134,7 @@ void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, i
   const ScratchOf at(kernels, gemm.m, gemm.k);
   int32_t* row_sums = static_cast<int32_t*>(scratch);
   char* block = static_cast<char*>(scratch) + at.sums_bytes;
-  const BlocksInt8 job = {kernels, gemm.n, gemm.k, PackedPanels(gemm.packed, gemm.n), gemm.finish};
+  const BlocksInt8 job = {kernels, gemm.n, gemm.k, PackedPanels(gemm.packed, gemm.n), gemm.finish, gemm.near};
   if (kernels.tiles && BlockShift(kernels, gemm.a_signed) == 0) m0 = MultiplyInPlace(job, gemm, m0, m1, panel0, panel1, at.rows, row_sums);
   const bool dense = gemm.a_row_stride == gemm.k && PaddedK(gemm.k) == gemm.k;
   for (int64_t row = m0; row < m1; row += at.rows) {
@@ -150,11 +149,11 @@ void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, i
   }
 }
 
-GemmGrain GemmGrainInt8(const Int8Kernels& kernels, int64_t m, int64_t n, int64_t k, int threads) {
+GemmGrain GemmGrainInt8(const Int8Kernels& kernels, int64_t m, int64_t n, int64_t k, int threads, bool near) {
   constexpr double kWorkMax = 128 << 20, kTaskNs = 2500, kByteNs = 0.03;
   m = std::max<int64_t>(m, 1);
   const int64_t panels = std::max<int64_t>(PanelCount(n), 1);
-  const double ns = ProductNs(kernels, static_cast<double>(m), static_cast<double>(n), static_cast<double>(k));
+  const double ns = ProductNs(kernels, static_cast<double>(m), static_cast<double>(n), static_cast<double>(k), near);
   // A thread's share of some rows or panels, in `unit`s that take the same time: cut into so many parts, the least.
   struct Cut {
     int64_t part;

@@ -110,7 +110,8 @@ class TileProduct {
         b.a[0] = b.a[1] = At(row + left - height);
         b.first = static_cast<int>(height - left), b.count = static_cast<int>(left);
       }
-      const int8_t* next = row == row0_ && group_end < panel1 ? Panel(group_end) : nullptr;
+      // The next group may be another call's.
+      const int8_t* next = row == row0_ && group_end < PanelCount(job_.n) ? Panel(group_end) : nullptr;
       for (b.panel = panel; b.panel < group_end; b.panel += b.panels) {
         const int64_t panels = group_end - b.panel;
         if (b.row_tiles == 2) {
@@ -256,9 +257,12 @@ HWY_INLINE void AddFours(__m512i& sum, __m512i a, const void* b) {
   }
 }
 
-// One row of unsigned bytes: what counts is how fast B comes, and a tile of one row asks for it too late.
-template <class Tiles, int kPanels>
-void MultiplyRowPanels(const BlocksInt8& job, const RowsInt8& rows, int64_t row, int64_t panel, bool more, const int32_t* row_sum) {
+// One row of unsigned bytes: what counts is how fast B comes, and a tile of one row asks for it too late. Panels that
+// are not in the second-level cache are asked for `ahead` bytes before they are used; those that are (kNear) come faster
+// unasked.
+template <class Tiles, int kPanels, bool kNear>
+void MultiplyRowPanels(const BlocksInt8& job, const RowsInt8& rows, int64_t row, int64_t panel, int64_t ahead,
+                       const int32_t* row_sum) {
   const int64_t panel_bytes = PaddedK(job.k) * kPanelColumns;
   const int8_t* b = job.panels + panel * panel_bytes;
   __m512i sum[kPanels], odd[kPanels];
@@ -267,28 +271,30 @@ void MultiplyRowPanels(const BlocksInt8& job, const RowsInt8& rows, int64_t row,
     sum[p] = job.finish.offset ? _mm512_loadu_si512(job.finish.offset + (panel + p) * kPanelColumns) : _mm512_setzero_si512();
     odd[p] = _mm512_setzero_si512();
   }
-  const int64_t ahead = more ? kPanels * panel_bytes : 0;
-  for (int64_t s = 0; s < rows.steps; ++s) {
-    const uint8_t* a = rows.a + row * rows.row_stride + (rows.offsets ? rows.offsets[s] : s * rows.step);
-    for (int64_t i = 0; i < rows.step; i += 8, b += 2 * 64) {
-      const bool two = i + 4 < rows.step;
-      int32_t four[2] = {};
-      memcpy(four, a + i, two ? 8 : 4);
+  // Pieces that follow one another are one.
+  const int64_t pieces = rows.steps == 0 ? 0 : rows.offsets ? rows.steps : 1;
+  const int64_t bytes = rows.offsets ? rows.step : rows.steps * rows.step;
+  for (int64_t s = 0; s < pieces; ++s) {
+    const uint8_t* a = rows.a + row * rows.row_stride + (rows.offsets ? rows.offsets[s] : 0);
+    const uint8_t* const end = a + bytes / 8 * 8;
+    for (; a != end; a += 8, b += 2 * 64) {
+      int32_t four[2];
+      memcpy(four, a, 8);
       const __m512i first = _mm512_set1_epi32(four[0]), second = _mm512_set1_epi32(four[1]);
       LINNET_UNROLL
       for (int p = 0; p < kPanels; ++p) {
         AddFours<Tiles>(sum[p], first, b + p * panel_bytes);
-        __builtin_prefetch(b + p * panel_bytes + ahead, 0, 2);
-      }
-      if (!two) {
-        b -= 64;
-        continue;
-      }
-      LINNET_UNROLL
-      for (int p = 0; p < kPanels; ++p) {
+        if (!kNear) __builtin_prefetch(b + ahead + p * panel_bytes, 0, 2);
         AddFours<Tiles>(odd[p], second, b + p * panel_bytes + 64);
-        __builtin_prefetch(b + p * panel_bytes + ahead + 64, 0, 2);
+        if (!kNear) __builtin_prefetch(b + ahead + p * panel_bytes + 64, 0, 2);
       }
+    }
+    if (bytes % 8 != 0) {
+      int32_t four;
+      memcpy(&four, a, 4);
+      LINNET_UNROLL
+      for (int p = 0; p < kPanels; ++p) AddFours<Tiles>(sum[p], _mm512_set1_epi32(four), b + p * panel_bytes);
+      b += 64;
     }
   }
   alignas(64) int32_t sums[kPanels * kPanelColumns];
@@ -302,9 +308,16 @@ void MultiplyRowPanels(const BlocksInt8& job, const RowsInt8& rows, int64_t row,
 
 template <class Tiles>
 void MultiplyRow(const BlocksInt8& job, const RowsInt8& rows, int64_t row, int64_t panel0, int64_t panel1, const int32_t* row_sum) {
+  const int64_t ahead = 4 * PaddedK(job.k) * kPanelColumns;
   int64_t p = panel0;
-  for (; p + 4 <= panel1; p += 4) MultiplyRowPanels<Tiles, 4>(job, rows, row, p, p + 8 <= panel1, row_sum);
-  for (; p < panel1; ++p) MultiplyRowPanels<Tiles, 1>(job, rows, row, p, false, row_sum);
+  for (; p + 4 <= panel1; p += 4) {
+    if (job.near || p + 8 > PanelCount(job.n)) {
+      MultiplyRowPanels<Tiles, 4, true>(job, rows, row, p, 0, row_sum);
+    } else {
+      MultiplyRowPanels<Tiles, 4, false>(job, rows, row, p, ahead, row_sum);
+    }
+  }
+  for (; p < panel1; ++p) MultiplyRowPanels<Tiles, 1, true>(job, rows, row, p, 0, row_sum);
 }
 
 template <class Tiles>

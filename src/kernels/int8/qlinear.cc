@@ -123,6 +123,29 @@ void MaxBytesRun(const void* x, int64_t n, void* y) {
 
 MaxBytesFn* MaxBytesOf(bool is_signed) { return is_signed ? MaxBytesRun<int8_t> : MaxBytesRun<uint8_t>; }
 
+template <class T>
+void MaxWindowRun(const void* x, int64_t rows, int64_t row_stride, int64_t columns, int64_t column_stride, int64_t n,
+                  void* y) {
+  auto largest = [&](auto d, int64_t i) HWY_ATTR {
+    const T* row = static_cast<const T*>(x) + i;
+    auto most = hn::LoadU(d, row);
+    for (int64_t r = 0; r < rows; ++r, row += row_stride) {
+      const T* at = row;
+      for (int64_t c = 0; c < columns; ++c, at += column_stride) most = hn::Max(most, hn::LoadU(d, at));
+    }
+    hn::StoreU(most, d, static_cast<T*>(y) + i);
+  };
+  const hn::ScalableTag<T> d;
+  constexpr int64_t kLanes = HWY_LANES(T);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) largest(d, i);
+  if (i < n && n >= kLanes) return largest(d, n - kLanes);   // the last vector overlaps the one before
+  for (; i + 8 <= n; i += 8) largest(hn::FixedTag<T, 8>(), i);
+  for (; i < n; ++i) largest(hn::FixedTag<T, 1>(), i);
+}
+
+MaxWindowFn* MaxWindowOf(bool is_signed) { return is_signed ? MaxWindowRun<int8_t> : MaxWindowRun<uint8_t>; }
+
 QBinaryFn* QBinaryOf(QBinary op, bool is_signed) {
   if (op == QBinary::kAdd) return is_signed ? QBinaryRun<QBinary::kAdd, int8_t> : QBinaryRun<QBinary::kAdd, uint8_t>;
   return is_signed ? QBinaryRun<QBinary::kMul, int8_t> : QBinaryRun<QBinary::kMul, uint8_t>;
@@ -138,6 +161,8 @@ namespace linnet {
 QBinaryFn* PickQBinary(QBinary op, bool is_signed, CpuLevel level) { return LINNET_PICK(level, QBinaryOf)(op, is_signed); }
 
 MaxBytesFn* PickMaxBytes(bool is_signed, CpuLevel level) { return LINNET_PICK(level, MaxBytesOf)(is_signed); }
+
+MaxWindowFn* PickMaxWindow(bool is_signed, CpuLevel level) { return LINNET_PICK(level, MaxWindowOf)(is_signed); }
 
 void LookUpBytes(const uint8_t* table, const uint8_t* x, int64_t n, uint8_t* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = table[x[i]];

@@ -29,6 +29,12 @@ QBinaryFn* PickQBinary(QBinary op, bool is_signed, CpuLevel level);
 using MaxBytesFn = void(const void* x, int64_t n, void* y);
 MaxBytesFn* PickMaxBytes(bool is_signed, CpuLevel level);
 
+/// y[i] = the largest of x[row * row_stride + column * column_stride + i], i < n, over `rows` x `columns`, 1 and more
+/// each.
+using MaxWindowFn = void(const void* x, int64_t rows, int64_t row_stride, int64_t columns, int64_t column_stride,
+                         int64_t n, void* y);
+MaxWindowFn* PickMaxWindow(bool is_signed, CpuLevel level);
+
 /// out[i] = table[x[i]], bytes taken as unsigned. out may be x.
 void LookUpBytes(const uint8_t* table, const uint8_t* x, int64_t n, uint8_t* out);
 

@@ -54,7 +54,11 @@ struct AmxTiles {
   /// Rows of 64 bytes.
   template <int kTile>
   static HWY_INLINE void Store(void* to) {
-    __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(int64_t{64}), "i"(kTile) : "memory");
+    StoreRows<kTile>(to, 64);
+  }
+  template <int kTile>
+  static HWY_INLINE void StoreRows(void* to, int64_t stride) {
+    __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(stride), "i"(kTile) : "memory");
   }
 };
 
@@ -72,8 +76,12 @@ struct EmulatedTiles {
   }
   template <int kTile>
   static void Store(void* to) {
+    StoreRows<kTile>(to, 64);
+  }
+  template <int kTile>
+  static void StoreRows(void* to, int64_t stride) {
     State& s = Get();
-    for (int i = 0; i < s.config.height[kTile]; ++i) memcpy(static_cast<char*>(to) + i * 64, s.tiles[kTile][i], 64);
+    for (int i = 0; i < s.config.height[kTile]; ++i) memcpy(static_cast<char*>(to) + i * stride, s.tiles[kTile][i], 64);
   }
 
  protected:

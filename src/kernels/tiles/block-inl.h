@@ -1,0 +1,41 @@
+// What the tiles of a float32 product have in common while some rows pass over some columns.
+//
+// Per-target header: include after hwy/highway.h, inside a source compiled by foreach_target (kernels/dispatch.h).
+#if defined(LINNET_KERNELS_TILES_BLOCK_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LINNET_KERNELS_TILES_BLOCK_INL_H_
+#undef LINNET_KERNELS_TILES_BLOCK_INL_H_
+#else
+#define LINNET_KERNELS_TILES_BLOCK_INL_H_
+#endif
+
+#include "hwy/highway.h"
+#include "kernels/epilogue-inl.h"
+#include "kernels/gemm.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+
+struct Block {
+  const GemmF32& gemm;
+  const SegmentF32* segments;
+  int64_t segment_count;
+  Clamp clamp;
+  // The segment in which what is needed soon lies in the panels of the next tile.
+  int64_t last_segment = -1;
+  bool c_is_far = false;
+  // A part of the summands: sums go on from what C holds, or stay unfinished.
+  bool goes_on = false, unfinished = false;
+  // What is asked for while these rows pass over a group of columns from `first_column` on: null for what they need
+  // themselves soon, otherwise a part of the columns that follow, and the floats from one step over k to the next.
+  int64_t first_column = 0;
+  const float* fetch = nullptr;
+  int64_t fetch_step = 0;
+  // Where these rows need nothing of both kinds.
+  AheadPart* ahead = nullptr;
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+#endif  // per-target guard
