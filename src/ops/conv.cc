@@ -310,8 +310,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     if (b.path == Bound::kDepthwise) return RunDepthwise(c, conv);
     if (b.path == Bound::kWinograd) return RunWinograd(c, b, conv, scratch);
     const int64_t blocks = b.pixel_blocks * b.panel_blocks;
-    Ahead ahead;
-    if (b.ahead_bytes > 0) ahead = c.NextWeights(b.ahead_bytes);
+    const Ahead ahead = b.ahead_bytes > 0 ? c.NextWeights(b.ahead_bytes) : Ahead();
     const int64_t panels = ConvPanels(conv), work = DivUp(b.pixels * panels, c.threads());
     return c.ParallelFor(b.slices * blocks, 1, b.task_ns, [&](int64_t begin, int64_t end, int worker) {
       std::byte* mine = scratch + worker * b.worker_bytes;
@@ -324,15 +323,13 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
         const int64_t pixel = block / b.panel_blocks * b.grain.rows, panel = first * b.grain.panels;
         Tile tile{pixel, std::min(b.pixels, pixel + (by_panels ? 1 : count) * b.grain.rows), panel,
                   std::min(ConvPanels(conv), panel + count * b.grain.panels)};
-        if (ahead.bytes > 0) {
+        if (reduced) {
+          RunConvBf16(*reduced, conv, tile.pixel0, tile.pixel1, tile.panel0, tile.panel1, mine);
+        } else if (b.outer_rank == 0) {
           ConvF32 piece = conv;
           const int64_t pixels = tile.pixel1 - tile.pixel0, at = tile.pixel0 * panels + tile.panel0 * pixels;
           piece.ahead = AheadPart(ahead, at, at + pixels * (tile.panel1 - tile.panel0), work);
           RunConvF32(*kernels, piece, tile.pixel0, tile.pixel1, tile.panel0, tile.panel1, mine);
-        } else if (reduced) {
-          RunConvBf16(*reduced, conv, tile.pixel0, tile.pixel1, tile.panel0, tile.panel1, mine);
-        } else if (b.outer_rank == 0) {
-          RunConvF32(*kernels, conv, tile.pixel0, tile.pixel1, tile.panel0, tile.panel1, mine);
         } else {
           RunSlice(b, conv, task / blocks, tile, mine);
         }
