@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "guarded.h"
@@ -65,8 +66,9 @@ void Check(CpuLevel level, const Case& t) {
         }
       }
       if (t.residual) sum += residual[p * t.channels + k];
-      const double expected =
-          t.activation == Activation::kClip ? std::min(std::max(sum, -1.0), 1.0) : std::tanh(sum);
+      const double expected = t.activation == Activation::kClip        ? std::clamp(sum, -1.0, 1.0)
+                              : t.activation == Activation::kHardSwish ? sum * std::clamp(sum / 6 + 0.5, 0.0, 1.0)
+                                                                       : std::tanh(sum);
       ASSERT_NEAR(output[p * c.output_pixel_stride + k], expected, 1e-5) << "pixel " << p << " channel " << k;
     }
     for (int64_t k = t.channels; k < c.output_pixel_stride && p + 1 < pixels; ++k) {
@@ -111,7 +113,9 @@ TEST(Depthwise, Shapes) {
         for (int64_t channels : {16, 24, 40}) {
           for (int64_t pad : {int64_t{0}, dilation, kernel / 2 * dilation, kernel / 2 * dilation + 1}) {
             Check(level, {2, 19, 17 + 7 * dilation, channels, kernel, kernel, 1, 1, dilation, dilation, pad, pad, pad, pad, 5});
-            Check(level, {1, 21, 23, channels, kernel, kernel, 1, 1, dilation, dilation, pad, pad, 0, 0, 0, false, Activation::kTanh});
+            for (Activation activation : {Activation::kTanh, Activation::kHardSwish}) {
+              Check(level, {1, 21, 23, channels, kernel, kernel, 1, 1, dilation, dilation, pad, pad, 0, 0, 0, false, activation});
+            }
           }
         }
       }

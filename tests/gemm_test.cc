@@ -133,6 +133,7 @@ TEST(Gemm, Epilogues) {
           for (Form form : {Form::kPacked, Form::kRowMajor, Form::kTransposed}) {
             Check(level, {5, 43, 6, form, bias, residual, activation});
             Check(level, {16, 32, 3, form, bias, residual, activation});
+            Check(level, {31, 9, 20, form, bias, residual, activation});
           }
         }
       }

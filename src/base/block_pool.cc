@@ -56,6 +56,7 @@ struct Area {
   std::byte* begin = nullptr;
   size_t bytes = 0;
   std::vector<Range> ranges;
+  bool first_is_large = false;
 
   bool Holds(const void* memory) const { return memory >= begin && memory < begin + bytes; }
 };
@@ -132,6 +133,7 @@ class Pool {
       ranges.resize(to + 1);
       // The rest of a huge page behind the last block came with it.
       if (ranges.back().use == Use::kEmpty) GiveBackPages(ranges.back());
+      MakeFirstLarge(areas_[a]);
       DropIfFree(a);
     }
   }
@@ -170,14 +172,31 @@ class Pool {
     auto* begin = reinterpret_cast<std::byte*>(RoundTo(reinterpret_cast<uintptr_t>(memory), kHugePage));
     if (begin > from) munmap(from, static_cast<size_t>(begin - from));
     if (from + mapped > begin + size) munmap(begin + size, static_cast<size_t>(from + mapped - begin - size));
+    const size_t small = areas_.empty() ? kHugePage : 0;
 #if defined(MADV_HUGEPAGE)
     // A small model is not to pay for a page that it does not fill.
-    const size_t small = areas_.empty() ? kHugePage : 0;
     if (size > small) madvise(begin + small, size - small, MADV_HUGEPAGE);
 #endif
     ranges[0] = {begin, size, Use::kEmpty};
-    areas_.push_back({begin, size, std::move(ranges)});
+    areas_.push_back({begin, size, std::move(ranges), small == 0});
     return true;
+  }
+
+  /// What lies before an area's huge pages becomes one too, where blocks fill it: a walk through the tables of a virtual machine's
+  /// pages takes as long as reading some hundred bytes.
+  static void MakeFirstLarge(Area& area) {
+#if defined(__linux__)
+    constexpr int kCollapse = 25;   // MADV_COLLAPSE, which not all headers have and not all kernels know
+    if (area.first_is_large) return;
+    size_t used = 0;
+    for (const Range& range : area.ranges) {
+      const size_t at = static_cast<size_t>(range.begin - area.begin);
+      if (range.use == Use::kUsed && at < kHugePage) used += std::min(range.bytes, kHugePage - at);
+    }
+    if (used < kHugePage / 8 * 7) return;
+    area.first_is_large = true;
+    madvise(area.begin, kHugePage, kCollapse);
+#endif
   }
 
   static size_t IndexOf(const Area& area, const void* memory) {

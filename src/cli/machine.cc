@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "base/memory.h"
 #include "kernels/peak.h"
@@ -49,6 +50,27 @@ MachinePeaks MeasurePeaks(CpuLevel level) {
   peaks.middle_bytes_per_ns = reading(2 << 20, 4);
   peaks.far_bytes_per_ns = reading(kFar, 1);
   return peaks;
+}
+
+void MeasureArithmeticBeside(CpuLevel level, const std::function<void()>& run, MachinePeaks* peaks) {
+  constexpr int kRuns = 15;
+  constexpr int64_t kMostNs = 300'000'000, kTurns = 1000;   // some microseconds, in which a clock does not change
+  const PeakKernels& kernels = PickPeak(level);
+  const Int8Peak bytes = PickInt8Peak(level);
+  float sink = 1;
+  std::vector<double> flops, byte_ops;
+  const int64_t start = MonotonicNs();
+  for (int i = 0; i < kRuns && (i < 3 || MonotonicNs() - start < kMostNs); ++i) {
+    run();
+    flops.push_back(static_cast<double>(kTurns * kernels.flops_per_turn) / BestNs(2, [&] { kernels.multiply_add(kTurns, &sink); }));
+    byte_ops.push_back(static_cast<double>(kTurns * bytes.ops_per_turn) / BestNs(2, [&] { bytes.multiply_add(kTurns); }));
+  }
+  auto median = [](std::vector<double>& list) {
+    std::nth_element(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(list.size() / 2), list.end());
+    return list[list.size() / 2];
+  };
+  peaks->flops_per_ns = std::min(peaks->flops_per_ns, median(flops));
+  peaks->byte_ops_per_ns = std::min(peaks->byte_ops_per_ns, median(byte_ops));
 }
 
 }  // namespace linnet::cli

@@ -1,6 +1,8 @@
 // What this machine can do at best, measured: the floor under every time.
 #pragma once
 
+#include <functional>
+
 #include "base/cpu.h"
 #include "cli/statistics.h"
 
@@ -28,5 +30,9 @@ struct MachinePeaks {
 
 /// Takes about a tenth of a second; the best of several short runs counts.
 MachinePeaks MeasurePeaks(CpuLevel level);
+
+/// Measures arithmetic again, right after each of some runs of a model: at the clock that the processor has while it computes with
+/// all of its width on numbers that change, which is lower than what the loop alone keeps.
+void MeasureArithmeticBeside(CpuLevel level, const std::function<void()>& run, MachinePeaks* peaks);
 
 }  // namespace linnet::cli

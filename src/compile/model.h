@@ -32,6 +32,7 @@ struct PreparedNode {
   OpInstance op;
   std::unique_ptr<ProviderKernel> kernel;  ///< set when a provider runs the node
   NodeIo io;
+  std::vector<WeightSpan> weights;         ///< packed
   bool foldable = false;                   ///< may be computed while a plan is made when its inputs are known
   bool shape_only = false;
 };
@@ -81,6 +82,7 @@ class Model : public PlanSource {
   Status MakeNode(NodeId id);
   Status PrepareNodes(const std::vector<NodeId>& order, size_t begin, size_t end, size_t* failed);
   Status PrepareNode(NodeId id, size_t index);
+  void OrderWeights();
   Status StandIn(std::vector<std::pair<void*, size_t>>* zeros);
   Result<PlanRef> Follow(const StoredPlan& stored) const;
   Result<PlanRef> Lookup(uint64_t parent, const Plan* done, const Type* const* key, size_t key_size, const Fact* inputs,
@@ -90,6 +92,7 @@ class Model : public PlanSource {
   CompileOptions options_;
   std::unique_ptr<WeightStore> own_weights_;
   std::vector<PreparedNode> nodes_;
+  std::vector<WeightSpan> weight_order_;   ///< of all nodes; NodeIo points here
   std::vector<int32_t> last_use_;
   std::vector<Fact> base_facts_;
   std::vector<int32_t> drops_;             ///< per value: readers that no longer need its contents

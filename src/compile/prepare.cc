@@ -19,6 +19,8 @@ alignas(64) const std::byte kEmpty[64] = {};
 
 /// Threads are woken for packing this many bytes.
 constexpr int64_t kParallelBytesMin = 1 << 20;
+/// Small weights of models that have at least so many bytes lie together.
+constexpr int64_t kTogetherBytesMin = 2 << 20;
 /// Pages of such constants are mapped at once rather than one by one; of larger ones those at the beginning.
 constexpr int64_t kPopulateBytesMin = 256 << 10, kPopulateBytesMax = 2 << 20;
 
@@ -27,12 +29,20 @@ class HeapWeights : public WeightStore {
  public:
   explicit HeapWeights(MemoryBudget* budget) : budget_(budget) {}
   Result<const void*> Get(int64_t, std::string_view, int64_t bytes, FunctionRef<Status(void*)> fill) override {
+    if (together_ && bytes < kSmallBytes) {
+      LINNET_ASSIGN(void* place, TakeSmall(bytes));
+      LINNET_TRY(fill(place));
+      return static_cast<const void*>(place);
+    }
     LINNET_ASSIGN(Block block, Block::Allocate(bytes, budget_));
     LINNET_TRY(fill(block.data()));
     Lock lock(mutex_);
     blocks_.push_back(std::move(block));
     return static_cast<const void*>(blocks_.back().data());
   }
+  /// From now on small weights lie together in blocks that come from huge pages: those of a large model are read from far away, one
+  /// after the other.
+  void KeepTogether() { together_ = true; }
   int64_t bytes() const {
     int64_t total = 0;
     for (const Block& block : blocks_) total += block.size();
@@ -40,9 +50,29 @@ class HeapWeights : public WeightStore {
   }
 
  private:
+  static constexpr int64_t kSmallBytes = 64 << 10, kTogetherBytes = 256 << 10;
+
+  Result<void*> TakeSmall(int64_t bytes) {
+    // Readers of weights may read some bytes beyond them.
+    const int64_t taken = RoundUp(bytes + static_cast<int64_t>(kPadding), kAlignment);
+    Lock lock(mutex_);
+    if (taken > left_) {
+      LINNET_ASSIGN(Block block, Block::Allocate(kTogetherBytes, budget_));
+      next_ = block.data();
+      left_ = kTogetherBytes;
+      blocks_.push_back(std::move(block));
+    }
+    void* place = next_;
+    next_ += taken, left_ -= taken;
+    return place;
+  }
+
   MemoryBudget* budget_;
   Mutex mutex_;
   std::vector<Block> blocks_;
+  bool together_ = false;
+  std::byte* next_ = nullptr;   ///< what the last block for small weights has left
+  int64_t left_ = 0;
 };
 
 bool IsAbsent(const Value& value) {
@@ -55,7 +85,7 @@ bool IsAbsent(const Value& value) {
 class Model::Prepare : public PrepareContext {
  public:
   Prepare(const InferContext& base, Model& model, int64_t node)
-      : PrepareContext(base, model.options_.cpu, model.options_.threads, node, model.options_.weights), model_(model) {}
+      : PrepareContext(base, model.options_.cpu, model.options_.threads, node, &noting_), model_(model), noting_(model.options_.weights) {}
   void Drop(int i) override {
     if (has_input(i)) dropped_.push_back(inputs_[i]);
   }
@@ -72,9 +102,23 @@ class Model::Prepare : public PrepareContext {
     return static_cast<PlanSource*>(model_.bodies_.back().get());
   }
   const std::vector<ValueId>& dropped() const { return dropped_; }
+  std::vector<WeightSpan>& weights() { return noting_.spans; }
 
  private:
+  /// Remembers where a node's weights are.
+  struct Noting : WeightStore {
+    explicit Noting(WeightStore* store) : store(store) {}
+    Result<const void*> Get(int64_t node, std::string_view tag, int64_t bytes, FunctionRef<Status(void*)> fill) override {
+      LINNET_ASSIGN(const void* data, store->Get(node, tag, bytes, fill));
+      spans.push_back({data, bytes});
+      return data;
+    }
+    WeightStore* store;
+    std::vector<WeightSpan> spans;
+  };
+
   Model& model_;
+  Noting noting_;
   std::vector<ValueId> dropped_;
 };
 
@@ -193,6 +237,7 @@ Status Model::Build() {
     }
   }
   for (ValueId id : outputs) last_use_[static_cast<size_t>(id)] = INT32_MAX;
+  OrderWeights();
   for (PreparedNode& node : nodes_) {
     for (ValueId& id : node.io.outputs) {
       if (id != kNoValue && last_use_[static_cast<size_t>(id)] < 0) id = kNoValue;
@@ -272,6 +317,7 @@ Status Model::PrepareNodes(const std::vector<NodeId>& order, size_t begin, size_
   }
   // Who fails for want of memory depends on the order.
   const bool limited = options_.budget && options_.budget->limit_bytes() != INT64_MAX;
+  if (own_weights_ && !limited && bytes >= kTogetherBytesMin) static_cast<HeapWeights*>(own_weights_.get())->KeepTogether();
   const int threads = limited || bytes < kParallelBytesMin ? 1 : options_.threads;
   std::atomic<size_t> next{begin}, first_failed{end};
   Mutex mutex;
@@ -314,6 +360,7 @@ Status Model::PrepareNode(NodeId id, size_t index) {
                      prepared.io.outputs.data(), static_cast<int>(prepared.io.outputs.size()));
   Prepare prepare(infer, *this, number_ << 32 | static_cast<int64_t>(index));
   LINNET_TRY(def.prepare(prepared.op.state(), prepare));
+  prepared.weights = std::move(prepare.weights());
   if (prepare.dropped().empty()) return Status();
   // Contents that every reader has packed are let go.
   Lock lock(drop_mutex_);
@@ -326,6 +373,23 @@ Status Model::PrepareNode(NodeId id, size_t index) {
     graph.DropContents(input);
   }
   return Status();
+}
+
+/// Tells every node what weights the nodes behind it use, where they do not all stay in a second-level cache.
+void Model::OrderWeights() {
+  constexpr int64_t kCacheBytes = 2 << 20, kSpanBytesMin = 4 << 10;
+  int64_t total = 0;
+  for (const PreparedNode& node : nodes_) {
+    for (const WeightSpan& span : node.weights) total += span.bytes;
+  }
+  if (total < kCacheBytes) return;
+  for (PreparedNode& node : nodes_) {
+    for (const WeightSpan& span : node.weights) {
+      if (span.bytes >= kSpanBytesMin) weight_order_.push_back(span);
+    }
+    node.io.weights = &weight_order_;
+    node.io.weights_used = static_cast<int32_t>(weight_order_.size());
+  }
 }
 
 int64_t Model::weight_bytes() const {

@@ -119,10 +119,7 @@ void ActivateRows(const Epilogue& e, float* c, int64_t row_stride, int64_t rows,
     LINNET_CASE(kHardSigmoid);
       LINNET_FOR(AtMost(one, AtLeast(zero, hn::MulAdd(alpha, x, beta))));
     LINNET_CASE(kHardSwish);
-    {
-      const VF32 sixth = hn::Set(d, 1.0f / 6), half = hn::Set(d, 0.5f);
-      LINNET_FOR(hn::Mul(x, AtMost(one, AtLeast(zero, hn::MulAdd(x, sixth, half)))));
-    }
+      LINNET_FOR(HardSwishOf(x));
     LINNET_CASE(kElu);
       LINNET_FOR(hn::IfThenElse(hn::Lt(x, zero), hn::Mul(alpha, Expm1NonPos(d, hn::Min(x, zero))), x));
     LINNET_CASE(kSelu);

@@ -25,6 +25,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/epilogue-inl.h"
 #include "kernels/tiles/block-inl.h"
+#include "kernels/tiles/gemm_sizes-inl.h"
 #include "kernels/tiles/gemm_transposed-inl.h"
 #include "kernels/tiles/lanes-inl.h"
 #include "kernels/tiles/narrow-inl.h"
@@ -45,58 +46,6 @@ constexpr bool kFetchesGroups = HWY_TARGET == HWY_AVX3;
 // A C of so many bytes is written to memory behind the second-level cache; its lines are asked for where the summands are
 // enough to wait for them.
 constexpr int64_t kFarBytes = 3 << 19, kFarSummands = 64;
-
-#if HWY_TARGET == HWY_AVX3
-constexpr char kTargetName[] = "avx512";
-constexpr int kMaxRows = 14;
-constexpr int MaxVectors(int rows) {
-  return rows <= 2 ? 8 : rows <= 6 ? 4 : 2;
-}
-#elif HWY_TARGET == HWY_AVX2
-constexpr char kTargetName[] = "avx2";
-constexpr int kMaxRows = 6;
-constexpr int MaxVectors(int rows) {
-  return rows == 1 ? 8 : rows == 2 ? 4 : 2;
-}
-#elif HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64
-constexpr char kTargetName[] = "neon";
-constexpr int kMaxRows = 6;
-constexpr int MaxVectors(int rows) {
-  return rows <= 2 ? 8 : 4;
-}
-#else
-constexpr const char* kTargetName = HWY_TARGET == HWY_NEON ? "neon" : "128-bit";  // ARMv7 has 16 registers
-constexpr int kMaxRows = 4;
-constexpr int MaxVectors(int rows) {
-  return rows == 1 ? 8 : rows == 2 ? 4 : 2;
-}
-#endif
-
-// A small build has few heights of tiles, all of one width: a third of the code, for a tile more where rows are left, and for columns
-// that are computed and not stored where C ends within a tile.
-#if defined(LINNET_SMALL)
-constexpr bool kFewTiles = true;
-#else
-constexpr bool kFewTiles = false;
-#endif
-// Whether there is one width: where it is no wider than what B is padded to.
-constexpr bool kOneWidth = kFewTiles && MaxVectors(kMaxRows) * kLanes <= kPanelColumns;
-constexpr int WidestVectors(int rows) {
-  return kOneWidth || (kFewTiles && rows > 1) ? MaxVectors(kMaxRows) : MaxVectors(rows);
-}
-
-// Rows of the next tile when `left` are to be done. Above 8 only even heights exist; an odd rest is split in
-// two. AVX-512 splits a full tile and one or two rows in halves: a pass of so few rows takes as long as B takes to come from the
-// second-level cache.
-constexpr int64_t kHalvesRows = HWY_TARGET == HWY_AVX3 && !kFewTiles ? kMaxRows + 2 : 0;
-constexpr int TileRows(int64_t left) {
-  if (left > kMaxRows && left <= kHalvesRows) return 8;
-  if (left >= kMaxRows) return kMaxRows;
-  int rows = static_cast<int>(left);
-  if (kFewTiles && kMaxRows <= 6) return rows >= 3 ? 3 : 1;
-  if (kFewTiles) return rows >= 8 ? 8 : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
-  return rows > 8 && rows % 2 ? (rows + 1) / 2 : rows;
-}
 
 template <int kRows, int kVectors, bool kPartial>
 HWY_INLINE void Finish(const Block& block, VF32 (&sum)[kRows][kVectors], int64_t row, int64_t column) {
@@ -126,6 +75,10 @@ HWY_INLINE void Finish(const Block& block, VF32 (&sum)[kRows][kVectors], int64_t
     const VF32 high = hn::Set(d, block.clamp.high);
     LINNET_UNROLL
     for (int i = 0; i < kRows * kVectors; ++i) sum[i / kVectors][i % kVectors] = AtMost(high, sum[i / kVectors][i % kVectors]);
+  }
+  if (kHardSwishes && block.clamp.hard_swish && !block.unfinished) {
+    LINNET_UNROLL
+    for (int i = 0; i < kRows * kVectors; ++i) sum[i / kVectors][i % kVectors] = HardSwishOf(sum[i / kVectors][i % kVectors]);
   }
   float* c = g.c + row * g.c_row_stride + column;
   LINNET_UNROLL
@@ -195,11 +148,19 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
       }
     }
     if (kFetchesGroups && block.c_is_far) FetchC<kRows, kVectors>(g, row, column);
+    // A tall tile's columns are asked for by nobody: there is one panel.
+    constexpr bool kAsks = kRows <= kMaxRows;
+    constexpr int64_t kAheadBytes = kFetchesGroups && kAsks ? AheadBytes(kRows, kVectors) : 0;
     const char* fetch = reinterpret_cast<const char*>(b + kAheadRows * kPanelColumns);
-    int64_t fetch_step = b_stride * 4, last_segment = block.last_segment;
+    int64_t fetch_step = b_stride * 4, fetch_panel = g.b_panel_stride * 4, last_segment = block.last_segment;
     if (block.fetch) {
       fetch = reinterpret_cast<const char*>(block.fetch + (column - block.first_column) / kPanelColumns * g.b_panel_stride);
       fetch_step = block.fetch_step, last_segment = -1;
+    } else if (kAheadBytes > 0 && block.ahead) {
+      const int64_t run = kAheadBytes * g.k;
+      if (const char* ahead = run > 0 ? block.ahead->Take(run * kPanels) : nullptr) {
+        fetch = ahead, fetch_step = kAheadBytes, fetch_panel = run, last_segment = -1;
+      }
     }
     for (int64_t s = 0; s < block.segment_count; ++s) {
       // Row r is read at base[r / 4] + (r % 4) * a_stride: an x86 address holds one base and one scaled
@@ -218,14 +179,14 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
           constexpr int64_t kPanel = kPanelColumns;
           const int64_t panel = v * kLanes / kPanel * g.b_panel_stride;
           bv[v] = hn::LoadU(d, b + panel + v * kLanes % kPanel);
-          if (v * kLanes % kPanel != 0) continue;
+          if (!kAsks || v * kLanes % kPanel != 0) continue;
           if constexpr (kFetchesGroups) {
-            __builtin_prefetch(fetch + panel * 4);
+            __builtin_prefetch(fetch + v * kLanes / kPanel * fetch_panel);
           } else {
             __builtin_prefetch(b + panel + kAheadRows * kPanel);
           }
         }
-        if constexpr (kFetchesGroups) fetch += fetch_step;
+        if constexpr (kFetchesGroups && kAsks) fetch += fetch_step;
         LINNET_UNROLL
         for (int r = 0; r < kRows; ++r) {
           const VF32 av = hn::Set(d, base[r / 4][r % 4 * a_stride]);
@@ -242,7 +203,7 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
     } else {
       Finish<kRows, kVectors, true>(block, sum, row, column);
     }
-    if (block.clamp.after && !block.unfinished) {
+    if (block.clamp.after && !(kHardSwishes && block.clamp.hard_swish) && !block.unfinished) {
       ActivateRows(g.epilogue, g.c + row * g.c_row_stride + column, g.c_row_stride, kRows,
                    std::min(kColumns, g.n - column));
     }
@@ -327,9 +288,12 @@ TilesFn* const kRowBlocks[] = {
 
 // `next`: the packed columns that follow, as many as these, or null. `near`: these have been asked for. A pass of few rows is
 // too short to bring half of them: asking for so much at once takes longer than the stream that the hardware follows.
-void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, const float* next, bool near) {
+void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, const float* next, bool near, AheadPart* ahead) {
   block.first_column = begin;
-  block.fetch = nullptr;
+  block.fetch = nullptr, block.ahead = nullptr;
+  if constexpr (kTallRows > 0) {
+    for (; end - begin <= kLanes && m1 - m0 >= kTallRows; m0 += kTallRows) Tiles<kTallRows, 1>(block, m0, begin, end);
+  }
   const int64_t passes = (m1 - m0 + kMaxRows - 1) / kMaxRows, first = near ? 0 : 1;
   const bool halves = passes == 2 && m1 - m0 <= kHalvesRows;
   for (int64_t pass = 0; m0 < m1; ++pass) {
@@ -337,6 +301,8 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
     if (next && (passes > 2 || halves) && pass >= first) {
       block.fetch = next + (pass - first) * (kPanelColumns * block.gemm.k / (passes - first));
       block.fetch_step = std::max<int64_t>(4, 4 * kPanelColumns / (passes - first));
+    } else if (ahead && pass >= first) {
+      block.ahead = ahead;
     }
     kRowBlocks[rows](block, m0, begin, end);
     m0 += rows;
@@ -344,7 +310,7 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
 }
 
 // Part of the summands of GemmRun's.
-void RunSummands(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end) {
+void RunSummands(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, AheadPart* ahead) {
   const GemmF32& g = block.gemm;
   // All columns for each few rows, as long as B stays in the second-level cache. Otherwise in groups of columns that do.
   constexpr int64_t kCache = 512 << 10;
@@ -360,7 +326,7 @@ void RunSummands(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t en
     const int64_t after = column + group;
     const float* next = nullptr;
     if (kFetchesGroups && packed) next = after < g.n ? g.b + after / kPanelColumns * g.b_panel_stride : g.next_b;
-    RunRows(block, m0, m1, column, std::min(end, after), next, kFetchesGroups && (column > begin ? packed : g.b_is_near));
+    RunRows(block, m0, m1, column, std::min(end, after), next, kFetchesGroups && (column > begin ? packed : g.b_is_near), ahead);
   }
 }
 
@@ -377,6 +343,7 @@ void GemmRun(const GemmF32& whole, int64_t m0, int64_t m1, int64_t panel0, int64
   }
   GemmF32 g = whole;
   Block block = {g, nullptr, 0, Clamp(g.epilogue)};
+  AheadPart ahead = whole.ahead;
   block.c_is_far = kFetchesGroups && g.k >= kFarSummands && (g.c_is_far || g.m * g.n * 4 > kFarBytes);
   const int64_t part = std::max<int64_t>(1, (whole.k + parts - 1) / parts);
   for (int64_t k0 = 0; k0 == 0 || k0 < whole.k; k0 += part) {
@@ -390,7 +357,7 @@ void GemmRun(const GemmF32& whole, int64_t m0, int64_t m1, int64_t panel0, int64
     block.last_segment = g.b_row_stride == kPanelColumns ? 1 : -1;
     if (near == 0) block.segments = segments + 1, block.segment_count = 1, block.last_segment = std::min<int64_t>(block.last_segment, 0);
     if (g.segment_count) block.segments = g.segments, block.segment_count = g.segment_count, block.last_segment = -1;
-    RunSummands(block, m0, m1, begin, end);
+    RunSummands(block, m0, m1, begin, end, &ahead);
   }
 }
 

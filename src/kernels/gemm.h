@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/ahead.h"
 #include "base/cpu.h"
 #include "kernels/epilogue.h"
 
@@ -72,6 +73,9 @@ struct GemmF32 {
   /// asks memory for; and whether the one before did so for B.
   const float* next_b = nullptr;
   bool b_is_near = false;
+  AheadPart ahead;   ///< other memory that it may ask for, slowly enough not to wait for it
+  /// So many bytes are asked for meanwhile by so many multiply-adds of a core.
+  static constexpr double AheadBytes(double macs) { return macs / 20; }
   float* c = nullptr;
   int64_t c_row_stride = 0;
   bool c_is_far = false;  ///< C is a part of something larger than a second-level cache

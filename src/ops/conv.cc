@@ -97,6 +97,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     int64_t slices = 1, outer_out = 1, pixels = 0, pixel_blocks = 1, panel_blocks = 1, matrix_floats = 0;
     int outer_rank = 0, workers = 1;
     double task_ns = 0;
+    int64_t ahead_bytes = 0;
   };
 
   Status Parse(const Node& node) {
@@ -267,6 +268,9 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     b->task_ns = static_cast<double>(b->grain.rows) * static_cast<double>(b->grain.panels) * kPanelColumns *
                  static_cast<double>(weights.group_in * weights.kernel_h * weights.kernel_w * weights.outer_taps) /
                  (reduced && reduced->block_bytes == 2 ? 240 : 30);
+    const double macs = static_cast<double>(b->pixels) * static_cast<double>(b->out_c) *
+                        static_cast<double>(weights.group_in * weights.kernel_h * weights.kernel_w);
+    if (!reduced && b->outer_rank == 0) b->ahead_bytes = static_cast<int64_t>(GemmF32::AheadBytes(macs / c.threads()));
     b->worker_bytes = RoundUp(reduced ? ConvBf16ScratchBytes(*reduced, conv) : ConvScratchBytes(*kernels, conv), kAlignment);
   }
 
@@ -309,6 +313,8 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     if (b.path == Bound::kDepthwise) return RunDepthwise(c, conv);
     if (kTransformed && b.path == Bound::kWinograd) return RunWinograd(c, b, conv, scratch);
     const int64_t blocks = b.pixel_blocks * b.panel_blocks;
+    const Ahead ahead = b.ahead_bytes > 0 ? c.NextWeights(b.ahead_bytes) : Ahead();
+    const int64_t panels = ConvPanels(conv), work = DivUp(b.pixels * panels, c.threads());
     return c.ParallelFor(b.slices * blocks, 1, b.task_ns, [&](int64_t begin, int64_t end, int worker) {
       std::byte* mine = scratch + worker * b.worker_bytes;
       for (int64_t task = begin; task < end;) {
@@ -323,7 +329,10 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
         if (reduced) {
           RunConvBf16(*reduced, conv, tile.pixel0, tile.pixel1, tile.panel0, tile.panel1, mine);
         } else if (b.outer_rank == 0) {
-          RunConvF32(*kernels, conv, tile.pixel0, tile.pixel1, tile.panel0, tile.panel1, mine);
+          ConvF32 piece = conv;
+          const int64_t pixels = tile.pixel1 - tile.pixel0, at = tile.pixel0 * panels + tile.panel0 * pixels;
+          piece.ahead = AheadPart(ahead, at, at + pixels * (tile.panel1 - tile.panel0), work);
+          RunConvF32(*kernels, piece, tile.pixel0, tile.pixel1, tile.panel0, tile.panel1, mine);
         } else {
           RunSlice(b, conv, task / blocks, tile, mine);
         }
@@ -361,7 +370,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     d.output_pixel_stride = conv.output_pixel_stride;
     d.epilogue = conv.epilogue;
     double row_ns = static_cast<double>(d.out_w * d.channels * d.kernel_h * d.kernel_w) / 30;
-    return c.ParallelFor(d.batch * d.out_h, 1, row_ns, [&](int64_t begin, int64_t end, int) {
+    return c.ParallelFor(d.batch * d.out_h, DepthwiseGrain(d, c.threads()), row_ns, [&](int64_t begin, int64_t end, int) {
       depthwise(d, begin, end, 0, d.channels);
     });
   }

@@ -79,6 +79,7 @@ struct ConvBlock {
     ConvBlockF32 block;
     bool empty = false, strips = false;
     double strip_ns = 0;
+    int64_t chunk_strips = 1;
     Whole expand, project;                        ///< only without strips
     int64_t expanded_bytes = 0, between_bytes = 0;   ///< of whole images in scratch
     int64_t worker_bytes = 0;
@@ -253,6 +254,7 @@ struct ConvBlock {
       b.strips = true;
       block.strip_rows = sizes.StripRows(c.threads());
       b.strip_ns = macs * static_cast<double>(block.strip_rows) / 30;
+      b.chunk_strips = ChunkStrips(block, c.threads());
       b.expanded_bytes = b.between_bytes = 0;
       b.worker_bytes = RoundUp(ConvBlockScratchBytes(*kernels, block), kAlignment);
     } else {
@@ -278,6 +280,24 @@ struct ConvBlock {
     }
     c.Scratch(b.expanded_bytes + b.between_bytes + b.worker_bytes * c.threads());
     return Status();
+  }
+
+  /// Strips that a thread does one after the other: as many chunks for every thread, and more than one, which threads that have
+  /// finished can take over, where that costs little: each chunk makes some expanded rows that its neighbour makes too.
+  int64_t ChunkStrips(const ConvBlockF32& block, int threads) const {
+    constexpr int64_t kChunksMax = 4;
+    const DepthwiseF32& d = block.depthwise;
+    const int64_t strips = ConvBlockStrips(block), strip_rows = block.strip_rows * d.stride_h;
+    const int64_t twice = has_expand ? std::max<int64_t>(0, (d.kernel_h - 1) * d.dilation_h + 1 - d.stride_h) : 0;
+    int64_t best = 0, best_rows = 0;
+    for (int64_t chunks = 1; chunks <= kChunksMax; ++chunks) {
+      const int64_t strips_each = DivUp(strips, threads * chunks);
+      const int64_t rows = DivUp(DivUp(strips, strips_each), threads) * (strips_each * strip_rows + twice);
+      if (best == 0) best_rows = rows;
+      if (best == 0 || rows * 32 <= best_rows * 33) best = strips_each;
+      best_rows = std::min(best_rows, rows);
+    }
+    return best;
   }
 
   static void SetInput(ConvF32* c, int64_t in_h, int64_t in_w, int64_t in_c) {
@@ -327,13 +347,7 @@ struct ConvBlock {
     block.project.residual_row_stride = block.out_c;
     std::byte* workers = c.scratch() + b.expanded_bytes + b.between_bytes;
     if (!b.strips) return RunWhole(c, b, block, workers);
-    // Chunks are as many for every thread, and so long, where that leaves some for every thread, that of the rows a chunk
-    // makes at most about an eighth is made by its neighbour too.
-    const DepthwiseF32& d = block.depthwise;
-    const int64_t shared = has_expand ? std::max<int64_t>(0, (d.kernel_h - 1) * d.dilation_h + 1 - d.stride_h) : 0;
-    const int64_t eighth = std::max<int64_t>(1, DivUp(8 * shared, block.strip_rows * d.stride_h));
-    const int64_t share = DivUp(ConvBlockStrips(block), c.threads());
-    const int64_t grain = DivUp(share, DivUp(share, eighth));
+    const int64_t grain = b.chunk_strips;
     return c.ParallelFor(ConvBlockStrips(block), grain, b.strip_ns, [&](int64_t begin, int64_t end, int worker) {
       RunConvBlockF32(*kernels, run_depthwise, block, begin, end, workers + worker * b.worker_bytes);
     });
@@ -352,7 +366,7 @@ struct ConvBlock {
     }
     if (has_project) d.output = between;
     const double row_ns = static_cast<double>(d.out_w * d.channels * d.kernel_h * d.kernel_w) / 30;
-    LINNET_TRY(c.ParallelFor(d.batch * d.out_h, 1, row_ns, [&](int64_t begin, int64_t end, int) {
+    LINNET_TRY(c.ParallelFor(d.batch * d.out_h, DepthwiseGrain(d, c.threads()), row_ns, [&](int64_t begin, int64_t end, int) {
       run_depthwise(d, begin, end, 0, d.channels);
     }));
     if (!has_project) return Status();

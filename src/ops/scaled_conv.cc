@@ -114,6 +114,9 @@ struct ScaledConv {
     if (c.has_input(kResidual)) g.epilogue.residual = c.in<float>(kResidual) + image * b.pixels * b.out_c;
     g.epilogue.residual_row_stride = b.out_c;
     activation.Set(&g.epilogue);
+    const double macs = static_cast<double>(b.pixels) * static_cast<double>(b.in_c) * static_cast<double>(b.out_c);
+    const Ahead ahead = c.NextWeights(static_cast<int64_t>(GemmF32::AheadBytes(macs / c.threads())));
+    const int64_t ahead_work = DivUp(b.pixels * panels, c.threads());
     const int64_t row_blocks = DivUp(b.pixels, b.grain.rows), panel_blocks = DivUp(panels, b.grain.panels);
     return c.ParallelFor(row_blocks * panel_blocks, 1, b.task_ns, [&](int64_t begin, int64_t end, int worker) {
       std::byte* mine = scratch + worker * b.worker_bytes;
@@ -128,7 +131,10 @@ struct ScaledConv {
         // Neighbouring blocks of pixels in one call where they have all panels.
         const int64_t count = panel_blocks > 1 ? 1 : end - task;
         const int64_t row = task / panel_blocks * b.grain.rows, panel = task % panel_blocks * b.grain.panels;
-        kernels->run(product, row, std::min(b.pixels, row + count * b.grain.rows), panel, std::min(panels, panel + b.grain.panels));
+        const int64_t row_end = std::min(b.pixels, row + count * b.grain.rows), panel_end = std::min(panels, panel + b.grain.panels);
+        const int64_t work = row * panels + panel * (row_end - row);
+        product.ahead = AheadPart(ahead, work, work + (row_end - row) * (panel_end - panel), ahead_work);
+        kernels->run(product, row, row_end, panel, panel_end);
         task += count;
       }
     });

@@ -65,6 +65,10 @@ class RunContext {
   Status ParallelFor(int64_t n, int64_t grain, double ns_per_item,
                      FunctionRef<void(int64_t begin, int64_t end, int worker)> body) const;
   int threads() const { return env_.threads; }
+  /// Weights of later steps, up to so many bytes, that this step may ask memory for while it computes.
+  Ahead NextWeights(int64_t bytes) const {
+    return step_.io->weights && state_ ? state_->NextWeights(*step_.io, bytes) : Ahead();
+  }
   MemoryBudget* budget() const { return env_.budget; }
   /// For long serial loops and between turns of a Loop: failure when cancelled or out of time.
   bool StopAsked() const { return env_.stop && env_.stop->Asked(); }

@@ -24,6 +24,12 @@ namespace linnet {
 
 class RunContext;
 
+/// Weights that a node reads from their packed form.
+struct WeightSpan {
+  const void* data;
+  int64_t bytes;
+};
+
 /// The fixed facts of a node that a step needs: which values it reads and writes, and what to call it in messages.
 struct NodeIo {
   std::vector<ValueId> inputs;    ///< kNoValue for an omitted optional input; captures follow the inputs
@@ -31,6 +37,10 @@ struct NodeIo {
   int32_t input_count = 0;        ///< without captures
   std::string label;              ///< "Conv 'layer1/conv'"
   std::string op;                 ///< "Conv"
+  /// The weights of all nodes in the order in which a run uses them, and how many of these are used once this node has run. Null
+  /// where they stay in a core's caches from run to run.
+  const std::vector<WeightSpan>* weights = nullptr;
+  int32_t weights_used = 0;
 };
 
 /// Where a value's bytes are during a run.

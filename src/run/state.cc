@@ -35,11 +35,31 @@ Status StopSource::Check() const {
   return Status();
 }
 
+Ahead RunState::NextWeights(const NodeIo& io, int64_t bytes) {
+  // What has been asked for and not been used is not to push what is being used out of the cache.
+  constexpr int64_t kWaitingMax = 1 << 20;
+  const std::vector<WeightSpan>& spans = *io.weights;
+  if (asked_spans_ < io.weights_used) asked_spans_ = io.weights_used, asked_bytes_ = 0;
+  int64_t waiting = asked_bytes_;
+  for (int32_t i = io.weights_used; i < asked_spans_; ++i) waiting += spans[static_cast<size_t>(i)].bytes;
+  Ahead ahead;
+  for (int64_t left = std::min(bytes, kWaitingMax - waiting); left > 0 && ahead.count < Ahead::kPieces;) {
+    if (asked_spans_ == static_cast<int32_t>(spans.size())) break;
+    const WeightSpan& span = spans[static_cast<size_t>(asked_spans_)];
+    const int64_t now = std::min(left, span.bytes - asked_bytes_);
+    ahead.Add(static_cast<const char*>(span.data) + asked_bytes_, now);
+    left -= now, asked_bytes_ += now;
+    if (asked_bytes_ == span.bytes) ++asked_spans_, asked_bytes_ = 0;
+  }
+  return ahead;
+}
+
 Status RunState::Run(PlanSource& source, const RunEnv& env, const Fact* inputs, int input_count, RunOutput* outputs,
                      int output_count) {
   env_ = env;
   inputs_ = inputs;
   input_count_ = input_count;
+  asked_spans_ = 0, asked_bytes_ = 0;
   LINNET_ASSIGN(PlanRef plan, source.Start(inputs, input_count, env.stop));
   chain_.clear();
   chain_.push_back(std::move(plan));

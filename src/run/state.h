@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/ahead.h"
 #include "base/thread_pool.h"
 #include "run/plan.h"
 
@@ -68,6 +69,8 @@ class RunState {
   Bump& late_memory() { return late_memory_; }
   Result<std::byte*> LateScratch(int64_t bytes);
   std::vector<Fact>& late_facts() { return late_facts_; }
+  /// The next weights of the steps behind this one, up to so many bytes, that no step of the run has asked for.
+  Ahead NextWeights(const NodeIo& io, int64_t bytes);
 
  private:
   Status RunPlans(PlanSource& source, RunOutput* outputs, int output_count);
@@ -88,6 +91,8 @@ class RunState {
   std::vector<Fact> late_facts_;
   const Fact* inputs_ = nullptr;
   int input_count_ = 0;
+  int32_t asked_spans_ = 0;            ///< weights that have been asked for or used,
+  int64_t asked_bytes_ = 0;            ///< and bytes of those that follow
 };
 
 /// Spans of time for a Chrome trace and the per-operator table. Not thread-safe: one run at a time.

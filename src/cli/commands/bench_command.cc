@@ -338,7 +338,9 @@ int Bench(const BenchOptions& options) {
 
   std::map<std::string, OpTime> by_op;
   constexpr int kProfiledRuns = 5;
-  const MachinePeaks peaks = MeasurePeaks(session->model().options().cpu);
+  MachinePeaks peaks = MeasurePeaks(session->model().options().cpu);
+  MeasureArithmeticBeside(session->model().options().cpu, [&] { status = session->Run(inputs.data(), steady.data(), {}); }, &peaks);
+  if (!status.ok()) return Report(status);
   const std::map<const NodeIo*, double> floors = FloorsOf(*session, *types, peaks);
   double floor_total = 0;
   double total = 0;

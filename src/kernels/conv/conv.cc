@@ -116,6 +116,7 @@ class Group {
 
   void Run(int64_t pixel0, int64_t pixel1, int64_t panel0, int64_t panel1) {
     panel0_ = panel0, panel1_ = panel1;
+    pixel0_ = pixel0, pixels_ = pixel1 - pixel0;
     switch (s_.way) {
       case Way::kPointwise:
         product_.a = input_ + pixel0 * c_.input_pixel_stride;
@@ -144,6 +145,7 @@ class Group {
   void MultiplyTo(float* to, int64_t pixel, int64_t count) {
     product_.m = count;
     product_.c = to;
+    product_.ahead = AheadPart(c_.ahead, pixel - pixel0_, pixel - pixel0_ + count, pixels_);
     if (residual_) product_.epilogue.residual = residual_ + pixel * c_.epilogue.residual_row_stride;
     if (s_.splits) return c_.split->run(product_, 0, count, panel0_, panel1_, kernels_, split_scratch_);
     kernels_.run(product_, 0, count, panel0_, panel1_);
@@ -277,7 +279,7 @@ class Group {
   const float* input_;
   float* output_;
   const float* residual_ = nullptr;
-  int64_t panel0_ = 0, panel1_ = 0;
+  int64_t panel0_ = 0, panel1_ = 0, pixel0_ = 0, pixels_ = 0;
 };
 
 }  // namespace

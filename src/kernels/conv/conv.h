@@ -44,6 +44,7 @@ struct ConvF32 : ConvSizes {
   const SplitGemmKernels* split = nullptr;   ///< products by tiles where that pays; may be null
   /// bias has out_c floats; residual's rows are output pixels.
   Epilogue epilogue;
+  AheadPart ahead;   ///< memory that the products of a call ask for
 };
 
 /// Floats of the packed weights: `groups` packed matrices of (kernel_h kernel_w in_c / groups) x (out_c /

@@ -334,6 +334,22 @@ void PackDepthwiseF32(const float* weights, int64_t channels, int64_t kernel_h, 
   }
 }
 
+int64_t DepthwiseGrain(const DepthwiseF32& c, int threads) {
+  constexpr int64_t kPartsMax = 4, kPair = 10, kSingle = 6;   // rows a dilation apart side by side cost little more than one
+  const int64_t rows = c.batch * c.out_h, d = c.dilation_h;
+  int64_t best = 0, least = 0;
+  for (int64_t parts = 1; parts <= kPartsMax; ++parts) {
+    const int64_t each = (rows + threads * parts - 1) / (threads * parts), rest = each % (2 * d);
+    const int64_t pairs = each / (2 * d) * d + std::max<int64_t>(0, rest - d), singles = rest <= d ? rest : 2 * d - rest;
+    const int64_t chunks = (rows + each - 1) / each, cost = (chunks + threads - 1) / threads * (pairs * kPair + singles * kSingle);
+    if (best == 0) least = cost;
+    // Several parts, so that a thread that has finished can take one over, where that costs little.
+    if (best == 0 || cost * 32 <= least * 33) best = each;
+    least = std::min(least, cost);
+  }
+  return best;
+}
+
 DepthwiseF32Fn* PickDepthwiseF32(CpuLevel level) {
   return LINNET_PICK(level, DepthwiseRows);
 }

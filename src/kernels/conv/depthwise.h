@@ -45,4 +45,7 @@ using DepthwiseF32Fn = void(const DepthwiseF32& conv, int64_t row0, int64_t row1
                             int64_t channel1);
 DepthwiseF32Fn* PickDepthwiseF32(CpuLevel level);
 
+/// A good unit of work: output rows, of which as many go to every thread, and which are done two at a time.
+int64_t DepthwiseGrain(const DepthwiseF32& conv, int threads);
+
 }  // namespace linnet

@@ -117,6 +117,10 @@ HWY_INLINE void StripVectors(const Job& job, const Strip& strip, int64_t channel
       LINNET_UNROLL
       for (int t = 0; t < kPixels; ++t) sum[r][t] = AtMost(high, sum[r][t]);
     }
+    if (job.clamp.hard_swish) {
+      LINNET_UNROLL
+      for (int t = 0; t < kPixels; ++t) sum[r][t] = HardSwishOf(sum[r][t]);
+    }
     float* out = line;
     LINNET_UNROLL
     for (int t = 0; t < kPixels; ++t, out += strip.output_step) {
@@ -345,7 +349,7 @@ void RunStrips(const Job& job, const StripVariant& variant, int64_t row, int64_t
                                               : begin == c.kernel_w / 2 && end == reach - c.kernel_w / 2;
       const Masks masks = all ? Masks::kAll : sides ? Masks::kSides : Masks::kNone;
       variant.run[rows - 1][static_cast<int>(masks)](job, strip);
-      if (!job.clamp.after) continue;
+      if (!job.clamp.after || job.clamp.hard_swish) continue;
       for (int64_t r = 0; r < rows; ++r) {
         ActivateRows(c.epilogue, strip.output + r * strip.output_row_step + job.channel0, strip.output_step, strip.pixels,
                      job.channel1 - job.channel0);

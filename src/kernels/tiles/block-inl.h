@@ -31,6 +31,8 @@ struct Block {
   int64_t first_column = 0;
   const float* fetch = nullptr;
   int64_t fetch_step = 0;
+  // Where these rows need nothing of both kinds.
+  AheadPart* ahead = nullptr;
 };
 
 }  // namespace HWY_NAMESPACE
