@@ -10,6 +10,11 @@
 namespace linnet {
 namespace {
 
+#if defined(_WIN32)
+int setenv(const char* name, const char* value, int) { return _putenv_s(name, value); }
+int unsetenv(const char* name) { return _putenv_s(name, ""); }
+#endif
+
 /// Sets a variable for the test's scope.
 class Variable {
  public:

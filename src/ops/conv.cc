@@ -7,8 +7,7 @@
 //     y = activation(conv(x, w) + b + residual)       inputs x, w, b?, residual?; attributes activation, alpha, beta
 //
 // With channels_first=1, x is a picture of float32 that has its channels first. No depthwise convolution has it.
-// With slice_channels=n and slice_first, y has n channels, of which the result is those from slice_first on; the others are
-// those of input `into` (number 4), and nothing in particular where that is absent (fuse_concats).
+// With slice_channels and slice_first it writes a part of y, whose other channels are those of input `into`, number 4 (output_slice.h).
 //
 // Float32 runs on packed panels (kernels/conv/conv.h), on transformed ones where constant weights of 3x3 make it cheaper (winograd.h), or
 // channel by channel where each is a group (depthwise.h). One spatial dimension is a picture of height 1; of more than two the leading
@@ -423,8 +422,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
       std::byte* scratch = c.scratch();
       const Shape& w = c.input_shape(1);
       ConvAny<T> conv;
-      conv.window = &b.window;
-      conv.in_c = b.in_c, conv.out_c = b.out_c, conv.groups = attributes.groups;
+      conv.window = &b.window, conv.in_c = b.in_c, conv.out_c = b.out_c, conv.groups = attributes.groups;
       conv.input = c.in<T>(0);
       conv.packed = static_cast<const W*>(packed);
       if (!packed) {
@@ -435,8 +433,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
       }
       conv.bias = c.has_input(2) ? c.in<T>(2) : nullptr;
       conv.residual = c.has_input(3) ? c.in<T>(3) : nullptr;
-      conv.output = c.out<T>(0);
-      conv.activation = activation;
+      conv.output = c.out<T>(0), conv.activation = activation;
       double pixel_ns = static_cast<double>(w.elements()) * 0.5 + static_cast<double>(b.out_c) * 2;
       return c.ParallelFor(b.outputs / b.out_c, 1, pixel_ns, [&](int64_t begin, int64_t end, int worker) {
         conv.Run(begin, end, reinterpret_cast<W*>(scratch + worker * b.worker_bytes));
