@@ -18,6 +18,13 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
 
+// A small build has strips of one row and one width, one function for whatever lies beside the image, and no hard swishes in registers.
+#if defined(LINNET_SMALL)
+constexpr bool kFewStrips = true;
+#else
+constexpr bool kFewStrips = false;
+#endif
+
 constexpr int64_t kLanes = HWY_LANES(float);
 
 struct Job {
@@ -117,7 +124,7 @@ HWY_INLINE void StripVectors(const Job& job, const Strip& strip, int64_t channel
       LINNET_UNROLL
       for (int t = 0; t < kPixels; ++t) sum[r][t] = AtMost(high, sum[r][t]);
     }
-    if (job.clamp.hard_swish) {
+    if (!kFewStrips && job.clamp.hard_swish) {
       LINNET_UNROLL
       for (int t = 0; t < kPixels; ++t) sum[r][t] = HardSwishOf(sum[r][t]);
     }
@@ -243,12 +250,6 @@ void StripChannels(const Job& job, const Strip& strip) {
   }
 }
 
-// A small build has strips of one row and one width, and one function for whatever lies beside the image.
-#if defined(LINNET_SMALL)
-constexpr bool kFewStrips = true;
-#else
-constexpr bool kFewStrips = false;
-#endif
 // Output rows of a strip: the weights and sums of two do not fit the registers with big kernels that share few rows.
 constexpr int StripRows(int taps, int stride) { return kFewStrips || (taps == 5 && stride == 2) ? 1 : 2; }
 template <int kRows, int kTaps, int kStride, int kPixels, Masks kMasks>
@@ -349,7 +350,7 @@ void RunStrips(const Job& job, const StripVariant& variant, int64_t row, int64_t
                                               : begin == c.kernel_w / 2 && end == reach - c.kernel_w / 2;
       const Masks masks = all ? Masks::kAll : sides ? Masks::kSides : Masks::kNone;
       variant.run[rows - 1][static_cast<int>(masks)](job, strip);
-      if (!job.clamp.after || job.clamp.hard_swish) continue;
+      if (!job.clamp.after || (!kFewStrips && job.clamp.hard_swish)) continue;
       for (int64_t r = 0; r < rows; ++r) {
         ActivateRows(c.epilogue, strip.output + r * strip.output_row_step + job.channel0, strip.output_step, strip.pixels,
                      job.channel1 - job.channel0);
