@@ -221,8 +221,8 @@ Result<int64_t> Dense::Plan(DType dtype, const Shape& x, const Shape& w, const S
     p.worker_bytes = GemmBf16ScratchBytes(*reduced_, p.m, p.n, p.k);
     LINNET_ASSIGN(p.worker_at, sections.Floats(p.worker_bytes / 4, threads));
   }
-  p.splits = split_ && !reduced_ && (p.form == DenseForm::kPacked || p.form == DenseForm::kPackNow) && SplitGemmPays(p.m, p.n, p.k);
-  if (p.splits) {
+  p.splits = kSplitsAnywhere && split_ && !reduced_ && (p.form == DenseForm::kPacked || p.form == DenseForm::kPackNow) && SplitGemmPays(p.m, p.n, p.k);
+  if (kSplitsAnywhere && p.splits) {
     p.grain = SplitGemmGrain(p.m, p.n, p.k, threads);
     p.worker_bytes = SplitGemmScratchBytes();
     LINNET_ASSIGN(p.worker_at, sections.Floats(p.worker_bytes / 4, threads));
@@ -273,7 +273,7 @@ Status Dense::MultiplyGroup(const RunContext& c, const DenseParams& p, const Gem
       UsePackedB(&g, w + (!kComputedWeights || p.form == DenseForm::kPacked ? w_at : p.w_matrices == 1 ? 0 : batch - first) * packed_size);
       const int64_t m0 = row * p.grain.rows, panel0 = column * p.grain.panels;
       const int64_t m1 = std::min(p.m, m0 + p.grain.rows), panel1 = std::min(PanelCount(p.n), panel0 + p.grain.panels);
-      if (p.splits) {
+      if (kSplitsAnywhere && p.splits) {
         split_->run(g, m0, m1, panel0, panel1, *kernels_, c.scratch() + p.worker_at + worker * p.worker_bytes);
       } else {
         kernels_->run(g, m0, m1, panel0, panel1);

@@ -10,6 +10,13 @@
 
 namespace linnet {
 
+/// Whether any processor of this architecture has tiles.
+#if defined(__x86_64__)
+inline constexpr bool kSplitsAnywhere = true;
+#else
+inline constexpr bool kSplitsAnywhere = false;
+#endif
+
 inline constexpr int64_t kSplitBlock = 32;  ///< rows and columns that are computed together
 
 /// How a product is cut, so that what is split stays in the second-level cache: K into pieces whose sums wait

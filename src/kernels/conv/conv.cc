@@ -51,7 +51,7 @@ struct Shape {
       way = !fits || ((narrow || big) && group_out >= 64 && c.output_row_stride == 0) ? Way::kGather
                                                                                       : Way::kRows;
     }
-    if (!c.split || c.groups != 1 || c.output_row_stride != 0) return;
+    if (!kSplitsAnywhere || !c.split || c.groups != 1 || c.output_row_stride != 0) return;
     // Tiles want many rows at a time.
     const int64_t fit = kSplitGatherBytes / 4 / gather_stride / kSplitBlock * kSplitBlock, rows = way == Way::kPointwise ? pixels : std::min(fit, pixels);
     splits = SplitGemmPays(rows, group_out, k) && (way == Way::kPointwise || c.input_channel_stride == 1);
@@ -61,7 +61,9 @@ struct Shape {
   }
   int64_t group_in, group_out, k, group_panels, ring_rows, ring_pixels, gather_stride, gather_rows;
   Way way;
-  bool splits = false;   ///< the scratch begins with that of a product by tiles
+  /// Products are made by tiles; the scratch begins with theirs.
+  bool by_tiles() const { return kSplitsAnywhere && splits; }
+  bool splits = false;
 };
 
 // `pixels` pixels of a group's channels, every `step`-th of a row, from pixel `first` on, which may lie
@@ -101,7 +103,7 @@ class Group {
  public:
   Group(const GemmF32Kernels& kernels, const ConvF32& conv, const Shape& shape, int64_t group, void* scratch)
       : kernels_(kernels), c_(conv), s_(shape), scratch_(scratch), split_scratch_(scratch) {
-    if (s_.splits) scratch_ = static_cast<std::byte*>(scratch) + SplitGemmScratchBytes();
+    if (s_.by_tiles()) scratch_ = static_cast<std::byte*>(scratch) + SplitGemmScratchBytes();
     input_ = c_.input + group * s_.group_in * c_.input_channel_stride;
     product_.n = s_.group_out;
     product_.k = s_.k;
@@ -147,7 +149,7 @@ class Group {
     product_.c = to;
     product_.ahead = AheadPart(c_.ahead, pixel - pixel0_, pixel - pixel0_ + count, pixels_);
     if (residual_) product_.epilogue.residual = residual_ + pixel * c_.epilogue.residual_row_stride;
-    if (s_.splits) return c_.split->run(product_, 0, count, panel0_, panel1_, kernels_, split_scratch_);
+    if (s_.by_tiles()) return c_.split->run(product_, 0, count, panel0_, panel1_, kernels_, split_scratch_);
     kernels_.run(product_, 0, count, panel0_, panel1_);
   }
 
@@ -321,7 +323,7 @@ int64_t ConvPanels(const ConvF32& conv) {
 
 int64_t ConvScratchBytes(const GemmF32Kernels& kernels, const ConvF32& conv) {
   const Shape shape(kernels, conv);
-  const int64_t split = shape.splits ? SplitGemmScratchBytes() : 0;
+  const int64_t split = shape.by_tiles() ? SplitGemmScratchBytes() : 0;
   switch (shape.way) {
     case Way::kPointwise:
       return split;
@@ -345,12 +347,12 @@ void RunConvF32(const GemmF32Kernels& kernels, const ConvF32& conv, int64_t pixe
   }
 }
 
-bool ConvSplits(const GemmF32Kernels& kernels, const ConvF32& conv) { return Shape(kernels, conv).splits; }
+bool ConvSplits(const GemmF32Kernels& kernels, const ConvF32& conv) { return Shape(kernels, conv).by_tiles(); }
 
 GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv, int threads) {
   const Shape shape(kernels, conv);
   const int64_t pixels = conv.batch * conv.out_h * conv.out_w;
-  if (shape.splits && shape.way == Way::kPointwise) return SplitGemmGrain(pixels, shape.group_out, shape.k, threads);
+  if (shape.by_tiles() && shape.way == Way::kPointwise) return SplitGemmGrain(pixels, shape.group_out, shape.k, threads);
   GemmGrain grain = GemmGrainF32(kernels, pixels, shape.group_out, shape.k, threads, shape.way != Way::kPointwise);
   if (conv.groups > 1) grain.panels = shape.group_panels;
   if (shape.way == Way::kGather) {
@@ -359,7 +361,7 @@ GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv, int t
     grain.rows = shape.gather_rows;
     grain.panels = shape.group_panels;
     if (shape.gather_rows == pixels) grain.panels = (shape.group_panels + kParts - 1) / kParts;
-    if (shape.splits) grain.panels = RoundUp(grain.panels, int64_t{2});
+    if (shape.by_tiles()) grain.panels = RoundUp(grain.panels, int64_t{2});
   }
   if (shape.way == Way::kRows) {
     // Whole output rows, and enough of them that filling the ring's first rows again does not matter. Where that gives too few
