@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "hwy/highway.h"
+#include "base/parts.h"
 #include "kernels/conv/depthwise.h"
 #include "kernels/epilogue-inl.h"
 #include "kernels/unroll.h"
@@ -272,7 +273,8 @@ constexpr StripVariant kStripVariant = {
       StripOf<StripRows(kTaps, kStride), kTaps, kStride, kPixels, Masks::kAll>}}};
 // Images of 5 or 6 pixels have strips as wide as they are.
 constexpr const StripVariant* kStripVariants[] = {
-    &kStripVariant<3, 1, 7>, &kStripVariant<3, 2, 7>, &kStripVariant<5, 1, 7>, &kStripVariant<5, 2, 7>,
+    kDepthwise3 ? &kStripVariant<3, 1, 7> : nullptr, kDepthwise3 ? &kStripVariant<3, 2, 7> : nullptr,
+    kDepthwise5 ? &kStripVariant<5, 1, 7> : nullptr, kDepthwise5 ? &kStripVariant<5, 2, 7> : nullptr,
 #if !defined(LINNET_SMALL)
     &kStripVariant<3, 1, 6>, &kStripVariant<3, 2, 6>, &kStripVariant<5, 1, 6>, &kStripVariant<5, 2, 6>,
     &kStripVariant<3, 1, 5>, &kStripVariant<3, 2, 5>, &kStripVariant<5, 1, 5>, &kStripVariant<5, 2, 5>,
@@ -311,6 +313,7 @@ const StripVariant* PickStripVariant(const DepthwiseF32& c) {
     if (phase.out_w < kNarrow || phase.left < -side || reach > phase.in_w + side) return nullptr;
   }
   for (const StripVariant* v : kStripVariants) {
+    if (!v) continue;   // not in this build
     const bool fits = HWY_TARGET == HWY_AVX3 || (narrowest >= v->pixels && c.channels % kLanes == 0);
     if (fits && c.kernel_w == v->taps && c.stride_w == v->stride) return v;
   }
