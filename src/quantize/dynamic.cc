@@ -139,8 +139,9 @@ class DynamicRewriter {
     if (layout != 0 || !w || !r || w->shape().rank() != 3 || r->shape().rank() != 3) return Recurrent(id);
     std::vector<ValueId> operands = inputs;
     operands.resize(8, kNoValue);
+    const Tensor weights[2] = {*w, *r};   // their places in the graph move when it grows
     for (int i = 1; i <= 2; ++i) {
-      const Tensor& from = i == 1 ? *w : *r;
+      const Tensor& from = weights[i - 1];
       const int64_t directions = from.shape()[0], rows = from.shape()[1], depth = from.shape()[2];
       const std::string name = ShortName(graph_.value(inputs[static_cast<size_t>(i)]).name);
       LINNET_ASSIGN(Tensor codes, Tensor::Allocate(options_.weights, Shape{directions, depth, rows}));
