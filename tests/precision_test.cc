@@ -145,7 +145,7 @@ TEST(Precision, MovesResultsALittle) {
 }
 
 TEST(Precision, FilesSayWhatTheyWerePreparedFor) {
-  const std::string model = linnet_test::TemporaryPath("model.onnx"), folder = std::filesystem::path(model).parent_path();
+  const std::string model = linnet_test::TemporaryPath("model.onnx"), folder = (std::filesystem::path(model).parent_path()).string();
   const std::string exact = folder + "/f32.linnet", reduced = folder + "/bf16.linnet";
   for (const std::string* text : {&Matrices(), &Images(), &Blocks()}) {
     const std::string bytes = linnet_test::ModelBytes(*text);
