@@ -100,9 +100,10 @@ class BlockFuser {
     made.attributes = {{"K", k}, {"N", n}, {"bits", bits}, {"block_size", block}};
     made.inputs = {node.inputs[0], constant("_blocks", std::move(codes)), constant("_scales", std::move(scales)),
                    centred ? kNoValue : constant("_zeros", std::move(zeros))};
-    if (bias) {
+    if (bias_id != kNoValue) {
+      const Tensor row = graph_.value(bias_id).constant.Reshaped(Shape{n});   // `bias` has moved with the graph's values
       made.inputs.push_back(kNoValue);
-      made.inputs.push_back(bias->shape().rank() == 1 ? bias_id : constant("_bias", bias->Reshaped(Shape{n})));
+      made.inputs.push_back(graph_.value(bias_id).type.shape.rank() == 1 ? bias_id : constant("_bias", row));
     }
     while (made.inputs.back() == kNoValue) made.inputs.pop_back();
     made.outputs = {graph_.node(id).outputs[0]};

@@ -156,9 +156,10 @@ class WeightRewriter {
     auto constant = [&](const char* what, Tensor tensor) { return graph_.AddConstant(graph_.FreshName(name + what), std::move(tensor)); };
     std::vector<ValueId> operands = {inputs[0], constant("_quantized", std::move(codes)), constant("_scale", std::move(scales))};
     if (with_zeros) operands.push_back(constant("_zero", std::move(zeros)));
-    if (bias) {
+    if (added != kNoValue) {
       LINNET_ASSIGN(Tensor row, Tensor::Allocate(DType::kFloat, Shape{n}));
-      for (int64_t i = 0; i < n; ++i) row.mutable_as<float>()[i] = beta * bias->as<float>()[i];
+      const float* from = graph_.value(added).constant.as<float>();   // `bias` has moved with the graph's values
+      for (int64_t i = 0; i < n; ++i) row.mutable_as<float>()[i] = beta * from[i];
       operands.resize(5, kNoValue);
       operands.push_back(constant("_bias", std::move(row)));
     }
