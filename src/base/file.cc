@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/file_parts.h"
+#include "base/system.h"
 
 namespace linnet {
 namespace {
@@ -97,6 +98,15 @@ Status BufferedSink::DoAppend(const void* data, int64_t bytes) {
   if (bytes >= kBufferBytes) return Write(static_cast<const char*>(data), bytes);
   buffer_.append(static_cast<const char*>(data), static_cast<size_t>(bytes));
   return Status();
+}
+
+void MappedFile::ReleasePages(int64_t offset, int64_t bytes) const {
+  int64_t end;
+  if (!mapped_ || offset < 0 || bytes < 0 || !CheckedAdd(offset, bytes, &end)) return;
+  const int64_t page = PageBytes();
+  const int64_t first = DivUp(std::min(offset, size_), page) * page;
+  const int64_t last = end >= size_ ? RoundUp(size_, page) : end / page * page;   // a mapping's last page is all its own
+  if (first < last) DropPages(const_cast<std::byte*>(data_) + first, static_cast<size_t>(last - first));
 }
 
 }  // namespace linnet

@@ -56,7 +56,6 @@ int64_t Planner::RoomFor(bool varies, int64_t bytes) {
 
 void Planner::TakeInputs(Plan& plan, const Fact* inputs) {
   plan.facts = basis_ ? basis_->facts : model_.base_facts();
-  plan.places = basis_ ? basis_->places : first_places_;
   changed_.assign(plan.facts.size(), 0);
   for (size_t i = 0; i < model_.inputs.size(); ++i) {
     size_t v = static_cast<size_t>(model_.inputs[i]);
@@ -133,6 +132,7 @@ void Planner::SpreadFrom(ValueId id) {
 Result<bool> Planner::Refit(Plan& plan, bool* grew) {
   if (!template_.whole) return false;
   plan_ = &plan;
+  plan.places = basis_->places;
   plan.steps = basis_->steps;
   plan.fixed = basis_->fixed;
   plan.callers = basis_->callers;

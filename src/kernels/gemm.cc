@@ -25,7 +25,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/epilogue-inl.h"
 #include "kernels/tiles/block-inl.h"
-#include "kernels/tiles/gemm_sizes-inl.h"  // fewer where LINNET_SMALL
+#include "kernels/tiles/gemm_sizes-inl.h"
 #include "kernels/tiles/gemm_transposed-inl.h"
 #include "kernels/tiles/lanes-inl.h"
 #include "kernels/tiles/narrow-inl.h"

@@ -87,6 +87,17 @@ Result<Type> ReadElement(std::string_view bytes, int64_t* key, uint32_t element_
 
 }  // namespace
 
+Result<Type> SequenceOf(Type element, const SymbolTable& symbols) {
+  if (element.kind == Kind::kTensor || element.kind == Kind::kUnknown) {
+    element.kind = Kind::kSequence;
+  } else if (element.kind == Kind::kMap) {
+    element.kind = Kind::kSequenceOfMaps;
+  } else {
+    return Unsupported("a sequence of ", ToString(element, &symbols));
+  }
+  return element;
+}
+
 Result<Type> ReadType(std::string_view bytes, SymbolTable& symbols, Context& context) {
   Type type;
   Message message(bytes, context.cursor);
@@ -97,14 +108,8 @@ Result<Type> ReadType(std::string_view bytes, SymbolTable& symbols, Context& con
         break;
       }
       case type::kSequence: {
-        LINNET_ASSIGN(type, ReadElement(message.Bytes(), nullptr, 1, symbols, context));
-        if (type.kind == Kind::kTensor || type.kind == Kind::kUnknown) {
-          type.kind = Kind::kSequence;
-        } else if (type.kind == Kind::kMap) {
-          type.kind = Kind::kSequenceOfMaps;
-        } else {
-          return Unsupported("a sequence of ", ToString(type, &symbols));
-        }
+        LINNET_ASSIGN(Type element, ReadElement(message.Bytes(), nullptr, 1, symbols, context));
+        LINNET_ASSIGN(type, SequenceOf(std::move(element), symbols));
         break;
       }
       case type::kOptional: {

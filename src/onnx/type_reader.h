@@ -15,6 +15,9 @@ struct NamedType {
 /// ONNX's number of an element type, kUndefined for 0; fails for numbers that do not exist.
 Result<DType> ElementType(int64_t number);
 
+/// The type of sequences of `element`; fails for those that no operator has.
+Result<Type> SequenceOf(Type element, const SymbolTable& symbols);
+
 Result<Type> ReadType(std::string_view message, SymbolTable& symbols, Context& context);
 Result<NamedType> ReadValueInfo(std::string_view message, SymbolTable& symbols, Context& context);
 

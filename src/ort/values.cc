@@ -54,15 +54,8 @@ Result<Type> ReadType(const fbs::Type* from, SymbolTable& symbols, Context& cont
   switch (from->value_type()) {
     case fbs::TypeValue::TensorType: return ReadTensorType(*from->value_as_TensorType(), symbols, context);
     case fbs::TypeValue::SequenceType: {
-      LINNET_ASSIGN(Type type, ReadType(from->value_as_SequenceType()->element(), symbols, context));
-      if (type.kind == Kind::kTensor || type.kind == Kind::kUnknown) {
-        type.kind = Kind::kSequence;
-      } else if (type.kind == Kind::kMap) {
-        type.kind = Kind::kSequenceOfMaps;
-      } else {
-        return Unsupported("a sequence of ", ToString(type, &symbols));
-      }
-      return type;
+      LINNET_ASSIGN(Type element, ReadType(from->value_as_SequenceType()->element(), symbols, context));
+      return onnx::SequenceOf(std::move(element), symbols);
     }
     case fbs::TypeValue::MapType: {
       const fbs::MapType& map = *from->value_as_MapType();

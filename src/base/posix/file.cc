@@ -152,14 +152,4 @@ MappedFile::~MappedFile() {
   if (mapped_) munmap(const_cast<std::byte*>(data_), static_cast<size_t>(size_));
 }
 
-void MappedFile::ReleasePages(int64_t offset, int64_t bytes) const {
-  int64_t end;
-  if (!mapped_ || offset < 0 || bytes < 0 || !CheckedAdd(offset, bytes, &end)) return;
-  const int64_t page = PageBytes();
-  int64_t first = DivUp(std::min(offset, size_), page) * page;
-  int64_t last = end >= size_ ? RoundUp(size_, page) : end / page * page;  // a mapping's last page is all its own
-  if (first >= last) return;
-  madvise(const_cast<std::byte*>(data_) + first, static_cast<size_t>(last - first), MADV_DONTNEED);
-}
-
 }  // namespace linnet

@@ -14,6 +14,7 @@
 #include <atomic>
 
 #include "base/file_parts.h"
+#include "base/system.h"
 
 namespace linnet {
 namespace {
@@ -113,8 +114,9 @@ Status ReplaceContents(std::string path, FunctionRef<Status(Sink&)> writer) {
   }
   if (exists && !S_ISREG(old.st_mode)) return IoError("it exists and is not a regular file");
 
-  std::string folder = path.find('/') == path.npos ? "./" : path.substr(0, path.rfind('/') + 1);
+  const size_t name = NameBegin(path);
   Temporary temporary;
+  const std::string folder = name == 0 ? "./" : path.substr(0, name);
   LINNET_TRY(temporary.Create(folder));
   if (exists && fchmod(temporary.fd(), old.st_mode & 0777) != 0) return IoError(ErrnoText(errno));
   FileSink sink(temporary.fd());

@@ -173,13 +173,4 @@ MappedFile::~MappedFile() {
   if (mapped_) UnmapViewOfFile(data_);
 }
 
-void MappedFile::ReleasePages(int64_t offset, int64_t bytes) const {
-  int64_t end;
-  if (!mapped_ || offset < 0 || bytes < 0 || !CheckedAdd(offset, bytes, &end)) return;
-  const int64_t page = PageBytes();
-  const int64_t first = DivUp(std::min(offset, size_), page) * page;
-  const int64_t last = end >= size_ ? RoundUp(size_, page) : end / page * page;
-  if (first < last) DropPages(const_cast<std::byte*>(data_) + first, static_cast<size_t>(last - first));
-}
-
 }  // namespace linnet

@@ -69,9 +69,9 @@ Status ReplaceContents(std::string path, FunctionRef<Status(Sink&)> writer) {
   if (attributes != INVALID_FILE_ATTRIBUTES && (attributes & (FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_REPARSE_POINT | FILE_ATTRIBUTE_DEVICE))) {
     return IoError("it exists and is not a regular file");
   }
-  const size_t slash = path.find_last_of("/\\:");
+  const size_t name = NameBegin(path);
   Temporary temporary;
-  LINNET_TRY(temporary.Create(slash == path.npos ? "./" : path.substr(0, slash + 1)));
+  LINNET_TRY(temporary.Create(name == 0 ? "./" : path.substr(0, name)));
   LINNET_TRY(writer(temporary));
   return temporary.RenameTo(wide);
 }

@@ -8,8 +8,8 @@
 
 #include <algorithm>
 
-#include "hwy/highway.h"
 #include "base/parts.h"
+#include "hwy/highway.h"
 #include "kernels/conv/depthwise.h"
 #include "kernels/epilogue-inl.h"
 #include "kernels/unroll.h"
