@@ -19,6 +19,9 @@ struct PackedWeights {
   int64_t bytes = 0;
 };
 
+/// What is written. 1: 8-bit weights whose K was padded otherwise; 2: no checksums.
+inline constexpr uint32_t kLinnetFormat = 3;
+
 /// Most plans of one file: as many as a session keeps.
 inline constexpr uint32_t kPlansMax = 64;
 

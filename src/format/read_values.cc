@@ -3,13 +3,19 @@
 
 #include <string.h>
 
+#include "format/checksum.h"
 #include "format/linnet_file.h"
 #include "format/read_structure.h"
 
 namespace linnet {
 namespace {
 
-constexpr uint32_t kFormat = 2;   // 1: 8-bit weights whose K was padded otherwise
+constexpr uint32_t kSummedFormat = 3;   ///< the first whose files end with checksums
+#if defined(LINNET_PLANS_ONLY)
+constexpr uint32_t kOldestFormat = kSummedFormat;
+#else
+constexpr uint32_t kOldestFormat = 2;
+#endif
 
 }  // namespace
 
@@ -18,14 +24,21 @@ bool IsLinnetFile(std::string_view bytes) {
 }
 
 Result<const fbs::Model*> VerifyHead(std::string_view file, int64_t depth_max) {
-  if (!IsLinnetFile(file) || !VerifyStructure(file, static_cast<size_t>(depth_max))) return InvalidModel("the .linnet file is damaged: its structure does not verify");
+  if (!IsLinnetFile(file)) return InvalidModel("not a .linnet file");
+  FileSums sums;
+  const bool summed = kOldestFormat >= kSummedFormat || FindSums(file, &sums);
+  size_t head = file.size();
+  // What ends with sums is held to them, whatever its head says; what has none may be of a format without.
+  if (summed) LINNET_TRY(CheckHead(file, &head));
+  if (!VerifyStructure(file.substr(0, head), static_cast<size_t>(depth_max))) return InvalidModel("the .linnet file is damaged: its structure does not verify");
   const fbs::Model& model = *fbs::GetModel(file.data());
-  if (model.format() != kFormat) {
-    return Unsupported("the .linnet file has format ", model.format(), "; this build reads ", kFormat, ": convert the model again");
+  if (model.format() < kOldestFormat || model.format() > kLinnetFormat) {
+    return Unsupported("the .linnet file has format ", model.format(), "; this build reads ", kOldestFormat, " to ", kLinnetFormat, ": convert the model again");
   }
   if (model.file_bytes() != file.size()) {
     return InvalidModel("the .linnet file has ", file.size(), " bytes where ", model.file_bytes(), " were written");
   }
+  if (!summed && model.format() >= kSummedFormat) return InvalidModel("the .linnet file is damaged: it does not end with checksums");
   if (!model.graph()) return InvalidModel("the .linnet file has no graph");
   return &model;
 }

@@ -1,4 +1,5 @@
 // Writing .linnet files: blobs are laid out first, so that the head can name their offsets.
+#include "format/checksum.h"
 #include "format/linnet_file.h"
 #include "linnet_generated.h"
 
@@ -18,15 +19,19 @@ class Writer {
     int64_t total = head + blob_bytes_;
     Build(file, head, total);
     if (RoundUp(static_cast<int64_t>(builder_.GetSize()), kBlobAlignment) != head) return Internal("the head changed its size");
-    LINNET_TRY(sink.Append(builder_.GetBufferPointer(), static_cast<int64_t>(builder_.GetSize())));
-    for (const Bytes& blob : blobs_) {
-      LINNET_TRY(sink.Align(kBlobAlignment));
-      LINNET_TRY(sink.Append(blob.data, blob.bytes));
-    }
-    // The padding a vector loop may read lies inside the file.
-    LINNET_TRY(sink.Align(kBlobAlignment));
-    static const std::byte kPad[kPadding] = {};
-    return sink.Append(kPad, kPadding);
+    FileSums sums;
+    sums.head_bytes = static_cast<uint64_t>(head);
+    uint64_t sum = sums.head_bytes;
+    LINNET_TRY(Append(builder_.GetBufferPointer(), static_cast<int64_t>(builder_.GetSize()), sink, &sum));
+    sums.head = sum;
+    // The padding a vector loop may read lies inside the file; checksums end it.
+    static_assert(sizeof sums <= kPadding);
+    static const std::byte kPad[kPadding - sizeof sums] = {};
+    sum = static_cast<uint64_t>(blob_bytes_) + sizeof kPad;
+    for (const Bytes& blob : blobs_) LINNET_TRY(Append(blob.data, blob.bytes, sink, &sum));
+    sums.body = AddToChecksum(sum, kPad, sizeof kPad);
+    LINNET_TRY(sink.Append(kPad, sizeof kPad));
+    return sink.Append(&sums, sizeof sums);
   }
 
  private:
@@ -34,6 +39,15 @@ class Writer {
     const void* data;
     int64_t bytes;
   };
+
+  /// Appends, fills up to the next block, and sums both.
+  static Status Append(const void* data, int64_t bytes, Sink& sink, uint64_t* sum) {
+    static const std::byte kZeros[kBlobAlignment] = {};
+    *sum = AddToChecksum(*sum, data, static_cast<size_t>(bytes));
+    *sum = AddToChecksum(*sum, kZeros, static_cast<size_t>(RoundUp(bytes, kBlobAlignment) - RoundUp(bytes, 8)));
+    LINNET_TRY(sink.Append(data, bytes));
+    return sink.Align(kBlobAlignment);
+  }
 
   fbs::Blob AddBlob(const void* data, int64_t bytes) {
     fbs::Blob blob(static_cast<uint64_t>(base_ + blob_bytes_), static_cast<uint64_t>(bytes));
@@ -218,13 +232,11 @@ class Writer {
     auto symbol_list = builder_.CreateVector(symbols);
     auto producer = builder_.CreateString(file.info.producer_name), version = builder_.CreateString(file.info.producer_version);
     auto graph_name = builder_.CreateString(file.info.graph_name), precision = builder_.CreateString(file.precision);
-    auto model = fbs::CreateModel(builder_, kFormat, producer, version, file.info.ir_version, file.info.model_version,
+    auto model = fbs::CreateModel(builder_, kLinnetFormat, producer, version, file.info.ir_version, file.info.model_version,
                                   graph_name, opset_list, metadata_list, symbol_list, inputs, outputs, graph, weight_list,
                                   static_cast<uint64_t>(total + static_cast<int64_t>(kPadding)), precision, plan_list);
     fbs::FinishModelBuffer(builder_, model);
   }
-
-  static constexpr uint32_t kFormat = 2;
 
   flatbuffers::FlatBufferBuilder builder_;
   std::vector<Bytes> blobs_;
