@@ -346,13 +346,25 @@ TEST(ApiSession, ConvertsAndRunsWhatItWrote) {
   std::vector<float> image = LastFloats(DigitsInputPath(), 28 * 28), expected = LastFloats(DigitsOutputPath(), 10);
   std::ifstream file(prepared, std::ios::binary);
   std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  LinnetSession* sessions[4] = {};
+  LinnetSession* sessions[5] = {};
   ASSERT_OK(LinnetSessionOpen(DigitsPath().c_str(), nullptr, &sessions[0]));
   ASSERT_OK(LinnetSessionOpen(prepared.c_str(), nullptr, &sessions[1]));
   ASSERT_OK(LinnetSessionOpen(optimized.c_str(), nullptr, &sessions[2]));
   // One byte further, so that the file is not aligned.
   std::string shifted = "x" + bytes;
   ASSERT_OK(LinnetSessionFromBorrowed(shifted.data() + 1, bytes.size(), nullptr, nullptr, nullptr, &sessions[3]));
+  // Read and verified; other formats have nothing to verify.
+  LinnetOptions* careful = nullptr;
+  ASSERT_OK(LinnetOptionsCreate(&careful));
+  EXPECT_OK(LinnetOptionsSetRead(careful, 1));
+  EXPECT_OK(LinnetOptionsSetVerify(careful, 1));
+  ASSERT_OK(LinnetSessionOpen(prepared.c_str(), careful, &sessions[4]));
+  LinnetSession* refused = nullptr;
+  EXPECT_FAILS(LinnetSessionOpen(optimized.c_str(), careful, &refused), LINNET_INVALID_ARGUMENT, "only .linnet files have checksums");
+  std::string damaged = bytes;
+  damaged[bytes.size() - 200] = static_cast<char>(damaged[bytes.size() - 200] ^ 1);
+  EXPECT_FAILS(LinnetSessionFromMemory(damaged.data(), damaged.size(), careful, &refused), LINNET_INVALID_MODEL, "its checksum differs");
+  EXPECT_OK(LinnetOptionsClose(careful));
   for (LinnetSession* session : sessions) {
     float probabilities[10];
     int64_t shape[] = {1, 1, 28, 28};

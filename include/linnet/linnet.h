@@ -190,6 +190,13 @@ LINNET_API LinnetCode LinnetOptionsSetLog(LinnetOptions* options, LinnetLogLevel
                                           void* user) LINNET_NOEXCEPT;
 /* For models from strangers: files are read instead of mapped, so that later changes do no harm, under stricter limits. */
 LINNET_API LinnetCode LinnetOptionsSetUntrusted(LinnetOptions* options, int32_t on) LINNET_NOEXCEPT;
+/* Files are read instead of mapped. A mapped file that is cut or written over while a session uses it ends the process or changes
+ * its answers; use this for folders that others can write to. It costs the time to read, and memory of the session's own. */
+LINNET_API LinnetCode LinnetOptionsSetRead(LinnetOptions* options, int32_t on) LINNET_NOEXCEPT;
+/* Reads all of a .linnet file when it is opened and compares it with the checksum at its end: a damaged weight is
+ * LINNET_INVALID_MODEL. (What describes the model is checked always.) Other files have no checksum: LINNET_INVALID_ARGUMENT; nor
+ * have .linnet files of format 2: LINNET_UNSUPPORTED. */
+LINNET_API LinnetCode LinnetOptionsSetVerify(LinnetOptions* options, int32_t on) LINNET_NOEXCEPT;
 /* The folder beneath which a model from memory finds its external data. NULL or "" (default): none is read. Models from
  * a file have their own folder. */
 LINNET_API LinnetCode LinnetOptionsSetExternalDataFolder(LinnetOptions* options, const char* folder) LINNET_NOEXCEPT;

@@ -52,6 +52,8 @@ class Options {
   /// `path`: where the Chrome trace goes when the session ends; "": only to Session::Trace.
   Options& Profiling(const std::string& path = "") { return Note(LinnetOptionsSetProfiling(handle(), 1, path.c_str())); }
   Options& Untrusted(bool on = true) { return Note(LinnetOptionsSetUntrusted(handle(), on)); }
+  Options& Read(bool on = true) { return Note(LinnetOptionsSetRead(handle(), on)); }
+  Options& Verify(bool on = true) { return Note(LinnetOptionsSetVerify(handle(), on)); }
   Options& CacheFolder(const std::string& folder) { return Note(LinnetOptionsSetCacheFolder(handle(), folder.c_str())); }
   Options& ExternalDataFolder(const std::string& folder) {
     return Note(LinnetOptionsSetExternalDataFolder(handle(), folder.c_str()));

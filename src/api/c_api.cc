@@ -179,6 +179,20 @@ LinnetCode LinnetOptionsSetUntrusted(LinnetOptions* options, int32_t on) LINNET_
   });
 }
 
+LinnetCode LinnetOptionsSetRead(LinnetOptions* options, int32_t on) LINNET_NOEXCEPT {
+  return EditOptions(options, [&](SessionSettings& settings) -> Status {
+    settings.core.read = on != 0;
+    return Status();
+  });
+}
+
+LinnetCode LinnetOptionsSetVerify(LinnetOptions* options, int32_t on) LINNET_NOEXCEPT {
+  return EditOptions(options, [&](SessionSettings& settings) -> Status {
+    settings.core.verify = on != 0;
+    return Status();
+  });
+}
+
 LinnetCode LinnetOptionsSetExternalDataFolder(LinnetOptions* options, const char* folder) LINNET_NOEXCEPT {
   return EditOptions(options, [&](SessionSettings& settings) { return SetText(folder, settings.core.external_data_folder); });
 }

@@ -42,6 +42,7 @@ ReadOptions ReadOptionsOf(const SessionOptions& options, MemoryBudget* budget, b
   ReadOptions read;
   read.budget = budget;
   read.untrusted = options.untrusted;
+  read.access = options.access();
   if (options.untrusted) read.limits = GraphLimits::Hostile();
   read.external_data_folder = options.external_data_folder;
   read.any_address = any_address;
@@ -124,6 +125,7 @@ Status Convert(const std::string& input, const std::string& output, const Sessio
   PreparedFile file;
   file.graph = session->model().graph().Clone();
   file.info = session->info();
+  file.names = options.names;
   for (const PortInfo& port : session->inputs()) {
     if (!port.has_default) file.inputs.push_back({port.name, port.type});
   }
@@ -239,7 +241,7 @@ void AddParts(const Graph& graph, const std::vector<PackedWeights>& weights, Req
 Status CollectRequirements(const std::string& path, const SessionOptions& options, bool onnx, Requirements* requirements) {
   GraphLimits limits = options.untrusted ? GraphLimits::Hostile() : GraphLimits();
   FileOptions access;
-  access.access = options.untrusted ? FileAccess::kRead : FileAccess::kMap;
+  access.access = options.access();
   access.bytes_max = limits.file_bytes;
   {
     LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(path, access));

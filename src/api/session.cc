@@ -16,6 +16,7 @@
 #include "base/denormals.h"
 #include "base/knobs.h"
 #include "base/thread_pool.h"
+#include "format/checksum.h"
 #include "format/linnet_file.h"
 #include "ops/any_address.h"
 
@@ -86,6 +87,8 @@ void RetireBudget::operator()(MemoryBudget* budget) const {
   sweeping.store(false);
 }
 
+Status NothingToVerify() { return InvalidArgument("only .linnet files have checksums to verify"); }
+
 Session::Session() : budget_(new SessionBudget()) {}
 Session::~Session() = default;
 
@@ -112,17 +115,16 @@ Result<std::unique_ptr<Session>> Session::OpenFile(const std::string& path, cons
   LINNET_TRY(session->Configure(options));
   // A look at the first bytes tells the formats apart; the mapping is shared with the system's cache.
   FileOptions file_options;
-  if (options.untrusted) {
-    file_options.access = FileAccess::kRead;
-    file_options.bytes_max = GraphLimits::Hostile().file_bytes;
-    file_options.budget = session->budget_.get();
-  }
+  file_options.access = options.access();
+  file_options.budget = session->budget_.get();
+  if (options.untrusted) file_options.bytes_max = GraphLimits::Hostile().file_bytes;
   {
     LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(path, file_options));
     if (IsLinnetFile(file->bytes())) {
       LINNET_TRY(session->PrepareLinnet(file->bytes(), file).At(Quote(path)));
       return session;
     }
+    if (options.verify) return NothingToVerify().At(Quote(path));
     LINNET_ASSIGN(std::unique_ptr<Session> cached, OpenThroughCache(path, file->bytes(), options));
     if (cached) return cached;
   }
@@ -148,6 +150,7 @@ Result<std::unique_ptr<Session>> Session::OpenBytes(const void* bytes, size_t si
     LINNET_TRY(session->PrepareLinnet({static_cast<const char*>(bytes), size}, std::move(owner)));
     return session;
   }
+  if (options.verify) return NothingToVerify();
   LINNET_ASSIGN(OnnxModel onnx, ImportModel({static_cast<const std::byte*>(bytes), size}, std::move(owner), options, session->budget_.get(),
                                              MayLieAnywhere(options)));
   LINNET_TRY(session->PrepareOnnx(std::move(onnx)));
@@ -178,6 +181,7 @@ Status Session::Configure(const SessionOptions& options) {
 
 Status Session::PrepareLinnet(std::string_view bytes, std::shared_ptr<const void> owner) {
   GraphLimits limits = options_.untrusted ? GraphLimits::Hostile() : GraphLimits();
+  if (options_.verify) LINNET_TRY(CheckBody(bytes));
   LINNET_ASSIGN(PreparedFile file, ReadLinnet(bytes, std::move(owner), limits));
   LINNET_ASSIGN(precision_, PrecisionOfFile(file.precision, options_.precision));
   info_ = std::move(file.info);

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file.h"
 #include "compile/model.h"
 #include "graph/graph.h"
 #include "passes/pass.h"
@@ -26,10 +27,18 @@ struct SessionOptions {
   std::string external_data_folder;         ///< for models from memory; empty: none allowed
   std::string cache_folder;                 ///< keeps prepared forms of .onnx files (api/model_cache.h); empty: none
   bool untrusted = false;                   ///< read instead of map; strict limits
+  bool read = false;                        ///< read instead of map
+  bool verify = false;                      ///< check the sum of all of a .linnet file; other files have none and are refused
   PipelineOptions pipeline;
   const OpTable* table = nullptr;           ///< with custom operators; null: the built-in table
+  bool names = true;                        ///< of values and nodes are written into prepared files (format/linnet_file.h)
   WeightStore* weights = nullptr;           ///< receives packed weights, for writing a prepared file; null: kept inside
+
+  FileAccess access() const { return read || untrusted ? FileAccess::kRead : FileAccess::kMap; }
 };
+
+/// Why SessionOptions::verify fails for other files than .linnet.
+Status NothingToVerify();
 
 /// What a caller sees of an input or output.
 struct PortInfo {

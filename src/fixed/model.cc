@@ -22,9 +22,9 @@ alignas(64) const std::byte kEmpty[64] = {};
 
 Status SignedBytes() { return LeftOut("values of int8 are"); }
 
-std::string Label(const fbs::Node& node) {
-  std::string op = node.op() ? node.op()->str() : std::string(), name = node.name() ? node.name()->str() : std::string();
-  return name.empty() ? op : Cat(op, " ", Quote(name));
+std::string Label(const fbs::Node& node, size_t index) {
+  const std::string op = node.op() ? node.op()->str() : std::string();
+  return node.name() ? Cat(op, " ", Quote(node.name()->string_view())) : Cat(op, " (node ", index, ")");
 }
 
 }  // namespace
@@ -184,7 +184,7 @@ Status FixedModel::ReadNodes(std::string_view file) {
       std::string name = Cat(node.op() ? Quote(node.op()->string_view()) : std::string(), "-", node.version());
       if (missing.find(name) == missing.npos && missing.size() < 2000) missing += Cat(missing.empty() ? "" : ", ", name);
     } else if (!status.ok()) {
-      return std::move(status).At(Label(node));
+      return std::move(status).At(Label(node, i));
     }
   }
   if (missing.empty()) return Status();
@@ -252,7 +252,7 @@ Status FixedModel::Follow(const StoredPlan& stored) {
     const Step& step = steps_[i];
     if (follower.Skip(step.io, static_cast<int32_t>(i))) continue;
     Status status = follower.Add(step.op, step.io, static_cast<int32_t>(i));
-    if (!status.ok()) return std::move(status).At(Label(*step.node));
+    if (!status.ok()) return std::move(status).At(Label(*step.node, i));
   }
   return follower.End();
 }
@@ -344,7 +344,8 @@ Status FixedModel::Execute(const Plan& plan, const Fact* inputs, const std::vect
   for (const linnet::Step& step : plan.steps) {
     RunContext context(step, plan.facts.data(), plan.places.data(), slots, nullptr, arena, env, nullptr);
     Status status = step.run(step.op, context);
-    if (!status.ok()) return std::move(status).At(Label(*steps_[static_cast<size_t>(step.node)].node));
+    const size_t i = static_cast<size_t>(step.node);
+    if (!status.ok()) return std::move(status).At(Label(*steps_[i].node, i));
   }
   for (const Copy& copy : plan.copies) {
     const Output& output = outputs[static_cast<size_t>(copy.output)];

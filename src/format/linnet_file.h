@@ -37,6 +37,7 @@ struct PreparedFile {
   std::vector<PortType> inputs, outputs;
   std::vector<PackedWeights> weights;
   std::vector<StoredPlan> plans;        ///< contents point into `owner`
+  bool names = true;               ///< false: written without what only people read, but for names of inputs and outputs
   std::string precision = "f32";   ///< that the passes were asked for: "f32" or "bf16"
   std::shared_ptr<const void> owner;
 };

@@ -58,6 +58,8 @@ class Reader {
     file.info.producer_name = Text(model.producer_name());
     file.info.producer_version = Text(model.producer_version());
     file.info.graph_name = Text(model.graph_name());
+    file.info.domain = Text(model.domain());
+    file.info.doc_string = Text(model.doc_string());
     if (model.precision()) file.precision = Text(model.precision());
     if (file.precision != "f32" && file.precision != "bf16") {
       return InvalidModel("the .linnet file was prepared for precision ", Quote(file.precision), ", which this version does not know");

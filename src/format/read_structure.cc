@@ -37,7 +37,7 @@ static_assert(sizeof(fbs::Blob) == 16 && sizeof(fbs::PlannedValue) == 24 && size
 constexpr uint8_t kFields[] = {
     // Model
     kFour, kString, kString, kEight, kEight, kString, kTables, kOpset, kTables, kEntry, kStrings, kTables, kPort, kTables, kPort, kTable,
-    kGraph, kTables, kWeights, kEight, kString, kTables, kPlan, kEnd,
+    kGraph, kTables, kWeights, kEight, kString, kTables, kPlan, kString, kString, kEnd,
     // Port
     kString, kTable, kType, kEnd,
     // Type

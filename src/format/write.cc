@@ -67,19 +67,35 @@ class Writer {
     }
   }
 
+  /// Texts that are there more than once are written once, and empty ones not at all; the same of lists.
+  Offset<flatbuffers::String> Text(const std::string& text) {
+    return text.empty() ? Offset<flatbuffers::String>() : builder_.CreateSharedString(text);
+  }
+  /// What is left out of files without names.
+  Offset<flatbuffers::String> Name(const std::string& text, bool needed = false) {
+    return names_ || needed ? Text(text) : Offset<flatbuffers::String>();
+  }
+  template <class T>
+  auto List(const std::vector<T>& list) {
+    return list.empty() ? decltype(builder_.CreateVector(list))() : builder_.CreateVector(list);
+  }
+  Offset<flatbuffers::Vector<int64_t>> List(const int64_t* list, size_t size) {
+    return size == 0 ? Offset<flatbuffers::Vector<int64_t>>() : builder_.CreateVector(list, size);
+  }
+
   Offset<fbs::Type> Write(const Type& type) {
     int64_t written[kMaxRank];
     for (int d = 0; d < type.shape.rank(); ++d) {
       int64_t dim = type.shape[d];
       written[d] = IsSymbolDim(dim) ? symbol_of_[static_cast<size_t>(SymbolIndex(dim))] : dim;
     }
-    auto dims = builder_.CreateVector(written, type.shape.dims().size());
+    auto dims = List(written, type.shape.dims().size());
     return fbs::CreateType(builder_, static_cast<uint8_t>(type.kind), static_cast<uint8_t>(type.dtype),
                            static_cast<uint8_t>(type.key), type.shape.has_rank(), dims);
   }
 
   Offset<fbs::Tensor> Write(const Tensor& tensor) {
-    auto dims = builder_.CreateVector(tensor.shape().begin(), tensor.shape().dims().size());
+    auto dims = List(tensor.shape().begin(), tensor.shape().dims().size());
     if (tensor.dtype() == DType::kString) {
       std::vector<Offset<flatbuffers::String>> strings;
       for (int64_t i = 0; i < tensor.elements(); ++i) strings.push_back(builder_.CreateString(tensor.as<std::string>()[i]));
@@ -91,7 +107,7 @@ class Writer {
   }
 
   Offset<fbs::Attribute> Write(const Attribute& attribute) {
-    auto name = builder_.CreateString(attribute.name);
+    auto name = Text(attribute.name);
     std::vector<Offset<fbs::Tensor>> tensors;
     std::vector<Offset<fbs::Graph>> graphs;
     std::vector<Offset<flatbuffers::String>> texts;
@@ -108,11 +124,11 @@ class Writer {
     if (auto* v = std::get_if<std::string>(&p)) kind = 3, s = builder_.CreateVector(reinterpret_cast<const uint8_t*>(v->data()), v->size());
     if (auto* v = std::get_if<Tensor>(&p)) kind = 4, tensors.push_back(Write(*v));
     if (auto* v = std::get_if<std::shared_ptr<Graph>>(&p)) kind = 5, graphs.push_back(Write(**v));
-    if (auto* v = std::get_if<std::vector<float>>(&p)) kind = 6, floats = builder_.CreateVector(*v);
-    if (auto* v = std::get_if<std::vector<int64_t>>(&p)) kind = 7, ints = builder_.CreateVector(v->data(), v->size());
+    if (auto* v = std::get_if<std::vector<float>>(&p)) kind = 6, floats = List(*v);
+    if (auto* v = std::get_if<std::vector<int64_t>>(&p)) kind = 7, ints = List(v->data(), v->size());
     if (auto* v = std::get_if<std::vector<std::string>>(&p)) {
       kind = 8;
-      for (const std::string& text : *v) texts.push_back(builder_.CreateString(text));
+      for (const std::string& text : *v) texts.push_back(builder_.CreateSharedString(text));
     }
     if (auto* v = std::get_if<std::vector<Tensor>>(&p)) {
       kind = 9;
@@ -123,18 +139,22 @@ class Writer {
       for (const auto& graph : *v) graphs.push_back(Write(*graph));
     }
     if (auto* v = std::get_if<Type>(&p)) kind = 13, type = Write(*v);
-    auto strings = builder_.CreateVector(texts);
-    auto tensor_list = builder_.CreateVector(tensors);
-    auto graph_list = builder_.CreateVector(graphs);
+    auto strings = List(texts);
+    auto tensor_list = List(tensors);
+    auto graph_list = List(graphs);
     return fbs::CreateAttribute(builder_, name, kind, i, f, s, ints, floats, strings, tensor_list, graph_list, type);
   }
 
   /// Values keep their ids; nodes that are gone are left out, and the rest stands in topological order.
-  Offset<fbs::Graph> Write(const Graph& graph) {
+  Offset<fbs::Graph> Write(const Graph& graph, bool root = false) {
+    std::vector<char> port(static_cast<size_t>(graph.value_count()), false);
+    for (const std::vector<ValueId>* list : {&graph.inputs, &graph.outputs()}) {
+      for (ValueId id : *list) port[static_cast<size_t>(id)] = root;
+    }
     std::vector<Offset<fbs::Value>> values;
     for (ValueId id = 0; id < graph.value_count(); ++id) {
       const Value& value = graph.value(id);
-      auto name = builder_.CreateString(value.name);
+      auto name = Name(value.name, port[static_cast<size_t>(id)]);
       auto type = Write(value.type);
       Offset<fbs::Tensor> constant;
       bool kept = value.is_constant && (!value.uses.empty() || graph.is_input(id));
@@ -148,24 +168,24 @@ class Writer {
       const Node& node = graph.node(id);
       std::vector<Offset<fbs::Attribute>> attributes;
       for (const Attribute& attribute : node.attributes) attributes.push_back(Write(attribute));
-      auto name = builder_.CreateString(node.name), domain = builder_.CreateString(node.domain), op = builder_.CreateString(node.op);
-      auto inputs = builder_.CreateVector(node.inputs), outputs = builder_.CreateVector(node.outputs);
-      auto captures = builder_.CreateVector(node.captures);
-      auto attribute_list = builder_.CreateVector(attributes);
+      auto name = Name(node.name), domain = Text(node.domain), op = Text(node.op);
+      auto inputs = List(node.inputs), outputs = List(node.outputs);
+      auto captures = List(node.captures);
+      auto attribute_list = List(attributes);
       nodes.push_back(fbs::CreateNode(builder_, name, domain, op, node.version, inputs, outputs, captures, attribute_list));
     }
-    auto name = builder_.CreateString(graph.name);
-    auto value_list = builder_.CreateVector(values);
-    auto node_list = builder_.CreateVector(nodes);
-    auto inputs = builder_.CreateVector(graph.inputs), outputs = builder_.CreateVector(graph.outputs());
-    auto captures = builder_.CreateVector(graph.captures);
+    auto name = Name(graph.name);
+    auto value_list = List(values);
+    auto node_list = List(nodes);
+    auto inputs = List(graph.inputs), outputs = List(graph.outputs());
+    auto captures = List(graph.captures);
     return fbs::CreateGraph(builder_, name, value_list, node_list, inputs, outputs, captures);
   }
 
   std::vector<Offset<fbs::Port>> Write(const std::vector<PortType>& ports) {
     std::vector<Offset<fbs::Port>> out;
     for (const PortType& port : ports) {
-      auto name = builder_.CreateString(port.name);
+      auto name = Text(port.name);
       out.push_back(fbs::CreatePort(builder_, name, Write(port.type)));
     }
     return out;
@@ -190,7 +210,7 @@ class Writer {
       known.emplace_back(AddBlob(plan.facts[v].data, bytes), static_cast<int32_t>(v));
     }
     auto value_list = builder_.CreateVectorOfStructs(values);
-    auto dim_list = builder_.CreateVector(dims.data(), dims.size());
+    auto dim_list = List(dims.data(), dims.size());
     auto known_list = builder_.CreateVectorOfStructs(known);
     return fbs::CreatePlan(builder_, value_list, dim_list, known_list, static_cast<uint64_t>(plan.arena_bytes));
   }
@@ -200,13 +220,14 @@ class Writer {
     // Fields equal to their defaults would be left out and change the head's size between the two passes.
     builder_.ForceDefaults(true);
     blobs_.clear();
+    names_ = file.names;
     blob_bytes_ = 0;
     base_ = base;
     NumberSymbols(file.graph.symbols());
-    auto graph = Write(file.graph);
+    auto graph = Write(file.graph, true);
     std::vector<Offset<fbs::Weights>> weights;
     for (const PackedWeights& packed : file.weights) {
-      auto tag = builder_.CreateString(packed.tag);
+      auto tag = Text(packed.tag);
       fbs::Blob blob = AddBlob(packed.data, packed.bytes);
       weights.push_back(fbs::CreateWeights(builder_, packed.node, tag, &blob));
     }
@@ -214,27 +235,28 @@ class Writer {
     for (const StoredPlan& plan : file.plans) plans.push_back(Write(plan));
     std::vector<Offset<fbs::Opset>> opsets;
     for (const auto& [domain, version] : file.info.opsets) {
-      auto name = builder_.CreateString(domain);
+      auto name = Text(domain);
       opsets.push_back(fbs::CreateOpset(builder_, name, version));
     }
     std::vector<Offset<fbs::Entry>> metadata;
     for (const auto& [key, value] : file.info.metadata) {
-      auto k = builder_.CreateString(key), v = builder_.CreateString(value);
+      auto k = Text(key), v = Text(value);
       metadata.push_back(fbs::CreateEntry(builder_, k, v));
     }
     std::vector<Offset<flatbuffers::String>> symbols;
     for (const std::string& symbol : symbols_) symbols.push_back(builder_.CreateString(symbol));
     auto inputs = builder_.CreateVector(Write(file.inputs)), outputs = builder_.CreateVector(Write(file.outputs));
-    auto weight_list = builder_.CreateVector(weights);
-    auto plan_list = builder_.CreateVector(plans);
-    auto opset_list = builder_.CreateVector(opsets);
-    auto metadata_list = builder_.CreateVector(metadata);
-    auto symbol_list = builder_.CreateVector(symbols);
-    auto producer = builder_.CreateString(file.info.producer_name), version = builder_.CreateString(file.info.producer_version);
-    auto graph_name = builder_.CreateString(file.info.graph_name), precision = builder_.CreateString(file.precision);
+    auto weight_list = List(weights);
+    auto plan_list = List(plans);
+    auto opset_list = List(opsets);
+    auto metadata_list = List(metadata);
+    auto symbol_list = List(symbols);
+    auto producer = Name(file.info.producer_name), version = Name(file.info.producer_version);
+    auto graph_name = Name(file.info.graph_name), precision = Text(file.precision);
+    auto domain = Name(file.info.domain), doc_string = Name(file.info.doc_string);
     auto model = fbs::CreateModel(builder_, kLinnetFormat, producer, version, file.info.ir_version, file.info.model_version,
                                   graph_name, opset_list, metadata_list, symbol_list, inputs, outputs, graph, weight_list,
-                                  static_cast<uint64_t>(total + static_cast<int64_t>(kPadding)), precision, plan_list);
+                                  static_cast<uint64_t>(total + static_cast<int64_t>(kPadding)), precision, plan_list, domain, doc_string);
     fbs::FinishModelBuffer(builder_, model);
   }
 
@@ -242,6 +264,7 @@ class Writer {
   std::vector<Bytes> blobs_;
   std::vector<int64_t> symbol_of_;     ///< by index in the graph's table: the dimension in the file
   std::vector<std::string> symbols_;   ///< the file's table
+  bool names_ = true;
   int64_t blob_bytes_ = 0;
   int64_t base_ = 0;
 };

@@ -82,7 +82,10 @@ std::string Node::Label(const Graph& graph) const {
   std::string label = PlainOrQuoted(domain.empty() ? op : Cat(domain, ":", op));
   if (!name.empty()) return Cat(label, " ", Quote(name));
   for (ValueId out : outputs) {
-    if (out != kNoValue) return Cat(label, " producing ", Quote(graph.value(out).name));
+    if (out == kNoValue) continue;
+    const Value& value = graph.value(out);
+    // A prepared file may be without names.
+    return value.name.empty() ? Cat(label, " (node ", value.producer, ")") : Cat(label, " producing ", Quote(value.name));
   }
   return label;
 }

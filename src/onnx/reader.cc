@@ -95,9 +95,11 @@ GraphLimits LimitsOf(const ReadOptions& options) {
   return limits;
 }
 
+FileAccess AccessOf(const ReadOptions& options) { return options.untrusted ? FileAccess::kRead : options.access; }
+
 Result<OnnxModel> Read(Source source, std::string folder, const ReadOptions& options) {
   Context context(std::move(source), LimitsOf(options));
-  context.access = options.untrusted ? FileAccess::kRead : FileAccess::kMap;
+  context.access = AccessOf(options);
   context.external_folder = std::move(folder);
   context.callers_budget = options.budget;
   context.initializers_anywhere = options.any_address;
@@ -111,7 +113,7 @@ Result<OnnxModel> Read(Source source, std::string folder, const ReadOptions& opt
 
 Result<MappedFile::Ref> OpenModelBytes(const std::string& path, const ReadOptions& options) {
   FileOptions file_options;
-  file_options.access = options.untrusted ? FileAccess::kRead : FileAccess::kMap;
+  file_options.access = onnx::AccessOf(options);
   file_options.bytes_max = onnx::LimitsOf(options).file_bytes;
   file_options.budget = options.budget;
   return MappedFile::Open(path, file_options);

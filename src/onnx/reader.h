@@ -16,6 +16,8 @@ struct ReadOptions {
   std::string external_data_folder;
   /// The file may be hostile or change while it is open: it is read instead of mapped, under GraphLimits::Hostile().
   bool untrusted = false;
+  /// Of the model's file and those beside it.
+  FileAccess access = FileAccess::kMap;
   /// Counts contents that are copied or expanded, and files that are read; null, or outlives the model.
   MemoryBudget* budget = nullptr;
   /// Large float32 initializers may lie anywhere in the file's memory, aligned for their type or not; whoever asks for that makes

@@ -59,7 +59,10 @@ Result<std::vector<Datum>> Evaluate(const OpTable& table, const Node& node, std:
                      static_cast<int>(io.outputs.size()));
   LINNET_TRY(InferTypes(op, infer));
   TemporaryWeights weights;
-  LonePrepare prepare(infer, DetectedCpuLevel(), 1, 0, &weights);
+  // What is computed ahead goes into prepared files, which must not differ with the machine that made them: always the floor of a
+  // family of processors (its levels are sixteen numbers).
+  const CpuLevel floor = static_cast<CpuLevel>(static_cast<int>(DetectedCpuLevel()) / 16 * 16);
+  LonePrepare prepare(infer, floor, 1, 0, &weights);
   if (def->prepare) LINNET_TRY(def->prepare(op.state(), prepare));
 
   std::vector<Datum> outputs(node.outputs.size());

@@ -26,9 +26,10 @@ struct CommonOptions {
   int level = kOptimizeAll;
   std::vector<std::string> disabled_passes;
   std::string cache;
-  bool untrusted = false;
+  bool read = false, verify = false, untrusted = false;
 
-  /// Adds --threads --cpu --provider --precision --memory-limit --time-limit --step-limit --optimize --disable-pass --cache --untrusted.
+  /// Adds --threads --cpu --provider --precision --memory-limit --time-limit --step-limit --optimize --disable-pass --cache --read --verify
+  /// --untrusted.
   void AddTo(Arguments& app);
   Result<SessionOptions> ToSession() const;
 };

@@ -18,6 +18,8 @@ void CommonOptions::AddTo(Arguments& app) {
   app.Add("--optimize", level, "0: lowering only, 1: basic rewrites, 2: everything").Range(0, 2);
   app.Add("--disable-pass", disabled_passes, "Switch a pass off by name (repeatable)");
   app.Add("--cache", cache, "A folder that keeps prepared models, so that they open faster the next time");
+  app.Flag("--read", read, "Read the model's files instead of mapping them, so that later changes of them do no harm");
+  app.Flag("--verify", verify, "Check the checksum of all of a .linnet file, weights included, before it is used");
   app.Flag("--untrusted", untrusted, "Read instead of map the model and apply strict limits");
 }
 
@@ -28,6 +30,8 @@ Result<SessionOptions> CommonOptions::ToSession() const {
   options.provider = provider;
   options.precision = precision;
   options.untrusted = untrusted;
+  options.read = read;
+  options.verify = verify;
   options.cache_folder = cache;
   options.pipeline.level = level;
   options.pipeline.disabled = disabled_passes;

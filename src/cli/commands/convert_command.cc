@@ -16,7 +16,7 @@ namespace linnet::cli {
 namespace {
 
 struct ConvertOptions {
-  std::string model, output, requirements;
+  std::string model, output, requirements, names = "keep";
   CommonOptions common;
   ShapeOptions shapes;
   bool json = false;
@@ -35,6 +35,8 @@ int Convert(const ConvertOptions& options) {
   if (!to_onnx && !options.output.ends_with(".linnet")) {
     return Report(InvalidArgument("output ", Quote(options.output), " must end in .linnet or .onnx"));
   }
+  session->names = options.names == "keep";
+  if (to_onnx && !session->names) return Report(InvalidArgument("names are left out of a .linnet file, not of a .onnx file"));
   const bool shaped = !options.shapes.shapes.empty() || !options.shapes.dims.empty();
   if (to_onnx && shaped) return Report(InvalidArgument("plans for given shapes go into a .linnet file, not into a .onnx file"));
   auto shapes = [&](const Session& model) { return BindInputTypeSets(model, options.shapes); };
@@ -83,6 +85,8 @@ void AddConvertCommand(Arguments& root) {
                       "Also add the operators that the output needs to this configuration of a reduced build, which may exist");
   convert.Add("--shape", options->shapes.shapes, "Keep a plan for this shape of an input, NAME=1x3x224x224 (repeatable: one for each)");
   convert.Add("--dim", options->shapes.dims, "Keep a plan for this size of a symbolic dimension, NAME=N (repeatable: one for each)");
+  convert.Add("--names", options->names,
+              "strip: leave out names of nodes and inner values, the producer and descriptions; messages then count nodes").OneOf({"keep", "strip"});
   convert.Flag("--json", options->json, "Print one JSON object");
   options->common.AddTo(convert);
   convert.OnRun([options] { return Convert(*options); });

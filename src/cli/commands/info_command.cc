@@ -162,6 +162,7 @@ void PrintJson(const InfoOptions& options, const ModelFile& file, const GraphCou
   json["model"] = options.model;
   json["format"] = file.prepared ? "linnet" : "onnx";
   json["file_bytes"] = file.file_bytes;
+  if (options.common.verify) json["verified"] = true;
   json["ir_version"] = info.ir_version;
   json["producer"] = {{"name", info.producer_name}, {"version", info.producer_version}};
   json["domain"] = info.domain;
@@ -247,6 +248,7 @@ void PrintText(const InfoOptions& options, const ModelFile& file, const GraphCou
   }
   for (const PortInfo& port : file.outputs) fact("output", Cat(port.name, "  ", ToString(port.type, &symbols)));
   fact("precision", PrecisionOf(options, file));
+  fact("checksums", options.common.verify ? "verified" : "");
   fact("parameters", FormatCount(counts.parameters));
   fact("weights", Cat(FormatBytes(counts.constant_bytes + file.packed_bytes),
                       file.prepared ? Cat(", of them ", FormatBytes(file.packed_bytes), " packed for kernels") : ""));

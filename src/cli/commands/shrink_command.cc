@@ -26,7 +26,7 @@ constexpr const char* kReport = "report.txt";
 
 struct ShrinkOptions {
   std::vector<std::string> models, configurations, check_cpus;
-  std::string target = "host", output, source, build;
+  std::string target = "host", names = "keep", output, source, build;
   double budget_kib = 0, of_max = 1e-4;
   int jobs = 0;
   bool json = false, plans_only = false;
@@ -120,6 +120,7 @@ std::string Tail(const std::string& log, int lines) {
 
 Status Shrinker::CheckArguments() {
   LINNET_ASSIGN(session_, options_.common.ToSession());
+  session_.names = options_.names == "keep";
   LINNET_ASSIGN(target_, FindShrinkTarget(options_.target));
   std::set<std::string> names;
   for (const std::string& path : options_.models) {
@@ -333,6 +334,7 @@ void AddShrinkCommand(Arguments& root) {
   shrink.Flag("--plans-only", options->plans_only, "A library for the memory plans in the files alone: half the size, no other shapes");
   shrink.Add("--shape", options->shapes.shapes, "For the check (and the plan): shape of an input, e.g. image=1x3x224x224 (repeatable)");
   shrink.Add("--dim", options->shapes.dims, "For the check (and the plan): value of a symbolic dimension, e.g. seq=128 (repeatable)");
+  shrink.Add("--names", options->names, "strip: as of linnet convert").OneOf({"keep", "strip"});
   shrink.Flag("--json", options->json, "Print one JSON object");
   options->common.AddTo(shrink);
   shrink.OnRun([options] { return Shrink(*options); });

@@ -3,6 +3,7 @@
 
 #include "api/full_build.h"
 #include "base/file.h"
+#include "format/checksum.h"
 #include "format/linnet_file.h"
 
 namespace linnet::cli {
@@ -10,13 +11,14 @@ namespace linnet::cli {
 Result<ModelFile> OpenModelFile(const std::string& path, const SessionOptions& options) {
   GraphLimits limits = options.untrusted ? GraphLimits::Hostile() : GraphLimits();
   FileOptions access;
-  access.access = options.untrusted ? FileAccess::kRead : FileAccess::kMap;
+  access.access = options.access();
   access.bytes_max = limits.file_bytes;
   ModelFile out;
   LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(path, access));
   out.file_bytes = file->size();
   if (IsLinnetFile(file->bytes())) {
     out.prepared = true;
+    if (options.verify) LINNET_TRY(CheckBody(file->bytes()).At(Quote(path)));
     Result<PreparedFile> prepared = ReadLinnet(file->bytes(), file, limits);
     if (!prepared.ok()) return prepared.TakeStatus().At(Quote(path));
     for (const PackedWeights& weights : prepared->weights) out.packed_bytes += weights.bytes;
@@ -28,6 +30,7 @@ Result<ModelFile> OpenModelFile(const std::string& path, const SessionOptions& o
     out.plans = std::move(prepared->plans);
     return out;
   }
+  if (options.verify) return NothingToVerify().At(Quote(path));
   LINNET_ASSIGN(out.model, ImportModel(path, options));
   const Graph& graph = out.model.graph;
   for (ValueId id : graph.inputs) {
