@@ -1,13 +1,15 @@
 # make demo | test | release: each installs what is missing, builds, and runs. Everything lands in build/.
 # make mobile-demo: linnet shrink for arm64: converts, cross-builds, runs under qemu, compares, and says where the bytes are.
 # make bench [PEER=libonnxruntime.so|none] [BENCH="--write --only bert"]: the benchmark suite, from making its models on.
-# make test-fast: unit tests only. make check-asan | check-tsan | fuzz [FUZZ_SECONDS=60]: with sanitizers (clang).
+# make test-fast: unit tests only. make check-asan | check-tsan | fuzz [FUZZ_SECONDS=60] | mutants [MUTANTS=1000000 SEED=1]: with sanitizers (clang).
 SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 BUILD := build/release
 FUZZ_SECONDS ?= 60
+MUTANTS ?= 1000000
+SEED ?= 1
 
-.PHONY: demo mobile-demo bench test test-fast release deps check-asan check-tsan fuzz sanitizers clean
+.PHONY: demo mobile-demo bench test test-fast release deps check-asan check-tsan fuzz mutants sanitizers clean
 .DEFAULT_GOAL := release
 
 deps:
@@ -46,6 +48,9 @@ check-asan check-tsan: deps sanitizers
 
 fuzz: deps sanitizers
 	@tools/check-sanitizers fuzz $(FUZZ_SECONDS)
+
+mutants: deps sanitizers
+	@tools/check-sanitizers mutants $(MUTANTS) $(SEED)
 
 clean:
 	rm -rf build

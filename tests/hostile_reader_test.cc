@@ -12,6 +12,7 @@
 
 #include "api/full_build.h"
 #include "format/linnet_file.h"
+#include "fuzz/sign.h"
 #include "hostile_util.h"
 #include "onnx/reader.h"
 #include "onnx/writer.h"
@@ -179,6 +180,7 @@ void FlipBits(std::string_view whole, size_t step, size_t dense_until) {
   for (size_t at = 0; at < bytes.size(); at += at < dense_until ? 3 : step) {
     char before = bytes[at];
     bytes[at] = static_cast<char>(before ^ (1 << (at / 3 % 8)));
+    fuzz::Sign(reinterpret_cast<uint8_t*>(bytes.data()), bytes.size());   // of a .linnet file: or its checksum is all that is met
     SessionOptions options = Budgeted();
     options.step_limit = 1000;
     auto session = OpenBytes(bytes, options);
