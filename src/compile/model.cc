@@ -196,13 +196,14 @@ Status Model::RunLate(const Step& step, const Plan& plan, RunState& state) {
     const Type& type = facts[v].type;
     // With all inputs known, an output of unknown kind is one that the operator does not define. Those whose Run needs
     // no parameters (control flow) may learn the kind as they run.
-    if (type.kind == Kind::kUnknown && !node.kernel && node.op.def().bind) {
+    // A file may claim a type for such an output; what the operator defines has a size by now where Run needs parameters.
+    bool fixed = type.is_tensor() && type.shape.is_static() && type.dtype != DType::kUndefined;
+    if ((type.kind == Kind::kUnknown || (type.is_tensor() && !fixed)) && !node.kernel && node.op.def().bind) {
       return InvalidModel(io.op, " defines fewer than the ", io.outputs.size(), " outputs of the node");
     }
     Datum& datum = state.heap(places[v].offset);
     datum = Datum();
     datum.type = type;
-    bool fixed = type.is_tensor() && type.shape.is_static() && type.dtype != DType::kUndefined;
     all_static = all_static && fixed;
     if (!fixed) continue;
     LINNET_ASSIGN(Tensor tensor, Tensor::Allocate(type.dtype, type.shape, state.env().budget));
