@@ -150,14 +150,15 @@ void CenterBytes(const T* from, int64_t n, int32_t zero, int16_t* to) {
   const D16 d16;
   const hn::Rebind<T, D16> d8;
   const auto less = hn::Set(d16, static_cast<int16_t>(zero));
-  const hn::CappedTag<int16_t, 16> d16_wide;
-  const hn::Rebind<T, decltype(d16_wide)> d8_wide;
-  constexpr int64_t kWide = hn::MaxLanes(d16_wide);
-  const auto less_wide = hn::Set(d16_wide, static_cast<int16_t>(zero));
   int64_t i = 0;
-  for (; i + kWide <= n; i += kWide) {
+#if HWY_TARGET == HWY_AVX2
+  const hn::FixedTag<int16_t, kWideChannels> d16_wide;
+  const hn::Rebind<T, decltype(d16_wide)> d8_wide;
+  const auto less_wide = hn::Set(d16_wide, static_cast<int16_t>(zero));
+  for (; i + kWideChannels <= n; i += kWideChannels) {
     hn::StoreU(hn::Sub(hn::PromoteTo(d16_wide, hn::LoadU(d8_wide, from + i)), less_wide), d16_wide, to + i);
   }
+#endif
   for (; i + kChannels <= n; i += kChannels) hn::StoreU(hn::Sub(hn::PromoteTo(d16, hn::LoadU(d8, from + i)), less), d16, to + i);
   for (; i < n; ++i) to[i] = static_cast<int16_t>(from[i] - zero);
 }

@@ -342,7 +342,12 @@ class PairsProduct {
       for (int64_t row = row0_; row < row1;) {
         const int64_t left = row1 - row;
         const int64_t n = left <= kFewRows ? left : left < 2 * kFewRows ? (left + 1) / 2 : kFewRows;
-        n == 1 ? Few<1>(row, panel0, end) : n == 2 ? Few<2>(row, panel0, end) : n == 3 ? Few<3>(row, panel0, end) : Few<4>(row, panel0, end);
+        switch (n) {
+          case 1: Few<1>(row, panel0, end); break;
+          case 2: Few<2>(row, panel0, end); break;
+          case 3: Few<3>(row, panel0, end); break;
+          default: Few<4>(row, panel0, end); break;
+        }
         row += n;
       }
     }
