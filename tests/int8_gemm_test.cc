@@ -215,6 +215,49 @@ TEST(GemmInt8, Extremes) {
   }
 }
 
+// The same with the rows that tiles have, and more summands than are sorted.
+TEST(GemmInt8, ExtremesOfManyRows) {
+  for (bool a_signed : {false, true}) {
+    Check({13, 17, 1000, a_signed, true, To::kInt32, a_signed ? 127 : 0, false, false, false, true});
+    Check({26, 3, 300, a_signed, false, To::kInt32, a_signed ? 127 : 0, true, false, false, true});
+    Check({13, 3, 9000, a_signed, true, To::kInt32, a_signed ? 127 : 0, false, false, false, true});
+  }
+}
+
+// Each sum of two weights, times each of some bytes: what just fits 16 bits, and what just does not.
+TEST(GemmInt8, SumsOfPairsAroundTheLimit) {
+  constexpr int64_t m = 14, n = 16, k = 1024;
+  std::vector<int8_t> b(k * n);
+  for (int64_t i = 0; i < k; i += 2) {
+    for (int64_t j = 0; j < n; ++j) {
+      const int64_t sum = std::min<int64_t>(i / 2 - 256, 254), first = std::clamp<int64_t>(sum - (sum < 0 ? -128 : 127), -128, 127);
+      b[i * n + j] = static_cast<int8_t>(first), b[(i + 1) * n + j] = static_cast<int8_t>(sum - first);
+    }
+  }
+  std::vector<std::byte> packed(static_cast<size_t>(PackedSizeInt8(k, n)));
+  PackInt8(b.data(), true, k, n, n, 1, packed.data());
+  for (const Int8Kernels* kernels : IntegerKernels()) {
+    for (int largest : {1, 64, 127, 128, 129, 160, 180, 200, 223, 240, 254, 255}) {
+      SCOPED_TRACE(testing::Message() << kernels->name << ", bytes up to " << largest);
+      std::vector<uint8_t> a(m * k);
+      // Rows of the largest byte; rows where every other pair, or byte, is one less.
+      for (int64_t i = 0; i < m * k; ++i) a[i] = static_cast<uint8_t>(largest - ((i / k) % 3 == 1 ? i / 2 % 2 : (i / k) % 3 == 2 ? i % 2 : 0));
+      Guarded<int32_t> offset(n), c(m * n);
+      OffsetsInt8(*kernels, false, 0, PackedSums(packed.data()), nullptr, nullptr, k, n, offset.data());
+      Guarded<std::byte> scratch(GemmInt8ScratchBytes(*kernels, m, k));
+      GemmInt8 g;
+      g.a = a.data(), g.a_row_stride = k, g.m = m, g.n = n, g.k = k, g.packed = packed.data();
+      g.finish.offset = offset.data(), g.finish.c = c.data(), g.finish.c_row_stride = n;
+      RunGemmInt8(*kernels, g, 0, m, 0, 1, scratch.data());
+      for (int64_t i = 0; i < m; ++i) {
+        int32_t sum = 0;
+        for (int64_t x = 0; x < k; ++x) sum += a[i * k + x] * b[x * n];
+        for (int64_t j = 0; j < n; ++j) ASSERT_EQ(c[i * n + j], sum) << "at " << i << ", " << j;
+      }
+    }
+  }
+}
+
 TEST(GemmInt8, BlocksOfRows) {
   Check({150, 20, 3000});
   Check({40, 40, 5001, false, false, To::kUint8, 7, true});

@@ -124,7 +124,39 @@ class ByteRounding {
   hn::Vec<hn::FixedTag<int16_t, 8>> zero_, least_;
 };
 
-#if HWY_TARGET == HWY_AVX3
+#if HWY_TARGET == HWY_AVX2
+
+// The same of four vectors of eight at a time.
+class WideByteRounding {
+ public:
+  HWY_INLINE WideByteRounding(bool is_signed, float low, float high, int32_t zero)
+      : is_signed_(is_signed), high_(_mm256_set1_ps(high)), zero_(_mm256_set1_epi16(static_cast<int16_t>(zero))),
+        least_(_mm256_set1_epi8(static_cast<char>(static_cast<int32_t>(low) + zero))), order_(_mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)) {}
+
+  /// 32 bytes in the order of the vectors.
+  HWY_INLINE __m256i Bytes(__m256 t0, __m256 t1, __m256 t2, __m256 t3) const {
+    const __m256i low = _mm256_adds_epi16(_mm256_packs_epi32(Whole(t0), Whole(t1)), zero_);
+    const __m256i high = _mm256_adds_epi16(_mm256_packs_epi32(Whole(t2), Whole(t3)), zero_);
+    const __m256i bytes = is_signed_ ? _mm256_max_epi8(_mm256_packs_epi16(low, high), least_)
+                                     : _mm256_max_epu8(_mm256_packus_epi16(low, high), least_);
+    return _mm256_permutevar8x32_epi32(bytes, order_);
+  }
+  /// 16 bytes: of every 128 bits, those of both vectors one after the other.
+  HWY_INLINE __m128i Half(__m256 t0, __m256 t1) const {
+    const __m256i words = _mm256_adds_epi16(_mm256_packs_epi32(Whole(t0), Whole(t1)), zero_);
+    const __m128i low = _mm256_castsi256_si128(words), high = _mm256_extracti128_si256(words, 1), least = _mm256_castsi256_si128(least_);
+    return is_signed_ ? _mm_max_epi8(_mm_packs_epi16(low, high), least) : _mm_max_epu8(_mm_packus_epi16(low, high), least);
+  }
+
+ private:
+  // NaN, the second operand, becomes the least integer.
+  HWY_INLINE __m256i Whole(__m256 t) const { return _mm256_cvtps_epi32(_mm256_min_ps(high_, t)); }
+  bool is_signed_;
+  __m256 high_;
+  __m256i zero_, least_, order_;
+};
+
+#elif HWY_TARGET == HWY_AVX3
 
 // The same of four vectors of sixteen at a time.
 class WideByteRounding {

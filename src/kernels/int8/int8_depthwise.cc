@@ -39,6 +39,46 @@ struct DepthwiseRow {
   int64_t pixel, count;         // of the output: the first, and how many
 };
 
+#if HWY_TARGET == HWY_AVX2
+constexpr int kWideChannels = 16;
+
+// Channels [c, c + 16) of all pixels. Interleaving and packing stay within halves of registers, so that weights, offsets and
+// scales are wanted as 0-3, 8-11 and 4-7, 12-15.
+template <int kPairs, class To>
+HWY_NOINLINE void DepthwiseWide(const DepthwiseRow& r, int64_t c) {
+  const FinishInt8& f = r.conv.finish;
+  auto load = [](const void* p) HWY_ATTR { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); };
+  auto first = [&](const void* p) HWY_ATTR { return _mm256_permute2x128_si256(load(p), load(static_cast<const char*>(p) + 32), 0x20); };
+  auto second = [&](const void* p) HWY_ATTR { return _mm256_permute2x128_si256(load(p), load(static_cast<const char*>(p) + 32), 0x31); };
+  const int64_t padded = RoundUp(r.conv.channels, kChannels), at = r.channel0 + c;
+  alignas(32) int16_t weights[kPairs][2][kWideChannels];
+  const int16_t* taps[2 * kPairs];
+  for (int q = 0; q < kPairs; ++q) {
+    const int16_t* both = r.conv.packed + (q * padded + at) * 2;
+    _mm256_store_si256(reinterpret_cast<__m256i*>(weights[q][0]), first(both));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(weights[q][1]), second(both));
+    taps[2 * q] = r.taps[2 * q] + c, taps[2 * q + 1] = r.taps[2 * q + 1] + c;
+  }
+  const __m256i offset0 = f.offset ? first(f.offset + at) : _mm256_setzero_si256();
+  const __m256i offset1 = f.offset ? second(f.offset + at) : _mm256_setzero_si256();
+  const __m256 scale0 = _mm256_castsi256_ps(first(f.scale + at)), scale1 = _mm256_castsi256_ps(second(f.scale + at));
+  const WideByteRounding rounding(std::is_signed_v<To>, f.low, f.high, f.zero);
+  To* to = static_cast<To*>(f.c) + r.pixel * f.c_row_stride + at;
+  const int64_t step = r.step, stride = f.c_row_stride, end = r.count * step;
+  for (int64_t x = 0; x < end; x += step, to += stride) {
+    __m256i low = offset0, high = offset1;
+    LINNET_UNROLL
+    for (int q = 0; q < kPairs; ++q) {
+      const __m256i a = load(taps[2 * q] + x), b = load(taps[2 * q + 1] + x);
+      low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), load(weights[q][0])));
+      high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), load(weights[q][1])));
+    }
+    const __m256 t0 = _mm256_mul_ps(_mm256_cvtepi32_ps(low), scale0), t1 = _mm256_mul_ps(_mm256_cvtepi32_ps(high), scale1);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), rounding.Half(t0, t1));
+  }
+}
+#endif
+
 // kPairs: of taps, 0 for any number. To: uint8_t, int8_t, or void for what Int8Finish does.
 template <int kPairs, class To>
 void DepthwisePixels(const DepthwiseRow& row) {
@@ -48,6 +88,15 @@ void DepthwisePixels(const DepthwiseRow& row) {
   // Copies: what bytes are stored to might be any of these, for all that compilers know.
   const FinishInt8 f = row.conv.finish;
   const DepthwiseRow r = row;
+  int64_t first_channel = 0;
+#if HWY_TARGET == HWY_AVX2
+  if constexpr (kPairs > 0 && !std::is_void_v<To>) {
+    for (; first_channel + kWideChannels <= r.channel1 - r.channel0; first_channel += kWideChannels) {
+      DepthwiseWide<kPairs, To>(r, first_channel);
+    }
+    if (first_channel == r.channel1 - r.channel0) return;
+  }
+#endif
   const int64_t pairs = kPairs ? kPairs : r.pairs, padded = RoundUp(r.conv.channels, kChannels), width = r.channel1 - r.channel0;
   const int16_t* taps[kPairs ? 2 * kPairs : 1];
   for (int t = 0; t < 2 * kPairs; ++t) taps[t] = r.taps[t];
@@ -59,7 +108,7 @@ void DepthwisePixels(const DepthwiseRow& row) {
   const ByteRounding<Byte> rounding(f.low, f.high, f.zero);
   for (int64_t x = 0; x < r.count; ++x) {
     Byte* to = static_cast<Byte*>(f.c) + (r.pixel + x) * f.c_row_stride + r.channel0;
-    for (int64_t c = 0; c < width; c += kChannels) {
+    for (int64_t c = first_channel; c < width; c += kChannels) {
       const int64_t from = x * r.step + c;
       auto low = hn::Zero(d32), high = hn::Zero(d32);
       if (offset) low = hn::LoadU(d32, offset + c), high = hn::LoadU(d32, offset + c + 4);
@@ -102,6 +151,14 @@ void CenterBytes(const T* from, int64_t n, int32_t zero, int16_t* to) {
   const hn::Rebind<T, D16> d8;
   const auto less = hn::Set(d16, static_cast<int16_t>(zero));
   int64_t i = 0;
+#if HWY_TARGET == HWY_AVX2
+  const hn::FixedTag<int16_t, kWideChannels> d16_wide;
+  const hn::Rebind<T, decltype(d16_wide)> d8_wide;
+  const auto less_wide = hn::Set(d16_wide, static_cast<int16_t>(zero));
+  for (; i + kWideChannels <= n; i += kWideChannels) {
+    hn::StoreU(hn::Sub(hn::PromoteTo(d16_wide, hn::LoadU(d8_wide, from + i)), less_wide), d16_wide, to + i);
+  }
+#endif
   for (; i + kChannels <= n; i += kChannels) hn::StoreU(hn::Sub(hn::PromoteTo(d16, hn::LoadU(d8, from + i)), less), d16, to + i);
   for (; i < n; ++i) to[i] = static_cast<int16_t>(from[i] - zero);
 }

@@ -43,7 +43,7 @@ constexpr double kInt8Ns = 0.008;
 constexpr int kInt8Rows = 14;
 #elif HWY_TARGET == HWY_AVX2
 constexpr char kInt8Name[] = "avx2";
-constexpr double kInt8Ns = 0.015;
+constexpr double kInt8Ns = 0.011;
 constexpr int kInt8Rows = 6;
 #elif HWY_TARGET == HWY_NEON
 constexpr char kInt8Name[] = "neon";
@@ -344,10 +344,16 @@ void Int8TilesAmx(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int
                   const int32_t* row_sums);
 void Int8TilesEmulated(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
                        const int32_t* row_sums);
+#elif HWY_TARGET == HWY_AVX2 && !defined(LINNET_SMALL)
+// The same. Defined in int8_gemm_pairs.cc.
+void Int8TilesPairs(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1,
+                    const int32_t* row_sums);
 #endif
 
 #if HWY_ARCH_ARM_A64
 constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Ns, 8, kInt8Rows, 1, -128, 0, Int8LoadBytes<false>, Int8PairDots, Int8Finish, nullptr, Int8Offsets};
+#elif HWY_TARGET == HWY_AVX2 && !defined(LINNET_SMALL)
+constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Ns, 8, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, nullptr, Int8Finish, Int8TilesPairs, Int8Offsets};
 #else
 constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Ns, 8, kInt8Rows, 2, 0, 0, Int8Load, Int8Dots, Int8Finish, nullptr, Int8Offsets};
 #endif

@@ -13,7 +13,7 @@
 //
 // Unsigned bytes are packed as w - 128, which a zero point of 128 less makes good.
 //
-// A is unsigned or signed bytes. AMX tiles read it where it lies (int8_gemm_tiles.cc). For other instructions some rows at a time
+// A is unsigned or signed bytes. Tiles of AMX, AVX-512 VNNI and AVX2 read it where it lies. For other instructions some rows at a time
 // are copied into a block, in the form that the dot product reads (16-bit numbers, or unsigned bytes), and all panels pass by.
 // A convolution gathers its taps there (int8_conv.h). Sums are exact modulo 2^32, also where a 16-bit step would have
 // saturated.

@@ -112,6 +112,46 @@ void FinishBytes(const FinishInt8& f, const int32_t* sums, const int32_t* row_su
   FinishWideBytes<T, 1>(f, sums, 0, row_sums, row, rows, column, columns);
 }
 
+#elif HWY_TARGET == HWY_AVX2
+
+// Two rows at a time, the last of an odd number of them twice.
+template <class T>
+void FinishBytes(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                 int64_t columns) {
+  const FinishInt8 f = finish;
+  const WideByteRounding rounding(std::is_signed_v<T>, f.low, f.high, f.zero);
+  auto ints = [](const int32_t* p, int v) HWY_ATTR { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p) + v); };
+  __m256i offset[2], column_zero[2];
+  __m256 scale[2];
+  LINNET_UNROLL
+  for (int v = 0; v < 2; ++v) {
+    offset[v] = f.offset ? ints(f.offset + column, v) : _mm256_setzero_si256();
+    column_zero[v] = f.column_zero ? ints(f.column_zero + column, v) : _mm256_setzero_si256();
+    scale[v] = _mm256_loadu_ps(f.scale + (f.one_scale ? 0 : column) + 8 * v);
+  }
+  T* to = static_cast<T*>(f.c) + row * f.c_row_stride + column;
+  for (int r = 0; r < rows; r += 2, to += 2 * f.c_row_stride) {
+    __m256 t[4];
+    LINNET_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const int at = std::min(r + i / 2, rows - 1);
+      __m256i sum = _mm256_add_epi32(ints(sums + at * kPanelColumns, i % 2), offset[i % 2]);
+      if (f.column_zero) sum = _mm256_sub_epi32(sum, _mm256_mullo_epi32(column_zero[i % 2], _mm256_set1_epi32(row_sums[at])));
+      t[i] = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale[i % 2]);
+    }
+    const __m256i bytes = rounding.Bytes(t[0], t[1], t[2], t[3]);
+    if (HWY_LIKELY(columns == kPanelColumns)) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(bytes));
+      if (r + 1 < rows) _mm_storeu_si128(reinterpret_cast<__m128i*>(to + f.c_row_stride), _mm256_extracti128_si256(bytes, 1));
+    } else {
+      alignas(32) T both[2 * kPanelColumns];
+      _mm256_store_si256(reinterpret_cast<__m256i*>(both), bytes);
+      memcpy(to, both, static_cast<size_t>(columns));
+      if (r + 1 < rows) memcpy(to + f.c_row_stride, both + kPanelColumns, static_cast<size_t>(columns));
+    }
+  }
+}
+
 #else
 
 template <class T>
