@@ -346,7 +346,7 @@ TEST(FlushDenormals, FlushesRoundsToNearestAndRestores) {
   uint64_t before = ReadFloatMode();
   {
     FlushDenormals flush;
-#if defined(__SSE__) || defined(__aarch64__)
+#if defined(__SSE__) || defined(__aarch64__) || defined(__arm__)
     EXPECT_EQ(one + little, 1.0f);
     EXPECT_EQ(tiny * half, 0.0f);
     EXPECT_EQ(tiny + tiny, 0.0f);

@@ -9,13 +9,17 @@
 
 namespace linnet {
 
-/// The control register that governs rounding, traps and denormals (MXCSR, FPCR); 0 where there is none.
+/// The control register that governs rounding, traps and denormals (MXCSR, FPCR, FPSCR); 0 where there is none.
 inline uint64_t ReadFloatMode() {
 #if defined(__SSE__)
   return _mm_getcsr();
 #elif defined(__aarch64__)
   uint64_t mode;
   asm volatile("mrs %0, fpcr" : "=r"(mode));
+  return mode;
+#elif defined(__arm__)
+  uint32_t mode;
+  asm volatile("vmrs %0, fpscr" : "=r"(mode));
   return mode;
 #else
   return 0;
@@ -27,6 +31,8 @@ inline void WriteFloatMode(uint64_t mode) {
   _mm_setcsr(static_cast<uint32_t>(mode));
 #elif defined(__aarch64__)
   asm volatile("msr fpcr, %0" : : "r"(mode) : "memory");
+#elif defined(__arm__)
+  asm volatile("vmsr fpscr, %0" : : "r"(static_cast<uint32_t>(mode)) : "memory");
 #else
   (void)mode;
 #endif
@@ -37,7 +43,7 @@ inline void WriteFloatMode(uint64_t mode) {
 inline constexpr uint64_t kKernelFloatMode =
 #if defined(__SSE__)
     0x1F80 /* traps masked */ | 0x8000 /* FTZ */ | 0x0040 /* DAZ */;
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) || defined(__arm__)
     uint64_t{1} << 24 /* FZ */;
 #else
     0;

@@ -194,7 +194,7 @@ void Quantize(const float* x, void* out, int64_t n, float scale, int32_t zero_po
   const VF32 divisor = hn::Set(d, scale), zero = hn::Set(d, static_cast<float>(zero_point));
   const VF32 least = hn::Set(d, kLeast<T>), most = hn::Set(d, kMost<T>);
   ForEachRegister(x, static_cast<T*>(out), n, [=](const float* from, T* to) HWY_ATTR {
-    VF32 v = hn::Div(hn::LoadU(F32(), from), divisor);
+    VF32 v = Quotient(hn::LoadU(F32(), from), divisor);
     v = hn::Round(hn::IfThenElseZero(hn::Eq(v, v), v));
     v = hn::Min(hn::Max(hn::Add(v, zero), least), most);
     StoreInts(hn::ConvertTo(I32(), v), to);
@@ -209,7 +209,7 @@ void QuantizeBytes(const float* x, void* out, int64_t n, float scale, int32_t ze
   const auto divisor = hn::Set(d, scale);
   const ByteRounding<T> rounding(kLeast<T> - static_cast<float>(zero_point), kMost<T> - static_cast<float>(zero_point), zero_point);
   auto quotient = [=](const float* from) HWY_ATTR {
-    const auto v = hn::Div(hn::LoadU(d, from), divisor);
+    const auto v = Quotient(hn::LoadU(d, from), divisor);
     return hn::IfThenElseZero(hn::Eq(v, v), v);
   };
   T* to = static_cast<T*>(out);

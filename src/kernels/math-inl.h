@@ -259,7 +259,7 @@ HWY_INLINE void DivideByOnePlusExp(D d, const hn::Vec<D> (&x)[kCount], hn::Vec<D
     p[i] = hn::MulAdd(p[i], power, one);
   }
   LINNET_UNROLL
-  for (int i = 0; i < kCount; ++i) over[i] = hn::Div(over[i], p[i]);
+  for (int i = 0; i < kCount; ++i) over[i] = Quotient(over[i], p[i]);
 }
 
 /// 1 / (1 + e^-x).
@@ -275,7 +275,7 @@ HWY_INLINE hn::Vec<D> Sigmoid(D d, hn::Vec<D> x) {
 template <class D>
 HWY_INLINE hn::Vec<D> Tanh(D d, hn::Vec<D> x) {
   const auto m = Expm1NonPos(d, hn::Mul(hn::Abs(x), hn::Set(d, -2.0f)));
-  return hn::CopySign(hn::Div(m, hn::Add(m, hn::Set(d, 2.0f))), x);
+  return hn::CopySign(Quotient(m, hn::Add(m, hn::Set(d, 2.0f))), x);
 }
 
 /// 1 / q, to about one unit in the last place, for normal q whose reciprocal is normal.
@@ -288,7 +288,7 @@ HWY_INLINE hn::Vec<D> Reciprocal(D d, hn::Vec<D> q) {
     return hn::Mul(r, hn::NegMulAdd(q, r, hn::Set(d, 2.0f)));
   }
 #endif
-  return hn::Div(hn::Set(d, 1.0f), q);
+  return Quotient(hn::Set(d, 1.0f), q);
 }
 
 /// erf(x) = x P(x^2) / Q(x^2) on |x| <= 3.925, beyond which it rounds to 1; the fit is good to 2^-25.
@@ -399,7 +399,7 @@ HWY_INLINE hn::Vec<D> Mish(D d, hn::Vec<D> x) {
   const auto two = hn::Set(d, 2.0f);
   const auto e = ExpFlush(d, AtMost(hn::Set(d, 20.0f), x));
   const auto w = hn::Mul(e, hn::Add(e, two));
-  return hn::Mul(x, hn::Div(w, hn::Add(w, two)));
+  return hn::Mul(x, Quotient(w, hn::Add(w, two)));
 }
 
 }  // namespace HWY_NAMESPACE

@@ -104,7 +104,7 @@ HWY_INLINE VF32 OneWhere(F32 d, hn::Mask<F32> mask) {
 
 LINNET_POINTWISE1(AbsF, hn::Abs(x))
 LINNET_POINTWISE1(NegF, hn::Neg(x))
-LINNET_POINTWISE1(SqrtF, hn::Sqrt(x))
+LINNET_POINTWISE1(SqrtF, SquareRoot(x))
 LINNET_POINTWISE1(ExpF, Exp(d, x))
 LINNET_POINTWISE1(LogF, Log(d, x))
 LINNET_POINTWISE1(SigmoidF, Sigmoid(d, x))
@@ -119,14 +119,14 @@ LINNET_POINTWISE1(HardSigmoidF, Clamp(zero, one, hn::MulAdd(alpha, x, beta)))
 LINNET_POINTWISE1(HardSwishF,
                   hn::Mul(x, Clamp(zero, one, hn::MulAdd(x, hn::Set(d, 1.0f / 6.0f), hn::Set(d, 0.5f)))))
 LINNET_POINTWISE1(SoftplusF, Softplus(d, x))
-LINNET_POINTWISE1(SoftsignF, hn::Div(x, hn::Add(one, hn::Abs(x))))
+LINNET_POINTWISE1(SoftsignF, Quotient(x, hn::Add(one, hn::Abs(x))))
 LINNET_POINTWISE1(ThresholdedReluF, hn::IfThenElseZero(hn::Gt(x, alpha), x))
 LINNET_POINTWISE1(GeluF, Gelu(d, x))
 LINNET_POINTWISE1(GeluTanhF, GeluTanh(d, x))
 LINNET_POINTWISE1(MishF, Mish(d, x))
 LINNET_POINTWISE1(SwishF, Swish(d, x, alpha))
-LINNET_POINTWISE1(ReciprocalF, hn::Div(one, x))
-LINNET_POINTWISE1(RsqrtF, hn::Div(one, hn::Sqrt(x)))
+LINNET_POINTWISE1(ReciprocalF, Quotient(one, x))
+LINNET_POINTWISE1(RsqrtF, Quotient(one, SquareRoot(x)))
 LINNET_POINTWISE1(SquareF, hn::Mul(x, x))
 LINNET_POINTWISE1(FloorF, hn::Floor(x))
 LINNET_POINTWISE1(CeilF, hn::Ceil(x))
@@ -140,7 +140,7 @@ LINNET_POINTWISE1(AffineF, hn::MulAdd(alpha, x, beta))
 
 struct CeluF {
   static HWY_INLINE VF32 Apply(F32 d, VF32 x, VF32 alpha, VF32) {
-    const VF32 zero = hn::Zero(d), t = hn::Div(x, alpha);
+    const VF32 zero = hn::Zero(d), t = Quotient(x, alpha);
     const VF32 above = hn::Sub(Exp(d, t), hn::Set(d, 1.0f));  // reached by negative alpha
     const VF32 e = hn::IfThenElse(hn::Gt(t, zero), above, Expm1OfNegative(d, t));
     return hn::Add(AtLeast(zero, x), AtMost(zero, hn::Mul(alpha, e)));
@@ -150,7 +150,7 @@ struct CeluF {
 LINNET_POINTWISE2(AddF, hn::Add(x, y))
 LINNET_POINTWISE2(SubF, hn::Sub(x, y))
 LINNET_POINTWISE2(MulF, hn::Mul(x, y))
-LINNET_POINTWISE2(DivF, hn::Div(x, y))
+LINNET_POINTWISE2(DivF, Quotient(x, y))
 LINNET_POINTWISE2(MinF, MinNaN(x, y))
 LINNET_POINTWISE2(MaxF, MaxNaN(x, y))
 LINNET_POINTWISE2(PReluF, hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Mul(y, x), x))
@@ -166,7 +166,7 @@ LINNET_POINTWISE3(WhereF, hn::IfThenElse(hn::Eq(x, hn::Zero(d)), z, y))
 LINNET_POINTWISE1(CubeF, hn::Mul(hn::Mul(x, x), x))
 // Unlike sqrt: +0 at -0 and infinity at -infinity.
 LINNET_POINTWISE1(PowHalfF, hn::IfThenElse(hn::Eq(x, hn::Set(d, -__builtin_inff())),
-                                           hn::Set(d, __builtin_inff()), hn::Sqrt(hn::Add(x, zero))))
+                                           hn::Set(d, __builtin_inff()), SquareRoot(hn::Add(x, zero))))
 
 // Most exponents in models are one of a few constants; those whose formula is exact to two ulp become it.
 void PowLoop(float* out, const float* x, const float* y, const float* z, int64_t n, uint32_t scalars, float,

@@ -75,7 +75,7 @@ HWY_INLINE VF32 FinishTaps(F32 d, VF32 acc, const Window& window) {
   if constexpr (kKind == PoolKind::kMax) return acc;
   if constexpr (kKind == PoolKind::kAverage) return hn::Mul(acc, hn::Set(d, window.factor));
   if (window.p == 1) return acc;
-  if (window.p == 2) return hn::Sqrt(acc);
+  if (window.p == 2) return SquareRoot(acc);
   HWY_ALIGN float lanes[hn::MaxLanes(F32())];
   hn::Store(acc, d, lanes);
   for (float& lane : lanes) lane = powf(lane, 1.0f / static_cast<float>(window.p));

@@ -143,7 +143,7 @@ HWY_INLINE void ColumnBlock(const float* x, int64_t stride, int64_t n, size_t co
     }
   }
   for (size_t v = 0; v < kVectors; ++v) {
-    sum[v] = kLogarithm ? Log(d, sum[v]) : hn::Div(hn::Set(d, 1.0f), sum[v]);
+    sum[v] = kLogarithm ? Log(d, sum[v]) : Quotient(hn::Set(d, 1.0f), sum[v]);
   }
   for (int64_t i = 0; i < n; ++i) {
     for (size_t v = 0; v < kVectors; ++v) {

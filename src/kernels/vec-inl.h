@@ -114,6 +114,37 @@ HWY_INLINE V AtLeast(V bound, V x) {
 #endif
 }
 
+/// As Div and Sqrt, rounded once on every target. ARMv7's vectors only estimate, and lose quotients by what is
+/// large: there lanes are divided one by one.
+#if HWY_ARCH_ARM_V7
+template <class V>
+HWY_INLINE V Quotient(V a, V b) {
+  const hn::DFromV<V> d;
+  alignas(16) float lanes[hn::MaxLanes(d)], divisors[hn::MaxLanes(d)];
+  hn::Store(a, d, lanes);
+  hn::Store(b, d, divisors);
+  for (size_t i = 0; i < hn::MaxLanes(d); ++i) lanes[i] /= divisors[i];
+  return hn::Load(d, lanes);
+}
+template <class V>
+HWY_INLINE V SquareRoot(V v) {
+  const hn::DFromV<V> d;
+  alignas(16) float lanes[hn::MaxLanes(d)];
+  hn::Store(v, d, lanes);
+  for (float& lane : lanes) lane = __builtin_sqrtf(lane);
+  return hn::Load(d, lanes);
+}
+#else
+template <class V>
+HWY_INLINE V Quotient(V a, V b) {
+  return hn::Div(a, b);
+}
+template <class V>
+HWY_INLINE V SquareRoot(V v) {
+  return hn::Sqrt(v);
+}
+#endif
+
 /// All lanes of v joined by op(a, b), pairs of halves first: a fixed order for a given vector length.
 template <class D, class Op>
 HWY_INLINE float FoldLanes(D d, hn::Vec<D> v, const Op& op) {

@@ -90,7 +90,7 @@ void QBinaryRun(const QBinaryArgs& args, const void* x, const void* y, void* out
   }
   auto combine = [&](const T* p, const T* q) HWY_ATTR {
     const auto u = left.Load(p), v = right.Load(q);
-    return hn::Div(op == QBinary::kAdd ? hn::Add(u, v) : hn::Mul(u, v), divisor);
+    return Quotient(op == QBinary::kAdd ? hn::Add(u, v) : hn::Mul(u, v), divisor);
   };
   int64_t i = 0;
 #if HWY_TARGET == HWY_AVX3

@@ -59,7 +59,7 @@ void Quantize(const float* x, const float* scale, const void* zero, int64_t n, v
              [=](const float* from, const float* s, const T* z, T* to) HWY_ATTR {
     const F32 df;
     const hn::Rebind<T, F32> narrow;
-    VF32 v = hn::Div(hn::LoadU(df, from), hn::LoadU(df, s));
+    VF32 v = Quotient(hn::LoadU(df, from), hn::LoadU(df, s));
     v = hn::Add(hn::Round(hn::IfThenElseZero(hn::Eq(v, v), v)), hn::ConvertTo(df, LoadWide(z)));
     hn::StoreU(hn::DemoteTo(narrow, hn::ConvertTo(Ints(), hn::Min(hn::Max(v, least), most))), narrow, to);
   });
