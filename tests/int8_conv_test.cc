@@ -23,6 +23,7 @@ struct Case {
   int zero = 117;
   bool column_zeros = false;
   int64_t batch = 2;
+  bool from_zero = false;   ///< unsigned bytes of all values without a zero point
 };
 
 class Convolution {
@@ -93,6 +94,7 @@ class Convolution {
     if (t_.column_zeros) finish.column_zero = zeros.data();
     finish.zero = std::is_signed_v<T> ? -1 : 128;
     if (sizeof(T) == 1) finish.low = std::is_signed_v<T> ? -127 : -128, finish.high = std::is_signed_v<T> ? 128 : 127;
+    if (t_.from_zero) finish.zero = 0, finish.low = 0, finish.high = 255;
     finish.c = y.data();
     finish.c_row_stride = t_.out_c;
     if (depthwise) {
@@ -197,6 +199,14 @@ TEST(ConvInt8, Shapes) {
     }
   }
   Check({23, 21, 3, 20, 1, 7, 7, 2, 1, 3});
+  for (int64_t in_c : {3, 16}) {
+    for (int64_t out_c : {8, 24, 40}) {   // bytes beyond a row
+      Case t{9, 7, in_c, out_c, 1, in_c == 3 ? 3 : 1, in_c == 3 ? 3 : 1, 1, 1, in_c == 3};
+      Check(t);
+      t.from_zero = true;
+      Check(t);
+    }
+  }
   Check({12, 10, 6, 9, 1, 3, 5, 1, 2, 2});
   Check({1, 30, 5, 9, 1, 1, 3, 1, 1, 0});
 }
@@ -253,7 +263,13 @@ TEST(ConvInt8, Depthwise) {
     for (int64_t stride : {1, 2}) {
       Case t{7, 11, channels, channels, channels, 3, 3, stride};
       Check(t);
-      t.x_signed = true, t.zero = -128, t.to = To::kInt8;
+      t.from_zero = true;
+      Check(t);
+      t.in_h = 1;
+      Check(t);
+      t.in_h = 6, t.in_w = 2;
+      Check(t);
+      t.x_signed = true, t.zero = -128, t.to = To::kInt8, t.from_zero = false;
       Check(t);
     }
   }

@@ -25,6 +25,7 @@ struct Case {
   bool column_zeros = false, bias = false, residual = false, extremes = false;
   Activation activation = Activation::kNone;
   bool transposed = false;
+  bool from_zero = false;   ///< bytes without a zero point and bounds of their own, some of them halves before they are rounded
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& t) {
@@ -47,6 +48,14 @@ class Product {
       bias_[j] = static_cast<int32_t>(bytes.Next()) * 1000 - 120000;
       scale_[j] = static_cast<float>(bytes.Next() + 1) * 1e-5f;
       float_bias_[j] = static_cast<float>(bytes.Next()) * 0.01f - 1;
+    }
+    if (t.from_zero) {
+      // Panel 2 has a scale that is negative, panel 3 one that is large.
+      for (int64_t j = 0; j < t.n; ++j) {
+        scale_[j] = j % 2 ? static_cast<float>(bytes.Next()) * 6e-5f : std::ldexp(1.0f, static_cast<int>(-3 - j % 7));
+        if (j == 40) scale_[j] = -0.01f;
+        if (j == 50) scale_[j] = 1e20f;
+      }
     }
     for (int64_t i = 0; i < residual_.size(); ++i) residual_[i] = static_cast<float>(bytes.Next()) * 0.01f - 1;
     PackInt8(b_.data(), t.b_signed, t.k, t.n, t.transposed ? 1 : t.n, t.transposed ? t.k : 1, packed_.data());
@@ -90,6 +99,7 @@ class Product {
     if constexpr (sizeof(T) == 1) {
       g.finish.low = static_cast<float>(std::numeric_limits<T>::min() - g.finish.zero + 2);
       g.finish.high = static_cast<float>(std::numeric_limits<T>::max() - g.finish.zero - 1);
+      if (t_.from_zero) g.finish.zero = 0, g.finish.low = 0, g.finish.high = 255;
     }
     g.finish.c = c.data(), g.finish.c_row_stride = c_stride;
     if (t_.to == To::kFloat) {
@@ -193,6 +203,23 @@ TEST(GemmInt8, SignsZeroPointsAndBias) {
             Check({4, 16, 64, a_signed, b_signed, to, a_signed ? 5 : 128, zeros || !b_signed, bias});
           }
         }
+      }
+    }
+  }
+}
+
+// Sums up to where a float's significand ends, and beyond.
+TEST(GemmInt8, BytesFromZero) {
+  for (int64_t k : {4, 8, 20, 27, 64, 160, 500, 509, 520, 1000}) {
+    for (int64_t m : {1, 4, 6, 7, 13}) {
+      Case t{m, 70, k, (k & 8) != 0, true, To::kUint8, (k & 8) != 0 ? 3 : 130, false, (m & 1) != 0};
+      t.from_zero = true;
+      Check(t);
+      if (m != 7) continue;
+      t.extremes = true;
+      for (int zero : {-128, 127}) {
+        t.a_zero = zero + (t.a_signed ? 0 : 128);
+        Check(t);
       }
     }
   }

@@ -22,8 +22,9 @@ struct Shape {
     sums_bytes = RoundUp(rows * int64_t{4}, int64_t{64});
     block_bytes = RoundUp(rows * row_bytes + kCopyMax, int64_t{64});   // copies end behind the last row
     outside_bytes = RoundUp(c.kernel_w * group_in + kCopyMax, int64_t{64});
+    copies_bytes = TilesScratchInt8(kernels, rows, k);
   }
-  int64_t group_in, group_out, k, panels, pixels, row_bytes, rows, sums_bytes, block_bytes, outside_bytes;
+  int64_t group_in, group_out, k, panels, pixels, row_bytes, rows, sums_bytes, block_bytes, outside_bytes, copies_bytes;
   bool pointwise;
 };
 
@@ -38,7 +39,7 @@ class Gatherer {
   void Pixels(int64_t pixel, int64_t count, char* to) const {
     int64_t x = pixel % c_.out_w, y = pixel / c_.out_w % c_.out_h, image = pixel / c_.out_w / c_.out_h;
     const int64_t tap_row = c_.kernel_w * s_.group_in;
-    const bool few = kernels_.block_bytes == 1 && c_.dilation_w == 1 && c_.groups == 1 && tap_row <= kCopyMax;
+    const bool few = kernels_.block_bytes == 1 && c_.dilation_w == 1 && c_.groups == 1 && (kFewKinds ? Three() : tap_row <= kCopyMax);
     const bool plain = BlockShift(kernels_, c_.input_signed) == 0;
     for (; count > 0; --count, to += s_.row_bytes) {
       if (few) {
@@ -60,17 +61,27 @@ class Gatherer {
   }
 
  private:
+  // A small build is fast where first layers are.
+#if defined(LINNET_SMALL)
+  static constexpr bool kFewKinds = true;
+#else
+  static constexpr bool kFewKinds = false;
+#endif
+  bool Three() const { return c_.kernel_h == 3 && c_.kernel_w * s_.group_in <= 16; }
+
   template <bool kTurned>
   int64_t Few(int64_t image, int64_t y, int64_t x, int64_t count, char* to) const {
     const int64_t tap_row = c_.kernel_w * s_.group_in;
+    if (kFewKinds || Three()) return FewBytes<16, kTurned, 3>(image, y, x, count, to);
     return tap_row <= 16   ? FewBytes<16, kTurned>(image, y, x, count, to)
            : tap_row <= 32 ? FewBytes<32, kTurned>(image, y, x, count, to)
                            : FewBytes<kCopyMax, kTurned>(image, y, x, count, to);
   }
 
   /// Pixels from x on whose taps are short and inside of the image's columns, and which of them `count` there were. Copies are
-  /// longer than the taps: the next ones overwrite what is too much. kTurned: the highest bit of each byte is turned.
-  template <int kCopy, bool kTurned>
+  /// longer than the taps: the next ones overwrite what is too much. kTurned: the highest bit of each byte is turned. kRows: as
+  /// kernel_h, where it is known.
+  template <int kCopy, bool kTurned, int kRows = 0>
   int64_t FewBytes(int64_t image, int64_t y, int64_t x, int64_t count, char* to) const {
     const int64_t left = x * c_.stride_w - c_.pad_left, top = y * c_.stride_h - c_.pad_top, tap_row = c_.kernel_w * s_.group_in;
     if (left < 0) return 0;
@@ -90,20 +101,35 @@ class Gatherer {
       const int64_t beyond = input_end - lines[i] - kCopy;
       if (inside) pixels = std::min(pixels, beyond < 0 ? 0 : beyond / step + 1);
     }
+    if constexpr (kRows == 3) {
+      const uint8_t *line0 = lines[0], *line1 = lines[1], *line2 = lines[2];
+      for (int64_t p = 0; p < pixels; ++p, to += s_.row_bytes) {
+        Copy<kCopy, kTurned>(line0, to);
+        Copy<kCopy, kTurned>(line1, to + tap_row);
+        Copy<kCopy, kTurned>(line2, to + 2 * tap_row);
+        line0 += steps[0], line1 += steps[1], line2 += steps[2];
+      }
+      return pixels;
+    }
     for (int64_t p = 0; p < pixels; ++p, to += s_.row_bytes) {
       for (int64_t i = 0; i < c_.kernel_h; ++i) {
-        if constexpr (kTurned) {
-          uint64_t words[kCopy / 8];
-          memcpy(words, lines[i], kCopy);
-          for (uint64_t& word : words) word ^= 0x8080808080808080;
-          memcpy(to + i * tap_row, words, kCopy);
-        } else {
-          memcpy(to + i * tap_row, lines[i], kCopy);
-        }
+        Copy<kCopy, kTurned>(lines[i], to + i * tap_row);
         lines[i] += steps[i];
       }
     }
     return pixels;
+  }
+  template <int kCopy, bool kTurned>
+  static void Copy(const uint8_t* from, char* to) {
+    if constexpr (kTurned) {
+      using Sixteen = uint8_t __attribute__((vector_size(16)));
+      Sixteen bytes[kCopy / 16];
+      memcpy(bytes, from, kCopy);
+      for (Sixteen& sixteen : bytes) sixteen ^= uint8_t{0x80};
+      memcpy(to, bytes, kCopy);
+    } else {
+      memcpy(to, from, kCopy);
+    }
   }
   static constexpr int64_t kFewRows = 11;
 
@@ -201,8 +227,9 @@ int64_t ConvScratchBytes(const Int8Kernels& kernels, const ConvInt8& conv) {
   const Shape s(kernels, conv);
   const StripInt8 strip(kernels, conv);
   // Weights with zero points need the block, and are not known here.
-  const int64_t strip_bytes = strip.usable && !s.pointwise ? strip.bytes() : 0;
-  return std::max(strip_bytes, s.sums_bytes + s.outside_bytes + s.block_bytes);
+  const int64_t strip_bytes = strip.usable && !s.pointwise ? strip.bytes() + s.copies_bytes : 0;
+  const int64_t product_bytes = kTilesInPlace && kernels.tiles && s.pointwise ? GemmInt8ScratchBytes(kernels, s.pixels, s.k) : 0;
+  return std::max({strip_bytes, product_bytes, s.sums_bytes + s.outside_bytes + s.block_bytes + s.copies_bytes});
 }
 
 namespace {
@@ -218,6 +245,7 @@ void RunStrips(const Int8Kernels& kernels, const ConvInt8& conv, const StripInt8
   rows.a = planes, rows.row_stride = conv.in_c, rows.is_signed = BlockSigned(kernels, conv.input_signed);
   rows.offsets = offsets, rows.steps = strip.steps(), rows.step = strip.step;
   rows.pitch = strip.pitch, rows.valid = conv.out_w;
+  rows.copies = static_cast<uint8_t*>(scratch) + strip.bytes(), rows.copies_bytes = s.copies_bytes;
   const int zero = conv.input_zero ^ (BlockShift(kernels, conv.input_signed) != 0 ? 0x80 : 0);
   auto outside = [&](uint8_t* to, int64_t count) { memset(to, zero, static_cast<size_t>(count * conv.in_c)); };
   // Pixels x, x + stride_w, ... of a row.
@@ -283,7 +311,7 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
       } else {
         gatherer.Pixels(pixel, count, block);
       }
-      MultiplyBlockInt8(job, block, conv.input_signed, pixel, count, first, last, row_sums);
+      MultiplyBlockInt8(job, block, conv.input_signed, pixel, count, first, last, row_sums, block + s.block_bytes);
     }
   }
 }

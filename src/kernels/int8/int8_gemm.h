@@ -91,6 +91,8 @@ struct RowsInt8 {
   bool is_signed = false;
   int64_t pitch = 0, valid = 0;   ///< 0: all rows are rows of C
   int64_t c_row = 0;              ///< C's row of row 0
+  uint8_t* copies = nullptr;      ///< where tiles copy rows (kTilesCopy), 16-byte aligned
+  int64_t copies_bytes = 0;       ///< TilesScratchInt8
 };
 
 struct BlocksInt8;
@@ -100,6 +102,13 @@ struct BlocksInt8;
 inline constexpr bool kTilesInPlace = true;
 #else
 inline constexpr bool kTilesInPlace = false;
+#endif
+/// Whether they copy rows into an order of their own, signed or not, instead of reading them in place. Then nothing else is read, and
+/// a row without offsets ends at k where that is a multiple of 4.
+#if defined(__aarch64__)
+inline constexpr bool kTilesCopy = true;
+#else
+inline constexpr bool kTilesCopy = false;
 #endif
 
 /// The functions of one instruction set.
@@ -169,11 +178,16 @@ struct BlocksInt8 {
   const FinishInt8& finish;
   bool near = false;   ///< as GemmInt8 has it
 };
+/// Bytes that tiles need for copies of rows (kTilesCopy), a multiple of 64: up to kTileRowsInt8 rows take what so many do, and kTilesBeyond
+/// bytes behind all are read.
+inline constexpr int64_t kTileRowsInt8 = 6, kTilesBeyond = 64;
+int64_t TilesScratchInt8(const Int8Kernels& kernels, int64_t m, int64_t k);
 /// Rows of a block for products with so many rows.
 int64_t BlockRowsInt8(const Int8Kernels& kernels, int64_t m, int64_t k);
-/// Multiplies a filled block: rows [row, row + count) of C. What the block holds between k and PaddedK(k) does not matter.
+/// Multiplies a filled block: rows [row, row + count) of C. What the block holds between k and PaddedK(k) does not matter. `copies`:
+/// TilesScratchInt8 bytes, for at least `count` rows.
 void MultiplyBlockInt8(const BlocksInt8& job, const void* block, bool a_signed, int64_t row, int64_t count, int64_t panel0, int64_t panel1,
-                       int32_t* row_sums);
+                       int32_t* row_sums, void* copies);
 /// About how long a product takes: its arithmetic, or reading B from beyond the second-level cache, or (near) from it.
 inline double ProductNs(const Int8Kernels& kernels, double m, double n, double k, bool near = false) {
   const double byte_ns = near ? 0.006 : 0.03;

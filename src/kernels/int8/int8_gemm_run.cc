@@ -13,11 +13,14 @@ namespace {
 constexpr int64_t kBlockBytes = 192 << 10;
 
 struct ScratchOf {
-  /// Row sums, then the block.
+  /// Row sums, the block, then copies of rows.
   ScratchOf(const Int8Kernels& kernels, int64_t m, int64_t k)
-      : rows(BlockRowsInt8(kernels, m, k)), row_bytes(BlockRowBytes(kernels, k)),
-        sums_bytes(RoundUp(rows * int64_t{4}, int64_t{64})), bytes(sums_bytes + RoundUp(rows * row_bytes, int64_t{64})) {}
-  int64_t rows, row_bytes, sums_bytes, bytes;
+      : rows(BlockRowsInt8(kernels, m, k)), row_bytes(BlockRowBytes(kernels, k)), sums_bytes(RoundUp(rows * int64_t{4}, int64_t{64})),
+        copies_at(sums_bytes + (CopiesAll(kernels, k) ? 0 : RoundUp(rows * row_bytes, int64_t{64}))),
+        bytes(copies_at + TilesScratchInt8(kernels, m, k)) {}
+  /// Whether tiles read rows of any A themselves.
+  static bool CopiesAll(const Int8Kernels& kernels, int64_t k) { return kTilesCopy && kernels.tiles && k % 4 == 0; }
+  int64_t rows, row_bytes, sums_bytes, copies_at, bytes;
 };
 
 uint32_t Bits(int32_t x) { return static_cast<uint32_t>(x); }
@@ -51,17 +54,23 @@ void SumRows(const uint8_t* a, int64_t row_stride, bool is_signed, int64_t rows,
 
 /// Rows [m0, m1) where they lie; those whose last step would read behind the end of A are left. Returns how far it came.
 int64_t MultiplyInPlace(const BlocksInt8& job, const GemmInt8& gemm, int64_t m0, int64_t m1, int64_t panel0, int64_t panel1,
-                        int64_t chunk, int32_t* row_sums) {
-  const int64_t beyond = PaddedK(gemm.k) - gemm.k;
+                        const ScratchOf& at, int32_t* row_sums) {
+  const int64_t beyond = ScratchOf::CopiesAll(job.kernels, gemm.k) ? 0 : PaddedK(gemm.k) - gemm.k;
+  int64_t chunk = at.rows;
   if (beyond > 0 && m1 + DivUp(beyond, std::max<int64_t>(gemm.a_row_stride, 1)) > gemm.m) m1 = m0 + std::max<int64_t>(m1 - m0 - 1, 0) / 32 * 32;
-  if (beyond >= gemm.a_row_stride) return m0;
+  if (beyond > 0 && beyond >= gemm.a_row_stride) return m0;
   RowsInt8 rows;
   rows.a = gemm.a, rows.row_stride = gemm.a_row_stride, rows.is_signed = gemm.a_signed;
   rows.steps = StepsOfK(gemm.k), rows.step = StepOfK(gemm.k);
+  rows.copies = reinterpret_cast<uint8_t*>(row_sums) + at.copies_at, rows.copies_bytes = at.bytes - at.copies_at;
   if (!gemm.finish.column_zero) chunk = std::max<int64_t>(m1 - m0, 1);
   for (int64_t row = m0; row < m1; row += chunk) {
     const int64_t end = std::min(m1, row + chunk);
-    if (gemm.finish.column_zero) SumRows(gemm.a + row * gemm.a_row_stride, gemm.a_row_stride, gemm.a_signed, end - row, gemm.k, row_sums);
+    if (gemm.finish.column_zero) {
+      SumRows(gemm.a + row * gemm.a_row_stride, gemm.a_row_stride, gemm.a_signed, end - row, gemm.k, row_sums);
+      const uint32_t shift = Bits(BlockShift(job.kernels, gemm.a_signed)) * static_cast<uint32_t>(gemm.k);
+      for (int64_t i = 0; i < end - row; ++i) row_sums[i] = static_cast<int32_t>(Bits(row_sums[i]) + shift);
+    }
     job.kernels.tiles(job, rows, row, end, panel0, panel1, gemm.finish.column_zero ? row_sums : nullptr);
   }
   return std::max(m0, m1);
@@ -87,13 +96,19 @@ void OffsetsInt8(const Int8Kernels& kernels, bool a_signed, int32_t a_zero, cons
   }
 }
 
+int64_t TilesScratchInt8(const Int8Kernels& kernels, int64_t m, int64_t k) {
+  if (!kTilesCopy || !kernels.tiles) return 0;
+  const int64_t bytes = kTileRowsInt8 * std::max<int64_t>(PaddedK(k), 4), tiles = DivUp(std::max<int64_t>(m, 1), kTileRowsInt8);
+  return RoundUp(std::clamp<int64_t>(kBlockBytes / bytes, 3, tiles + 2) * bytes + kTilesBeyond, int64_t{64});
+}
+
 int64_t BlockRowsInt8(const Int8Kernels& kernels, int64_t m, int64_t k) {
   const int64_t fit = kBlockBytes / std::max<int64_t>(1, BlockRowBytes(kernels, k)) / kernels.rows * kernels.rows;
   return std::max<int64_t>(1, std::min(m, std::max<int64_t>(fit, 2 * kernels.rows)));
 }
 
 void MultiplyBlockInt8(const BlocksInt8& job, const void* block, bool a_signed, int64_t row, int64_t count, int64_t panel0, int64_t panel1,
-                       int32_t* row_sums) {
+                       int32_t* row_sums, void* copies) {
   const Int8Kernels& kernels = job.kernels;
   const int64_t row_bytes = BlockRowBytes(kernels, job.k), padded = PaddedK(job.k), k4 = DivUp(job.k, int64_t{4});
   if (job.finish.column_zero && kernels.block_bytes == 1) {
@@ -110,6 +125,7 @@ void MultiplyBlockInt8(const BlocksInt8& job, const void* block, bool a_signed, 
     RowsInt8 rows;
     rows.a = static_cast<const uint8_t*>(block), rows.row_stride = row_bytes, rows.is_signed = BlockSigned(kernels, a_signed);
     rows.steps = StepsOfK(job.k), rows.step = StepOfK(job.k), rows.c_row = row;
+    rows.copies = static_cast<uint8_t*>(copies), rows.copies_bytes = TilesScratchInt8(kernels, count, job.k);
     return kernels.tiles(job, rows, 0, count, panel0, panel1, job.finish.column_zero ? row_sums : nullptr);
   }
   alignas(64) int32_t sums[16 * kPanelColumns] = {};
@@ -139,7 +155,9 @@ void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, i
   int32_t* row_sums = static_cast<int32_t*>(scratch);
   char* block = static_cast<char*>(scratch) + at.sums_bytes;
   const BlocksInt8 job = {kernels, gemm.n, gemm.k, PackedPanels(gemm.packed, gemm.n), gemm.finish, gemm.near};
-  if (kTilesInPlace && kernels.tiles && BlockShift(kernels, gemm.a_signed) == 0) m0 = MultiplyInPlace(job, gemm, m0, m1, panel0, panel1, at.rows, row_sums);
+  if (kTilesInPlace && kernels.tiles && (ScratchOf::CopiesAll(kernels, gemm.k) || BlockShift(kernels, gemm.a_signed) == 0)) {
+    m0 = MultiplyInPlace(job, gemm, m0, m1, panel0, panel1, at, row_sums);
+  }
   const bool dense = gemm.a_row_stride == gemm.k && PaddedK(gemm.k) == gemm.k;
   for (int64_t row = m0; row < m1; row += at.rows) {
     const int64_t count = std::min(at.rows, m1 - row);
@@ -149,7 +167,7 @@ void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, i
     } else {
       for (int64_t i = 0; i < count; ++i, a += gemm.a_row_stride) kernels.load(a, gemm.k, gemm.a_signed, block + i * at.row_bytes);
     }
-    MultiplyBlockInt8(job, block, gemm.a_signed, row, count, panel0, panel1, row_sums);
+    MultiplyBlockInt8(job, block, gemm.a_signed, row, count, panel0, panel1, row_sums, static_cast<char*>(scratch) + at.copies_at);
   }
 }
 

@@ -1,4 +1,4 @@
-// Elementwise 8-bit loops: eight bytes at a time, through float.
+// Elementwise 8-bit loops, through float.
 #include "kernels/int8/qlinear.h"
 
 #include <string.h>
@@ -15,6 +15,63 @@
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
+
+#if HWY_ARCH_ARM_A64
+
+// Sixteen bytes at a time. Narrowing saturates, which is what an upper bound before it would do.
+template <QBinary op, class T>
+class BytesCombined {
+ public:
+  static constexpr int64_t kStep = 16;
+  explicit BytesCombined(const QBinaryArgs& args)
+      : x_scale_(vdupq_n_f32(args.x.scale)), y_scale_(vdupq_n_f32(args.y.scale)), divisor_(vdupq_n_f32(args.out.scale)),
+        lowest_(vdupq_n_f32(static_cast<float>(args.low - args.out.zero))), x_zero_(hn::Set(d8_, static_cast<T>(args.x.zero))),
+        y_zero_(hn::Set(d8_, static_cast<T>(args.y.zero))), least_(hn::Set(d_, static_cast<T>(args.low))),
+        most_(hn::Set(d_, static_cast<T>(args.high))), zero_(vdupq_n_s16(static_cast<int16_t>(args.out.zero))) {}
+
+  HWY_INLINE void Store(const T* x, const T* y, T* to) const {
+    const auto xs = hn::LoadU(d_, x), ys = hn::LoadU(d_, y);
+    const int16x8_t low = Eight(hn::LowerHalf(d8_, xs), hn::LowerHalf(d8_, ys)), high = Eight(hn::UpperHalf(d8_, xs), hn::UpperHalf(d8_, ys));
+    hn::Vec<D> bytes;
+    if constexpr (std::is_signed_v<T>) {
+      bytes.raw = vqmovn_high_s16(vqmovn_s16(low), high);
+    } else {
+      bytes.raw = vqmovun_high_s16(vqmovun_s16(low), high);
+    }
+    hn::StoreU(hn::Min(hn::Max(bytes, least_), most_), d_, to);
+  }
+
+ private:
+  using D = hn::FixedTag<T, 16>;
+  using D8 = hn::FixedTag<T, 8>;
+
+  HWY_INLINE int16x8_t Eight(hn::Vec<D8> x, hn::Vec<D8> y) const {
+    const int16x8_t a = Less(x, x_zero_), b = Less(y, y_zero_);
+    const int32x4_t first = Four(vmovl_s16(vget_low_s16(a)), vmovl_s16(vget_low_s16(b)));
+    return vqaddq_s16(vqmovn_high_s32(vqmovn_s32(first), Four(vmovl_high_s16(a), vmovl_high_s16(b))), zero_);
+  }
+  static HWY_INLINE int16x8_t Less(hn::Vec<D8> x, hn::Vec<D8> zero) {
+    if constexpr (std::is_signed_v<T>) {
+      return vsubl_s8(x.raw, zero.raw);
+    } else {
+      return vreinterpretq_s16_u16(vsubl_u8(x.raw, zero.raw));
+    }
+  }
+  HWY_INLINE int32x4_t Four(int32x4_t a, int32x4_t b) const {
+    const float32x4_t u = vmulq_f32(x_scale_, vcvtq_f32_s32(a)), v = vmulq_f32(y_scale_, vcvtq_f32_s32(b));
+    const float32x4_t t = vdivq_f32(op == QBinary::kAdd ? vaddq_f32(u, v) : vmulq_f32(u, v), divisor_);
+    return vcvtnq_s32_f32(vmaxnmq_f32(t, lowest_));   // of a number and NaN, the number
+  }
+
+  D d_;
+  D8 d8_;
+  float32x4_t x_scale_, y_scale_, divisor_, lowest_;
+  hn::Vec<D8> x_zero_, y_zero_;
+  hn::Vec<D> least_, most_;
+  int16x8_t zero_;
+};
+
+#else
 
 template <class T>
 class RealBytes {
@@ -33,6 +90,31 @@ class RealBytes {
   V scale_;
   hn::Vec<hn::FixedTag<int32_t, 4>> zero_;
 };
+
+// Eight bytes at a time.
+template <QBinary op, class T>
+class BytesCombined {
+ public:
+  static constexpr int64_t kStep = 8;
+  explicit BytesCombined(const QBinaryArgs& args)
+      : x_(args.x), y_(args.y), divisor_(hn::Set(df_, args.out.scale)),
+        rounding_(static_cast<float>(args.low - args.out.zero), static_cast<float>(args.high - args.out.zero), args.out.zero) {}
+
+  HWY_INLINE void Store(const T* x, const T* y, T* to) const { rounding_.Store(Four(x, y), Four(x + 4, y + 4), to); }
+
+ private:
+  HWY_INLINE hn::Vec<hn::FixedTag<float, 4>> Four(const T* x, const T* y) const {
+    const auto u = x_.Load(x), v = y_.Load(y);
+    return Quotient(op == QBinary::kAdd ? hn::Add(u, v) : hn::Mul(u, v), divisor_);
+  }
+
+  hn::FixedTag<float, 4> df_;
+  RealBytes<T> x_, y_;
+  hn::Vec<hn::FixedTag<float, 4>> divisor_;
+  ByteRounding<T> rounding_;
+};
+
+#endif
 
 #if HWY_TARGET == HWY_AVX3
 
@@ -69,12 +151,8 @@ int64_t QBinaryWide(const QBinaryArgs& args, const T* a, int64_t a_step, const T
 
 template <QBinary op, class T>
 void QBinaryRun(const QBinaryArgs& args, const void* x, const void* y, void* out, int64_t n, uint32_t scalars) {
-  constexpr int64_t kStep = 8;
-  const hn::FixedTag<float, 4> df;
-  const RealBytes<T> left(args.x), right(args.y);
-  const ByteRounding<T> rounding(static_cast<float>(args.low - args.out.zero), static_cast<float>(args.high - args.out.zero),
-                                 args.out.zero);
-  const auto divisor = hn::Set(df, args.out.scale);
+  const BytesCombined<op, T> combined(args);
+  constexpr int64_t kStep = combined.kStep;
   const T* a = static_cast<const T*>(x);
   const T* b = static_cast<const T*>(y);
   T* to = static_cast<T*>(out);
@@ -88,27 +166,18 @@ void QBinaryRun(const QBinaryArgs& args, const void* x, const void* y, void* out
     memset(b_all, static_cast<uint8_t>(*b), sizeof(b_all));
     b = b_all;
   }
-  auto combine = [&](const T* p, const T* q) HWY_ATTR {
-    const auto u = left.Load(p), v = right.Load(q);
-    return Quotient(op == QBinary::kAdd ? hn::Add(u, v) : hn::Mul(u, v), divisor);
-  };
   int64_t i = 0;
 #if HWY_TARGET == HWY_AVX3
   i = QBinaryWide<op, T>(args, a, a_step, b, b_step, to, n);
 #endif
-  for (; i + kStep <= n; i += kStep) {
-    const T* p = a + i * a_step;
-    const T* q = b + i * b_step;
-    const auto t0 = combine(p, q), t1 = combine(p + 4, q + 4);
-    rounding.Store(t0, t1, to + i);
-  }
+  for (; i + kStep <= n; i += kStep) combined.Store(a + i * a_step, b + i * b_step, to + i);
   if (i == n) return;
   const size_t rest = static_cast<size_t>(n - i);
   memset(a_tail, 0, kStep);
   memset(b_tail, 0, kStep);
   memcpy(a_tail, a + i * a_step, rest);
   memcpy(b_tail, b + i * b_step, rest);
-  rounding.Store(combine(a_tail, b_tail), combine(a_tail + 4, b_tail + 4), to_tail);
+  combined.Store(a_tail, b_tail, to_tail);
   memcpy(to + i, to_tail, rest);
 }
 

@@ -115,6 +115,14 @@
   "sqxtun v" #s0 ".8b, v" #s0 ".8h\n sqxtun2 v" #s0 ".16b, v" #s2 ".8h\n umax v" #s0 ".16b, v" #s0 ".16b, v5.16b\n"                \
   "umin v" #s0 ".16b, v" #s0 ".16b, v6.16b\n eor v" #s0 ".16b, v" #s0 ".16b, v7.16b\n"
 
+// The same without care: sums are floats less 2^23, all times scales in v4 to v7, of which 2^23 times as much, in v0 to v3, is taken. The bytes
+// are unsigned, without bounds of their own, and come to v0. See PlainScalesInt8.
+#define LINNET_PLAIN1(s, to, scale) "fmla v" #to ".4s, v" #s ".4s, v" #scale ".4s\n"
+#define LINNET_PLAIN_BYTES(s0, s1, s2, s3)                                                                                        \
+  LINNET_PLAIN1(s0, 0, 4) LINNET_PLAIN1(s1, 1, 5) LINNET_PLAIN1(s2, 2, 6) LINNET_PLAIN1(s3, 3, 7)                                 \
+  "fcvtns v0.4s, v0.4s\n fcvtns v1.4s, v1.4s\n fcvtns v2.4s, v2.4s\n fcvtns v3.4s, v3.4s\n uzp1 v0.8h, v0.8h, v1.8h\n"           \
+  "uzp1 v2.8h, v2.8h, v3.8h\n sqxtun v0.8b, v0.8h\n sqxtun2 v0.16b, v2.8h\n"
+
 #define LINNET_LANE_CLOBBERS                                                                                                            \
   "memory", "cc", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x19",   \
       "x20", "x21", "x22", "x23", "x24", "x25", "x26", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", \
