@@ -353,12 +353,12 @@ TEST(HostileReader, LongChainsAndManyPartsTakeLinearTime) {
     // The quickest of three: other work on the machine empties caches.
     double seconds = INFINITY;
     Result<std::unique_ptr<Session>> session = Status();
-    for (int turn = 0; turn < 3 && seconds >= 2.0 * kSlower; ++turn) {
+    for (int turn = 0; turn < 3 && seconds >= 4.0 * kSlower; ++turn) {
       WorkWatch watch;
       session = OpenBytes(bytes);
       seconds = std::min(seconds, watch.seconds());
     }
-    EXPECT_LT(seconds, 2.0 * kSlower);
+    EXPECT_LT(seconds, 4.0 * kSlower);
     ASSERT_TRUE(session.ok()) << session.status().message();
   }
   {
@@ -372,7 +372,7 @@ TEST(HostileReader, LongChainsAndManyPartsTakeLinearTime) {
     graph.Msg(1, NodeProto("Relu", {"i7"}, {"y"})).Str(2, "g").Msg(12, TensorValue("y", 1, {"2"}));
     WorkWatch watch;
     Status status = OpenBytes(ModelOf(graph).bytes()).TakeStatus();
-    EXPECT_LT(watch.seconds(), 6.0 * kSlower);
+    EXPECT_LT(watch.seconds(), 12.0 * kSlower);
     EXPECT_TRUE(status.ok()) << status.message();
   }
   {

@@ -163,10 +163,9 @@ Status Model::RunLate(const Step& step, const Plan& plan, RunState& state) {
   const PreparedNode& node = nodes_[static_cast<size_t>(step.node)];
   const NodeIo& io = node.io;
   // A copy of the node's surroundings with its own numbering, so that contents can be put beside the types.
-  NodeIo local;
-  local.label = io.label;
-  local.op = io.op;
-  local.input_count = io.input_count;
+  NodeIo local = io;
+  local.weights = nullptr;
+  std::vector<ValueId> reads, writes;
   std::vector<Fact> facts;
   std::vector<Place> places;
   std::vector<void*> slots;
@@ -178,13 +177,18 @@ Status Model::RunLate(const Step& step, const Plan& plan, RunState& state) {
     if (!slots.back()) facts.back().data = kEmpty;
     return static_cast<ValueId>(facts.size()) - 1;
   };
-  for (ValueId id : io.inputs) local.inputs.push_back(add(id));
+  // What the operator does not define has no type, whatever a file claims. Those whose Run needs no parameters (control flow) may learn
+  // the kind as they run.
+  const bool inferred = !node.kernel && node.op.def().bind && !node.op.def().user;
+  for (ValueId id : io.inputs) reads.push_back(add(id));
   for (ValueId id : io.outputs) {
-    local.outputs.push_back(add(id));
+    writes.push_back(add(id));
     if (id == kNoValue) continue;
-    facts.back() = {base_facts_[static_cast<size_t>(id)].type, nullptr};
+    facts.back() = {inferred ? Type() : base_facts_[static_cast<size_t>(id)].type, nullptr};
     slots.back() = nullptr;
   }
+  local.inputs = reads;
+  local.outputs = writes;
 
   InferContext infer(facts.data(), local.inputs.data(), local.input_count, local.outputs.data(),
                      static_cast<int>(local.outputs.size()));
@@ -194,16 +198,13 @@ Status Model::RunLate(const Step& step, const Plan& plan, RunState& state) {
     if (id == kNoValue) continue;
     size_t v = static_cast<size_t>(id);
     const Type& type = facts[v].type;
-    // With all inputs known, an output of unknown kind is one that the operator does not define. Those whose Run needs
-    // no parameters (control flow) may learn the kind as they run.
-    // A file may claim a type for such an output; what the operator defines has a size by now where Run needs parameters.
-    bool fixed = type.is_tensor() && type.shape.is_static() && type.dtype != DType::kUndefined;
-    if ((type.kind == Kind::kUnknown || (type.is_tensor() && !fixed)) && !node.kernel && node.op.def().bind) {
+    if (type.kind == Kind::kUnknown && !node.kernel && node.op.def().bind) {
       return InvalidModel(io.op, " defines fewer than the ", io.outputs.size(), " outputs of the node");
     }
     Datum& datum = state.heap(places[v].offset);
     datum = Datum();
     datum.type = type;
+    const bool fixed = type.is_tensor() && type.shape.is_static() && type.dtype != DType::kUndefined;
     all_static = all_static && fixed;
     if (!fixed) continue;
     LINNET_ASSIGN(Tensor tensor, Tensor::Allocate(type.dtype, type.shape, state.env().budget));

@@ -31,7 +31,9 @@ struct CompileOptions {
 struct PreparedNode {
   OpInstance op;
   std::unique_ptr<ProviderKernel> kernel;  ///< set when a provider runs the node
-  NodeIo io;
+  NodeIo io;                               ///< looks at the four that follow
+  std::vector<ValueId> inputs, outputs;
+  std::string label, name;
   std::vector<WeightSpan> weights;         ///< packed
   bool foldable = false;                   ///< may be computed while a plan is made when its inputs are known
   bool shape_only = false;

@@ -93,8 +93,7 @@ class Model::Prepare : public PrepareContext {
     const Value& value = model_.graph_->value(inputs_[i]);
     if (!model_.own_weights_ || !value.constant.has_data()) return;
     PopulatePages(static_cast<const std::byte*>(value.constant.data()) + first, bytes);
-    const int64_t before = value.constant.elements() * first / std::max<int64_t>(value.constant.bytes(), 1);
-    if (value.uses.size() == 1) value.constant.Reshaped(Shape{before}).LetPagesGo();
+    if (value.uses.size() == 1) value.constant.LetPagesGo(first);
   }
   Result<PlanSource*> Body(const std::shared_ptr<Graph>& graph) override {
     LINNET_ASSIGN(std::unique_ptr<Model> body, Model::Make(graph, model_.options_));
@@ -239,7 +238,7 @@ Status Model::Build() {
   for (ValueId id : outputs) last_use_[static_cast<size_t>(id)] = INT32_MAX;
   OrderWeights();
   for (PreparedNode& node : nodes_) {
-    for (ValueId& id : node.io.outputs) {
+    for (ValueId& id : node.outputs) {
       if (id != kNoValue && last_use_[static_cast<size_t>(id)] < 0) id = kNoValue;
     }
   }
@@ -280,12 +279,16 @@ Status Model::MakeNode(NodeId id) {
   const Node& node = graph.node(id);
   nodes_.emplace_back();
   PreparedNode& prepared = nodes_.back();
-  prepared.io.inputs = node.inputs;
+  prepared.inputs = node.inputs;
+  prepared.inputs.insert(prepared.inputs.end(), node.captures.begin(), node.captures.end());
+  prepared.outputs = node.outputs;
+  prepared.label = node.Label(graph);
+  prepared.name = node.op;
+  prepared.io.inputs = prepared.inputs;
+  prepared.io.outputs = prepared.outputs;
   prepared.io.input_count = static_cast<int32_t>(node.inputs.size());
-  prepared.io.inputs.insert(prepared.io.inputs.end(), node.captures.begin(), node.captures.end());
-  prepared.io.outputs = node.outputs;
-  prepared.io.label = node.Label(graph);
-  prepared.io.op = node.op;
+  prepared.io.label = prepared.label;
+  prepared.io.op = prepared.name;
 
   LINNET_ASSIGN(const OpDef* def, options_.table->Find(node.domain, node.op, node.version));
   LINNET_ASSIGN(prepared.op, OpInstance::Make(*def, node));

@@ -307,8 +307,8 @@ Graph Graph::Clone() const {
   copy.outputs_ = outputs_;
   copy.output_slots_ = output_slots_;
   copy.fresh_names_ = fresh_names_;
-  for (Node& node : copy.nodes_) {
-    for (Attribute& attribute : node.attributes) {
+  for (size_t i = 0; i < copy.nodes_.size(); ++i) {
+    for (Attribute& attribute : copy.nodes_[i].attributes) {
       if (auto* one = std::get_if<std::shared_ptr<Graph>>(&attribute.payload)) {
         *one = std::make_shared<Graph>((*one)->Clone());
       }

@@ -20,34 +20,12 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
-#include "graph/tensor.h"
+#include "base/stable_vector.h"
+#include "graph/node.h"
 
 namespace linnet {
-
-using ValueId = int32_t;
-using NodeId = int32_t;
-inline constexpr ValueId kNoValue = -1;
-inline constexpr NodeId kNoNode = -1;
-
-class Graph;
-
-/// An attribute. The payload's C++ type is its ONNX type:
-///   INT int64_t · FLOAT float · STRING std::string · TENSOR Tensor · GRAPH shared_ptr<Graph> · INTS · FLOATS · STRINGS ·
-///   TENSORS · GRAPHS · TYPE_PROTO Type
-struct Attribute {
-  using Payload =
-      std::variant<std::monostate, int64_t, float, std::string, Tensor, std::shared_ptr<Graph>, std::vector<int64_t>,
-                   std::vector<float>, std::vector<std::string>, std::vector<Tensor>,
-                   std::vector<std::shared_ptr<Graph>>, Type>;
-  std::string name;
-  Payload payload;
-};
-
-/// "INT", "FLOATS", ...: ONNX's name of the payload's type.
-const char* AttributeTypeName(const Attribute& attribute);
 
 /// One place that reads a value: input `index` of `node` (captures follow the inputs), or output `index` of the graph
 /// when `node` is kNoNode.
@@ -65,43 +43,6 @@ struct Value {
   int32_t output_index = 0;    ///< which output of the producer
   std::vector<Use> uses;
   int32_t input_hint = -1;     ///< where Graph::inputs may list it; -1: it does not
-};
-
-struct Node {
-  std::string name;
-  std::string domain;          ///< "" is ai.onnx
-  std::string op;
-  int version = 0;             ///< opset version of `domain` the node is written in
-  std::vector<ValueId> inputs;
-  std::vector<ValueId> outputs;
-  std::vector<ValueId> captures;
-  std::vector<Attribute> attributes;
-  bool alive = true;
-
-  const Attribute* Find(std::string_view attribute_name) const;
-  bool Has(std::string_view attribute_name) const { return Find(attribute_name) != nullptr; }
-
-  /// Typed attribute access: the fallback when absent, a failure naming the attribute when it has another type.
-  Result<int64_t> Int(std::string_view attribute_name, int64_t fallback) const;
-  Result<float> Float(std::string_view attribute_name, float fallback) const;
-  Result<std::string> String(std::string_view attribute_name, std::string_view fallback) const;
-  Result<std::vector<int64_t>> Ints(std::string_view attribute_name, std::vector<int64_t> fallback = {}) const;
-  Result<std::vector<float>> Floats(std::string_view attribute_name, std::vector<float> fallback = {}) const;
-  Result<std::vector<std::string>> Strings(std::string_view attribute_name) const;
-  Result<Tensor> TensorOf(std::string_view attribute_name) const;           ///< null-data tensor when absent
-  Result<std::shared_ptr<Graph>> GraphOf(std::string_view attribute_name) const;  ///< null when absent
-  void Set(std::string_view attribute_name, Attribute::Payload payload);
-  void Unset(std::string_view attribute_name);
-
-  /// "Conv 'layer1/conv'" or "Conv producing 'x'": how messages name a node.
-  std::string Label(const Graph& graph) const;
-  bool Is(std::string_view op_name, std::string_view domain_name = "") const {
-    return alive && op == op_name && domain == domain_name;
-  }
-
- private:
-  friend class Graph;
-  std::vector<int32_t> use_slots_;  ///< position of each input's and capture's Use in its value's list
 };
 
 /// What a model file says about itself besides the graph.
@@ -190,8 +131,8 @@ class Graph {
   int32_t& UseSlot(const Use& use);
 
   std::shared_ptr<SymbolTable> symbols_;
-  std::vector<Value> values_;
-  std::vector<Node> nodes_;
+  StableVector<Value> values_;   ///< references to values and nodes hold while others are added
+  StableVector<Node> nodes_;
   std::vector<ValueId> outputs_;
   std::vector<int32_t> output_slots_;
   int64_t fresh_names_ = 0;

@@ -55,8 +55,26 @@ Result<std::vector<std::string>> Node::Strings(std::string_view n) const {
   return Get<std::vector<std::string>>(*this, n, {});
 }
 Result<Tensor> Node::TensorOf(std::string_view n) const { return Get<Tensor>(*this, n, {}); }
+Result<Type> Node::TypeOf(std::string_view n) const { return Get<Type>(*this, n, {}); }
 Result<std::shared_ptr<Graph>> Node::GraphOf(std::string_view n) const {
   return Get<std::shared_ptr<Graph>>(*this, n, nullptr);
+}
+
+bool Node::IsFloat(std::string_view n) const {
+  const Attribute* attribute = Find(n);
+  return attribute && std::holds_alternative<float>(attribute->payload);
+}
+
+Node Node::Part(std::string_view part_prefix) const {
+  Node part;
+  part.name = name;
+  part.domain = domain;
+  part.op = op;
+  part.version = version;
+  for (const Attribute& attribute : attributes) {
+    if (attribute.name.starts_with(part_prefix)) part.attributes.push_back({attribute.name.substr(part_prefix.size()), attribute.payload});
+  }
+  return part;
 }
 
 void Node::Set(std::string_view attribute_name, Attribute::Payload payload) {

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <algorithm>
 #include <new>
 
 namespace linnet {
@@ -45,8 +46,8 @@ Tensor Tensor::View(DType dtype, const Shape& shape, const void* data, std::shar
   return tensor;
 }
 
-void Tensor::LetPagesGo() const {
-  if (in_file_ && data_) ReleaseFilePages(data_, bytes());
+void Tensor::LetPagesGo(int64_t first_bytes) const {
+  if (in_file_ && data_) ReleaseFilePages(data_, std::min(first_bytes, bytes()));
 }
 
 void CopyElements(const Type& type, const void* from, void* to) {

@@ -49,8 +49,9 @@ class Tensor {
   int64_t bytes() const;
   const std::shared_ptr<const void>& owner() const { return owner_; }
 
-  /// Says that the contents are not needed for now: pages of a mapped file leave resident memory. Other contents stay.
-  void LetPagesGo() const;
+  /// Says that the contents, or their first bytes, are not needed for now: pages of a mapped file leave resident memory. Other
+  /// contents stay.
+  void LetPagesGo(int64_t first_bytes = INT64_MAX) const;
 
   /// The same contents under another shape of as many elements.
   Tensor Reshaped(const Shape& shape) const {

@@ -57,7 +57,7 @@ bool IsAligned(const Tensor& tensor) {
 
 Result<Tensor> AlignedCopy(const Tensor& tensor, MemoryBudget* budget) {
   LINNET_ASSIGN(Tensor copy, Tensor::Allocate(tensor.dtype(), tensor.shape(), budget));
-  const int64_t bytes = tensor.bytes(), width = std::max<int64_t>(1, static_cast<int64_t>(DTypeBytes(tensor.dtype())));
+  const int64_t bytes = tensor.bytes();
   const auto* from = static_cast<const std::byte*>(tensor.data());
   auto* to = static_cast<std::byte*>(copy.mutable_data());
   // In steps, so that copy and original are never resident together.
@@ -65,7 +65,7 @@ Result<Tensor> AlignedCopy(const Tensor& tensor, MemoryBudget* budget) {
   for (int64_t at = 0; at < bytes; at += kStep) {
     const int64_t step = std::min(kStep, bytes - at);
     memcpy(to + at, from + at, static_cast<size_t>(step));
-    tensor.Reshaped(Shape{(at + step) / width}).LetPagesGo();
+    tensor.LetPagesGo(at + step);
   }
   return copy;
 }
@@ -97,15 +97,6 @@ Status AlignIn(Graph& graph, MemoryBudget* budget, std::unordered_map<const void
 Status AlignConstants(Graph& graph, MemoryBudget* budget) {
   std::unordered_map<const void*, Tensor> copies;
   return AlignIn(graph, budget, &copies);
-}
-
-Status AlignedFloats::Make(const void* from, int64_t count) {
-  data_ = static_cast<const float*>(from);
-  if (reinterpret_cast<uintptr_t>(from) % alignof(float) == 0) return Status();
-  LINNET_ASSIGN(copy_, Block::Allocate(count * 4));
-  memcpy(copy_.data(), from, static_cast<size_t>(count) * 4);
-  data_ = reinterpret_cast<const float*>(copy_.data());
-  return Status();
 }
 
 }  // namespace linnet

@@ -4,7 +4,6 @@
 // all the same: a copy of them costs more than packing them. Everybody else may rely on aligned contents.
 #pragma once
 
-#include "base/memory.h"
 #include "graph/graph.h"
 
 namespace linnet {
@@ -28,16 +27,5 @@ Result<Tensor> AlignedCopy(const Tensor& tensor, MemoryBudget* budget);
 
 /// Copies the constants of a graph and its subgraphs that are not aligned and whose readers need them so.
 Status AlignConstants(Graph& graph, MemoryBudget* budget);
-
-/// Aligned floats: those at `from`, or a copy for as long as this lives.
-class AlignedFloats {
- public:
-  Status Make(const void* from, int64_t count);
-  const float* data() const { return data_; }
-
- private:
-  const float* data_ = nullptr;
-  Block copy_;
-};
 
 }  // namespace linnet

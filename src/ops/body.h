@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "graph/graph.h"
 #include "ops/movement.h"
 
 namespace linnet {

@@ -15,28 +15,34 @@ struct Constant {
   Tensor value;
 
   Status Parse(const Node& node) {
-    for (const Attribute& attribute : node.attributes) {
-      if (attribute.name == "value" || attribute.name == "sparse_value") {
-        LINNET_ASSIGN(value, node.TensorOf(attribute.name));
-      } else if (attribute.name == "value_float") {
-        LINNET_ASSIGN(float number, node.Float(attribute.name, 0));
-        value = Tensor::Scalar(number);
-      } else if (attribute.name == "value_int") {
-        LINNET_ASSIGN(int64_t number, node.Int(attribute.name, 0));
-        value = Tensor::Scalar(number);
-      } else if (attribute.name == "value_floats") {
-        LINNET_ASSIGN(std::vector<float> numbers, node.Floats(attribute.name));
-        value = Tensor::Of<float>({static_cast<int64_t>(numbers.size())}, numbers);
-      } else if (attribute.name == "value_ints") {
-        LINNET_ASSIGN(std::vector<int64_t> numbers, node.Ints(attribute.name));
-        value = Tensor::Ints(numbers);
-      } else if (attribute.name == "value_string") {
-        LINNET_ASSIGN(std::string text, node.String(attribute.name, ""));
-        value = Strings(Shape::OfRank(0), {text});
-      } else if (attribute.name == "value_strings") {
-        LINNET_ASSIGN(std::vector<std::string> texts, node.Strings(attribute.name));
-        value = Strings({static_cast<int64_t>(texts.size())}, texts);
+    for (const char* name : {"value", "sparse_value"}) {
+      if (node.Has(name)) {
+        LINNET_ASSIGN(value, node.TensorOf(name));
       }
+    }
+    if (node.Has("value_float")) {
+      LINNET_ASSIGN(float number, node.Float("value_float", 0));
+      value = Tensor::Scalar(number);
+    }
+    if (node.Has("value_int")) {
+      LINNET_ASSIGN(int64_t number, node.Int("value_int", 0));
+      value = Tensor::Scalar(number);
+    }
+    if (node.Has("value_floats")) {
+      LINNET_ASSIGN(std::vector<float> numbers, node.Floats("value_floats"));
+      value = Tensor::Of<float>({static_cast<int64_t>(numbers.size())}, numbers);
+    }
+    if (node.Has("value_ints")) {
+      LINNET_ASSIGN(std::vector<int64_t> numbers, node.Ints("value_ints"));
+      value = Tensor::Ints(numbers);
+    }
+    if (node.Has("value_string")) {
+      LINNET_ASSIGN(std::string text, node.String("value_string", ""));
+      value = Strings(Shape::OfRank(0), {text});
+    }
+    if (node.Has("value_strings")) {
+      LINNET_ASSIGN(std::vector<std::string> texts, node.Strings("value_strings"));
+      value = Strings({static_cast<int64_t>(texts.size())}, texts);
     }
     if (value.dtype() == DType::kUndefined) return InvalidModel("has no value attribute");
     return Status();

@@ -20,7 +20,7 @@
 #include "kernels/bf16/split_gemm.h"
 #include "kernels/conv/depthwise.h"
 #include "kernels/conv/winograd.h"
-#include "ops/any_address.h"
+#include "ops/aligned_floats.h"
 #include "ops/conv_helpers.h"
 #include "ops/conv_weights.h"
 #include "ops/output_slice.h"

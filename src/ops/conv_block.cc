@@ -10,7 +10,7 @@
 #include "kernels/conv/conv_block.h"
 
 #include "kernels/bf16/bf16_gemm.h"
-#include "ops/any_address.h"
+#include "ops/aligned_floats.h"
 #include "ops/conv_block_sizes.h"
 #include "ops/conv_helpers.h"
 #include "ops/precision.h"
@@ -27,21 +27,8 @@ struct Part {
   bool reads_first = false;   ///< channels are first in its input
 
   Status Parse(const Node& node, std::string_view prefix) {
-    Node part;
+    Node part = node.Part(prefix);
     part.op = "Conv";
-    for (const Attribute& attribute : node.attributes) {
-      if (!attribute.name.starts_with(prefix)) continue;
-      Attribute& own = part.attributes.emplace_back();
-      own.name = attribute.name.substr(prefix.size());
-      // The kinds that convolutions have; copying any would be code for twelve.
-      auto copy = [&]<class T>(const T* value) {
-        if (value) own.payload.emplace<T>() = *value;
-      };
-      copy(std::get_if<int64_t>(&attribute.payload));
-      copy(std::get_if<float>(&attribute.payload));
-      copy(std::get_if<std::string>(&attribute.payload));
-      copy(std::get_if<std::vector<int64_t>>(&attribute.payload));
-    }
     LINNET_TRY(attributes.Parse(part));
     LINNET_ASSIGN(int64_t first, part.Int("channels_first", 0));
     reads_first = first != 0;

@@ -1,7 +1,7 @@
 // Products whose constant matrix is packed as bfloat16 (ops/precision.h).
 #include <algorithm>
 
-#include "ops/any_address.h"
+#include "ops/aligned_floats.h"
 #include "ops/dense_helpers.h"
 
 namespace linnet {

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "graph/graph.h"
 #include "kernels/gemm.h"
 #include "ops/scalar_helpers.h"
 

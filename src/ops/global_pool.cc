@@ -33,9 +33,8 @@ struct GlobalPool {
 
   Status Parse(const Node& node) {
     if (kind != PoolKind::kLp) return Status();
-    const Attribute* attribute = node.Find("p");
-    if (attribute && std::holds_alternative<float>(attribute->payload)) {   // version 1
-      p = std::get<float>(attribute->payload);
+    if (node.IsFloat("p")) {   // version 1
+      LINNET_ASSIGN(p, node.Float("p", 2));
     } else {
       LINNET_ASSIGN(int64_t integer, node.Int("p", 2));
       p = static_cast<double>(integer);

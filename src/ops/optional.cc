@@ -21,11 +21,7 @@ struct Optional {
   Type element;   ///< of an empty optional
 
   Status Parse(const Node& node) {
-    const Attribute* attribute = node.Find("type");
-    if (!attribute) return Status();
-    const Type* type = std::get_if<Type>(&attribute->payload);
-    if (!type) return InvalidModel("attribute 'type' is ", AttributeTypeName(*attribute), " where TYPE_PROTO is expected");
-    element = *type;
+    LINNET_ASSIGN(element, node.TypeOf("type"));
     return Status();
   }
   Status Infer(InferContext& c) const {

@@ -64,9 +64,8 @@ struct Pool {
 
   /// Version 1 of LpPool has a float p.
   Status ParseP(const Node& node) {
-    const Attribute* attribute = node.Find("p");
-    if (attribute && std::holds_alternative<float>(attribute->payload)) {
-      p = std::get<float>(attribute->payload);
+    if (node.IsFloat("p")) {
+      LINNET_ASSIGN(p, node.Float("p", 2));
     } else {
       LINNET_ASSIGN(int64_t integer, node.Int("p", 2));
       p = static_cast<double>(integer);

@@ -36,24 +36,27 @@ Result<std::vector<Datum>> Evaluate(const OpTable& table, const Node& node, std:
   LINNET_ASSIGN(OpInstance op, OpInstance::Make(*def, node));
 
   NodeIo io;
+  std::vector<ValueId> input_ids, output_ids;
   io.op = node.op;
   io.label = node.op;
   std::vector<Fact> facts;
   std::vector<void*> slots;
   for (const Datum& input : inputs) {
     bool present = input.type.kind != Kind::kUnknown;
-    io.inputs.push_back(present ? static_cast<ValueId>(facts.size()) : kNoValue);
+    input_ids.push_back(present ? static_cast<ValueId>(facts.size()) : kNoValue);
     const void* data = input.type.is_tensor() ? input.tensor.data() : static_cast<const void*>(&input);
     facts.push_back({input.type, present ? data : nullptr});
     slots.push_back(const_cast<void*>(data));
   }
+  io.inputs = input_ids;
   io.input_count = static_cast<int32_t>(inputs.size());
   size_t first_output = facts.size();
   for (ValueId out : node.outputs) {
-    io.outputs.push_back(out == kNoValue ? kNoValue : static_cast<ValueId>(facts.size()));
+    output_ids.push_back(out == kNoValue ? kNoValue : static_cast<ValueId>(facts.size()));
     facts.emplace_back();
     slots.push_back(nullptr);
   }
+  io.outputs = output_ids;
 
   InferContext infer(facts.data(), io.inputs.data(), io.input_count, io.outputs.data(),
                      static_cast<int>(io.outputs.size()));

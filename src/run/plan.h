@@ -13,11 +13,12 @@
 
 #include <atomic>
 #include <memory>
-#include <string>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/memory.h"
-#include "graph/graph.h"
+#include "graph/node.h"
 #include "run/fact.h"
 
 namespace linnet {
@@ -31,12 +32,13 @@ struct WeightSpan {
 };
 
 /// The fixed facts of a node that a step needs: which values it reads and writes, and what to call it in messages.
+/// Lists and texts are whoever's that prepared the node.
 struct NodeIo {
-  std::vector<ValueId> inputs;    ///< kNoValue for an omitted optional input; captures follow the inputs
-  std::vector<ValueId> outputs;   ///< kNoValue for an output nobody asked for
-  int32_t input_count = 0;        ///< without captures
-  std::string label;              ///< "Conv 'layer1/conv'"
-  std::string op;                 ///< "Conv"
+  std::span<const ValueId> inputs;    ///< kNoValue for an omitted optional input; captures follow the inputs
+  std::span<const ValueId> outputs;   ///< kNoValue for an output nobody asked for
+  int32_t input_count = 0;            ///< without captures
+  std::string_view label;             ///< "Conv 'layer1/conv'"
+  std::string_view op;                ///< "Conv"
   /// The weights of all nodes in the order in which a run uses them, and how many of these are used once this node has run. Null
   /// where they stay in a core's caches from run to run.
   const std::vector<WeightSpan>* weights = nullptr;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 
 #include "api/precision.h"
 #include "cli/allocations.h"
@@ -163,7 +164,7 @@ std::map<const NodeIo*, double> FloorsOf(Session& session, const std::vector<Typ
   const Plan& made = *plan->get();
   for (const Step& step : made.steps) {
     if (step.late) continue;
-    auto values = [&](const std::vector<ValueId>& ids) {
+    auto values = [&](std::span<const ValueId> ids) {
       std::vector<StepValue> list;
       for (ValueId id : ids) {
         const size_t at = static_cast<size_t>(id);
@@ -352,7 +353,7 @@ int Bench(const BenchOptions& options) {
     if (!status.ok()) return Report(status);
     for (const Profiler::Span& span : profiler.spans) {
       if (span.depth > 0) continue;
-      OpTime& time = by_op[span.io->op];
+      OpTime& time = by_op[std::string(span.io->op)];
       time.ns += static_cast<double>(span.end_ns - span.begin_ns) / kProfiledRuns;
       if (run == 0) {
         ++time.count;
