@@ -32,6 +32,7 @@ void DirectOutput(const RunContext& c, int i, RunOutput& output) {
   if (!bytes.ok()) return;
   output.data = c.output(i);
   output.capacity = *bytes;
+  output.type = type;
 }
 
 Status FinishOutput(const RunContext& c, int i, RunOutput& output) {
@@ -83,6 +84,7 @@ Status Collected::Before(const RunContext& c, int64_t index, RunOutput& output) 
   if (index >= room_) LINNET_TRY(Grow(c, room_ * 2));
   output.data = At(index);
   output.capacity = bytes_;
+  output.type = element_;
   return Status();
 }
 

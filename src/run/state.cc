@@ -16,6 +16,14 @@ Status TooSmall(int64_t output, const Type& type, int64_t bytes, int64_t capacit
                          " bytes; the caller's memory has ", capacity);
 }
 
+/// Whether what comes out may be written where the caller wants it: bodies lend the memory of what they are declared to give, which they
+/// say in `type`, and strings are objects.
+Status CheckMemory(int64_t index, const RunOutput& output, const Type& type) {
+  if (!output.data || output.type.dtype == type.dtype) return Status();
+  if (output.type.dtype == DType::kUndefined && type.dtype != DType::kString) return Status();
+  return InvalidModel("output ", index, " is ", ToString(type), " where ", ToString(output.type), " was inferred");
+}
+
 }  // namespace
 
 int64_t MonotonicNs() {
@@ -120,6 +128,7 @@ Status RunState::Enter(const Plan& plan, RunOutput* outputs) {
         RunOutput& output = outputs[place.offset];
         const Type& type = plan.facts[static_cast<size_t>(plan.outputs[static_cast<size_t>(place.offset)])].type;
         LINNET_ASSIGN(int64_t bytes, ByteSize(type.dtype, type.shape.elements()));
+        LINNET_TRY(CheckMemory(place.offset, output, type));
         output.type = type;
         if (output.data) {
           if (bytes > output.capacity) {
@@ -233,6 +242,7 @@ Status RunState::Finish(const Plan& plan, PlanSource& source, RunOutput* outputs
     const Type& actual = place.kind == Place::kHeap ? heap(place.offset).type : type;
     const void* from = place.kind == Place::kHeap ? heap(place.offset).tensor.data() : slots_[v];
     LINNET_ASSIGN(int64_t bytes, ByteSize(actual.dtype, actual.shape.elements()));
+    LINNET_TRY(CheckMemory(copy.output, output, actual));
     output.type = actual;
     void* to = output.data;
     if (to && bytes > output.capacity) return TooSmall(copy.output, actual, bytes, output.capacity);
