@@ -2,7 +2,8 @@
  * loads one of the two shared libraries, opens the model, runs it once on zeros and ends; turns alternate.
  *
  *     cc -O2 -I include bench/startup.c -o startup -ldl
- *     startup LIBLINNET LIBONNXRUNTIME MODEL THREADS TURNS [SYMBOL=N...]      LIBONNXRUNTIME may be "-": ours alone
+ *     startup LIBLINNET LIBONNXRUNTIME MODEL[,PEER_MODEL] THREADS TURNS [SYMBOL=N...]      LIBONNXRUNTIME may be "-": ours alone
+ *     startup --ort LIBONNXRUNTIME MODEL.onnx OUT.ort      writes ONNX Runtime's prepared form of a model
  *
  * Prints one JSON object, medians of both sides:
  *     start_ms  from before the process is made until it has ended
@@ -182,6 +183,23 @@ static Result Theirs(const char* library, const char* model, int threads, char**
   return result;
 }
 
+/* ONNX Runtime writes what it optimised in its own format where the name says so. */
+static void WriteOrt(const char* library, const char* model, const char* out) {
+  struct Base {
+    void* const* (*api)(uint32_t version);
+  };
+  const struct Base* (*base)(void) = (const struct Base* (*)(void))dlsym(Library(library), "OrtGetApiBase");
+  if (!base) Fail(library, "no ONNX Runtime");
+  void* const* slots = base()->api(1);
+  const char* (*message)(const void*) = (const char* (*)(const void*))slots[2];
+  void *env, *options, *session;
+  ORT(SLOT(3, int, const char*, void**)(4, "startup", &env));
+  ORT(SLOT(10, void**)(&options));
+  ORT(SLOT(11, void*, const char*)(options, out));
+  ORT(SLOT(23, void*, int)(options, 99));
+  ORT(SLOT(7, void*, const char*, void*, void**)(env, model, options, &session));
+}
+
 /* One process of this program; what it measured comes through a pipe. */
 static Result Turn(char* self, char* side, char** arguments) {
   int ends[2];
@@ -234,15 +252,22 @@ int main(int count, char** arguments) {
     fflush(stdout);
     _exit(0);
   }
+  if (count == 5 && strcmp(arguments[1], "--ort") == 0) {
+    WriteOrt(arguments[2], arguments[3], arguments[4]);
+    return 0;
+  }
   if (count < 6) Fail("arguments", "LIBLINNET LIBONNXRUNTIME MODEL THREADS TURNS [SYMBOL=N...]");
   const int turns = atoi(arguments[5]) < 1 ? 1 : atoi(arguments[5]) > kTurns ? kTurns : atoi(arguments[5]);
   const int both = strcmp(arguments[2], "-") != 0;
   static Result results[2][kTurns];
   char* passed[2][kPorts];
+  char* models[2] = {arguments[3], arguments[3]};
+  char* comma = strchr(arguments[3], ',');
+  if (comma) *comma = 0, models[1] = comma + 1;
   for (int side = 0; side < 2; ++side) {
     int at = 0;
     passed[side][at++] = arguments[1 + side];
-    passed[side][at++] = arguments[3];
+    passed[side][at++] = models[side];
     passed[side][at++] = arguments[4];
     for (int i = 6; i < count && at < kPorts - 1; ++i) passed[side][at++] = arguments[i];
     passed[side][at] = NULL;
