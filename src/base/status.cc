@@ -22,7 +22,9 @@ const char* CodeName(Code code) {
 Status::Status(Code code, std::string message) : detail_(new Detail{code, std::move(message)}) {}
 
 Status Status::At(std::string_view where) && {
+#if !defined(LINNET_NO_SENTENCES)
   if (detail_) detail_->message = Cat(where, ": ", detail_->message);
+#endif
   return std::move(*this);
 }
 
@@ -30,6 +32,9 @@ Status Status::Clone() const { return detail_ ? Status(detail_->code, detail_->m
 
 void Status::Forget() { delete detail_; }
 
+#if defined(LINNET_NO_SENTENCES)
+Status FailAlone(Code code) { return Status(code, CodeName(code)); }
+#else
 Status FailParts(Code code, uint64_t kinds, ...) {
   va_list parts;
   va_start(parts, kinds);
@@ -37,5 +42,6 @@ Status FailParts(Code code, uint64_t kinds, ...) {
   va_end(parts);
   return Status(code, std::move(message));
 }
+#endif
 
 }  // namespace linnet

@@ -60,12 +60,21 @@ class [[nodiscard]] Status {
   Detail* detail_ = nullptr;
 };
 
+#if defined(LINNET_NO_SENTENCES)
+/// A build without sentences: codes alone.
+Status FailAlone(Code code);
+#else
 /// As CatParts.
 Status FailParts(Code code, uint64_t kinds, ...);
+#endif
 
 template <class... Parts>
-[[gnu::always_inline]] inline Status Fail(Code code, const Parts&... parts) {
+[[gnu::always_inline]] inline Status Fail(Code code, [[maybe_unused]] const Parts&... parts) {
+#if defined(LINNET_NO_SENTENCES)
+  Status failure = FailAlone(code);
+#else
   Status failure = FailParts(code, PartKinds<decltype(PassPart(parts))...>(), PassPart(parts)...);
+#endif
   if (failure.ok()) __builtin_unreachable();   // what follows a failure is known to see one
   return failure;
 }

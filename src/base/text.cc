@@ -50,7 +50,7 @@ std::string CatParts(uint64_t kinds, ...) {
 namespace {
 
 /// Length of the well-formed UTF-8 sequence at the start of `text`, 0 when there is none.
-size_t Utf8Length(std::string_view text) {
+[[maybe_unused]] size_t Utf8Length(std::string_view text) {
   auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   unsigned char first = byte(0);
   size_t length = first < 0x80 ? 1 : first >= 0xC2 && first < 0xE0 ? 2 : first >= 0xE0 && first < 0xF0 ? 3
@@ -64,6 +64,7 @@ size_t Utf8Length(std::string_view text) {
 
 }  // namespace
 
+#if !defined(LINNET_NO_SENTENCES)
 std::string Quote(std::string_view text) {
   static const char kHex[] = "0123456789abcdef";
   std::string out = "'";
@@ -100,5 +101,6 @@ std::string Quote(std::string_view text) {
   }
   return out;
 }
+#endif
 
 }  // namespace linnet

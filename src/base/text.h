@@ -15,7 +15,11 @@ inline constexpr size_t kQuotedBytesMax = 120;
 
 /// `text` in single quotes with control characters, quotes and non-UTF-8 bytes escaped, cut at
 /// kQuotedBytesMax. Every name that comes from a file enters a message through this.
+#if defined(LINNET_NO_SENTENCES)
+inline std::string Quote(std::string_view) { return {}; }
+#else
 std::string Quote(std::string_view text);
+#endif
 
 void AppendPart(std::string& out, std::string_view part);
 void AppendPart(std::string& out, int64_t value);

@@ -123,6 +123,7 @@ std::shared_ptr<SymbolTable> SymbolTable::Copy() const {
   return copy;
 }
 
+#if !defined(LINNET_NO_SENTENCES)
 std::string ToString(const Shape& shape, const SymbolTable* symbols) {
   if (!shape.has_rank()) return "[...]";
   std::string out = "[";
@@ -141,5 +142,6 @@ std::string ToString(const Shape& shape, const SymbolTable* symbols) {
   }
   return out + "]";
 }
+#endif
 
 }  // namespace linnet

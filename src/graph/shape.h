@@ -132,6 +132,10 @@ class SymbolTable {
 };
 
 /// "[1,3,N,?]"; "[...]" for unknown rank. `symbols` may be null.
+#if defined(LINNET_NO_SENTENCES)
+inline std::string ToString(const Shape&, const SymbolTable* = nullptr) { return {}; }
+#else
 std::string ToString(const Shape& shape, const SymbolTable* symbols = nullptr);
+#endif
 
 }  // namespace linnet

@@ -3,6 +3,7 @@
 
 namespace linnet {
 
+#if !defined(LINNET_NO_SENTENCES)
 std::string ToString(const Type& type, const SymbolTable* symbols) {
   std::string tensor = Cat(DTypeName(type.dtype), ToString(type.shape, symbols));
   switch (type.kind) {
@@ -16,5 +17,6 @@ std::string ToString(const Type& type, const SymbolTable* symbols) {
   }
   return "?";
 }
+#endif
 
 }  // namespace linnet

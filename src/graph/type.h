@@ -33,6 +33,10 @@ struct Type {
 };
 
 /// "float[1,3,N]", "seq(int64[...])", "optional(float[2])", "map(string,float)", "?".
+#if defined(LINNET_NO_SENTENCES)
+inline std::string ToString(const Type&, const SymbolTable* = nullptr) { return {}; }
+#else
 std::string ToString(const Type& type, const SymbolTable* symbols = nullptr);
+#endif
 
 }  // namespace linnet
