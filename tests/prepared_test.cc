@@ -8,7 +8,6 @@
 #include <functional>
 
 #include "api/full_build.h"
-#include "fixed/model.h"
 #include "format/linnet_file.h"
 #include "fuzz/ort_writer.h"
 #include "graph/text.h"
@@ -212,27 +211,6 @@ TEST_F(PreparedFiles, WithoutNamesCountNodes) {
   // The first node has no name for anything it makes; the second makes an output.
   ExpectParts(Why(RunSession(**session, {Filled<float>(Shape{2, 3}, 1), List<int64_t>({5})})), {"Gather producing 'output-port'", "5"});
   EXPECT_EQ((*session)->model().nodes()[0].io.label, "Relu (node 0)");
-}
-
-TEST_F(PreparedFiles, WithoutNamesWorkWhereOnlyPlansDo) {
-  options_.names = false;
-  ASSERT_TRUE(Convert(R"(graph (x: float[2,3], i: int64[1]) -> (y) {
-    r = Relu-14(x)
-    g = Gather-13(r, i)
-    y = Softmax-13(g)
-  })", "m.linnet").ok());
-  MappedFile::Ref file = MappedFile::Open(Path("m.linnet")).value();
-  auto model = FixedModel::Open(file->bytes(), file, 1);
-  ASSERT_TRUE(model.ok()) << model.status().message();
-  Tensor x = Filled<float>(Shape{2, 3}, 1), i = List<int64_t>({7}), y = Filled<float>(Shape{1, 3}, 0);
-  const Fact inputs[] = {{x.type(), x.data()}, {i.type(), i.data()}};
-  const Plan* plan = (*model)->Find(inputs).value();
-  std::vector<FixedModel::Output> outputs = (*model)->OutputsOf(*plan);
-  outputs[0].data = y.mutable_data();
-  ExpectParts(Why((*model)->Run(*plan, inputs, outputs)), {"Gather (node 1)", "7"});
-  i.mutable_as<int64_t>()[0] = 1;
-  ASSERT_TRUE((*model)->Run(*plan, inputs, outputs).ok());
-  EXPECT_FLOAT_EQ(y.as<float>()[2], 1.0f / 3);
 }
 
 /// Subgraphs lose their names as well, and print with new ones.

@@ -30,7 +30,7 @@ const std::map<std::string, Layers>& Allowed() {
       {"onnx", {"base", "graph"}},
       {"ort", {"base", "graph", "onnx"}},
       {"format", {"base", "graph", "run"}},
-      {"fixed", {"base", "graph", "run", "ops", "compile", "format"}},
+      {"fixed", {"base", "graph", "run", "ops", "format"}},
       {"providers", {"base", "graph", "run", "ops"}},
       {"quantize", {"base", "graph", "run", "ops", "passes", "compile", "onnx", "ort"}},
       {"api", {"base", "kernels", "graph", "run", "ops", "passes", "compile", "onnx", "ort", "format", "fixed", "providers", "quantize"}},

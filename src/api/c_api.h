@@ -1,4 +1,4 @@
-// What the files of the C boundary share: the guard around every entry point, and the objects behind handles.
+// What the files of the C boundary share: the objects behind handles.
 #pragma once
 
 #include <stdint.h>
@@ -10,98 +10,22 @@
 #include <utility>
 #include <vector>
 
-#include "api/handles.h"
+#include "api/boundary.h"
 #include "api/log_routing.h"
 #include "api/session.h"
 #include "api/trace.h"
 #include "base/mutex.h"
-#include "linnet/linnet.h"
 #include "linnet/linnet_extend.h"
 
 namespace linnet::api {
 
-/// Keeps the sentence of a failure for LinnetLastError. Allocates nothing.
-LinnetCode KeepError(LinnetCode code, std::string_view sentence) noexcept;
-
-/// Runs the body of an entry point and turns whatever comes out of it into a code.
-template <class Body>
-LinnetCode Guard(Body&& body) noexcept {
-#if defined(__cpp_exceptions)
-  try {
-    Status status = body();
-    return status.ok() ? LINNET_OK : KeepError(static_cast<LinnetCode>(status.code()), status.message());
-  } catch (const std::bad_alloc&) {
-    return KeepError(LINNET_OUT_OF_MEMORY, "an allocation failed");
-  } catch (...) {
-    return KeepError(LINNET_INTERNAL, "an exception reached the C boundary");
-  }
-#else
-  Status status = body();
-  return status.ok() ? LINNET_OK : KeepError(static_cast<LinnetCode>(status.code()), status.message());
-#endif
-}
-
-/// What a callback returned, with the sentence it left through LinnetFail.
-Status CallbackStatus(LinnetCode code);
-/// Forgets earlier errors, so that a callback without a sentence does not get theirs.
-void ForgetError();
-template <class Callback>
-Status CallBack(Callback&& callback) {
-  ForgetError();
-  return CallbackStatus(callback());
-}
-
-inline Status NullArgument(const char* name) { return InvalidArgument("argument '", name, "' is NULL"); }
-inline Status NotOpen(const char* what) { return InvalidArgument("this is no open ", what, " handle"); }
-
-#define LINNET_NOT_NULL(argument) \
-  if (!(argument)) return ::linnet::api::NullArgument(#argument)
-/// LINNET_USE(Session, session, handle): `session` is the object of an open handle for the rest of the block.
-#define LINNET_USE(Type, name, handle)    \
-  ::linnet::api::Use<Type> name(handle);  \
-  if (!name) return ::linnet::api::NotOpen(Type::kName)
-
-template <class T>
-LinnetCode Close(const void* handle) noexcept {
-  return Guard([&]() -> Status {
-    if (!handle || CloseHandle(handle, T::kKind)) return Status();
-    return NotOpen(T::kName);
-  });
-}
-
-/// The first `min(size, struct_size)` bytes of `from` go to the caller's struct, which may be older and shorter.
-template <class T>
-Status FillStruct(T* to, T from) {
-  if (!to) return InvalidArgument("a struct argument is NULL");
-  size_t size = to->struct_size;
-  if (size < sizeof(size_t)) return InvalidArgument("struct_size is ", size, "; set it to sizeof the struct");
-  from.struct_size = size;
-  __builtin_memcpy(static_cast<void*>(to), &from, size < sizeof(T) ? size : sizeof(T));
-  return Status();
-}
-/// The caller's struct with what it lacks as zeros.
-template <class T>
-Status ReadStruct(const T* from, T* to) {
-  if (!from) return InvalidArgument("a struct argument is NULL");
-  size_t size = from->struct_size;
-  if (size < sizeof(size_t)) return InvalidArgument("struct_size is ", size, "; set it to sizeof the struct");
-  __builtin_memcpy(static_cast<void*>(to), from, size < sizeof(T) ? size : sizeof(T));
-  return Status();
-}
-
 // Types ---------------------------------------------------------------------------------------------------------------
 
-LinnetTypeInfo ToInfo(const Type& type);
 Result<Type> FromInfo(const LinnetTypeInfo& info);
 /// A tensor type from a caller's numbers, checked: known element type, rank within bounds, dimensions >= 0.
 Result<Type> TensorType(LinnetElementType type, const int64_t* shape, int32_t rank);
 /// As LinnetTensorBytes; `dtype` is known.
 Result<int64_t> CallerBytes(DType dtype, int64_t elements);
-/// What an address of a `dtype` must be a multiple of.
-size_t AlignmentOf(DType dtype);
-inline bool IsAligned(const void* data, DType dtype) {
-  return reinterpret_cast<uintptr_t>(data) % AlignmentOf(dtype) == 0;
-}
 /// False when some byte of a tensor of bool is neither 0 nor 1.
 bool BoolsAreValid(const void* data, int64_t count);
 /// A copy of a caller's tensor in memory of ours; strings come as LinnetString.

@@ -1,5 +1,5 @@
 // The C boundary's core, which builds for the plans in files share: errors, versions, names, types as the header has them.
-#include "api/c_api.h"
+#include "api/boundary.h"
 
 #include <string.h>
 
@@ -20,6 +20,13 @@ LinnetCode KeepError(LinnetCode code, std::string_view sentence) noexcept {
   memmove(last_error, sentence.data(), size);
   last_error[size] = 0;
   return code;
+}
+
+Status NullArgument(const char* name) { return InvalidArgument("argument '", name, "' is NULL"); }
+Status NotOpen(const char* what) { return InvalidArgument("this is no open ", what, " handle"); }
+
+LinnetCode Returned(Status status) noexcept {
+  return status.ok() ? LINNET_OK : KeepError(static_cast<LinnetCode>(status.code()), status.message());
 }
 
 void ForgetError() { last_error[0] = 0; }
@@ -44,6 +51,15 @@ LinnetTypeInfo ToInfo(const Type& type) {
   info.rank = type.shape.rank();
   for (int d = 0; d < type.shape.rank(); ++d) info.shape[d] = type.shape[d];
   return info;
+}
+
+size_t AlignmentOf(DType dtype) {
+  switch (dtype) {
+    case DType::kComplex64: return alignof(float);
+    case DType::kComplex128: return alignof(double);
+    case DType::kString: return alignof(LinnetString);
+    default: return std::max<size_t>(DTypeBytes(dtype), 1);
+  }
 }
 
 }  // namespace linnet::api

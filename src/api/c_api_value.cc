@@ -46,15 +46,6 @@ Result<int64_t> CallerBytes(DType dtype, int64_t elements) {
   return bytes;
 }
 
-size_t AlignmentOf(DType dtype) {
-  switch (dtype) {
-    case DType::kComplex64: return alignof(float);
-    case DType::kComplex128: return alignof(double);
-    case DType::kString: return alignof(LinnetString);
-    default: return std::max<size_t>(DTypeBytes(dtype), 1);
-  }
-}
-
 bool BoolsAreValid(const void* data, int64_t count) {
   const auto* bytes = static_cast<const unsigned char*>(data);
   unsigned char all = 0;

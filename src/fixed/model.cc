@@ -1,70 +1,85 @@
 // Opening and running models whose plans are in their files.
 #include "fixed/model.h"
 
-#include <string.h>
-
 #include <algorithm>
 
 #include "base/denormals.h"
 #include "base/parts.h"
 #include "base/system.h"
-#include "compile/stored_plan.h"
-#include "format/linnet_file.h"
-#include "format/read_plan.h"
+#include "fixed/fields.h"
 #include "ops/packed_weights.h"
 #include "run/context.h"
 
 namespace linnet {
 namespace {
 
+using namespace fixed;
+
 /// What constants of no elements point at.
 alignas(64) const std::byte kEmpty[64] = {};
 
 Status SignedBytes() { return LeftOut("values of int8 are"); }
 
-std::string Label(const fbs::Node& node, size_t index) {
-  const std::string op = node.op() ? node.op()->str() : std::string();
-  return node.name() ? Cat(op, " ", Quote(node.name()->string_view())) : Cat(op, " (node ", index, ")");
+/// At "Conv 'layer1/conv'", or "Conv (node 7)" where names were left out.
+Status AtNode(Status status, const void* node, ptrdiff_t index) {
+  const std::string_view op = Text(node, fbs::Node::VT_OP);
+  const bool named = Find(node, fbs::Node::VT_NAME) != nullptr;
+  return std::move(status).At(named ? Cat(op, " ", Quote(Text(node, fbs::Node::VT_NAME))) : Cat(op, " (node ", int64_t{index}, ")"));
+}
+
+/// Where a block lies that the file has, null where there is none.
+const std::byte* BlobAt(std::string_view file, const void* blob, int64_t* bytes) {
+  uint64_t place[2] = {};   // offset, bytes
+  if (blob) memcpy(place, blob, sizeof place);
+  *bytes = static_cast<int64_t>(place[1]);
+  return blob ? reinterpret_cast<const std::byte*>(file.data() + place[0]) : nullptr;
+}
+
+int64_t BytesOf(const Type& type) { return ByteSize(type.dtype, type.shape.elements()).value(); }   // sizes passed CheckShape once
+
+/// The step of a view whose memory is not shared.
+Status CopyView(const void*, RunContext& context) {
+  const Bound::View& view = context.params<Bound::View>();
+  memcpy(context.output(view.out), context.in<std::byte>(view.in) + view.byte_offset,
+         static_cast<size_t>(BytesOf(context.output_type(view.out))));
+  return Status();
 }
 
 }  // namespace
 
-struct FixedModel::Step {
-  const fbs::Node* node = nullptr;
-  OpInstance op;
+struct FixedModel::Prepared {
+  const void* stored;   ///< the file's table Node
+  OpDef def;
+  void* state;          ///< of the operator; null: not made
   NodeIo io;
 };
 
-/// The memory of a run, kept for the next.
-struct FixedModel::State {
-  std::unique_ptr<State> next;
-  const Plan* filled = nullptr;   ///< whose fixed slots are filled in
-  std::vector<void*> slots;
-  Block memory;                   ///< values, scratch, and outputs that nobody asked for
+struct FixedModel::PlanStep {
+  PlanStep* next;
+  const Prepared* node;
+  Step step;
 };
 
 /// Packed weights where they lie. They are asked for in the order in which they were written.
-class FixedModel::Weights : public WeightStore {
- public:
-  Weights(const fbs::Model& head, std::string_view file) : head_(head), file_(file) {}
+struct FixedModel::Weights : WeightStore {
+  explicit Weights(const FixedModel& model) : model(model), all(Follow(model.head_, fbs::Model::VT_WEIGHTS)) {}
   Result<const void*> Get(int64_t node, std::string_view tag, int64_t bytes, FunctionRef<Status(void*)>) override {
-    const uint32_t count = head_.weights() ? head_.weights()->size() : 0;
+    const uint32_t count = Count(all);
     for (uint32_t i = 0; i < count; ++i) {
-      const fbs::Weights& one = *head_.weights()->Get(at_);
-      at_ = at_ + 1 < count ? at_ + 1 : 0;
-      if (one.node() != node || !one.tag() || one.tag()->string_view() != tag) continue;
+      const void* one = Item(all, at);
+      at = at + 1 < count ? at + 1 : 0;
+      if (Long(one, fbs::Weights::VT_NODE) != node || Text(one, fbs::Weights::VT_TAG) != tag) continue;
       int64_t have;
-      LINNET_ASSIGN(const void* data, LocateBlob(file_, one.blob(), &have));
+      const void* data = BlobAt(model.file_, Find(one, fbs::Weights::VT_BLOB), &have);
       if (have == bytes) return data;
       break;
     }
     return InvalidModel("the .linnet file lacks the packed ", Quote(tag), " of ", bytes, " bytes of this node; convert the model again");
   }
 
- private:
-  const fbs::Model& head_;
-  std::string_view file_;
-  uint32_t at_ = 0;
+  const FixedModel& model;
+  const void* all;
+  uint32_t at = 0;
 };
 
 class FixedModel::Prepare : public PrepareContext {
@@ -74,282 +89,336 @@ class FixedModel::Prepare : public PrepareContext {
   Result<PlanSource*> Body(const std::shared_ptr<Graph>&) override { return Internal("a plan has no bodies"); }
 };
 
-FixedModel::FixedModel() = default;
-FixedModel::~FixedModel() = default;
-
-Result<std::unique_ptr<FixedModel>> FixedModel::Open(std::string_view file, std::shared_ptr<const void> owner, int threads) {
-  if (!IsLinnetFile(file)) return Fail(Code::kNotInBuild, "this is no .linnet file, and reading .onnx files is not in this build");
-  FlushDenormals flush;
-  std::unique_ptr<FixedModel> model(new FixedModel());
-  model->threads_ = threads > 0 ? std::min(threads, ThreadPool::kThreadsMax) : ThreadPool::HardwareThreads();
-  LINNET_TRY(model->Read(file, std::move(owner)));
-  return model;
+FixedModel::~FixedModel() {
+  for (int32_t i = 0; nodes_ && i < node_count_; ++i) {
+    if (nodes_[i].state) nodes_[i].def.destroy(nodes_[i].state);
+  }
+  while (State* state = idle_) {
+    idle_ = state->next;
+    delete state;
+  }
 }
 
-Status FixedModel::Read(std::string_view file, std::shared_ptr<const void> owner) {
-  constexpr int64_t kDepthMax = 64;
-  owner_ = std::move(owner);
-  LINNET_ASSIGN(head_, VerifyHead(file, kDepthMax));
-  const fbs::Graph& graph = *head_->graph();
-  const uint32_t plans = head_->plans() ? head_->plans()->size() : 0;
-  if (plans == 0) {
+/// `count` elements of zeros, which live as long as the model.
+template <class T>
+Status FixedModel::Take(size_t count, T** out) {
+  void* memory = memory_.Take(count * sizeof(T));
+  if (!memory) return OutOfMemory("no memory for the model");
+  memset(memory, 0, count * sizeof(T));
+  *out = static_cast<T*>(memory);
+  return Status();
+}
+
+Status FixedModel::Open(std::string_view file, int threads) {
+  LINNET_ASSIGN(head_, TrustedHead(file));
+  FlushDenormals flush;
+  file_ = file;
+  threads_ = threads > 0 ? std::min(threads, ThreadPool::kThreadsMax) : ThreadPool::HardwareThreads();
+  const void* graph = Follow(head_, fbs::Model::VT_GRAPH);
+  inputs_ = Ints(graph, fbs::Graph::VT_INPUTS);
+  outputs_ = Ints(graph, fbs::Graph::VT_OUTPUTS);
+  const void* plans = Follow(head_, fbs::Model::VT_PLANS);
+  if (Count(plans) == 0) {
     return Fail(Code::kNotInBuild, "the .linnet file has no plan, and planning is not in this build; give `linnet convert` the sizes of its inputs");
   }
-  std::vector<ValueId> packed;
-  LINNET_TRY(ReadValues(file, &packed));
-  const int count = static_cast<int>(facts_.size());
-  LINNET_TRY(CheckIds(graph.inputs(), count, false));
-  LINNET_TRY(CheckIds(graph.outputs(), count, false));
-  inputs_ = Ids(graph.inputs());
-  outputs_ = Ids(graph.outputs());
-  if (!head_->inputs() || !head_->outputs() || head_->inputs()->size() != inputs_.size() || head_->outputs()->size() != outputs_.size()) {
-    return InvalidModel("the .linnet file names other inputs or outputs than its graph has");
+  LINNET_TRY(ReadNodes(graph));
+  LINNET_TRY(PrepareNodes());
+  for (uint32_t i = Count(plans); i-- > 0;) {
+    Plan* plan = nullptr;
+    LINNET_TRY(Take(1, &plan));
+    plan->next = plans_;
+    plans_ = plan;
+    LINNET_TRY(AddPlan(Item(plans, i), plan));
+  }
+  return Status();
+}
+
+const void* FixedModel::port(int index, bool output) const {
+  return Item(Follow(head_, output ? fbs::Model::VT_OUTPUTS : fbs::Model::VT_INPUTS), static_cast<uint32_t>(index));
+}
+
+std::string_view FixedModel::symbol(int64_t dim) const {
+  return ItemText(Follow(head_, fbs::Model::VT_SYMBOLS), static_cast<uint32_t>(SymbolIndex(dim)));
+}
+
+/// What the graph says of a value: its type, and the contents of a constant; of one that exists only as packed weights none.
+void FixedModel::ReadFact(const void* value, Fact* fact) const {
+  fact->type = ReadType(Follow(value, fbs::Value::VT_TYPE));
+  const void* tensor = Follow(value, fbs::Value::VT_CONSTANT);
+  if (!tensor) return;
+  fact->type = Type::Tensor(static_cast<DType>(Byte(tensor, fbs::Tensor::VT_DTYPE)), ReadShape(Follow(tensor, fbs::Tensor::VT_DIMS)));
+  int64_t bytes;
+  fact->data = BlobAt(file_, Find(tensor, fbs::Tensor::VT_BLOB), &bytes);
+  if (bytes == 0) fact->data = kEmpty;
+}
+
+Status FixedModel::ReadNodes(const void* graph) {
+  values_ = Follow(graph, fbs::Graph::VT_VALUES);
+  value_count_ = Count(values_);
+  const void* nodes = Follow(graph, fbs::Graph::VT_NODES);
+  LINNET_TRY(Take(value_count_, &facts_));
+  LINNET_TRY(Take(Count(nodes), &nodes_));
+  node_count_ = static_cast<int32_t>(Count(nodes));
+  bool* read = nullptr;   // values that somebody reads
+  LINNET_TRY(Take(value_count_, &read));
+  for (ValueId id : outputs_) read[id] = true;
+  for (int32_t i = 0; i < node_count_; ++i) {
+    Prepared& node = nodes_[i];
+    node.stored = Item(nodes, static_cast<uint32_t>(i));
+    node.io.inputs = Ints(node.stored, fbs::Node::VT_INPUTS);
+    node.io.input_count = static_cast<int32_t>(node.io.inputs.size());
+    for (ValueId id : node.io.inputs) {
+      if (id != kNoValue) read[id] = true;
+    }
+  }
+  for (int32_t i = 0; i < node_count_; ++i) {
+    NodeIo& io = nodes_[i].io;
+    const std::span<const ValueId> all = Ints(nodes_[i].stored, fbs::Node::VT_OUTPUTS);
+    ValueId* outputs = nullptr;   // those that nobody asks for are left out
+    LINNET_TRY(Take(all.size(), &outputs));
+    for (size_t o = 0; o < all.size(); ++o) outputs[o] = all[o] != kNoValue && read[all[o]] ? all[o] : kNoValue;
+    io.outputs = {outputs, all.size()};
+  }
+  return Status();
+}
+
+Status FixedModel::PrepareNodes() {
+  int64_t zeros = 0;
+  for (size_t v = 0; v < value_count_; ++v) {
+    Fact& fact = facts_[v];
+    const void* value = Item(values_, static_cast<uint32_t>(v));
+    ReadFact(value, &fact);
+    const bool constant = Byte(value, fbs::Value::VT_IS_CONSTANT) != 0;
+    if (!constant && !kSignedBytes && fact.type.dtype == DType::kInt8) return SignedBytes();
+    if (constant && fact.type.dtype == DType::kString) return Fail(Code::kNotInBuild, "constants of strings are not in this build");
+    if (constant && !fact.data) zeros = std::max(zeros, BytesOf(fact.type) + static_cast<int64_t>(kPadding));
   }
   // Constants that exist only as packed weights read as zeros while nodes are prepared.
-  int64_t zeros = 0;
-  for (ValueId id : packed) {
-    const Type& type = facts_[static_cast<size_t>(id)].type;
-    LINNET_ASSIGN(int64_t bytes, ByteSize(type.dtype, type.shape.elements()));
-    zeros = std::max(zeros, bytes);
-  }
-  const size_t zero_bytes = static_cast<size_t>(zeros) + kPadding;
-  void* memory = MapZeros(zero_bytes);
-  if (!memory) return OutOfMemory("no address space for ", zero_bytes, " bytes");
-  for (ValueId id : packed) facts_[static_cast<size_t>(id)].data = memory;
-  Status status = ReadNodes(file);
-  UnmapZeros(memory, zero_bytes);
-  LINNET_TRY(std::move(status));
-  for (ValueId id : packed) facts_[static_cast<size_t>(id)].data = nullptr;
-  for (uint32_t i = 0; i < plans; ++i) {
-    LINNET_ASSIGN(StoredPlan stored, ReadPlan(*head_->plans()->Get(i), count, file));
-    LINNET_TRY(Follow(stored));
-  }
-  return Status();
-}
-
-Status FixedModel::ReadValues(std::string_view file, std::vector<ValueId>* packed) {
-  const auto* values = head_->graph()->values();
-  FileValues reader(file, nullptr);
-  reader.set_symbols(head_->symbols() ? static_cast<int>(head_->symbols()->size()) : 0);
-  const uint32_t count = values ? values->size() : 0;
-  facts_.resize(count);
-  for (uint32_t v = 0; v < count; ++v) {
-    const fbs::Value& value = *values->Get(v);
-    Fact& fact = facts_[v];
-    LINNET_ASSIGN(fact.type, reader.ReadType(value.type()));
-    if (!value.is_constant()) {
-      if (!kSignedBytes && fact.type.dtype == DType::kInt8) return SignedBytes();
-      continue;
+  void* memory = zeros > 0 ? MapZeros(static_cast<size_t>(zeros)) : nullptr;
+  if (zeros > 0 && !memory) return OutOfMemory("no address space for ", zeros, " bytes");
+  auto replace = [&](const void* from, const void* to) {
+    for (size_t v = 0; v < value_count_; ++v) {
+      const bool constant = Byte(Item(values_, static_cast<uint32_t>(v)), fbs::Value::VT_IS_CONSTANT) != 0;
+      if (constant && facts_[v].data == from) facts_[v].data = to;
     }
-    if (fact.type.dtype == DType::kString) return Fail(Code::kNotInBuild, "constants of strings are not in this build");
-    fact.data = kEmpty;
-    if (value.constant()) {
-      Tensor tensor;
-      LINNET_TRY(reader.ReadTensor(value.constant(), &tensor));
-      fact.type = tensor.type();
-      if (tensor.elements() > 0) fact.data = tensor.data();
-    } else {
-      if (!fact.type.is_tensor() || !fact.type.shape.is_static()) return InvalidModel("constant ", v, " has no type");
-      packed->push_back(static_cast<ValueId>(v));
-    }
-  }
-  return Status();
-}
-
-Status FixedModel::ReadNodes(std::string_view file) {
-  const fbs::Graph& graph = *head_->graph();
-  const uint32_t count = graph.nodes() ? graph.nodes()->size() : 0;
-  const int values = static_cast<int>(facts_.size());
-  last_use_.assign(facts_.size(), -1);
-  for (ValueId id : outputs_) last_use_[static_cast<size_t>(id)] = INT32_MAX;
-  for (uint32_t i = 0; i < count; ++i) {
-    const fbs::Node& node = *graph.nodes()->Get(i);
-    LINNET_TRY(CheckIds(node.inputs(), values, true));
-    LINNET_TRY(CheckIds(node.outputs(), values, true));
-    for (ValueId id : Ids(node.inputs())) {
-      if (id != kNoValue) last_use_[static_cast<size_t>(id)] = std::max(last_use_[static_cast<size_t>(id)], static_cast<int32_t>(i));
-    }
-  }
-  for (OpDef (*const* factory)() = OperatorFactories(); *factory; ++factory) defs_.push_back((*factory)());
-  FileValues reader(file, owner_);
-  reader.set_symbols(head_->symbols() ? static_cast<int>(head_->symbols()->size()) : 0);
-  Weights weights(*head_, file);
+  };
+  replace(nullptr, memory);
+  Weights weights(*this);
   std::string missing;
-  steps_ = std::vector<Step>(count);
-  for (uint32_t i = 0; i < count; ++i) {
-    const fbs::Node& node = *graph.nodes()->Get(i);
-    Status status = PrepareNode(node, reader, weights, i);
-    if (status.code() == Code::kNotInBuild && !steps_[i].op) {
+  Status failure;
+  for (int32_t i = 0; i < node_count_ && failure.ok(); ++i) {
+    Prepared& node = nodes_[i];
+    Status status = PrepareNode(node, weights, i);
+    if (status.code() == Code::kNotInBuild && !node.state) {
       // Everything that is missing is said at once.
-      std::string name = Cat(node.op() ? Quote(node.op()->string_view()) : std::string(), "-", node.version());
+      const std::string name = Cat(Quote(Text(node.stored, fbs::Node::VT_OP)), "-", Int(node.stored, fbs::Node::VT_VERSION));
       if (missing.find(name) == missing.npos && missing.size() < 2000) missing += Cat(missing.empty() ? "" : ", ", name);
     } else if (!status.ok()) {
-      return std::move(status).At(Label(node, i));
+      failure = AtNode(std::move(status), node.stored, i);
     }
   }
-  if (missing.empty()) return Status();
-  return LeftOut(Cat("operators ", missing, " are"));
+  replace(memory, nullptr);
+  if (memory) UnmapZeros(memory, static_cast<size_t>(zeros));
+  if (failure.ok() && !missing.empty()) return LeftOut(Cat("operators ", missing, " are"));
+  return failure;
 }
 
-Status FixedModel::PrepareNode(const fbs::Node& node, FileValues& values, Weights& weights, int64_t key) {
-  Step& step = steps_[static_cast<size_t>(key)];
-  step.node = &node;
-  Node made;
-  made.name = Text(node.name());
-  made.domain = Text(node.domain());
-  made.op = Text(node.op());
-  made.version = node.version();
-  step.io.inputs = made.inputs = Ids(node.inputs());
-  step.io.outputs = made.outputs = Ids(node.outputs());
-  step.io.input_count = static_cast<int32_t>(made.inputs.size());
-  step.io.op = made.op;
-  const OpDef* best = nullptr;
-  for (const OpDef& def : defs_) {
-    const bool fits = made.op == def.name.name && made.domain == def.name.domain && def.name.since <= made.version;
-    if (fits && (!best || def.name.since > best->name.since)) best = &def;
+Status FixedModel::PrepareNode(Prepared& node, Weights& weights, int64_t key) {
+  Node look;
+  look.stored = static_cast<const fbs::Node*>(node.stored);
+  look.file = file_.data();
+  look.op = Text(node.stored, fbs::Node::VT_OP);
+  look.domain = Text(node.stored, fbs::Node::VT_DOMAIN);
+  look.name = Text(node.stored, fbs::Node::VT_NAME);
+  look.version = Int(node.stored, fbs::Node::VT_VERSION);
+  NodeIo& io = node.io;
+  look.inputs = io.inputs;
+  look.outputs = Ints(node.stored, fbs::Node::VT_OUTPUTS);
+  io.op = look.op;
+  auto fits = [&](const OpName& name) { return look.op == name.name && look.domain == name.domain && name.since <= look.version; };
+  OpDef& def = node.def;
+  for (OpDef (*const* factory)() = OperatorFactories(); *factory; ++factory) {
+    const OpDef one = (*factory)();
+    if (fits(one.name) && one.name.since > def.name.since) def = one;
   }
   // A version that was left out is not replaced by an older one, which may mean something else.
-  for (const OpName* left = VersionsLeftOut(); best && left->name; ++left) {
-    if (made.op == left->name && made.domain == left->domain && left->since <= made.version && left->since > best->name.since) best = nullptr;
-  }
-  if (!best || !best->run) return Fail(Code::kNotInBuild, "operator ", Quote(made.op), " is not in this build");
-  made.attributes.resize(node.attributes() ? node.attributes()->size() : 0);
-  for (uint32_t a = 0; a < made.attributes.size(); ++a) {
-    LINNET_TRY(values.ReadAttribute(*node.attributes()->Get(a), &made.attributes[a]));
-  }
-  LINNET_ASSIGN(step.op, OpInstance::Make(*best, made));
+  bool found = def.run != nullptr;
+  for (const OpName* left = VersionsLeftOut(); left->name; ++left) found = found && !(fits(*left) && left->since > def.name.since);
+  if (!found) return Fail(Code::kNotInBuild, "operator ", Quote(look.op), " is not in this build");
+  LINNET_TRY(Take(std::max<size_t>(def.state_bytes, 1), reinterpret_cast<std::byte**>(&node.state)));
+  def.construct(node.state, def);
+  LINNET_TRY(def.parse(node.state, look));
   // Loops over a node's own elements are for the bytes that its configuration names; weights are packed.
-  const bool has_first = !made.inputs.empty() && made.inputs[0] != kNoValue;
-  if (!kSignedBytes && has_first && facts_[static_cast<size_t>(made.inputs[0])].type.dtype == DType::kInt8) return SignedBytes();
-  NodeIo& io = step.io;
-  if (best->prepare) {
-    InferContext types(facts_.data(), io.inputs.data(), io.input_count, io.outputs.data(), static_cast<int>(io.outputs.size()));
-    Prepare prepare(types, DetectedCpuLevel(), threads_, key, &weights);
-    LINNET_TRY(best->prepare(step.op.state(), prepare));
+  InferContext types(facts_, io.inputs.data(), io.input_count, look.outputs.data(), static_cast<int>(look.outputs.size()));
+  if (!kSignedBytes && types.has_input(0) && types.dtype(0) == DType::kInt8) return SignedBytes();
+  if (!def.prepare) return Status();
+  Prepare prepare(types, DetectedCpuLevel(), threads_, key, &weights);
+  return def.prepare(node.state, prepare);
+}
+
+Status FixedModel::AddPlan(const void* stored, Plan* plan) {
+  LINNET_TRY(Take(value_count_, &plan->facts));
+  LINNET_TRY(Take(value_count_, &plan->places));
+  plan->arena_bytes = RoundUp(Long(stored, fbs::Plan::VT_ARENA_BYTES), static_cast<int64_t>(kAlignment));
+  const void* values = Follow(stored, fbs::Plan::VT_VALUES);
+  const void* dims = Follow(stored, fbs::Plan::VT_DIMS);
+  for (size_t v = 0; v < value_count_; ++v) {
+    const auto value = Element<fbs::PlannedValue>(values, static_cast<uint32_t>(v));
+    Fact& fact = plan->facts[v];
+    Place& place = plan->places[v];
+    place = {static_cast<Place::Kind>(value.place()), 0, value.root(), value.offset()};
+    if (place.kind == Place::kNone) {   // a constant, or nothing that is computed
+      if (facts_[v].data) place.kind = Place::kKnown;
+      fact = facts_[v];
+      continue;
+    }
+    Shape shape = Shape::OfRank(value.rank());
+    for (int d = 0; d < shape.rank(); ++d) shape[d] = Element<int64_t>(dims, value.dims() + static_cast<uint32_t>(d));
+    fact.type = Type::Tensor(static_cast<DType>(value.dtype()), shape);
   }
-  for (ValueId& id : io.outputs) {
-    if (id != kNoValue && last_use_[static_cast<size_t>(id)] < 0) id = kNoValue;
+  const void* known = Follow(stored, fbs::Plan::VT_KNOWN);
+  for (uint32_t i = 0; i < Count(known); ++i) {
+    const auto contents = Element<fbs::KnownContents>(known, i);
+    int64_t bytes;
+    plan->facts[contents.value()].data = BlobAt(file_, &contents.blob(), &bytes);
   }
+  int64_t scratch_bytes = 0;
+  PlanStep** last = &plan->steps;
+  for (int32_t i = 0; i < node_count_; ++i) {
+    Status status = AddSteps(nodes_[i], plan, &last, &scratch_bytes);
+    if (!status.ok()) return AtNode(std::move(status), nodes_[i].stored, i);
+  }
+  plan->arena_bytes += scratch_bytes;
   return Status();
 }
 
-Status FixedModel::Follow(const StoredPlan& stored) {
-  plans_.push_back(std::make_unique<Plan>());
-  Plan& plan = *plans_.back();
-  plan.facts = facts_;
-  plan.places.resize(facts_.size());
-  const auto* values = head_->graph()->values();
-  for (uint32_t v = 0; v < facts_.size(); ++v) {
-    if (values->Get(v)->is_constant()) {
-      plan.places[v].kind = Place::kKnown;
-    } else {
-      plan.facts[v] = Fact();
-    }
+/// Steps of a node at `*last`, which moves behind them.
+Status FixedModel::AddSteps(Prepared& node, Plan* plan, PlanStep*** last, int64_t* scratch_bytes) {
+  const NodeIo& io = node.io;
+  size_t wanted = 0, known = 0;
+  for (ValueId id : io.outputs) {
+    if (id == kNoValue) continue;
+    const Place::Kind kind = plan->places[id].kind;
+    ++wanted;
+    known += kind == Place::kNone || kind == Place::kKnown;
   }
-  PlanFollower follower(plan, last_use_, threads_, nullptr);
-  LINNET_TRY(follower.Begin(stored, inputs_, outputs_));
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    const Step& step = steps_[i];
-    if (follower.Skip(step.io, static_cast<int32_t>(i))) continue;
-    Status status = follower.Add(step.op, step.io, static_cast<int32_t>(i));
-    if (!status.ok()) return std::move(status).At(Label(*step.node, i));
+  if (known == wanted) return Status();   // all is in the file
+  InferContext types(plan->facts, io.inputs.data(), io.input_count, io.outputs.data(), static_cast<int>(io.outputs.size()));
+  BindContext bind(types, &memory_, threads_, nullptr);
+  if (node.def.bind) LINNET_TRY(node.def.bind(node.state, bind));
+  if (bind.out_of_memory()) return OutOfMemory("no memory for the plan");
+  const Bound& bound = bind.bound();
+  Step step;
+  step.op = node.state;
+  step.io = &io;
+  auto add = [&]() -> Status {
+    PlanStep* one = nullptr;
+    LINNET_TRY(Take(1, &one));
+    one->step = step;
+    one->node = &node;
+    **last = one;
+    *last = &one->next;
+    return Status();
+  };
+  for (const Bound::View& view : bound.aliases()) {
+    const Place::Kind kind = plan->places[io.outputs[static_cast<size_t>(view.out)]].kind;
+    --wanted;
+    if (kind == Place::kAlias || kind == Place::kKnown) continue;
+    // A view whose memory is not shared.
+    Bound::View* params = nullptr;
+    LINNET_TRY(Take(1, &params));
+    *params = view;
+    step.run = CopyView;
+    step.params = params;
+    LINNET_TRY(add());
   }
-  return follower.End();
+  if (wanted == 0) return Status();
+  step.run = node.def.run;
+  step.params = bound.params;
+  step.workers = bound.workers;
+  step.scratch_bytes = bound.scratch_bytes;
+  step.scratch_offset = plan->arena_bytes;
+  *scratch_bytes = std::max(*scratch_bytes, bound.scratch_bytes * bound.workers);
+  return add();
 }
 
-Result<Type> FixedModel::PortType(const fbs::Port& port) const {
-  FileValues reader({}, nullptr);
-  reader.set_symbols(head_->symbols() ? static_cast<int>(head_->symbols()->size()) : 0);
-  return reader.ReadType(port.type());
-}
-
-Result<const Plan*> FixedModel::Find(const Fact* inputs) const {
-  std::string shapes[2];
-  for (size_t p = 0; p <= plans_.size(); ++p) {
-    bool same = p < plans_.size();
-    std::string& text = shapes[same ? 1 : 0];
-    if (same && p > 0) text += "; ";
+Result<const FixedModel::Plan*> FixedModel::PlanFor(const Fact* inputs) const {
+  std::string have, given;
+  for (const Plan* plan = plans_;; plan = plan->next) {
+    bool same = plan != nullptr;
+    std::string& text = plan ? have : given;
+    if (plan && plan != plans_) text += "; ";
     for (size_t i = 0; i < inputs_.size(); ++i) {
-      const Type& type = p < plans_.size() ? plans_[p]->facts[static_cast<size_t>(inputs_[i])].type : inputs[i].type;
+      const Type& type = plan ? plan->facts[inputs_[i]].type : inputs[i].type;
       same = same && type == inputs[i].type;
       if (text.size() < 300) text += Cat(i > 0 ? ", " : "", ToString(type));
     }
-    if (same) return plans_[p].get();
+    if (same) return plan;
+    if (!plan) break;
   }
-  return Fail(Code::kNotInBuild, "there is no plan for inputs ", shapes[0], ", and planning is not in this build; the file has plans for ", shapes[1]);
+  return Fail(Code::kNotInBuild, "there is no plan for inputs ", given, ", and planning is not in this build; the file has plans for ", have);
 }
 
-std::vector<FixedModel::Output> FixedModel::OutputsOf(const Plan& plan) const {
-  std::vector<Output> outputs;
-  for (ValueId id : plan.outputs) {
-    const Type& type = plan.facts[static_cast<size_t>(id)].type;
-    outputs.push_back({nullptr, &type, ByteSize(type.dtype, type.shape.elements()).value()});   // its shape passed CheckShape
-  }
-  return outputs;
-}
-
-Status FixedModel::Run(const Plan& plan, const Fact* inputs, const std::vector<Output>& outputs) {
-  std::unique_ptr<State> state;
+Status FixedModel::Run(const Plan& plan, const Fact* inputs, void* const* outputs) {
+  State* state;
   {
     Lock lock(mutex_);
-    state = std::move(idle_);
-    if (state) idle_ = std::move(state->next);
+    state = idle_;
+    if (state) idle_ = state->next;
   }
-  if (!state) state = std::make_unique<State>();
+  if (!state) state = new State();
   Status status = Execute(plan, inputs, outputs, *state);
   Lock lock(mutex_);
-  state->next = std::move(idle_);
-  idle_ = std::move(state);
+  state->next = idle_;
+  idle_ = state;
   return status;
 }
 
-Status FixedModel::Execute(const Plan& plan, const Fact* inputs, const std::vector<Output>& outputs, State& state) const {
+Status FixedModel::Execute(const Plan& plan, const Fact* inputs, void* const* outputs, State& state) const {
   FlushDenormals flush;
-  int64_t bytes = RoundUp(plan.arena_bytes, static_cast<int64_t>(kAlignment));
-  const int64_t unasked_at = bytes;
-  for (const Output& output : outputs) bytes += RoundUp(output.bytes, static_cast<int64_t>(kAlignment));
+  // In one block: slots, the arena, outputs that nobody asked for.
+  const int64_t slot_bytes = RoundUp(static_cast<int64_t>(value_count_ * sizeof(void*)), static_cast<int64_t>(kAlignment));
+  int64_t bytes = slot_bytes + plan.arena_bytes;
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    if (!outputs[i]) bytes += RoundUp(BytesOf(plan.facts[outputs_[i]].type), static_cast<int64_t>(kAlignment));
+  }
   if (state.memory.size() < bytes) {
     state.memory.Release();
-    state.filled = nullptr;
     LINNET_ASSIGN(state.memory, Block::Allocate(bytes));
   }
-  std::byte* arena = state.memory.data();
-  state.slots.resize(plan.facts.size());
-  void** slots = state.slots.data();
-  auto fill = [&](const std::vector<ValueId>& ids) {
-    for (ValueId id : ids) {
-      const size_t v = static_cast<size_t>(id);
-      const Place& place = plan.places[v];
-      switch (place.kind) {
-        case Place::kArena: slots[v] = arena + place.offset; break;
-        case Place::kAlias: slots[v] = static_cast<std::byte*>(slots[place.root]) + place.offset; break;
-        case Place::kInput: slots[v] = const_cast<void*>(inputs[place.offset].data); break;
-        case Place::kOutput: {
-          int64_t at = unasked_at;
-          for (int64_t o = 0; o < place.offset; ++o) at += RoundUp(outputs[static_cast<size_t>(o)].bytes, static_cast<int64_t>(kAlignment));
-          void* data = outputs[static_cast<size_t>(place.offset)].data;
-          slots[v] = data ? data : arena + at;
-          break;
-        }
-        default: slots[v] = const_cast<void*>(plan.facts[v].data);
-      }
+  auto** slots = reinterpret_cast<std::byte**>(state.memory.data());
+  std::byte* arena = state.memory.data() + slot_bytes;
+  std::byte* unasked = arena + plan.arena_bytes;
+  for (size_t v = 0; v < value_count_; ++v) {
+    const Place& place = plan.places[v];
+    switch (place.kind) {
+      case Place::kArena: slots[v] = arena + place.offset; break;
+      case Place::kInput: slots[v] = static_cast<std::byte*>(const_cast<void*>(inputs[place.offset].data)); break;
+      case Place::kOutput:
+        slots[v] = static_cast<std::byte*>(outputs[place.offset]);
+        if (slots[v]) break;
+        slots[v] = unasked;
+        unasked += RoundUp(BytesOf(plan.facts[v].type), static_cast<int64_t>(kAlignment));
+        break;
+      default: slots[v] = static_cast<std::byte*>(const_cast<void*>(plan.facts[v].data));
     }
-  };
-  fill(plan.callers);
-  if (state.filled != &plan) fill(plan.fixed);
-  state.filled = &plan;
+  }
+  for (size_t v = 0; v < value_count_; ++v) {
+    const Place& place = plan.places[v];
+    if (place.kind == Place::kAlias) slots[v] = slots[place.root] + place.offset;
+  }
   RunEnv env;
   env.pool = &ThreadPool::Shared();
   env.threads = threads_;
-  for (const linnet::Step& step : plan.steps) {
-    RunContext context(step, plan.facts.data(), plan.places.data(), slots, nullptr, arena, env, nullptr);
-    Status status = step.run(step.op, context);
-    const size_t i = static_cast<size_t>(step.node);
-    if (!status.ok()) return std::move(status).At(Label(*steps_[i].node, i));
+  for (const PlanStep* one = plan.steps; one; one = one->next) {
+    RunContext context(one->step, plan.facts, plan.places, reinterpret_cast<void**>(slots), nullptr, arena, env, nullptr);
+    Status status = one->step.run(one->step.op, context);
+    if (!status.ok()) return AtNode(std::move(status), one->node->stored, one->node - nodes_);
   }
-  for (const Copy& copy : plan.copies) {
-    const Output& output = outputs[static_cast<size_t>(copy.output)];
-    if (output.data && output.bytes > 0) memcpy(output.data, slots[copy.from], static_cast<size_t>(output.bytes));
+  // An output that no step wrote in place.
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    const std::byte* data = slots[outputs_[i]];
+    if (outputs[i] && data != outputs[i]) memcpy(outputs[i], data, static_cast<size_t>(BytesOf(plan.facts[outputs_[i]].type)));
   }
   return Status();
 }

@@ -1,16 +1,15 @@
 // FixedModel: a model that runs with the input shapes its file has plans for, and no others. What is small about it: the graph stays
 // in the file, node by node is prepared and bound when the file is opened, and nothing infers, plans or rewrites.
 //
-// Types in the file are taken at their word: only a file that the program brings itself, as made by `linnet convert`, is safe here.
-// What does not depend on types is checked as everywhere: structure, places in memory, sizes of weights.
+// Only a file that the program brings itself, as made by `linnet convert`, is safe here: the checksum of its head finds damage, and
+// what the head says is then taken at its word.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string_view>
-#include <vector>
 
 #include "base/mutex.h"
-#include "linnet_generated.h"
 #include "ops/registry.h"
 #include "run/plan.h"
 
@@ -18,51 +17,69 @@ namespace linnet {
 
 class FixedModel {
  public:
-  /// `file` is 64-byte aligned and stays alive through `owner`. `threads`: most of one run; 0: all processors.
-  static Result<std::unique_ptr<FixedModel>> Open(std::string_view file, std::shared_ptr<const void> owner, int threads);
+  FixedModel() = default;
   ~FixedModel();
+  FixedModel(const FixedModel&) = delete;
+  FixedModel& operator=(const FixedModel&) = delete;
 
-  const fbs::Model& head() const { return *head_; }
-  /// The declared type of an input or output.
-  Result<Type> PortType(const fbs::Port& port) const;
-  /// The plan for inputs of these types, or a sentence that says for which there are plans.
-  Result<const Plan*> Find(const Fact* inputs) const;
+  /// Once. `file` is 64-byte aligned and stays where it is. `threads`: most of one run; 0: all processors.
+  Status Open(std::string_view file, int threads);
 
-  /// Where one output goes; null: nowhere.
-  struct Output {
-    void* data = nullptr;
-    const Type* type = nullptr;
-    int64_t bytes = 0;      ///< that it has, and needs where it goes
+  int input_count() const { return static_cast<int>(inputs_.size()); }
+  int output_count() const { return static_cast<int>(outputs_.size()); }
+  /// The file's table Port of an input or output.
+  const void* port(int index, bool output) const;
+  /// The name of a symbol that a port's shape has.
+  std::string_view symbol(int64_t dim) const;
+
+  struct PlanStep;
+  /// Types of all values for one set of input shapes, where they lie, and the steps of a run.
+  struct Plan {
+    const Plan* next;       ///< another plan of the file
+    Fact* facts;
+    Place* places;
+    PlanStep* steps;
+    int64_t arena_bytes;    ///< of values, then scratch
   };
-  /// The outputs of a plan: types and sizes.
-  std::vector<Output> OutputsOf(const Plan& plan) const;
-  /// Any number of threads may run one model at once. `outputs`: of OutputsOf, with memory.
-  Status Run(const Plan& plan, const Fact* inputs, const std::vector<Output>& outputs);
+  /// The plan for inputs of these types, or a sentence that says for which there are plans.
+  Result<const Plan*> PlanFor(const Fact* inputs) const;
+  const Type& OutputType(const Plan& plan, int index) const { return plan.facts[outputs_[static_cast<size_t>(index)]].type; }
+
+  /// Any number of threads may run one model at once. `outputs`: where each output goes; null: nowhere.
+  Status Run(const Plan& plan, const Fact* inputs, void* const* outputs);
 
  private:
-  struct Step;
-  struct State;
-  class Weights;
+  struct Weights;
   class Prepare;
-  FixedModel();
-  Status Read(std::string_view file, std::shared_ptr<const void> owner);
-  Status ReadValues(std::string_view file, std::vector<ValueId>* packed);
-  Status ReadNodes(std::string_view file);
-  Status PrepareNode(const fbs::Node& node, class FileValues& values, Weights& weights, int64_t key);
-  Status Follow(const struct StoredPlan& stored);
-  Status Execute(const Plan& plan, const Fact* inputs, const std::vector<Output>& outputs, State& state) const;
+  struct Prepared;
+  /// The memory of a run, kept for the next.
+  struct State {
+    State* next = nullptr;
+    Block memory;   ///< slots, values, scratch, and outputs that nobody asked for
+  };
+  template <class T>
+  Status Take(size_t count, T** out);
+  void ReadFact(const void* value, Fact* fact) const;
+  Status ReadNodes(const void* graph);
+  Status PrepareNodes();
+  Status PrepareNode(Prepared& node, Weights& weights, int64_t key);
+  Status AddPlan(const void* stored, Plan* plan);
+  Status AddSteps(Prepared& node, Plan* plan, PlanStep*** last, int64_t* scratch_bytes);
+  Status Execute(const Plan& plan, const Fact* inputs, void* const* outputs, State& state) const;
 
-  std::shared_ptr<const void> owner_;
-  const fbs::Model* head_ = nullptr;
+  std::string_view file_;
+  const void* head_ = nullptr;
+  const void* values_ = nullptr;      ///< of the file's graph
   int threads_ = 1;
-  std::vector<OpDef> defs_;                    ///< of the build
-  std::vector<Fact> facts_;                    ///< by value: declared types, contents of constants
-  std::vector<int32_t> last_use_;
-  std::vector<ValueId> inputs_, outputs_;
-  std::vector<Step> steps_;                    ///< nodes, prepared
-  std::vector<std::unique_ptr<Plan>> plans_;
+  size_t value_count_ = 0;
+  int32_t node_count_ = 0;
+  Fact* facts_ = nullptr;             ///< by value: declared types, contents of constants
+  Prepared* nodes_ = nullptr;
+  std::span<const ValueId> inputs_, outputs_;
+  Plan* plans_ = nullptr;
+  Bump memory_;                       ///< of all these
   Mutex mutex_;
-  std::unique_ptr<State> idle_;                ///< memory of runs that have ended
+  State* idle_ = nullptr;             ///< of runs that have ended
 };
 
 }  // namespace linnet

@@ -12,6 +12,11 @@
 
 namespace linnet {
 
+/// The format of files that are written. 1: 8-bit weights whose K was padded otherwise; 2: no checksums.
+inline constexpr uint32_t kLinnetFormat = 3;
+/// The first whose files end with checksums.
+inline constexpr uint32_t kSummedFormat = 3;
+
 /// Goes on with a sum over `size` more bytes, in words of 8; the last is filled up with zeros. Every step is one to one in the sum and
 /// in the word, so that a change within one word is always found.
 uint64_t AddToChecksum(uint64_t sum, const void* bytes, size_t size);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "format/checksum.h"
 #include "graph/graph.h"
 #include "run/stored_plan.h"
 
@@ -18,9 +19,6 @@ struct PackedWeights {
   const void* data = nullptr;
   int64_t bytes = 0;
 };
-
-/// What is written. 1: 8-bit weights whose K was padded otherwise; 2: no checksums.
-inline constexpr uint32_t kLinnetFormat = 3;
 
 /// Most plans of one file: as many as a session keeps.
 inline constexpr uint32_t kPlansMax = 64;

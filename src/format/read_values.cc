@@ -10,12 +10,7 @@
 namespace linnet {
 namespace {
 
-constexpr uint32_t kSummedFormat = 3;   ///< the first whose files end with checksums
-#if defined(LINNET_PLANS_ONLY)
-constexpr uint32_t kOldestFormat = kSummedFormat;
-#else
 constexpr uint32_t kOldestFormat = 2;
-#endif
 
 }  // namespace
 
@@ -26,7 +21,7 @@ bool IsLinnetFile(std::string_view bytes) {
 Result<const fbs::Model*> VerifyHead(std::string_view file, int64_t depth_max) {
   if (!IsLinnetFile(file)) return InvalidModel("not a .linnet file");
   FileSums sums;
-  const bool summed = kOldestFormat >= kSummedFormat || FindSums(file, &sums);
+  const bool summed = FindSums(file, &sums);
   size_t head = file.size();
   // What ends with sums is held to them, whatever its head says; what has none may be of a format without.
   if (summed) LINNET_TRY(CheckHead(file, &head));
@@ -109,15 +104,11 @@ Status FileValues::ReadTensor(const fbs::Tensor* from, Tensor* to) const {
   LINNET_ASSIGN(Shape shape, ReadShape(from->dims()));
   if (!shape.is_static()) return InvalidModel("a constant has shape ", ToString(shape));
   if (dtype == DType::kString) {
-#if defined(LINNET_PLANS_ONLY)
-    return Fail(Code::kNotInBuild, "constants of strings are not in this build");
-#else
     int64_t count = from->strings() ? from->strings()->size() : 0;
     if (count != shape.elements()) return InvalidModel("a constant has ", count, " strings of ", shape.elements());
     LINNET_ASSIGN(*to, Tensor::Allocate(dtype, shape));
     for (int64_t i = 0; i < count; ++i) to->mutable_as<std::string>()[i] = Text(from->strings()->Get(static_cast<uint32_t>(i)));
     return Status();
-#endif
   }
   LINNET_ASSIGN(int64_t need, ByteSize(dtype, shape.elements()));
   int64_t have;

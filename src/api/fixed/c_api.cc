@@ -3,8 +3,9 @@
 
 #include <algorithm>
 
-#include "api/c_api.h"
+#include "api/boundary.h"
 #include "base/file.h"
+#include "fixed/fields.h"
 #include "fixed/model.h"
 
 namespace linnet::api {
@@ -19,6 +20,15 @@ struct FixedOptions : Object {
 struct FixedSession : Object {
   static constexpr HandleKind kKind = HandleKind::kSession;
   static constexpr const char* kName = "session";
+  ~FixedSession() override {
+    model.reset();
+    if (release) release(user);
+  }
+  // Where the model's bytes are: a mapped file, a copy of the caller's memory, or memory that is the caller's still.
+  MappedFile::Ref file;
+  Block copy;
+  void (*release)(void* user) = nullptr;
+  void* user = nullptr;
   std::unique_ptr<FixedModel> model;
 };
 
@@ -31,69 +41,62 @@ struct FixedValue : Object {
   Block contents;
 };
 
-/// Bytes that a caller lends; told when the last user has gone.
-struct Borrowed {
-  void (*release)(void* user);
-  void* user;
-  ~Borrowed() {
-    if (release) release(user);
-  }
-};
-
-using Ports = flatbuffers::Vector<flatbuffers::Offset<fbs::Port>>;
-
-Status OpenSession(std::string_view bytes, std::shared_ptr<const void> owner, const LinnetOptions* options, LinnetSession** out) {
+Status OpenSession(std::unique_ptr<FixedSession> session, std::string_view bytes, const LinnetOptions* options, LinnetSession** out) {
   int threads = 0;
   if (options) {
     LINNET_USE(FixedOptions, object, options);
     threads = object->threads;
   }
-  auto session = std::make_unique<FixedSession>();
-  LINNET_ASSIGN(session->model, FixedModel::Open(bytes, std::move(owner), threads));
+  session->model = std::make_unique<FixedModel>();
+  LINNET_TRY(session->model->Open(bytes, threads));
   return GiveHandle(std::move(session), out);
 }
 
-/// From the caller's bytes, which are copied where `owner` is null or they are not aligned.
-Status OpenBytes(const void* bytes, size_t size, std::shared_ptr<const void> owner, const LinnetOptions* options, LinnetSession** out) {
-  if (size > PTRDIFF_MAX) return InvalidArgument("a model of ", size, " bytes cannot be");
-  if (!owner || reinterpret_cast<uintptr_t>(bytes) % kAlignment != 0) {
-    LINNET_ASSIGN(Block block, Block::Allocate(static_cast<int64_t>(size)));
-    memcpy(block.data(), bytes, size);
-    bytes = block.data();
-    owner = std::make_shared<Block>(std::move(block));
+/// From the caller's bytes, which are copied where they are not `lent` or not aligned. What `session` has is given back whatever happens.
+Status OpenBytes(std::unique_ptr<FixedSession> session, const void* bytes, size_t size, bool lent, const LinnetOptions* options, LinnetSession** out) {
+  LINNET_NOT_NULL(out);
+  *out = nullptr;
+  LINNET_NOT_NULL(bytes);
+  if (!lent || reinterpret_cast<uintptr_t>(bytes) % kAlignment != 0) {
+    LINNET_ASSIGN(session->copy, Block::Allocate(static_cast<int64_t>(size)));
+    memcpy(session->copy.data(), bytes, size);
+    bytes = session->copy.data();
   }
-  return OpenSession({static_cast<const char*>(bytes), size}, std::move(owner), options, out);
+  return OpenSession(std::move(session), {static_cast<const char*>(bytes), size}, options, out);
 }
 
 LinnetCode PortOf(LinnetSession* handle, size_t index, bool output, LinnetPort* to) {
   return Guard([&]() -> Status {
     LINNET_USE(FixedSession, session, handle);
-    const fbs::Model& head = session->model->head();
-    const Ports& ports = output ? *head.outputs() : *head.inputs();
-    if (index >= ports.size()) return InvalidArgument("port ", index, " of ", ports.size());
-    const fbs::Port& from = *ports.Get(static_cast<uint32_t>(index));
+    const FixedModel& model = *session->model;
+    const size_t count = static_cast<size_t>(output ? model.output_count() : model.input_count());
+    if (index >= count) return InvalidArgument("port ", index, " of ", count);
+    const void* from = model.port(static_cast<int>(index), output);
     LinnetPort port = {};
-    port.name = from.name() ? from.name()->c_str() : "";
-    port.name_size = from.name() ? from.name()->size() : 0;
-    LINNET_ASSIGN(Type type, session->model->PortType(from));
-    port.type = ToInfo(type);
-    for (int d = 0; d < type.shape.rank(); ++d) {
-      if (IsSymbolDim(type.shape[d])) port.symbols[d] = head.symbols()->Get(static_cast<uint32_t>(SymbolIndex(type.shape[d])))->c_str();
+    const std::string_view name = fixed::Text(from, fbs::Port::VT_NAME);
+    port.name = name.data();
+    port.name_size = name.size();
+    port.type = ToInfo(fixed::ReadType(fixed::Follow(from, fbs::Port::VT_TYPE)));
+    for (int d = 0; d < port.type.rank; ++d) {
+      if (IsSymbolDim(port.type.shape[d])) port.symbols[d] = model.symbol(port.type.shape[d]).data();
     }
     return FillStruct(to, port);
   });
 }
 
 /// The position of a port by name.
-Result<size_t> IndexOf(const Ports& ports, const char* name) {
+Result<size_t> IndexOf(const FixedModel& model, bool output, const char* name) {
   std::string known;
-  for (uint32_t i = 0; name && i < ports.size(); ++i) {
-    const std::string_view have = ports.Get(i)->name() ? ports.Get(i)->name()->string_view() : std::string_view();
+  const int count = output ? model.output_count() : model.input_count();
+  for (int i = 0; name && i < count; ++i) {
+    const std::string_view have = fixed::Text(model.port(i, output), fbs::Port::VT_NAME);
     if (have == name) return static_cast<size_t>(i);
     if (i < 8) known += Cat(i > 0 ? ", " : "", Quote(have));
   }
   return InvalidArgument("there is no input or output ", name ? Quote(name) : "NULL", "; the model has ", known);
 }
+
+int64_t BytesOf(const Fact& fact) { return fact.data ? ByteSize(fact.type.dtype, fact.type.shape.elements()).value() : 0; }
 
 /// An input where the caller has it, or a copy when it lies badly.
 Status Feed(const LinnetInput& input, Fact& fact, Block& copy) {
@@ -111,8 +114,7 @@ Status Feed(const LinnetInput& input, Fact& fact, Block& copy) {
     return InvalidArgument("is ", ToString(fact.type), ", which has ", bytes, " bytes, and comes with ", input.data ? input.bytes : 0);
   }
   fact.data = input.data;
-  const size_t unit = std::clamp<size_t>(DTypeBytes(fact.type.dtype), 1, 8);
-  if (reinterpret_cast<uintptr_t>(input.data) % unit != 0) {
+  if (!IsAligned(input.data, fact.type.dtype)) {
     LINNET_ASSIGN(copy, Block::Allocate(bytes));
     memcpy(copy.data(), input.data, input.bytes);
     fact.data = copy.data();
@@ -126,52 +128,54 @@ struct Range {
   uintptr_t begin, bytes;
 };
 
+/// What is known of an output while a run is made ready.
+struct Target {
+  std::unique_ptr<FixedValue> value;   ///< that the run makes
+  Range range;
+};
+
 Status RunOnce(FixedModel& model, const LinnetInput* inputs, size_t input_count, LinnetOutput* outputs, size_t output_count) {
-  const Ports &in = *model.head().inputs(), &out = *model.head().outputs();
-  std::vector<Fact> facts(in.size());
-  std::vector<Block> copies(in.size());
+  std::vector<Fact> facts(static_cast<size_t>(model.input_count()));
+  std::vector<Block> copies(facts.size());
   for (size_t k = 0; k < input_count; ++k) {
-    LINNET_ASSIGN(size_t i, IndexOf(in, inputs[k].name));
+    LINNET_ASSIGN(size_t i, IndexOf(model, false, inputs[k].name));
     if (facts[i].data) return InvalidArgument("input ", Quote(inputs[k].name), " is given twice");
     Status status = Feed(inputs[k], facts[i], copies[i]);
     if (!status.ok()) return std::move(status).At(Cat("input ", Quote(inputs[k].name)));
   }
-  std::vector<Range> taken;   // memory that no output may lie in
-  for (const Fact& fact : facts) {
-    const int64_t bytes = fact.data ? ByteSize(fact.type.dtype, fact.type.shape.elements()).value() : 0;
-    if (fact.data) taken.push_back({reinterpret_cast<uintptr_t>(fact.data), static_cast<uintptr_t>(bytes)});
-  }
-  LINNET_ASSIGN(const Plan* plan, model.Find(facts.data()));
-  std::vector<FixedModel::Output> to = model.OutputsOf(*plan);
-  std::vector<std::unique_ptr<FixedValue>> values(output_count);
+  LINNET_ASSIGN(const FixedModel::Plan* plan, model.PlanFor(facts.data()));
+  std::vector<void*> to(static_cast<size_t>(model.output_count()));
+  std::vector<Target> targets(output_count);
   for (size_t k = 0; k < output_count; ++k) {
-    LINNET_ASSIGN(size_t i, IndexOf(out, outputs[k].name));
-    FixedModel::Output& target = to[i];
-    if (target.data) return InvalidArgument("output ", Quote(outputs[k].name), " is asked for twice");
-    target.data = outputs[k].data;
-    outputs[k].type = ToInfo(*target.type);
-    if (!target.data) {
-      values[k] = std::make_unique<FixedValue>();
-      values[k]->type = *target.type;
-      values[k]->bytes = target.bytes;
-      LINNET_ASSIGN(values[k]->contents, Block::Allocate(target.bytes));
-      target.data = values[k]->contents.data();
-    } else if (outputs[k].bytes < static_cast<size_t>(target.bytes) ||
-               reinterpret_cast<uintptr_t>(target.data) % std::clamp<size_t>(DTypeBytes(target.type->dtype), 1, 8) != 0) {
-      return InvalidArgument("output ", Quote(outputs[k].name), " is ", ToString(*target.type), " and needs ", target.bytes,
-                             " bytes, aligned for them; the caller's memory has ", outputs[k].bytes);
+    LinnetOutput& output = outputs[k];
+    LINNET_ASSIGN(size_t i, IndexOf(model, true, output.name));
+    if (to[i]) return InvalidArgument("output ", Quote(output.name), " is asked for twice");
+    const Type& type = model.OutputType(*plan, static_cast<int>(i));
+    output.type = ToInfo(type);
+    const int64_t bytes = ByteSize(type.dtype, type.shape.elements()).value();
+    to[i] = output.data;
+    Range& range = targets[k].range;
+    if (!to[i]) {
+      auto value = std::make_unique<FixedValue>();
+      value->type = type;
+      value->bytes = bytes;
+      LINNET_ASSIGN(value->contents, Block::Allocate(bytes));
+      to[i] = value->contents.data();
+      targets[k].value = std::move(value);
+    } else if (output.bytes < static_cast<size_t>(bytes) || !IsAligned(to[i], type.dtype)) {
+      return InvalidArgument("output ", Quote(output.name), " is ", ToString(type), " and needs ", bytes,
+                             " bytes, aligned for them; the caller's memory has ", output.bytes);
     }
-    const uintptr_t begin = reinterpret_cast<uintptr_t>(target.data);
-    for (const Range& other : taken) {
-      if (begin < other.begin + other.bytes && other.begin < begin + static_cast<uintptr_t>(target.bytes)) {
-        return InvalidArgument("the memory of ", Quote(outputs[k].name), " overlaps other memory of the run");
-      }
-    }
-    if (outputs[k].data) taken.push_back({begin, outputs[k].bytes});
+    range = {reinterpret_cast<uintptr_t>(to[i]), static_cast<uintptr_t>(bytes)};
+    auto overlaps = [&](uintptr_t begin, uintptr_t size) { return range.begin < begin + size && begin < range.begin + range.bytes; };
+    bool taken = false;
+    for (const Fact& fact : facts) taken = taken || overlaps(reinterpret_cast<uintptr_t>(fact.data), static_cast<uintptr_t>(BytesOf(fact)));
+    for (size_t other = 0; other < k; ++other) taken = taken || overlaps(targets[other].range.begin, targets[other].range.bytes);
+    if (taken) return InvalidArgument("the memory of ", Quote(output.name), " overlaps other memory of the run");
   }
-  LINNET_TRY(model.Run(*plan, facts.data(), to));
+  LINNET_TRY(model.Run(*plan, facts.data(), to.data()));
   for (size_t k = 0; k < output_count; ++k) {
-    if (values[k]) LINNET_TRY(GiveHandle(std::move(values[k]), &outputs[k].value));
+    if (targets[k].value) LINNET_TRY(GiveHandle(std::move(targets[k].value), &outputs[k].value));
   }
   return Status();
 }
@@ -210,26 +214,22 @@ LinnetCode LinnetSessionOpen(const char* path, const LinnetOptions* options, Lin
     LINNET_NOT_NULL(session);
     *session = nullptr;
     LINNET_NOT_NULL(path);
-    LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(path));
-    return OpenSession(file->bytes(), file, options, session).At(Quote(path));
+    auto made = std::make_unique<FixedSession>();
+    LINNET_ASSIGN(made->file, MappedFile::Open(path));
+    const std::string_view bytes = made->file->bytes();
+    return OpenSession(std::move(made), bytes, options, session).At(Quote(path));
   });
 }
 LinnetCode LinnetSessionFromMemory(const void* bytes, size_t size, const LinnetOptions* options, LinnetSession** session) LINNET_NOEXCEPT {
-  return Guard([&]() -> Status {
-    LINNET_NOT_NULL(session);
-    *session = nullptr;
-    LINNET_NOT_NULL(bytes);
-    return OpenBytes(bytes, size, nullptr, options, session);
-  });
+  return Guard([&]() -> Status { return OpenBytes(std::make_unique<FixedSession>(), bytes, size, false, options, session); });
 }
 LinnetCode LinnetSessionFromBorrowed(const void* bytes, size_t size, void (*release)(void* user), void* user,
                                      const LinnetOptions* options, LinnetSession** session) LINNET_NOEXCEPT {
   return Guard([&]() -> Status {
-    std::shared_ptr<const void> owner(new Borrowed{release, user}, [](Borrowed* borrowed) { delete borrowed; });
-    LINNET_NOT_NULL(session);
-    *session = nullptr;
-    LINNET_NOT_NULL(bytes);
-    return OpenBytes(bytes, size, std::move(owner), options, session);
+    auto made = std::make_unique<FixedSession>();
+    made->release = release;
+    made->user = user;
+    return OpenBytes(std::move(made), bytes, size, true, options, session);
   });
 }
 LinnetCode LinnetSessionClose(LinnetSession* session) LINNET_NOEXCEPT { return Close<FixedSession>(session); }
@@ -237,8 +237,8 @@ LinnetCode LinnetSessionClose(LinnetSession* session) LINNET_NOEXCEPT { return C
 LinnetCode LinnetSessionPortCounts(LinnetSession* handle, size_t* inputs, size_t* outputs) LINNET_NOEXCEPT {
   return Guard([&]() -> Status {
     LINNET_USE(FixedSession, session, handle);
-    if (inputs) *inputs = session->model->head().inputs()->size();
-    if (outputs) *outputs = session->model->head().outputs()->size();
+    if (inputs) *inputs = static_cast<size_t>(session->model->input_count());
+    if (outputs) *outputs = static_cast<size_t>(session->model->output_count());
     return Status();
   });
 }
