@@ -94,7 +94,9 @@ class PlansOnly : public testing::Test {
     const LinnetCode code = LOADED(LinnetRun)(session, from.data(), from.size(), to.data(), to.size(), nullptr);
     results->clear();
     for (LinnetOutput& output : to) {
-      if (code != LINNET_OK) EXPECT_EQ(output.value, nullptr);
+      if (code != LINNET_OK) {
+        EXPECT_EQ(output.value, nullptr);
+      }
       if (!output.value) continue;
       const void* data = nullptr;
       size_t bytes = 0;
