@@ -347,6 +347,12 @@ TEST_F(PlansOnly, BorrowedBytesAreGivenBackOnce) {
   int released = 0;
   EXPECT_EQ(open(aligned.data(), bytes.size(), &released, nullptr), LINNET_INVALID_ARGUMENT);
   EXPECT_EQ(released, 1);
+  // More bytes than memory can have, lent and to be copied.
+  LinnetSession* session = nullptr;
+  EXPECT_EQ(open(aligned.data(), SIZE_MAX, &released, &session), LINNET_INVALID_ARGUMENT);
+  EXPECT_EQ(released, 2);
+  EXPECT_EQ(LOADED(LinnetSessionFromMemory)(aligned.data(), SIZE_MAX - 63, nullptr, &session), LINNET_INVALID_ARGUMENT);
+  EXPECT_EQ(session, nullptr);
 }
 
 TEST_F(PlansOnly, ManyThreadsRunOneModel) {

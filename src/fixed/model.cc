@@ -245,7 +245,9 @@ Status FixedModel::PrepareNode(Prepared& node, Weights& weights, int64_t key) {
   bool found = def.run != nullptr;
   for (const OpName* left = VersionsLeftOut(); left->name; ++left) found = found && !(fits(*left) && left->since > def.name.since);
   if (!found) return Fail(Code::kNotInBuild, "operator ", Quote(look.op), " is not in this build");
-  LINNET_TRY(Take(std::max<size_t>(def.state_bytes, 1), reinterpret_cast<std::byte**>(&node.state)));
+  std::byte* state = nullptr;
+  LINNET_TRY(Take(std::max<size_t>(def.state_bytes, 1), &state));
+  node.state = state;
   def.construct(node.state, def);
   LINNET_TRY(def.parse(node.state, look));
   // Loops over a node's own elements are for the bytes that its configuration names; weights are packed.

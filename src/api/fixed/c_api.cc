@@ -57,6 +57,7 @@ Status OpenBytes(std::unique_ptr<FixedSession> session, const void* bytes, size_
   LINNET_NOT_NULL(out);
   *out = nullptr;
   LINNET_NOT_NULL(bytes);
+  if (size > PTRDIFF_MAX) return InvalidArgument("a model of ", size, " bytes cannot be");
   if (!lent || reinterpret_cast<uintptr_t>(bytes) % kAlignment != 0) {
     LINNET_ASSIGN(session->copy, Block::Allocate(static_cast<int64_t>(size)));
     memcpy(session->copy.data(), bytes, size);
