@@ -16,12 +16,13 @@ void Require(bool holds, const char* what, std::string_view detail = "");
 /// Failures are sentences, and none of them says that Linnet itself is broken.
 bool Good(const Status& status);
 
-/// Reproducible choices: the same bytes always give the same inputs.
+/// Reproducible choices: the same bytes, or number, always give the same inputs.
 class Choices {
  public:
   explicit Choices(Bytes bytes) {
     for (uint8_t byte : bytes) state_ = (state_ ^ byte) * 0x100000001B3ull;
   }
+  explicit Choices(uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15ull + 1) {}
   uint64_t Next() {
     uint64_t z = state_ += 0x9E3779B97F4A7C15ull;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;

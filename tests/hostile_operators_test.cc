@@ -3,27 +3,14 @@
 
 #include <algorithm>
 
+#include "fuzz/model_runs.h"
 #include "ops/registry.h"
 #include "proto_builder.h"
 
 namespace linnet {
 namespace {
 
-class Dice {
- public:
-  explicit Dice(uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15ull + 1) {}
-  uint64_t Next() {
-    uint64_t z = state_ += 0x9E3779B97F4A7C15ull;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-    return z ^ (z >> 31);
-  }
-  int64_t Below(int64_t n) { return static_cast<int64_t>(Next() % static_cast<uint64_t>(n)); }
-  bool OneIn(int64_t n) { return Below(n) == 0; }
-
- private:
-  uint64_t state_;
-};
+using Dice = fuzz::Choices;
 
 int64_t OddInteger(Dice& dice) {
   constexpr int64_t kOdd[] = {INT64_MIN, INT64_MAX, INT32_MIN, INT32_MAX, -1, 1 << 30, int64_t{1} << 62, 77, -77};
