@@ -4,8 +4,6 @@
 #include <time.h>
 
 #include <algorithm>
-#include <map>
-#include <span>
 
 #include "api/precision.h"
 #include "cli/allocations.h"
@@ -13,9 +11,9 @@
 #include "cli/data/compare.h"
 #include "cli/growth.h"
 #include "cli/json.h"
-#include "cli/machine.h"
 #include "cli/data/model_inputs.h"
 #include "cli/peer.h"
+#include "cli/step_times.h"
 #include "cli/terminal.h"
 #include "cli/units.h"
 #include "cli/system.h"
@@ -29,7 +27,7 @@ struct BenchOptions {
   ShapeOptions shapes;
   double seconds = 2;
   int runs = 0;
-  bool json = false, table = true;
+  bool json = false, table = true, steps = false;
   int top = 15;
 };
 
@@ -147,37 +145,6 @@ Result<Difference> CompareWithPeer(const Session& session, const std::vector<Run
     worst.max_rel = std::max(worst.max_rel, difference.max_rel);
   }
   return worst;
-}
-
-struct OpTime {
-  double ns = 0;
-  int64_t count = 0;
-  double floor_ns = 0;
-  bool floor_known = true;   ///< of every step
-};
-
-/// The floor of every step of the plan for these types; steps behind a boundary have none.
-std::map<const NodeIo*, double> FloorsOf(Session& session, const std::vector<Type>& types, const MachinePeaks& peaks) {
-  std::map<const NodeIo*, double> floors;
-  Result<PlanRef> plan = session.PlanFor(types);
-  if (!plan.ok() || peaks.flops_per_ns <= 0) return floors;
-  const Plan& made = *plan->get();
-  for (const Step& step : made.steps) {
-    if (step.late) continue;
-    auto values = [&](std::span<const ValueId> ids) {
-      std::vector<StepValue> list;
-      for (ValueId id : ids) {
-        const size_t at = static_cast<size_t>(id);
-        list.push_back(id == kNoValue ? StepValue() : StepValue{&made.facts[at].type, made.places[at].kind == Place::kKnown});
-      }
-      return list;
-    };
-    const StepCost cost = CostOf(step.io->op, values(step.io->inputs), values(step.io->outputs));
-    // Peaks are those of float32 and of bytes.
-    if (session.precision() == Precision::kBfloat16 && cost.macs > 0 && !cost.of_bytes) continue;
-    floors[step.io] = peaks.FloorNs(cost, static_cast<double>(session.model().weight_bytes()), session.threads());
-  }
-  return floors;
 }
 
 /// --grow: instead of one shape, a dimension that grows by one a run.
@@ -337,48 +304,11 @@ int Bench(const BenchOptions& options) {
   }
   if (!options.table) return kSuccess;
 
-  std::map<std::string, OpTime> by_op;
-  constexpr int kProfiledRuns = 5;
-  MachinePeaks peaks = MeasurePeaks(session->model().options().cpu);
-  MeasureArithmeticBeside(session->model().options().cpu, [&] { status = session->Run(inputs.data(), steady.data(), {}); }, &peaks);
-  if (!status.ok()) return Report(status);
-  const std::map<const NodeIo*, double> floors = FloorsOf(*session, *types, peaks);
-  double floor_total = 0;
-  double total = 0;
-  for (int run = 0; run < kProfiledRuns; ++run) {
-    Profiler profiler;
-    RunOptions run_options;
-    run_options.profiler = &profiler;
-    status = session->Run(inputs.data(), steady.data(), run_options);
-    if (!status.ok()) return Report(status);
-    for (const Profiler::Span& span : profiler.spans) {
-      if (span.depth > 0) continue;
-      OpTime& time = by_op[std::string(span.io->op)];
-      time.ns += static_cast<double>(span.end_ns - span.begin_ns) / kProfiledRuns;
-      if (run == 0) {
-        ++time.count;
-        const auto floor = floors.find(span.io);
-        if (floor == floors.end()) time.floor_known = false;
-        if (floor != floors.end()) time.floor_ns += floor->second, floor_total += floor->second;
-      }
-      total += static_cast<double>(span.end_ns - span.begin_ns) / kProfiledRuns;
-    }
-  }
-  std::vector<std::pair<std::string, OpTime>> rows(by_op.begin(), by_op.end());
-  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.second.ns > b.second.ns; });
-  Table table({{"operator", Table::Align::kLeft}, {"steps", Table::Align::kRight}, {"time", Table::Align::kRight},
-               {"share", Table::Align::kRight}, {"floor", Table::Align::kRight}, {"of floor", Table::Align::kRight}});
-  for (size_t i = 0; i < rows.size() && i < static_cast<size_t>(options.top); ++i) {
-    const OpTime& time = rows[i].second;
-    table.Row({rows[i].first, fmt::format("{}", time.count), FormatDurationNs(time.ns),
-               fmt::format("{:.1f} %", total > 0 ? 100 * time.ns / total : 0),
-               time.floor_known ? FormatDurationNs(time.floor_ns) : "",
-               time.floor_known && time.floor_ns > 0 ? fmt::format("{:.1f} x", time.ns / time.floor_ns) : ""});
-  }
-  fmt::print("\n{}", table.ToString(terminal));
-  fmt::print("all steps {}, floor {} ({:.0f} GFLOP/s, or {:.0f} Gop/s of bytes, a thread; reading {:.0f}, {:.0f}, {:.0f} GB/s from near, middle, far)\n",
-             FormatDurationNs(total), FormatDurationNs(floor_total), peaks.flops_per_ns, peaks.byte_ops_per_ns, peaks.near_bytes_per_ns,
-             peaks.middle_bytes_per_ns, peaks.far_bytes_per_ns);
+  Result<StepTimes> times = StepTimes::Measure(*session, *types, [&](const RunOptions& run) {
+    return session->Run(inputs.data(), steady.data(), run);
+  });
+  if (!times.ok()) return Report(times.status());
+  fmt::print("\n{}", options.steps ? times->BySteps(terminal) : times->ByOperator(terminal, options.top));
   return kSuccess;
 }
 
@@ -395,6 +325,7 @@ void AddBenchCommand(Arguments& root) {
   bench.Add("--seconds", options->seconds, "How long to measure (2)").Positive();
   bench.Add("--runs", options->runs, "Runs of each instead, however long they take").NotNegative();
   bench.Add("--top", options->top, "Rows of the operator table (15)");
+  bench.Flag("--steps", options->steps, "A row for every step, in the order they run, instead of one for every operator");
   bench.Flag("--json", options->json, "Print one JSON object");
   bench.Flag("!--no-table", options->table, "Leave the operator table out");
   options->common.AddTo(bench);

@@ -17,20 +17,41 @@ namespace HWY_NAMESPACE {
 constexpr int kSums = 12;
 
 // 16-bit multiply-adds of widened bytes.
-void MultiplyWords(int64_t turns) {
+[[maybe_unused]] void MultiplyWords(int64_t turns) {
   hn::Vec<I32> sum[kSums];
   LINNET_UNROLL
   for (int i = 0; i < kSums; ++i) sum[i] = hn::Zero(I32());
   hn::Vec<I16> a = hn::Set(I16(), 3), b = hn::Set(I16(), 5);
   for (int64_t turn = 0; turn < turns; ++turn) {
-    LINNET_IN_ORDER(a);
     LINNET_UNROLL
-    for (int i = 0; i < kSums; ++i) AddInPlace(sum[i], PairProducts(a, b));
+    for (int i = 0; i < kSums; ++i) {
+      LINNET_IN_ORDER(a);   // or one product would do for all sums
+      AddInPlace(sum[i], PairProducts(a, b));
+    }
   }
   LINNET_UNROLL
   for (int i = 0; i < kSums; ++i) LINNET_IN_ORDER(sum[i]);
 }
+#if HWY_TARGET != HWY_AVX2 || !defined(__x86_64__)
 constexpr Int8Peak kInt8Peak = {MultiplyWords, int64_t{kSums} * HWY_LANES(int16_t) * 2};
+#else
+// Pairs of bytes, added as 16-bit numbers, then pairs of those: int8_gemm_pairs.cc.
+void MultiplyPairs(int64_t turns) {
+  __m256i sum[kSums];
+  LINNET_UNROLL
+  for (int i = 0; i < kSums; ++i) sum[i] = _mm256_setzero_si256();
+  const __m256i a = _mm256_set1_epi8(3), ones = _mm256_set1_epi16(1);
+  for (int64_t turn = 0; turn < turns; ++turn) {
+    LINNET_UNROLL
+    for (int i = 0; i < kSums; ++i) {
+      __m256i product;
+      __asm__ volatile("vpmaddubsw %2, %2, %1\n\tvpmaddwd %3, %1, %1\n\tvpaddd %1, %0, %0"
+                       : "+x"(sum[i]), "=&x"(product) : "x"(a), "x"(ones));
+    }
+  }
+}
+constexpr Int8Peak kInt8Peak = {MultiplyPairs, int64_t{kSums} * HWY_LANES(int8_t) * 2};
+#endif
 
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
 // VNNI.
