@@ -216,6 +216,7 @@ TEST(ConvInt8, Strips) {
   for (int64_t in_c : {8, 64, 96, 100, 160, 260}) {
     for (int64_t stride : {1, 2, 3}) Check({7, 9, in_c, 19, 1, 3, 3, stride, 1, 1});
   }
+  for (int64_t in_w : {4, 5, 8, 13, 14, 28, 40}) Check({5, in_w, 32, 20, 1, 3, 3, 1, 1, 1});   // tiles that end with a line
   Check({9, 9, 32, 16, 1, 3, 3, 1, 2, 2});
   Check({9, 9, 32, 16, 1, 3, 3, 2, 3, 2});
   Check({9, 9, 32, 16, 1, 2, 2, 4, 1, 0});

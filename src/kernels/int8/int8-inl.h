@@ -131,29 +131,43 @@ class WideByteRounding {
  public:
   HWY_INLINE WideByteRounding(bool is_signed, float low, float high, int32_t zero)
       : is_signed_(is_signed), high_(_mm256_set1_ps(high)), zero_(_mm256_set1_epi16(static_cast<int16_t>(zero))),
-        least_(_mm256_set1_epi8(static_cast<char>(static_cast<int32_t>(low) + zero))), order_(_mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)) {}
+        least_(_mm256_set1_epi8(static_cast<char>(static_cast<int32_t>(low) + zero))),
+        most_(_mm256_set1_epi8(static_cast<char>(static_cast<int32_t>(high) + zero))), order_(_mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)) {}
 
-  /// 32 bytes in the order of the vectors.
+  /// 32 bytes in the order of the vectors. kBounded: all are known to be numbers below 2^31 in magnitude.
+  template <bool kBounded = false>
   HWY_INLINE __m256i Bytes(__m256 t0, __m256 t1, __m256 t2, __m256 t3) const {
-    const __m256i low = _mm256_adds_epi16(_mm256_packs_epi32(Whole(t0), Whole(t1)), zero_);
-    const __m256i high = _mm256_adds_epi16(_mm256_packs_epi32(Whole(t2), Whole(t3)), zero_);
-    const __m256i bytes = is_signed_ ? _mm256_max_epi8(_mm256_packs_epi16(low, high), least_)
-                                     : _mm256_max_epu8(_mm256_packus_epi16(low, high), least_);
+    const __m256i low = _mm256_adds_epi16(_mm256_packs_epi32(Whole<kBounded>(t0), Whole<kBounded>(t1)), zero_);
+    const __m256i high = _mm256_adds_epi16(_mm256_packs_epi32(Whole<kBounded>(t2), Whole<kBounded>(t3)), zero_);
+    __m256i bytes;
+    if (is_signed_) {
+      bytes = _mm256_max_epi8(_mm256_packs_epi16(low, high), least_);
+      if (kBounded) bytes = _mm256_min_epi8(bytes, most_);
+    } else {
+      bytes = _mm256_max_epu8(_mm256_packus_epi16(low, high), least_);
+      if (kBounded) bytes = _mm256_min_epu8(bytes, most_);
+    }
     return _mm256_permutevar8x32_epi32(bytes, order_);
   }
   /// 16 bytes: of every 128 bits, those of both vectors one after the other.
   HWY_INLINE __m128i Half(__m256 t0, __m256 t1) const {
-    const __m256i words = _mm256_adds_epi16(_mm256_packs_epi32(Whole(t0), Whole(t1)), zero_);
+    const __m256i words = _mm256_adds_epi16(_mm256_packs_epi32(Whole<false>(t0), Whole<false>(t1)), zero_);
     const __m128i low = _mm256_castsi256_si128(words), high = _mm256_extracti128_si256(words, 1), least = _mm256_castsi256_si128(least_);
     return is_signed_ ? _mm_max_epi8(_mm_packs_epi16(low, high), least) : _mm_max_epu8(_mm_packus_epi16(low, high), least);
+  }
+  /// Whether sums of 32 bits times these are so bounded.
+  static HWY_INLINE bool Bounds(__m256 scale) {
+    const __m256 magnitude = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), scale);
+    return _mm256_movemask_ps(_mm256_cmp_ps(magnitude, _mm256_set1_ps(1.0f), _CMP_LT_OQ)) == 0xff;
   }
 
  private:
   // NaN, the second operand, becomes the least integer.
-  HWY_INLINE __m256i Whole(__m256 t) const { return _mm256_cvtps_epi32(_mm256_min_ps(high_, t)); }
+  template <bool kBounded>
+  HWY_INLINE __m256i Whole(__m256 t) const { return _mm256_cvtps_epi32(kBounded ? t : _mm256_min_ps(high_, t)); }
   bool is_signed_;
   __m256 high_;
-  __m256i zero_, least_, order_;
+  __m256i zero_, least_, most_, order_;
 };
 
 #elif HWY_TARGET == HWY_AVX3

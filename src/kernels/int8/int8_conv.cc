@@ -173,9 +173,10 @@ class Gatherer {
 /// The strips of a convolution, where they pay.
 struct StripInt8 : Strip {
   StripInt8(const Int8Kernels& kernels, const ConvInt8& conv) : Strip(conv, 64, 4, 1) {
-    // What lies between the rows of the output is computed too: an eighth more at most, as whole tiles go.
+    // Where what lies between the rows of the output is computed too, that is an eighth more at most, as whole tiles go.
     const int64_t unit = kernels.rows;
-    usable = usable && kTilesInPlace && kernels.tiles && RoundUp(rows * pitch, unit) * 8 <= RoundUp(rows * conv.out_w, unit) * 9;
+    const bool dense = kernels.sorts ? conv.out_w >= kLineRowsInt8 : RoundUp(rows * pitch, unit) * 8 <= RoundUp(rows * conv.out_w, unit) * 9;
+    usable = usable && kTilesInPlace && kernels.tiles && dense;
   }
   /// A tile may read a pixel more than there are.
   int64_t bytes() const { return table_bytes() + RoundUp(elements() + c.in_c, int64_t{64}); }

@@ -353,7 +353,7 @@ void Int8TilesPairs(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, i
 #if HWY_ARCH_ARM_A64
 constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Ns, 8, kInt8Rows, 1, -128, 0, Int8LoadBytes<false>, Int8PairDots, Int8Finish, nullptr, Int8Offsets};
 #elif HWY_TARGET == HWY_AVX2 && !defined(LINNET_SMALL)
-constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Ns, 8, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, nullptr, Int8Finish, Int8TilesPairs, Int8Offsets};
+constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Ns, 8, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, nullptr, Int8Finish, Int8TilesPairs, Int8Offsets, true};
 #else
 constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Ns, 8, kInt8Rows, 2, 0, 0, Int8Load, Int8Dots, Int8Finish, nullptr, Int8Offsets};
 #endif

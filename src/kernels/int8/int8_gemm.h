@@ -91,7 +91,7 @@ struct RowsInt8 {
   bool is_signed = false;
   int64_t pitch = 0, valid = 0;   ///< 0: all rows are rows of C
   int64_t c_row = 0;              ///< C's row of row 0
-  uint8_t* copies = nullptr;      ///< where tiles copy rows (kTilesCopy), 16-byte aligned
+  uint8_t* copies = nullptr;      ///< where tiles copy rows (kTilesCopy) or sort panels, 64-byte aligned
   int64_t copies_bytes = 0;       ///< TilesScratchInt8
 };
 
@@ -110,6 +110,10 @@ inline constexpr bool kTilesCopy = true;
 #else
 inline constexpr bool kTilesCopy = false;
 #endif
+
+/// Where Int8Kernels::sorts: the largest K whose panels tiles sort, in copies that take so many bytes for every four k, and from how many
+/// pixels on tiles end with a line of the output, so that none computes what lies between lines (RowsInt8::pitch).
+inline constexpr int64_t kSortedKInt8 = 8192, kSortedBytesInt8 = 196, kLineRowsInt8 = 4;
 
 /// The functions of one instruction set.
 struct Int8Kernels {
@@ -134,6 +138,7 @@ struct Int8Kernels {
                 const int32_t* row_sums);
   /// out[j] = -zero sums[j] modulo 2^32, j < n, a multiple of 16.
   void (*offsets)(int32_t zero, const int32_t* sums, int64_t n, int32_t* out);
+  bool sorts = false;   ///< tiles need memory for a sorted panel
 };
 
 const Int8Kernels& PickInt8(CpuLevel level);
@@ -178,7 +183,7 @@ struct BlocksInt8 {
   const FinishInt8& finish;
   bool near = false;   ///< as GemmInt8 has it
 };
-/// Bytes that tiles need for copies of rows (kTilesCopy), a multiple of 64: up to kTileRowsInt8 rows take what so many do, and kTilesBeyond
+/// Bytes that tiles need for a sorted panel, or for copies of rows (kTilesCopy), a multiple of 64: up to kTileRowsInt8 rows take what so many do, and kTilesBeyond
 /// bytes behind all are read.
 inline constexpr int64_t kTileRowsInt8 = 6, kTilesBeyond = 64;
 int64_t TilesScratchInt8(const Int8Kernels& kernels, int64_t m, int64_t k);

@@ -114,10 +114,10 @@ void FinishBytes(const FinishInt8& f, const int32_t* sums, const int32_t* row_su
 
 #elif HWY_TARGET == HWY_AVX2
 
-// Two rows at a time, the last of an odd number of them twice.
-template <class T>
-void FinishBytes(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
-                 int64_t columns) {
+// Two rows at a time, the last of an odd number of them twice. kExact as above.
+template <class T, bool kExact>
+void FinishTwoRows(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                   int64_t columns) {
   const FinishInt8 f = finish;
   const WideByteRounding rounding(std::is_signed_v<T>, f.low, f.high, f.zero);
   auto ints = [](const int32_t* p, int v) HWY_ATTR { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p) + v); };
@@ -134,12 +134,13 @@ void FinishBytes(const FinishInt8& finish, const int32_t* sums, const int32_t* r
     __m256 t[4];
     LINNET_UNROLL
     for (int i = 0; i < 4; ++i) {
-      const int at = std::min(r + i / 2, rows - 1);
-      __m256i sum = _mm256_add_epi32(ints(sums + at * kPanelColumns, i % 2), offset[i % 2]);
-      if (f.column_zero) sum = _mm256_sub_epi32(sum, _mm256_mullo_epi32(column_zero[i % 2], _mm256_set1_epi32(row_sums[at])));
+      const int at = i < 2 ? r : std::min(r + 1, rows - 1);
+      __m256i sum = ints(sums + at * kPanelColumns, i % 2);
+      if (!kExact) sum = _mm256_add_epi32(sum, offset[i % 2]);
+      if (!kExact && f.column_zero) sum = _mm256_sub_epi32(sum, _mm256_mullo_epi32(column_zero[i % 2], _mm256_set1_epi32(row_sums[at])));
       t[i] = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale[i % 2]);
     }
-    const __m256i bytes = rounding.Bytes(t[0], t[1], t[2], t[3]);
+    const __m256i bytes = rounding.Bytes<kExact>(t[0], t[1], t[2], t[3]);
     if (HWY_LIKELY(columns == kPanelColumns)) {
       _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(bytes));
       if (r + 1 < rows) _mm_storeu_si128(reinterpret_cast<__m128i*>(to + f.c_row_stride), _mm256_extracti128_si256(bytes, 1));
@@ -149,6 +150,17 @@ void FinishBytes(const FinishInt8& finish, const int32_t* sums, const int32_t* r
       memcpy(to, both, static_cast<size_t>(columns));
       if (r + 1 < rows) memcpy(to + f.c_row_stride, both + kPanelColumns, static_cast<size_t>(columns));
     }
+  }
+}
+
+template <class T>
+void FinishBytes(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                 int64_t columns) {
+  const float* scale = f.scale + (f.one_scale ? 0 : column);
+  if (!f.offset && !f.column_zero && WideByteRounding::Bounds(_mm256_loadu_ps(scale)) && WideByteRounding::Bounds(_mm256_loadu_ps(scale + 8))) {
+    FinishTwoRows<T, true>(f, sums, row_sums, row, rows, column, columns);
+  } else {
+    FinishTwoRows<T, false>(f, sums, row_sums, row, rows, column, columns);
   }
 }
 

@@ -2,12 +2,12 @@
 //
 // One instruction multiplies 32 unsigned bytes by signed ones and adds pairs in 16 bits, saturating; it takes half the steps of
 // what multiplies 16-bit numbers. a0 w0 + a1 w1 fits as long as the largest byte of A times the sum of two weights of one sign
-// does. So the rows of a panel (four k of 16 columns) are sorted by that sum, and each tile of some rows of A, whose
+// does. So the rows of a panel (four k of 16 columns) are copied, sorted by that sum, and each tile of some rows of A, whose
 // largest byte is looked up before, takes as many of them the fast way as it may:
 //
 //     ymm0..11  sums of 6 rows x 2 vectors of 8 columns      ymm12 14 15  bytes of A, products      ymm13  ones
 //
-// and the others as 16-bit numbers, even and odd bytes apart.
+// and the others, widened once for all tiles, as 16-bit numbers, even and odd bytes apart.
 #include <string.h>
 
 #include <algorithm>
@@ -36,16 +36,13 @@ void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sum
 
 constexpr int kTileRows = 6;
 constexpr int kFewRows = 4;            // at a time, where sorting does not pay
-constexpr int64_t kSortedRows = 13;    // of A from which on it does; no tile has less than four then
-constexpr int64_t kFoursMax = 2048;    // rows of a panel that are sorted
-constexpr int64_t kTilesMax = 128;     // whose largest bytes are known at a time
+constexpr int64_t kSortedRows = 15;    // of A from which on it does
+constexpr int64_t kFoursMax = kSortedKInt8 / 4;
+constexpr int64_t kTilesMax = 192;     // whose largest bytes are known at a time
+constexpr int kFinishedRows = 30;      // at a time, at most
 constexpr int64_t kChunkBytes = 256 << 10;   // of A, half of a second-level cache
 constexpr int64_t kGroupBytes = 128 << 10;   // of B, for few rows
-
-// Where the same four k are in a row of A and in a panel.
-struct Four {
-  int32_t a, b;
-};
+constexpr int64_t kRow = kPanelColumns * 4;  // bytes of a panel's row
 
 // Sums of two weights of one sign reach 256. Class c has those up to kSafeSum + c kClassWidth.
 constexpr int kSafeSum = 128, kClassWidth = 8, kClasses = (256 - kSafeSum) / kClassWidth + 1;
@@ -67,7 +64,6 @@ HWY_INLINE __m256i LargestSums(const int8_t* b) {
 
 // The classes of four rows of a panel, a byte each. A sum of 256 counts as 255, which is of the same class.
 HWY_INLINE uint32_t ClassesOfFour(const int8_t* b) {
-  constexpr int64_t kRow = kPanelColumns * 4;
   auto two = [&](const int8_t* p) HWY_ATTR {   // the first in the lower half
     const __m256i bytes = _mm256_packus_epi16(LargestSums(p), LargestSums(p + kRow));
     return _mm_castsi128_ps(_mm_max_epu8(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1)));
@@ -83,14 +79,21 @@ HWY_INLINE uint32_t ClassesOfFour(const int8_t* b) {
   return static_cast<uint32_t>(_mm_cvtsi128_si32(bytes));
 }
 
-// A panel's rows by class.
+// A copy of a panel, its rows by class, and those from a class on widened too. Memory: kSortedBytesInt8 for each.
 struct SortedPanel {
-  Four fours[kFoursMax + 1];
-  const Four* ends[kClasses + 1];   // ends[n]: behind the first n classes
+  int8_t* bytes;
+  int16_t* words;   // of columns 0 to 7, then 8 to 15: even bytes, then odd ones
+  int32_t* at;      // where the four k of a row are in a row of A
+  const int32_t* ends[kClasses + 1];   // ends[n]: of `at`, behind the first n classes
+  static_assert(kSortedBytesInt8 == 3 * kRow + sizeof(int32_t));
 
-  void Sort(const int8_t* panel, const int32_t* at, int64_t count) {
-    constexpr int64_t kRow = kPanelColumns * 4;
-    uint8_t classes[kFoursMax + 4];
+  SortedPanel(uint8_t* memory, int64_t count)
+      : bytes(reinterpret_cast<int8_t*>(memory)), words(reinterpret_cast<int16_t*>(memory + kRow * count)),
+        at(reinterpret_cast<int32_t*>(memory + 3 * kRow * count)) {}
+
+  /// Rows of the first `classes` need no words.
+  void Sort(const int8_t* panel, const int32_t* from, int64_t count, int classes) {
+    uint8_t class_of[kFoursMax + 4];
     int16_t others[kFoursMax + 1];   // those of class 0 come first, and are most
     int64_t safe = 0, rest = 0;
     for (int64_t i = 0; i < count; i += 4) {
@@ -98,24 +101,51 @@ struct SortedPanel {
       const int8_t* rows = panel + i * kRow;
       if (i + 4 > count) rows = static_cast<const int8_t*>(memcpy(last, rows, static_cast<size_t>((count - i) * kRow)));
       const uint32_t four = ClassesOfFour(rows);
-      memcpy(classes + i, &four, sizeof(four));
+      if (HWY_LIKELY(four == 0 && i + 4 <= count)) {
+        memcpy(at + safe, from + i, 4 * sizeof(int32_t));
+        LINNET_UNROLL
+        for (int j = 0; j < 4; ++j) Copy(rows + j * kRow, bytes + (safe + j) * kRow);
+        safe += 4;
+        continue;
+      }
+      memcpy(class_of + i, &four, sizeof(four));
       for (int64_t j = i; j < std::min(i + 4, count); ++j) {
-        const bool other = classes[j] != 0;
-        fours[safe] = {at[j], static_cast<int32_t>(j * kRow)};
+        const bool other = class_of[j] != 0;
+        at[safe] = from[j];
+        Copy(panel + j * kRow, bytes + safe * kRow);
         others[rest] = static_cast<int16_t>(j);
         safe += !other, rest += other;
       }
     }
-    int64_t sizes[kClasses] = {safe};
-    for (int64_t i = 0; i < rest; ++i) ++sizes[classes[others[i]]];
-    Four* next[kClasses];
-    Four* end = fours;
-    ends[0] = fours;
+    int64_t sizes[kClasses] = {safe}, next[kClasses], end = 0;
+    for (int64_t i = 0; i < rest; ++i) ++sizes[class_of[others[i]]];
+    ends[0] = at;
     for (int c = 0; c < kClasses; ++c) {
       next[c] = end;
-      ends[c + 1] = end += sizes[c];
+      ends[c + 1] = at + (end += sizes[c]);
     }
-    for (int64_t i = 0; i < rest; ++i) *next[classes[others[i]]]++ = {at[others[i]], static_cast<int32_t>(others[i] * kRow)};
+    const int64_t narrow = ends[classes] - at;
+    for (int64_t i = 0; i < rest; ++i) {
+      const int64_t j = others[i], to = next[class_of[j]]++;
+      at[to] = from[j];
+      Copy(panel + j * kRow, bytes + to * kRow);
+      if (to >= narrow) Widen(panel + j * kRow, words + (to - narrow) * kRow);
+    }
+  }
+
+ private:
+  static __m256i Load(const int8_t* from, int v) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from) + v); }
+  static void Copy(const int8_t* from, int8_t* to) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(to), Load(from, 0));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(to) + 1, Load(from, 1));
+  }
+  static void Widen(const int8_t* from, int16_t* to) {
+    LINNET_UNROLL
+    for (int v = 0; v < 2; ++v) {
+      const __m256i w = Load(from, v);
+      _mm256_store_si256(reinterpret_cast<__m256i*>(to) + 2 * v, _mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8));
+      _mm256_store_si256(reinterpret_cast<__m256i*>(to) + 2 * v + 1, _mm256_srai_epi16(w, 8));
+    }
   }
 };
 
@@ -147,73 +177,70 @@ int LargestByte(const RowsInt8& rows, const uint8_t* a, int count, int64_t fours
   return 0xff - (_mm_cvtsi128_si32(_mm_minpos_epu16(_mm_andnot_si128(words, all))) & 0xff);
 }
 
-// Some rows of A from `a` on by a panel whose rows [first, safe) fit, and [safe, end) may not. Asks for `fetch` on the way.
+// Some rows of A by a sorted panel: rows [at, safe) of it as bytes, and [safe, end), from `words` on, as words.
 struct PairsTile {
   const uint8_t* a;
   int64_t stride;
-  const Four *first, *safe, *end;
-  const int8_t* panel;
+  const int32_t *at, *safe, *end;
+  const int8_t* bytes;
+  const int16_t* words;
   const int32_t* offset;   // what the sums begin with
-  const int8_t* fetch;
-  int64_t fetch_step;
   int32_t* sums;
 };
 
-#define LINNET_BEGIN(s0, s1) "vmovdqa %%ymm12, %%ymm" s0 "\n\tvmovdqa %%ymm13, %%ymm" s1 "\n\t"
-#define LINNET_PLACE                                                                                                       \
-  "movslq (%[four]), %[a0]\n\tmovslq 4(%[four]), %[b]\n\tadd $8, %[four]\n\tlea (%[a3],%[a0]), %[a1]\n\tadd %[a], %[a0]\n\t" \
-  "add %[panel], %[b]\n\tprefetcht1 (%[fetch])\n\tadd %[step], %[fetch]\n\t"
-#define LINNET_FAST(at, s0, s1)                                                                                    \
-  "vpbroadcastd " at ", %%ymm12\n\tvpmaddubsw (%[b]), %%ymm12, %%ymm14\n\tvpmaddubsw 32(%[b]), %%ymm12, %%ymm15\n\t" \
-  "vpmaddwd %%ymm13, %%ymm14, %%ymm14\n\tvpmaddwd %%ymm13, %%ymm15, %%ymm15\n\t"                                   \
+// What the lists of rows are filled with: a row's number, where in the panel's row it reads, and its sums.
+#define LINNET_BEGIN(row, at, s0, s1) "vmovdqa %%ymm12, %%ymm" s0 "\n\tvmovdqa %%ymm13, %%ymm" s1 "\n\t"
+#define LINNET_FAST(row, at, s0, s1)                                                                                   \
+  "vpbroadcastd (%[a" row "],%[i]), %%ymm12\n\tvpmaddubsw " at "(%[b]), %%ymm12, %%ymm14\n\tvpmaddubsw " at            \
+  "+32(%[b]), %%ymm12, %%ymm15\n\tvpmaddwd %%ymm13, %%ymm14, %%ymm14\n\tvpmaddwd %%ymm13, %%ymm15, %%ymm15\n\t"        \
   "vpaddd %%ymm14, %%ymm" s0 ", %%ymm" s0 "\n\tvpaddd %%ymm15, %%ymm" s1 ", %%ymm" s1 "\n\t"
-#define LINNET_WIDEN(at) \
-  "vmovdqu " at "(%[b]), %%ymm13\n\tvpsllw $8, %%ymm13, %%ymm12\n\tvpsraw $8, %%ymm13, %%ymm13\n\tvpsraw $8, %%ymm12, %%ymm12\n\t"
-#define LINNET_SLOW(at, sum)                                                                                 \
-  "vpbroadcastd " at ", %%ymm14\n\tvpsrlw $8, %%ymm14, %%ymm15\n\tvpand %[low], %%ymm14, %%ymm14\n\t"         \
-  "vpmaddwd %%ymm13, %%ymm15, %%ymm15\n\tvpmaddwd %%ymm12, %%ymm14, %%ymm14\n\t"                              \
-  "vpaddd %%ymm15, %%ymm" sum ", %%ymm" sum "\n\tvpaddd %%ymm14, %%ymm" sum ", %%ymm" sum "\n\t"
-#define LINNET_STORE(row, s0, s1) \
-  "vmovdqu %%ymm" s0 ", " row "*64(%[a0])\n\tvmovdqu %%ymm" s1 ", " row "*64+32(%[a0])\n\t"
+#define LINNET_SLOW(row, at, s0, s1)                                                                                   \
+  "vpbroadcastd (%[a" row "],%[i]), %%ymm13\n\tvpand %[low], %%ymm13, %%ymm12\n\tvpsrlw $8, %%ymm13, %%ymm13\n\t"      \
+  "vpmaddwd (%[b]), %%ymm12, %%ymm14\n\tvpmaddwd 64(%[b]), %%ymm12, %%ymm15\n\tvpaddd %%ymm14, %%ymm" s0 ", %%ymm" s0  \
+  "\n\tvpaddd %%ymm15, %%ymm" s1 ", %%ymm" s1 "\n\tvpmaddwd 32(%[b]), %%ymm13, %%ymm14\n\tvpmaddwd 96(%[b]), %%ymm13, " \
+  "%%ymm15\n\tvpaddd %%ymm14, %%ymm" s0 ", %%ymm" s0 "\n\tvpaddd %%ymm15, %%ymm" s1 ", %%ymm" s1 "\n\t"
+#define LINNET_STORE(row, at, s0, s1) "vmovdqa %%ymm" s0 ", 64*" row "(%[i])\n\tvmovdqa %%ymm" s1 ", 64*" row "+32(%[i])\n\t"
+#define LINNET_ROWS_1(each, at) each("0", at, "0", "1")
+#define LINNET_ROWS_2(each, at) LINNET_ROWS_1(each, at) each("1", at, "2", "3")
+#define LINNET_ROWS_3(each, at) LINNET_ROWS_2(each, at) each("2", at, "4", "5")
+#define LINNET_ROWS_4(each, at) LINNET_ROWS_3(each, at) each("3", at, "6", "7")
+#define LINNET_ROWS_5(each, at) LINNET_ROWS_4(each, at) each("4", at, "8", "9")
+#define LINNET_ROWS_6(each, at) LINNET_ROWS_5(each, at) each("5", at, "10", "11")
 
 alignas(32) constexpr uint8_t kLowBytes[32] = {255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0,
                                                255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0};
 
-// The lists name as many rows; `slow` has both halves of a row of the panel.
-#define LINNET_PAIRS_TILE(name, begins, fast, slow, stores)                                                                  \
-  void name(const PairsTile& t) {                                                                                            \
+// Two rows of the panel a turn; of an odd number, the first turn is half of one.
+#define LINNET_PAIRS_TILE(kRows, rows)                                                                                       \
+  void PairsTile##kRows(const PairsTile& t) {                                                                                \
     using Low = const uint8_t(*)[32];                                                                                        \
-    const Four* four = t.first;                                                                                              \
-    const int8_t* fetch = t.fetch;                                                                                           \
-    int64_t a0, a1, b;                                                                                                       \
-    __asm__ volatile("mov %[offset], %[b]\n\tvmovdqu (%[b]), %%ymm12\n\tvmovdqu 32(%[b]), %%ymm13\n\t" begins                \
-                     "vpcmpeqw %%ymm13, %%ymm13, %%ymm13\n\tvpsrlw $15, %%ymm13, %%ymm13\n\tjmp 2f\n\t.p2align 5\n1:\n\t"     \
-                     LINNET_PLACE fast "2:\n\tcmp %[safe], %[four]\n\tjne 1b\n\tjmp 4f\n\t.p2align 5\n3:\n\t"               \
-                     LINNET_PLACE slow "4:\n\tcmp %[end], %[four]\n\tjne 3b\n\tmov %[sums], %[a0]\n\t" stores              \
-                     : [four] "+r"(four), [fetch] "+r"(fetch), [a0] "=&r"(a0), [a1] "=&r"(a1), [b] "=&r"(b)                  \
-                     : [a] "r"(t.a), [a3] "r"(t.a + 3 * t.stride), [stride] "r"(t.stride), [panel] "r"(t.panel),             \
-                       [step] "r"(t.fetch_step), [safe] "m"(t.safe), [end] "m"(t.end), [offset] "m"(t.offset),               \
+    auto a = [&](int row) { return t.a + std::min(row, kRows - 1) * t.stride; };                                             \
+    const int64_t odd = (t.safe - t.at) & 1;                                                                                 \
+    const int32_t* at = t.at - odd;                                                                                          \
+    const void* b = t.bytes - odd * kRow;                                                                                    \
+    int64_t i = odd;                                                                                                         \
+    __asm__ volatile("test %[i], %[i]\n\tmov %[offset], %[i]\n\tvmovdqu (%[i]), %%ymm12\n\tvmovdqu 32(%[i]), %%ymm13\n\t"      \
+                     rows(LINNET_BEGIN, "") "vpcmpeqw %%ymm13, %%ymm13, %%ymm13\n\tvpsrlw $15, %%ymm13, %%ymm13\n\t"          \
+                     "jnz 2f\n\tjmp 3f\n\t.p2align 5\n1:\n\tmovslq (%[at]), %[i]\n\t" rows(LINNET_FAST, "")                  \
+                     "2:\n\tmovslq 4(%[at]), %[i]\n\t" rows(LINNET_FAST, "64") "add $8, %[at]\n\tsub $-128, %[b]\n\t"         \
+                     "3:\n\tcmp %[safe], %[at]\n\tjne 1b\n\tmov %[words], %[b]\n\tjmp 5f\n\t.p2align 5\n4:\n\t"               \
+                     "movslq (%[at]), %[i]\n\t" rows(LINNET_SLOW, "") "add $4, %[at]\n\tsub $-128, %[b]\n\t"                  \
+                     "5:\n\tcmp %[end], %[at]\n\tjne 4b\n\tmov %[sums], %[i]\n\t" rows(LINNET_STORE, "")                     \
+                     : [at] "+r"(at), [b] "+r"(b), [i] "+r"(i)                                                               \
+                     : [a0] "r"(a(0)), [a1] "r"(a(1)), [a2] "r"(a(2)), [a3] "r"(a(3)), [a4] "r"(a(4)), [a5] "r"(a(5)),        \
+                       [safe] "m"(t.safe), [end] "m"(t.end), [offset] "m"(t.offset), [words] "m"(t.words),                   \
                        [sums] "m"(t.sums), [low] "m"(*static_cast<Low>(&kLowBytes))                                          \
                      : "memory", "cc", "ymm0", "ymm1", "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9",       \
                        "ymm10", "ymm11", "ymm12", "ymm13", "ymm14", "ymm15");                                                \
   }
 
-#define LINNET_FOUR_ROWS(each)                                                                                               \
-  each("(%[a0])", "0", "1") each("(%[a0],%[stride])", "2", "3") each("(%[a0],%[stride],2)", "4", "5") each("(%[a1])", "6", "7")
-#define LINNET_FIVE_ROWS(each) LINNET_FOUR_ROWS(each) each("(%[a1],%[stride])", "8", "9")
-#define LINNET_SIX_ROWS(each) LINNET_FIVE_ROWS(each) each("(%[a1],%[stride],2)", "10", "11")
-#define LINNET_SLOW_EVEN(at, s0, s1) LINNET_SLOW(at, s0)
-#define LINNET_SLOW_ODD(at, s0, s1) LINNET_SLOW(at, s1)
-#define LINNET_SLOW_ROWS(rows) LINNET_WIDEN("0") rows(LINNET_SLOW_EVEN) LINNET_WIDEN("32") rows(LINNET_SLOW_ODD)
-#define LINNET_BEGIN_FOUR LINNET_BEGIN("0", "1") LINNET_BEGIN("2", "3") LINNET_BEGIN("4", "5") LINNET_BEGIN("6", "7")
-#define LINNET_STORE_FOUR \
-  LINNET_STORE("0", "0", "1") LINNET_STORE("1", "2", "3") LINNET_STORE("2", "4", "5") LINNET_STORE("3", "6", "7")
-
-LINNET_PAIRS_TILE(PairsTile4, LINNET_BEGIN_FOUR, LINNET_FOUR_ROWS(LINNET_FAST), LINNET_SLOW_ROWS(LINNET_FOUR_ROWS), LINNET_STORE_FOUR)
-LINNET_PAIRS_TILE(PairsTile5, LINNET_BEGIN_FOUR LINNET_BEGIN("8", "9"), LINNET_FIVE_ROWS(LINNET_FAST), LINNET_SLOW_ROWS(LINNET_FIVE_ROWS),
-                  LINNET_STORE_FOUR LINNET_STORE("4", "8", "9"))
-LINNET_PAIRS_TILE(PairsTile6, LINNET_BEGIN_FOUR LINNET_BEGIN("8", "9") LINNET_BEGIN("10", "11"), LINNET_SIX_ROWS(LINNET_FAST),
-                  LINNET_SLOW_ROWS(LINNET_SIX_ROWS), LINNET_STORE_FOUR LINNET_STORE("4", "8", "9") LINNET_STORE("5", "10", "11"))
+LINNET_PAIRS_TILE(1, LINNET_ROWS_1)
+LINNET_PAIRS_TILE(2, LINNET_ROWS_2)
+LINNET_PAIRS_TILE(3, LINNET_ROWS_3)
+LINNET_PAIRS_TILE(4, LINNET_ROWS_4)
+LINNET_PAIRS_TILE(5, LINNET_ROWS_5)
+LINNET_PAIRS_TILE(6, LINNET_ROWS_6)
+constexpr void (*kPairsTiles[])(const PairsTile&) = {nullptr, PairsTile1, PairsTile2, PairsTile3, PairsTile4, PairsTile5, PairsTile6};
 
 // The products of a call. Sums begin with the offsets.
 class PairsProduct {
@@ -234,7 +261,10 @@ class PairsProduct {
     const int64_t row_bytes = std::max<int64_t>(rows_.offsets ? rows_.row_stride : fours_ * 4, 1);
     const int64_t most = std::clamp<int64_t>(kChunkBytes / row_bytes / kTileRows, 8, kTilesMax) * kTileRows;
     const int64_t count = row1 - row0_, chunks = (count + most - 1) / most;
-    for (int64_t i = 0; i < chunks; ++i) Chunk(row0_ + count * i / chunks, row0_ + count * (i + 1) / chunks, at, panel0, panel1);
+    int64_t row = row0_;
+    for (int64_t i = 0; i < chunks; ++i) {
+      for (const int64_t end = row0_ + count * (i + 1) / chunks; row < end;) row = Chunk(row, end, at, panel0, panel1);
+    }
   }
 
  private:
@@ -251,38 +281,138 @@ class PairsProduct {
     });
   }
 
-  // Rows [row, end), more than twelve, in tiles of about the same height: six rows or five, rarely four.
-  void Chunk(int64_t row, int64_t end, const int32_t* at, int64_t panel0, int64_t panel1) {
-    const int64_t count = end - row, tiles = (count + kTileRows - 1) / kTileRows;
-    struct Part {
-      int64_t row;
-      int rows, classes;
-    } parts[kTilesMax];
-    for (int64_t i = 0, from = row; i < tiles; ++i) {
-      const int rows = static_cast<int>((count + i) / tiles);   // the sum over all i is `count`
-      parts[i] = {from, rows, ClassesFor(LargestByte(rows_, At(from), rows, fours_))};
-      from += rows;
+  // Lines of C, and of what is added to it, lie far apart: they come while the tile is computed.
+  void AskForC(int64_t row, int rows, int64_t panel) const {
+    const int64_t column = panel * kPanelColumns, c_row = rows_.c_row + row;
+    const float* residual = finish_.epilogue.residual;
+    if (residual) residual += c_row * finish_.epilogue.residual_row_stride + column;
+    float* c = static_cast<float*>(finish_.c) + c_row * finish_.c_row_stride + column;
+    for (int r = 0; r < rows; ++r, c += finish_.c_row_stride) {
+      __builtin_prefetch(c, 1);
+      if (residual) __builtin_prefetch(residual + r * finish_.epilogue.residual_row_stride);
     }
-    alignas(64) int32_t sums[kTileRows * kPanelColumns];
-    SortedPanel sorted;
+  }
+
+  // A tile of some rows of A, and how many classes are fast for it.
+  struct Part {
+    int64_t row;
+    int rows, classes;
+  };
+
+  // Cuts rows from `row` on, up to `end` at most, into tiles of about the same height, six rows or five as a rule; where the output has
+  // long lines, only the rows of A that are pixels of it. Returns where it came to.
+  int64_t Cut(int64_t row, int64_t end, Part* parts, int64_t* count) const {
+    *count = 0;
+    const bool lines = rows_.pitch != 0 && rows_.valid >= kLineRowsInt8;
+    while (row < end) {
+      int64_t stop = end, next = end;   // of what is cut into even parts, and where the next such begins
+      if (lines) {
+        const int64_t line = row / rows_.pitch * rows_.pitch;
+        stop = std::min(end, line + rows_.valid), next = std::min(end, line + rows_.pitch);
+        if (row >= stop) {
+          row = next;
+          continue;
+        }
+      }
+      const int64_t left = stop - row, tiles = (left + kTileRows - 1) / kTileRows;
+      if (*count + tiles > kTilesMax) return row;
+      for (int64_t i = 0; i < tiles; ++i) {
+        const int height = static_cast<int>((left + i) / tiles);   // the sum over all i is `left`
+        parts[(*count)++] = {row, height, ClassesFor(LargestByte(rows_, At(row), height, fours_))};
+        row += height;
+      }
+      row = next;
+    }
+    return end;
+  }
+
+  // Rows [row, end) by all panels, or as many as tiles can be kept of. Returns where it came to.
+  int64_t Chunk(int64_t row, int64_t end, const int32_t* at, int64_t panel0, int64_t panel1) {
+    Part parts[kTilesMax];
+    int64_t count = 0;
+    end = Cut(row, end, parts, &count);
+    if (count == 0) return end;
+    int least = kClasses;
+    for (const Part* part = parts; part < parts + count; ++part) least = std::min(least, part->classes);
+    SortedPanel sorted(rows_.copies, fours_);
+    alignas(64) int32_t sums[kFinishedRows * kPanelColumns];
     PairsTile tile;
     tile.stride = rows_.row_stride;
-    tile.first = sorted.fours, tile.end = sorted.fours + fours_;
-    tile.sums = sums;
-    tile.fetch_step = std::max<int64_t>(panel_bytes_ / std::max<int64_t>(tiles * fours_, 1), 1);
+    tile.at = sorted.at, tile.end = sorted.at + fours_, tile.bytes = sorted.bytes;
+    const bool floats = finish_.to == FinishInt8::To::kFloat && rows_.pitch == 0;
+    const int64_t lines = (panel_bytes_ / 64 + count - 1) / count;   // of the next panel, to be asked for beside each tile
     for (int64_t panel = panel0; panel < panel1; ++panel) {
-      tile.panel = job_.panels + panel * panel_bytes_;
+      const int8_t* from = job_.panels + panel * panel_bytes_;
       tile.offset = OffsetOf(panel);
-      sorted.Sort(tile.panel, at, fours_);
-      tile.fetch = tile.panel + panel_bytes_;
-      for (const Part* part = parts; part < parts + tiles; ++part) {
+      sorted.Sort(from, at, fours_, least);
+      const int8_t* fetch = from + panel_bytes_;
+      int64_t first = parts->row, finished = 0;   // rows [first, first + finished) wait in `sums`
+      for (const Part* part = parts; part < parts + count; ++part) {
+        if (part->row != first + finished || finished + part->rows > kFinishedRows) {
+          Finish(sums, first, finished, panel);
+          first = part->row, finished = 0;
+        }
+        if (floats) AskForC(part->row, part->rows, panel);
         tile.a = At(part->row);
         tile.safe = sorted.ends[part->classes];
-        part->rows == 6 ? PairsTile6(tile) : part->rows == 5 ? PairsTile5(tile) : PairsTile4(tile);
-        tile.fetch += fours_ * tile.fetch_step;
-        Finish(sums, part->row, part->rows, panel);
+        tile.words = sorted.words + (tile.safe - sorted.ends[least]) * kRow;
+        tile.sums = sums + finished * kPanelColumns;
+        kPairsTiles[part->rows](tile);
+        finished += part->rows;
+        for (int64_t i = 0; i < lines; ++i, fetch += 64) __builtin_prefetch(fetch, 0, 2);
+      }
+      Finish(sums, first, finished, panel);
+    }
+    return end;
+  }
+
+  // One row by kPanels panels side by side. Its bytes are split, a = 2 h + l with l one bit: pairs of h w fit 16 bits whatever the
+  // weights are, and many pairs of l w can be added there.
+  template <int kPanels>
+  void One(int64_t row, int64_t panel) {
+    constexpr int64_t kBitsMax = 64;   // fours whose l w add up to 16 bits
+    const __m256i one_bits = _mm256_set1_epi8(1), seven_bits = _mm256_set1_epi8(0x7f), ones = _mm256_set1_epi16(1);
+    const int8_t* b = job_.panels + panel * panel_bytes_;
+    __m256i high[2 * kPanels], low[2 * kPanels];
+    LINNET_UNROLL
+    for (int i = 0; i < 2 * kPanels; ++i) high[i] = low[i] = _mm256_setzero_si256();
+    const int64_t pieces = rows_.offsets ? rows_.steps : 1, step = rows_.offsets ? rows_.step / 4 : fours_;
+    for (int64_t s = 0; s < pieces; ++s) {
+      const uint8_t* a = At(row) + (rows_.offsets ? rows_.offsets[s] : 0);
+      for (int64_t left = step; left > 0; left -= kBitsMax) {
+        __m256i bits[2 * kPanels];
+        LINNET_UNROLL
+        for (int i = 0; i < 2 * kPanels; ++i) bits[i] = _mm256_setzero_si256();
+        for (int64_t k = std::min(left, kBitsMax); k > 0; --k, a += 4, b += kRow) {
+          int32_t four;
+          memcpy(&four, a, sizeof(four));
+          const __m256i all = _mm256_set1_epi32(four);
+          const __m256i l = _mm256_and_si256(all, one_bits), h = _mm256_and_si256(_mm256_srli_epi16(all, 1), seven_bits);
+          LINNET_UNROLL
+          for (int i = 0; i < 2 * kPanels; ++i) {
+            const int8_t* at = b + i / 2 * panel_bytes_ + i % 2 * 32;
+            if (i % 2 == 0) __builtin_prefetch(at + kFewAhead);
+            const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+            high[i] = _mm256_add_epi32(high[i], _mm256_madd_epi16(_mm256_maddubs_epi16(h, w), ones));
+            bits[i] = _mm256_add_epi16(bits[i], _mm256_maddubs_epi16(l, w));
+          }
+        }
+        LINNET_UNROLL
+        for (int i = 0; i < 2 * kPanels; ++i) low[i] = _mm256_add_epi32(low[i], _mm256_madd_epi16(bits[i], ones));
       }
     }
+    alignas(64) int32_t sums[kPanels * kPanelColumns];
+    LINNET_UNROLL
+    for (int i = 0; i < 2 * kPanels; ++i) {
+      const __m256i offset = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(OffsetOf(panel + i / 2)) + i % 2);
+      const __m256i sum = _mm256_add_epi32(_mm256_add_epi32(_mm256_slli_epi32(high[i], 1), low[i]), offset);
+      _mm256_store_si256(reinterpret_cast<__m256i*>(sums) + i, sum);
+    }
+    for (int i = 0; i < kPanels; ++i) Finish(sums + i * kPanelColumns, row, 1, panel + i);
+  }
+  void OneRow(int64_t row, int64_t panel0, int64_t panel1) {
+    for (; panel0 + 2 <= panel1; panel0 += 2) One<2>(row, panel0);
+    if (panel0 < panel1) One<1>(row, panel0);
   }
 
   // A few rows at a time, everything as 16-bit numbers.
@@ -343,7 +473,7 @@ class PairsProduct {
         const int64_t left = row1 - row;
         const int64_t n = left <= kFewRows ? left : left < 2 * kFewRows ? (left + 1) / 2 : kFewRows;
         switch (n) {
-          case 1: Few<1>(row, panel0, end); break;
+          case 1: OneRow(row, panel0, end); break;
           case 2: Few<2>(row, panel0, end); break;
           case 3: Few<3>(row, panel0, end); break;
           default: Few<4>(row, panel0, end); break;

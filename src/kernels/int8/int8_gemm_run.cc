@@ -97,7 +97,7 @@ void OffsetsInt8(const Int8Kernels& kernels, bool a_signed, int32_t a_zero, cons
 }
 
 int64_t TilesScratchInt8(const Int8Kernels& kernels, int64_t m, int64_t k) {
-  if (!kTilesCopy || !kernels.tiles) return 0;
+  if (!kTilesCopy || !kernels.tiles) return kernels.sorts && k <= kSortedKInt8 ? RoundUp(DivUp(k, int64_t{4}) * kSortedBytesInt8, int64_t{64}) : 0;
   const int64_t bytes = kTileRowsInt8 * std::max<int64_t>(PaddedK(k), 4), tiles = DivUp(std::max<int64_t>(m, 1), kTileRowsInt8);
   return RoundUp(std::clamp<int64_t>(kBlockBytes / bytes, 3, tiles + 2) * bytes + kTilesBeyond, int64_t{64});
 }
@@ -204,7 +204,9 @@ GemmGrain GemmGrainInt8(const Int8Kernels& kernels, int64_t m, int64_t n, int64_
   }
   // No task is longer than some milliseconds, so that a run can be stopped.
   const double work = static_cast<double>(grain.rows) * static_cast<double>(grain.panels * kPanelColumns) * static_cast<double>(std::max<int64_t>(k, 1));
-  if (work > kWorkMax) {
+  if (work > kWorkMax && kernels.sorts && grain.panels > 1) {   // rows in parts would have panels sorted again
+    grain.panels = std::clamp<int64_t>(static_cast<int64_t>(kWorkMax / work * static_cast<double>(grain.panels)), 1, grain.panels);
+  } else if (work > kWorkMax) {
     const double row_work = work / static_cast<double>(grain.rows), most = kWorkMax / row_work;
     grain.rows = most >= static_cast<double>(tile) ? static_cast<int64_t>(most) / tile * tile : std::min(tile, grain.rows);
     if (most < static_cast<double>(tile)) {
