@@ -190,11 +190,12 @@ GemmGrain GemmGrainInt8(const Int8Kernels& kernels, int64_t m, int64_t n, int64_
     }
     return best;
   };
-  const double parts = std::min(ns / kTaskNs + 0.75, 4.0 * threads);
-  const int64_t tile = kernels.tiles ? std::max<int64_t>(kernels.rows / 2, 1) : kernels.rows;
+  // Each part of the rows would have all panels sorted; tiles that sort are of about the same height.
+  const double parts = std::min(ns / kTaskNs + 0.75, (kernels.sorts ? 1.0 : 4.0) * threads);
+  const int64_t tile = kernels.sorts ? 1 : kernels.tiles ? std::max<int64_t>(kernels.rows / 2, 1) : kernels.rows;
   const Cut rows = cut(m, tile, parts), columns = cut(panels, 2, parts);
   // Cut by rows, every thread reads all of B; by panels, all of A, and what follows finds half of C in another thread's cache.
-  const double a = static_cast<double>(m * k) * kByteNs, b = static_cast<double>(panels * kPanelColumns * k) * kByteNs;
+  const double a = static_cast<double>(m * k) * kByteNs, b = static_cast<double>(panels * kPanelColumns * k) * (kernels.sorts ? 3 : 1) * kByteNs;
   const double c = static_cast<double>(m * n) * kByteNs / 2;
   GemmGrain grain = {m, panels};
   if (ns * rows.share + b <= ns * columns.share + a + b * columns.share + c) {
