@@ -214,19 +214,20 @@ void QuantizeBytes(const float* x, void* out, int64_t n, float scale, int32_t ze
   };
   T* to = static_cast<T*>(out);
   int64_t i = 0;
-#if HWY_TARGET == HWY_AVX3
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
   if (WideDivision::Serves(scale)) {
     const WideDivision division(scale);
     const WideByteRounding wide(std::is_signed_v<T>, kLeast<T> - static_cast<float>(zero_point), kMost<T> - static_cast<float>(zero_point),
                                 zero_point);
-    const __m512 bound = _mm512_set1_ps(scale * 1024);   // beyond it all saturates
-    auto sixteen = [=](const float* from) HWY_ATTR {
-      const __m512 v = _mm512_loadu_ps(from);
-      const __m512 near = _mm512_min_ps(_mm512_max_ps(v, _mm512_sub_ps(_mm512_setzero_ps(), bound)), bound);
-      return division.Masked(_mm512_cmp_ps_mask(v, v, _CMP_ORD_Q), near);
+    const VF32 bound = hn::Set(F32(), scale * 1024), low = hn::Set(F32(), scale * -1024);   // beyond them all saturates
+    constexpr int64_t kLanes = HWY_LANES(float);
+    auto some = [=](const float* from) HWY_ATTR {
+      const VF32 v = hn::LoadU(F32(), from);
+      return division.OrZero(v.raw, hn::Min(hn::Max(v, low), bound).raw);
     };
-    for (; i + 64 <= n; i += 64) {
-      _mm512_storeu_si512(to + i, wide.Bytes(sixteen(x + i), sixteen(x + i + 16), sixteen(x + i + 32), sixteen(x + i + 48)));
+    for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+      const auto all = wide.Bytes(some(x + i), some(x + i + kLanes), some(x + i + 2 * kLanes), some(x + i + 3 * kLanes));
+      memcpy(to + i, &all, sizeof(all));
     }
   }
 #endif

@@ -212,6 +212,10 @@ class WideByteRounding {
   __m512i zero_, least_, most_, order_;
 };
 
+#endif
+
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+
 // x / divisor, correctly rounded, by its reciprocal and the remainder (Markstein 1990, "Computation of elementary functions on
 // the IBM RISC System/6000 processor", theorem on division): a third of the time of a division.
 class WideDivision {
@@ -223,16 +227,29 @@ class WideDivision {
     memcpy(&bits, &divisor, sizeof(bits));
     return divisor > 0x1p-60f && divisor < 0x1p60f && (bits & 0x7fffff) != 0x7fffff;
   }
+#if HWY_TARGET == HWY_AVX2
+  HWY_INLINE explicit WideDivision(float divisor) : divisor_(_mm256_set1_ps(divisor)), reciprocal_(_mm256_set1_ps(1.0f / divisor)) {}
+  HWY_INLINE __m256 operator()(__m256 x) const {
+    const __m256 q = _mm256_mul_ps(x, reciprocal_);
+    return _mm256_fmadd_ps(_mm256_fnmadd_ps(q, divisor_, x), reciprocal_, q);
+  }
+  /// Zero where v is no number.
+  HWY_INLINE __m256 OrZero(__m256 v, __m256 x) const { return _mm256_and_ps(_mm256_cmp_ps(v, v, _CMP_ORD_Q), (*this)(x)); }
+
+ private:
+  __m256 divisor_, reciprocal_;
+#else
   HWY_INLINE explicit WideDivision(float divisor) : divisor_(_mm512_set1_ps(divisor)), reciprocal_(_mm512_set1_ps(1.0f / divisor)) {}
   HWY_INLINE __m512 operator()(__m512 x) const { return Masked(~__mmask16{0}, x); }
-  /// Zero where `mask` is.
+  HWY_INLINE __m512 OrZero(__m512 v, __m512 x) const { return Masked(_mm512_cmp_ps_mask(v, v, _CMP_ORD_Q), x); }
+
+ private:
   HWY_INLINE __m512 Masked(__mmask16 mask, __m512 x) const {
     const __m512 q = _mm512_mul_ps(x, reciprocal_);
     return _mm512_maskz_fmadd_ps(mask, _mm512_fnmadd_ps(q, divisor_, x), reciprocal_, q);
   }
-
- private:
   __m512 divisor_, reciprocal_;
+#endif
 };
 
 #endif

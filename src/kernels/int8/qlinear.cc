@@ -116,9 +116,9 @@ class BytesCombined {
 
 #endif
 
-#if HWY_TARGET == HWY_AVX3
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
 
-// 64 bytes at a time; returns how many were done. Steps are 0 for a byte repeated 64 times.
+// Four vectors of floats at a time; returns how many bytes were done. Steps are 0 for a byte repeated 64 times.
 template <QBinary op, class T>
 int64_t QBinaryWide(const QBinaryArgs& args, const T* a, int64_t a_step, const T* b, int64_t b_step, T* to, int64_t n) {
   const double largest = 256.0 * 256.0 * (op == QBinary::kAdd ? static_cast<double>(args.x.scale) + args.y.scale
@@ -127,22 +127,26 @@ int64_t QBinaryWide(const QBinaryArgs& args, const T* a, int64_t a_step, const T
   const WideDivision division(args.out.scale);
   const WideByteRounding rounding(std::is_signed_v<T>, static_cast<float>(args.low - args.out.zero),
                                   static_cast<float>(args.high - args.out.zero), args.out.zero);
-  const __m512 x_scale = _mm512_set1_ps(args.x.scale), y_scale = _mm512_set1_ps(args.y.scale);
-  const __m512i x_zero = _mm512_set1_epi32(args.x.zero), y_zero = _mm512_set1_epi32(args.y.zero);
-  auto real = [](const T* p, __m512i zero, __m512 scale) HWY_ATTR {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-    const __m512i wide = std::is_signed_v<T> ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes);
-    return _mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_sub_epi32(wide, zero)));
+  const F32 df;
+  const I32 d;
+  const hn::Rebind<T, I32> d8;
+  constexpr int64_t kLanes = HWY_LANES(float);
+  const VF32 x_scale = hn::Set(df, args.x.scale), y_scale = hn::Set(df, args.y.scale);
+  const auto x_zero = hn::Set(d, args.x.zero), y_zero = hn::Set(d, args.y.zero);
+  auto real = [&](const T* p, hn::Vec<I32> zero, VF32 scale) HWY_ATTR {
+    return hn::Mul(scale, hn::ConvertTo(df, hn::Sub(hn::PromoteTo(d, hn::LoadU(d8, p)), zero)));
   };
-  auto sixteen = [&](const T* p, const T* q) HWY_ATTR {
-    const __m512 u = real(p, x_zero, x_scale), v = real(q, y_zero, y_scale);
-    return division(op == QBinary::kAdd ? _mm512_add_ps(u, v) : _mm512_mul_ps(u, v));
+  auto some = [&](const T* p, const T* q) HWY_ATTR {
+    const VF32 u = real(p, x_zero, x_scale), v = real(q, y_zero, y_scale);
+    return division((op == QBinary::kAdd ? hn::Add(u, v) : hn::Mul(u, v)).raw);
   };
   int64_t i = 0;
-  for (; i + 64 <= n; i += 64) {
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
     const T* p = a + i * a_step;
     const T* q = b + i * b_step;
-    _mm512_storeu_si512(to + i, rounding.Bytes(sixteen(p, q), sixteen(p + 16, q + 16), sixteen(p + 32, q + 32), sixteen(p + 48, q + 48)));
+    const auto bytes = rounding.Bytes(some(p, q), some(p + kLanes, q + kLanes), some(p + 2 * kLanes, q + 2 * kLanes),
+                                      some(p + 3 * kLanes, q + 3 * kLanes));
+    memcpy(to + i, &bytes, sizeof(bytes));
   }
   return i;
 }
@@ -167,7 +171,7 @@ void QBinaryRun(const QBinaryArgs& args, const void* x, const void* y, void* out
     b = b_all;
   }
   int64_t i = 0;
-#if HWY_TARGET == HWY_AVX3
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
   i = QBinaryWide<op, T>(args, a, a_step, b, b_step, to, n);
 #endif
   for (; i + kStep <= n; i += kStep) combined.Store(a + i * a_step, b + i * b_step, to + i);
