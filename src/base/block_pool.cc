@@ -81,6 +81,7 @@ class Pool {
     ranges.reserve(ranges.size() + 1);  // may fail, before anything has changed
     Range& range = ranges[place.index];
     if (range.use == Use::kKept) kept_bytes_ -= bytes;
+    if (range.use == Use::kEmpty && keepers_ == 0) EndInSmallPages(range.begin, bytes);
     std::byte* memory = range.begin;
     if (range.bytes > bytes) {
       const Range rest = {range.begin + bytes, range.bytes - bytes, range.use};
@@ -180,6 +181,15 @@ class Pool {
     ranges[0] = {begin, size, Use::kEmpty};
     areas_.push_back({begin, size, std::move(ranges), small == 0});
     return true;
+  }
+
+  /// A block that fills less than half of the huge page it ends in has it as small ones: while no model is opened, blocks are few, and
+  /// nothing soon fills the rest.
+  static void EndInSmallPages(std::byte* begin, size_t bytes) {
+#if defined(MADV_NOHUGEPAGE)
+    const uintptr_t first = reinterpret_cast<uintptr_t>(begin), end = first + bytes, page = end / kHugePage * kHugePage;
+    if (page >= first && end > page && end - page < kHugePage / 2) madvise(begin + (page - first), kHugePage, MADV_NOHUGEPAGE);
+#endif
   }
 
   /// What lies before an area's huge pages becomes one too, where blocks fill it: a walk through the tables of a virtual machine's
