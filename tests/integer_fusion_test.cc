@@ -108,6 +108,50 @@ TEST(FuseInteger, ProductsSumsAndPools) {
   ExpectWithinOneStep(pool, {{3, 40, 5, 4}}, 0.043f);
 }
 
+std::string TransposedBody(int kernel, int stride, int pad, int more, bool per_channel, const std::string& after) {
+  const std::string zero = per_channel ? Constant("wz", "uint8[5]", 5, 100, 150, 8) : "  wz = const uint8[]{131}\n";
+  return Constant("w", fmt::format("uint8[6,5,{0},{0}]", kernel), 30 * kernel * kernel, 0, 255, 5) + zero +
+         (per_channel ? Scales("ws", 5, 0.003f, 6) : "  ws = const float[]{0.004}\n") + Scales("b", 5, 0.3f, 7) +
+         "  wf = DequantizeLinear-13(w, ws, wz) {axis=1}\n" +
+         fmt::format("  c = ConvTranspose-11(xf, wf, b) {{strides=[{0}, {0}], pads=[{1}, {1}, {1}, {1}], output_padding=[{2}, {2}]}}\n", stride, pad, more) + after;
+}
+
+TEST(FuseInteger, TransposedConvolutions) {
+  for (int kernel = 1; kernel <= 5; ++kernel) {
+    for (int stride = 1; stride <= 3; ++stride) {
+      for (int pad = 0; pad <= std::min(1, kernel - 1); ++pad) {
+        const std::string text = Wrapped("2,6,5,7", TransposedBody(kernel, stride, pad, 0, kernel % 2 == 0, "  y = Identity-13(c)\n"));
+        SCOPED_TRACE(fmt::format("kernel {} stride {} pad {}", kernel, stride, pad));
+        EXPECT_TRUE(Contains(Optimized(text, "fuse_integer"), "QLinearConv-10"));
+        EXPECT_FALSE(Contains(Optimized(text, "fuse_integer"), "ConvTranspose"));
+        ExpectWithinOneStep(text, {{2, 6, 5, 7}}, 0.043f);
+      }
+    }
+  }
+  // Rows of padding behind what the pads cut off; bounds.
+  const std::string padded = Wrapped("1,6,4,4", TransposedBody(3, 2, 1, 1, true, "  y = Relu-13(c)\n"));
+  EXPECT_FALSE(Contains(Optimized(padded, "fuse_integer"), "ConvTranspose"));
+  ExpectWithinOneStep(padded, {{1, 6, 4, 4}}, 0.043f);
+  // What no tap reaches is not in the convolution.
+  const std::string beyond = Wrapped("1,6,4,4", TransposedBody(2, 2, 0, 1, true, "  y = Identity-13(c)\n"));
+  EXPECT_TRUE(Contains(Optimized(beyond, "fuse_integer"), "ConvTranspose"));
+  ExpectWithinOneStep(beyond, {{1, 6, 4, 4}}, 0.043f);
+}
+
+TEST(FuseInteger, Softmax) {
+  for (const char* softmax : {"Softmax-13(xf) {axis=1}", "Softmax-13(xf)", "Softmax-11(xf) {axis=2}"}) {
+    const std::string text = Wrapped("3,4,5", std::string("  y = ") + softmax + "\n");
+    EXPECT_TRUE(Contains(Optimized(text, "fuse_integer"), "QLinearSoftmax-1"));
+    ExpectWithinOneStep(text, {{3, 4, 5}}, 0.043f);
+  }
+}
+
+TEST(FuseInteger, BoundsBecomeTheConvolutions) {
+  const std::string relu = Wrapped("1,6,9,11", ConvBody("int8", "", "  y = Relu-13(c)\n", 6, 1));
+  const std::string after = Optimized(relu, "fuse_epilogues");
+  EXPECT_TRUE(Contains(after, "q_min=117") && !Contains(after, "Clip")) << after;
+}
+
 TEST(FuseInteger, LeavesWhatOthersRead) {
   const std::string text = "graph (x: float[1,6,9,11]) -> (out, c) {\n" + std::string(kParameters) +
                            "  xq = QuantizeLinear-13(x, xs, xz)\n  xf = DequantizeLinear-13(xq, xs, xz)\n" + ConvBody("int8", "", "", 6, 1) +

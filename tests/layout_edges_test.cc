@@ -1,5 +1,5 @@
 // The layout_edges pass: first convolutions that read channels first, resizes behind the transpose; the graph after it and
-// the numbers.
+// the numbers. And blocks of pixels in the layout pass.
 #include "passes_test_util.h"
 
 namespace linnet {
@@ -29,6 +29,18 @@ TEST(LayoutEdges, FirstConvolutionsKeepTheirNumbers) {
       ExpectSameNumbers(FirstConv(channels, 3, out, "N," + c + ",H,W", "pads=[1, 0, 2, 1], strides=[2, 2]"), {Shape{2, channels, 37, 41}});
       ExpectSameNumbers(FirstConv(channels, 5, out, "1," + c + ",12,13", "pads=[2, 2, 2, 2], dilations=[1, 2]"), {Shape{1, channels, 12, 13}});
     }
+  }
+}
+
+TEST(Layout, BlocksOfPixelsAreChannelsLast) {
+  for (const char* op : {"DepthToSpace-13(c) {blocksize=2}", "DepthToSpace-13(c) {blocksize=2, mode=\"CRD\"}", "SpaceToDepth-13(c) {blocksize=2}"}) {
+    const std::string channels = op[0] == 'D' ? "3" : "48";
+    const std::string text = "graph g (x: float[N,5,6,10]) -> (y) {\n" + WeightsText("w", 12, 5, 3, 3) + WeightsText("v", 7, std::stoi(channels), 3, 3) +
+                             "  c = Conv-13(x, w) {pads=[1, 1, 1, 1]}\n  d = " + op + "\n  y = Conv-13(d, v)\n}\n";
+    const std::string made = Optimized(text, "layout");
+    EXPECT_EQ(CountOf(made, "ToChannelsLast"), 1) << made;
+    EXPECT_EQ(CountOf(made, op[0] == 'D' ? "linnet:DepthToSpace" : "linnet:SpaceToDepth"), 1) << made;
+    ExpectSameNumbers(text, {Shape{2, 5, 6, 10}});
   }
 }
 

@@ -3,7 +3,10 @@
 //     DepthToSpace DCR   [n, by, bx, c, h, w] → [n, c, h, by, w, bx]
 //                  CRD   [n, c, by, bx, h, w] → [n, c, h, by, w, bx]      (since version 11)
 //     SpaceToDepth       [n, c, h, by, w, bx] → [n, by, bx, c, h, w]
+//
+// linnet:DepthToSpace and linnet:SpaceToDepth, which the layout pass makes, are the same with channels last.
 #include "ops/movement.h"
+#include "ops/window_helpers.h"
 
 namespace linnet {
 namespace {
@@ -26,6 +29,7 @@ Status BindTranspose(BindContext& c, const CopyOfInput& op, const Shape& in, con
   return Status();
 }
 
+template <Layout layout>
 struct DepthToSpace : CopyOfInput {
   int64_t block = 1;
   bool depth_first = true;   ///< DCR
@@ -43,17 +47,24 @@ struct DepthToSpace : CopyOfInput {
     LINNET_TRY(c.CheckRank(0, 4));
     const Shape& in = c.shape(0);
     if (!in.has_rank()) return c.SetOutput(0, c.dtype(0), Shape::OfRank(4));
-    const int64_t area = block * block;
-    if (IsKnownDim(in[1]) && in[1] % area != 0) return InvalidArgument(in[1], " channels do not split into blocks of ", block, " by ", block);
-    return c.SetOutput(0, c.dtype(0), {in[0], DimDiv(in[1], area), DimMul(in[2], block), DimMul(in[3], block)});
+    const int64_t area = block * block, channels = in[ChannelAxis(layout, 4)];
+    if (IsKnownDim(channels) && channels % area != 0) return InvalidArgument(channels, " channels do not split into blocks of ", block, " by ", block);
+    const int64_t sides[] = {DimMul(in[SpatialAxis(layout, 0)], block), DimMul(in[SpatialAxis(layout, 1)], block)};
+    return c.SetOutput(0, c.dtype(0), ImageShape(layout, in[0], DimDiv(channels, area), sides));
   }
   Status Bind(BindContext& c) const {
-    const Shape &in = c.shape(0), &out = c.output_shape(0);
-    if (depth_first) return BindTranspose(c, *this, {in[0], block, block, out[1], in[2], in[3]}, {0, 3, 4, 1, 5, 2});
-    return BindTranspose(c, *this, {in[0], out[1], block, block, in[2], in[3]}, {0, 1, 4, 2, 5, 3});
+    const Shape& in = c.shape(0);
+    const int64_t channels = c.output_shape(0)[ChannelAxis(layout, 4)];
+    if constexpr (layout == Layout::kChannelsLast) {
+      if (depth_first) return BindTranspose(c, *this, {in[0], in[1], in[2], block, block, channels}, {0, 1, 3, 2, 4, 5});
+      return BindTranspose(c, *this, {in[0], in[1], in[2], channels, block, block}, {0, 1, 4, 2, 5, 3});
+    }
+    if (depth_first) return BindTranspose(c, *this, {in[0], block, block, channels, in[2], in[3]}, {0, 3, 4, 1, 5, 2});
+    return BindTranspose(c, *this, {in[0], channels, block, block, in[2], in[3]}, {0, 1, 4, 2, 5, 3});
   }
 };
 
+template <Layout layout>
 struct SpaceToDepth : CopyOfInput {
   int64_t block = 1;
 
@@ -64,20 +75,30 @@ struct SpaceToDepth : CopyOfInput {
     LINNET_TRY(c.CheckRank(0, 4));
     const Shape& in = c.shape(0);
     if (!in.has_rank()) return c.SetOutput(0, c.dtype(0), Shape::OfRank(4));
-    for (int i = 2; i < 4; ++i) {
-      if (IsKnownDim(in[i]) && in[i] % block != 0) return InvalidArgument("axis ", i, " of size ", in[i], " does not split into blocks of ", block);
+    int64_t sides[2];
+    for (int i = 0; i < 2; ++i) {
+      const int axis = SpatialAxis(layout, i);
+      if (IsKnownDim(in[axis]) && in[axis] % block != 0) {
+        return InvalidArgument("axis ", axis, " of size ", in[axis], " does not split into blocks of ", block);
+      }
+      sides[i] = DimDiv(in[axis], block);
     }
-    return c.SetOutput(0, c.dtype(0), {in[0], DimMul(in[1], block * block), DimDiv(in[2], block), DimDiv(in[3], block)});
+    return c.SetOutput(0, c.dtype(0), ImageShape(layout, in[0], DimMul(in[ChannelAxis(layout, 4)], block * block), sides));
   }
   Status Bind(BindContext& c) const {
     const Shape &in = c.shape(0), &out = c.output_shape(0);
+    if constexpr (layout == Layout::kChannelsLast) {
+      return BindTranspose(c, *this, {in[0], out[1], block, out[2], block, in[3]}, {0, 1, 3, 2, 4, 5});
+    }
     return BindTranspose(c, *this, {in[0], in[1], out[2], block, out[3], block}, {0, 3, 5, 1, 2, 4});
   }
 };
 
 }  // namespace
 
-LINNET_OP(DepthToSpace, 1, DepthToSpace);
-LINNET_OP(SpaceToDepth, 1, SpaceToDepth);
+LINNET_OP(DepthToSpace, 1, DepthToSpace<Layout::kChannelsFirst>);
+LINNET_OP(SpaceToDepth, 1, SpaceToDepth<Layout::kChannelsFirst>);
+LINNET_INTERNAL_OP(DepthToSpace, 1, DepthToSpace<Layout::kChannelsLast>);
+LINNET_INTERNAL_OP(SpaceToDepth, 1, SpaceToDepth<Layout::kChannelsLast>);
 
 }  // namespace linnet

@@ -4,6 +4,8 @@
 //     z = Add(y, r)             →  + residual, a tensor of the same shape
 //     u = Relu(z)               →  activation
 //
+// A Clip by constants behind linnet:QLinearConv becomes the bounds of its bytes.
+//
 // MatMul and Gemm with a two-dimensional right side become linnet:Gemm here, which has the same epilogue, and
 // Mul(Cast(linnet:ConvInteger(...)), scale) becomes linnet:ConvIntegerToFloat.
 #include <math.h>
@@ -52,6 +54,7 @@ class EpilogueFuser {
     for (NodeId id : order) {
       if (graph_.node(id).alive) LINNET_TRY(MakeGemm(id));
       if (graph_.node(id).Is("Mul")) LINNET_TRY(MakeIntegerConv(id));
+      if (graph_.node(id).Is("Clip")) LINNET_TRY(BoundBytes(id));
     }
     LINNET_ASSIGN(order, graph_.Order());
     for (NodeId id : order) {
@@ -138,6 +141,24 @@ class EpilogueFuser {
       return graph_.AddNode(std::move(made)).TakeStatus();
     }
     return Status();
+  }
+
+  /// Clip(linnet:QLinearConv(...)) of bytes, by constants.
+  Status BoundBytes(NodeId id) {
+    const Node& clip = graph_.node(id);
+    const Node* conv = Producer(graph_, clip.inputs[0]);
+    const DType type = graph_.value(clip.inputs[0]).type.dtype;
+    const std::optional<ClipBounds> bounds = ClipBoundsOf(graph_, clip);
+    if (!conv || !conv->Is("QLinearConv", "linnet") || conv->Has("q_min") || conv->Has("q_max") || !ReadOnce(graph_, clip.inputs[0]) || !bounds ||
+        !(bounds->low <= bounds->high) || (type != DType::kInt8 && type != DType::kUint8)) {
+      return Status();
+    }
+    Node made = *conv;
+    // Bytes are whole, and so are their bounds; those beyond all bytes bound nothing.
+    made.Set("q_min", static_cast<int64_t>(fmaxf(bounds->low, -128)));
+    made.Set("q_max", static_cast<int64_t>(fminf(bounds->high, 255)));
+    made.outputs = {clip.outputs[0]};
+    return Replace(graph_.value(clip.inputs[0]).producer, id, std::move(made)).TakeStatus();
   }
 
   /// `id` as a constant vector of `columns`, when it is one number a column of the last axis; kNoValue otherwise.

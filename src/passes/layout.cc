@@ -97,6 +97,7 @@ class Layout {
     if (node.Is("Split")) return SinkAxis(id, 0);
     if (node.Is("Pad")) return SinkPad(id);
     if (node.Is("Slice")) return SinkSlice(id);
+    if (node.Is("DepthToSpace") || node.Is("SpaceToDepth")) return SinkBlocks(id);
     if (node.domain.empty() && node.op.starts_with("Reduce")) return SinkReduce(id);
     return Status();
   }
@@ -256,6 +257,15 @@ class Layout {
       return Sink(id, sunk);
     }
     return Status();
+  }
+
+  /// Blocks of pixels and channels have operators of their own.
+  Status SinkBlocks(NodeId id) {
+    Node& node = graph_.mutable_node(id);
+    if (!IsFirst(node.inputs[0]) || graph_.value(node.inputs[0]).type.shape.rank() != 4) return Status();
+    node.domain = "linnet";
+    node.version = 1;
+    return Sink(id, {0});
   }
 
   Status SinkConcat(NodeId id) {

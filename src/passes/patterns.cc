@@ -11,6 +11,8 @@ std::optional<float> ScalarOf(const Graph& graph, ValueId id) {
     case DType::kDouble: return static_cast<float>(*tensor->as<double>());
     case DType::kInt64: return static_cast<float>(*tensor->as<int64_t>());
     case DType::kInt32: return static_cast<float>(*tensor->as<int32_t>());
+    case DType::kInt8: return *tensor->as<int8_t>();
+    case DType::kUint8: return *tensor->as<uint8_t>();
     default: return std::nullopt;
   }
 }
