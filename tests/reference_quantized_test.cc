@@ -97,7 +97,7 @@ TEST(Reference, QuantizedProductsAsFloats) {
     if (c.Coin()) {
       const bool turn_a = c.Coin(), turn_b = c.Coin();
       const Quantized a = make.Tensor(turn_a ? Shape{depth, rows} : Shape{rows, depth});
-      std::vector<ValueId> inputs = {a.values, a.scale, a.zero, m.Input(m.Bits(b_type, turn_b ? Shape{columns, depth} : Shape{depth, columns})),
+      std::vector<ValueId> inputs = {a.values, a.scale, a.zero, m.Input(m.WeightBits(b_type, turn_b ? Shape{columns, depth} : Shape{depth, columns})),
                                      make.Scale(0.01, 0.1, each), make.Zero(b_type, each),
                                      c.Coin() ? kNoValue : m.Input(m.Numbers(DType::kInt32, c.Coin() ? each : Shape{columns}, -999, 999))};
       if (c.Coin()) inputs.insert(inputs.end(), {m.Constant(static_cast<float>(depth) * 0.3f), make.Zero()});
@@ -105,13 +105,13 @@ TEST(Reference, QuantizedProductsAsFloats) {
     }
     if (c.Int(0, 2) == 0) {
       return make.Make("DynamicQuantizeMatMul",
-                       {m.Input(m.Floats(Shape{c.Int(1, 3), rows, depth}, -2, 3), true), m.Input(m.Bits(b_type, Shape{depth, columns})),
+                       {m.Input(m.Floats(Shape{c.Int(1, 3), rows, depth}, -2, 3), true), m.Input(m.WeightBits(b_type, Shape{depth, columns})),
                         make.Scale(0.01, 0.1, each), c.Coin() ? kNoValue : make.Zero(b_type, each),
                         c.Coin() ? kNoValue : m.Input(m.Floats(Shape{columns}))});
     }
     const Quantized a = make.Tensor(Shape{c.Int(1, 3), rows, depth});
     return make.Make("MatMulIntegerToFloat",
-                     {a.values, m.Input(m.Bits(b_type, Shape{depth, columns})), a.scale, make.Scale(0.01, 0.1, each), a.zero,
+                     {a.values, m.Input(m.WeightBits(b_type, Shape{depth, columns})), a.scale, make.Scale(0.01, 0.1, each), a.zero,
                       c.Coin() ? kNoValue : make.Zero(b_type, each), c.Coin() ? kNoValue : m.Input(m.Floats(Shape{columns}))});
   });
 }
@@ -155,7 +155,7 @@ TEST(Reference, DynamicQuantizeLstm) {
     auto scale = [&] { return m.Constant(m.Floats(columns, 0.001, 0.004)); };
     auto maybe = [&](const Shape& shape) { return c.Coin() ? kNoValue : m.Input(m.Floats(shape, -1, 1), true); };
     const ValueId x = m.Input(m.Floats(Shape{steps, batch, inputs}, -2, 2), true);
-    const ValueId w = m.Constant(m.Bits(type, Shape{directions, inputs, 4 * hidden})), r = m.Constant(m.Bits(type, Shape{directions, hidden, 4 * hidden}));
+    const ValueId w = m.Constant(m.WeightBits(type, Shape{directions, inputs, 4 * hidden})), r = m.Constant(m.WeightBits(type, Shape{directions, hidden, 4 * hidden}));
     const ValueId b = maybe(Shape{directions, 8 * hidden}), h = maybe(Shape{directions, batch, hidden}), state = maybe(Shape{directions, batch, hidden});
     const ValueId peepholes = c.Int(0, 3) ? kNoValue : m.Constant(m.Floats(Shape{directions, 3 * hidden}, -1, 1));
     return m.Add("DynamicQuantizeLSTM", {x, w, r, b, kNoValue, h, state, peepholes, scale(), zero(), scale(), zero()},

@@ -266,7 +266,7 @@ TEST(Reference, QuantizedProducts) {
     if (c.Coin()) {
       const int64_t rows = c.Int(1, 20), depth = c.Int(1, 70), columns = c.Int(1, 40);
       const Shape per_column = c.Coin() ? one : Shape{columns};
-      const ValueId x = m.Input(m.Bits(a, Shape{rows, depth}), true), w = m.Input(m.Bits(b, Shape{depth, columns}));
+      const ValueId x = m.Input(m.Bits(a, Shape{rows, depth}), true), w = m.Input(m.WeightBits(b, Shape{depth, columns}));
       if (c.Coin())
         return m.AddOne("MatMulInteger", {x, w, c.Coin() ? zero(a) : kNoValue, c.Coin() ? zero(b, per_column) : kNoValue});
       return m.AddOne("QLinearMatMul", {x, scale(), zero(a), w, scale(per_column), zero(b, per_column),
@@ -278,9 +278,10 @@ TEST(Reference, QuantizedProducts) {
     const Shape image{c.Int(1, 2), in, c.Int(3, 9), c.Int(3, 9)}, weights{out, in / groups, k, k},
         per_channel = c.Coin() ? one : Shape{out};
     const Attributes attributes = {{"group", groups}, {"strides", c.Ints(2, 1, 2)}, {"pads", c.Ints(4, 0, k - 1)}};
-    const ValueId x = m.Input(m.Bits(a, image), true), w = m.Input(m.Bits(b, weights));
-    if (c.Coin())
-      return m.AddOne("ConvInteger", {x, w, c.Coin() ? zero(a) : kNoValue, c.Coin() ? zero(b) : kNoValue}, attributes);
+    const bool sums = c.Coin();   // the peer may take the image for the weights
+    const ValueId x = m.Input(sums ? m.WeightBits(a, image) : m.Bits(a, image), true), w = m.Input(m.WeightBits(b, weights));
+    if (sums)
+      return m.AddOne("ConvInteger", {x, w, c.Coin() ? m.Input(m.WeightBits(a, one)) : kNoValue, c.Coin() ? zero(b) : kNoValue}, attributes);
     return m.AddOne(
         "QLinearConv",
         {x, scale(), zero(a), w, scale(per_channel), zero(b, per_channel), m.Constant(static_cast<float>(in / groups * k * k) * 0.3f),

@@ -153,6 +153,18 @@ class RandomModel {
       bytes[i] = static_cast<uint8_t>(dtype == DType::kBool ? choices_.Int(0, 1) : choices_.Int(0, 255));
     return tensor;
   }
+  /// The same for weights of products of bytes. Half of the range where a peer runs them too, on a processor without instructions that
+  /// add four products at once: there it adds pairs of them in 16 bits, which saturate.
+  Tensor WeightBits(DType dtype, const Shape& shape) {
+    Tensor tensor = Bits(dtype, shape);
+    const bool adds_four = Supports(DetectedCpuLevel(), CpuLevel::kAvxVnni) || Supports(DetectedCpuLevel(), CpuLevel::kAvx512Vnni) ||
+                           Supports(DetectedCpuLevel(), CpuLevel::kDotprod);
+    if (!PeerRuns::Get() || adds_four) return tensor;
+    auto* bytes = tensor.mutable_as<uint8_t>();
+    const int middle = dtype == DType::kUint8 ? 128 : 0;
+    for (int64_t i = 0; i < tensor.bytes(); ++i) bytes[i] = static_cast<uint8_t>(middle + bytes[i] % 128 - 64);
+    return tensor;
+  }
 
   using Attributes = std::vector<Attribute>;
   std::vector<ValueId> Add(const std::string& op, std::vector<ValueId> inputs, Attributes attributes = {}, int outputs = 1,
