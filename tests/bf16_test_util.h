@@ -14,7 +14,9 @@ inline std::vector<const Bf16Kernels*> AllBf16Kernels() {
   std::vector<const Bf16Kernels*> all;
   for (CpuLevel level : FloatLevels()) all.push_back(&PickBf16(level));
   if (const Bf16Kernels* emulated = EmulatedTilesBf16(DetectedCpuLevel())) all.push_back(emulated);
-  if (Supports(DetectedCpuLevel(), CpuLevel::kAmx)) all.push_back(&PickBf16(CpuLevel::kAmx));
+  for (CpuLevel level : {CpuLevel::kAmx, CpuLevel::kI8mm}) {
+    if (Supports(DetectedCpuLevel(), level)) all.push_back(&PickBf16(level));
+  }
   return all;
 }
 

@@ -62,9 +62,9 @@ CpuLevel Detect() {
 
 CpuLevel Detect() {
 #if defined(__linux__)
-  constexpr unsigned long kAsimdDotprod = 1ul << 20, kI8mm = 1ul << 13;
+  constexpr unsigned long kAsimdDotprod = 1ul << 20, kBoth = 1ul << 13 | 1ul << 14;   // HWCAP2_I8MM, HWCAP2_BF16
   if (!(getauxval(AT_HWCAP) & kAsimdDotprod)) return CpuLevel::kNeon;
-  return (getauxval(AT_HWCAP2) & kI8mm) ? CpuLevel::kI8mm : CpuLevel::kDotprod;
+  return (getauxval(AT_HWCAP2) & kBoth) == kBoth ? CpuLevel::kI8mm : CpuLevel::kDotprod;
 #elif defined(__APPLE__)
   // Not run by Linnet's own tests.
   auto has = [](const char* feature) {
@@ -73,7 +73,7 @@ CpuLevel Detect() {
     return sysctlbyname(feature, &value, &bytes, nullptr, 0) == 0 && value != 0;
   };
   if (!has("hw.optional.arm.FEAT_DotProd")) return CpuLevel::kNeon;
-  return has("hw.optional.arm.FEAT_I8MM") ? CpuLevel::kI8mm : CpuLevel::kDotprod;
+  return has("hw.optional.arm.FEAT_I8MM") && has("hw.optional.arm.FEAT_BF16") ? CpuLevel::kI8mm : CpuLevel::kDotprod;
 #else
   return CpuLevel::kNeon;
 #endif

@@ -19,7 +19,7 @@ enum class CpuLevel : uint8_t {
   kAmx,          ///< + AMX int8 and bf16, permitted by the kernel
   kNeon = 16,    ///< Arm floor
   kDotprod,      ///< + sdot/udot
-  kI8mm,         ///< + smmla
+  kI8mm,         ///< + smmla and bfmmla: Armv8.6
   kWasm = 32,    ///< WebAssembly SIMD128
 };
 

@@ -198,6 +198,9 @@ constexpr Bf16Kernels kBf16 = {kTargetName, kMaxRows, 4, kCacheBytes, LoadBf16, 
 const Bf16Kernels& TilesBf16(bool emulated, const Bf16Kernels* one_row);   // bf16_gemm_tiles.cc
 const Bf16Kernels& AmxBf16() { return TilesBf16(false, &kBf16); }
 const Bf16Kernels& EmulatedAmxBf16() { return TilesBf16(true, &kBf16); }
+#elif defined(__aarch64__)
+const Bf16Kernels& SquaresBf16(const Bf16Kernels* one_row);   // bf16_gemm_squares.cc
+const Bf16Kernels& Bfmmla() { return SquaresBf16(&kBf16); }
 #endif
 
 }  // namespace HWY_NAMESPACE
@@ -210,6 +213,8 @@ namespace linnet {
 const Bf16Kernels& PickBf16(CpuLevel level) {
 #if defined(__x86_64__)
   if (Supports(level, CpuLevel::kAmx)) return N_AVX3::AmxBf16();
+#elif defined(__aarch64__)
+  if (Supports(level, CpuLevel::kI8mm)) return HWY_STATIC_DISPATCH(Bfmmla)();
 #endif
   return *LINNET_PICK(level, kBf16);
 }

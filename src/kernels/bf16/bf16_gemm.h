@@ -10,10 +10,10 @@
 //     k: 2 | 23 | ..
 //
 // A is float32. Some rows at a time are rounded into a block that stays in cache while all panels pass by. Rounding is to
-// nearest, ties to even, NaN stays NaN, as ONNX's Cast does it. On AMX that block is bfloat16 and tiles multiply it; elsewhere,
+// nearest, ties to even, NaN stays NaN, as ONNX's Cast does it. On AMX, and on Arm with bfmmla, that block is bfloat16; elsewhere,
 // and for a single row, it is the same numbers as floats, and B's pairs are widened as they are read: products of two bfloat16
-// are exact in float32, so all of them add the same numbers, in different orders. AMX takes denormal bfloat16 for zeros and
-// flushes denormal sums, as every kernel does while denormals are flushed (base/denormals.h).
+// are exact in float32, so all of them add the same numbers, in different orders. AMX and bfmmla take denormal bfloat16 for zeros and
+// flush denormal sums, as every kernel does while denormals are flushed (base/denormals.h); bfmmla rounds sums to odd.
 //
 // Threads: kernels start none. A caller splits [0, m) x [0, panels) as it likes; the bits of a row do not depend on it.
 #pragma once

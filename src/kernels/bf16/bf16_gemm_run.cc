@@ -127,6 +127,12 @@ const GemmF32Kernels& GemmBf16AsF32(CpuLevel level) {
 #undef LINNET_AS_F32
   static const GemmF32Kernels kernels = with(CpuLevel::kSse4, RunAsF32<static_cast<int>(CpuLevel::kSse4)>);
 #else
+#if defined(__aarch64__)
+  if (Supports(level, CpuLevel::kI8mm)) {
+    static const GemmF32Kernels kernels = with(CpuLevel::kI8mm, RunAsF32<static_cast<int>(CpuLevel::kI8mm)>);
+    return kernels;
+  }
+#endif
   // One copy of the kernels.
   static const GemmF32Kernels kernels = with(level, RunAsF32<static_cast<int>(CpuLevel::kNeon)>);
 #endif
