@@ -5,7 +5,7 @@
  *
  * counts.txt begins with "code START END", where the program's own code lies; then a line for each block of instructions that was
  * run: its address, how often, its instructions, and how many of them are floating-point multiply-adds, 8-bit dot products, 8-bit
- * matrix products, loads and stores, and branches (of AArch64; 0 elsewhere). Counters are not atomic: one thread.
+ * or bfloat16 matrix products, loads and stores, and branches (of AArch64; 0 elsewhere). Counters are not atomic: one thread.
  *
  * The distribution has no header for plugins; what is used of the interface (version 1) is declared here. */
 #include <stdbool.h>
@@ -59,6 +59,7 @@ static int KindOf(uint32_t word) {
   if ((word & 0x9fe0fc00) == 0x0e809400) return kDot;         /* SDOT, UDOT by vector */
   if ((word & 0x9fc0f400) == 0x0f80e000) return kDot;         /* by element */
   if ((word & 0x9fe0f400) == 0x0e80a400) return kMatrix;      /* SMMLA, UMMLA, USMMLA */
+  if ((word & 0xffe0fc00) == 0x6e40ec00) return kMatrix;      /* BFMMLA */
   return -1;
 }
 
