@@ -148,11 +148,22 @@ class Tree {
   std::vector<std::function<void(Choices&)>> edits_;
 };
 
-/// The file of a model that was read from one with `head` bytes of head and this body.
-std::string Write(fbs::ModelT& model, size_t head, std::string_view body) {
+/// Bytes of a file before its first block, of `end` where it has none.
+size_t TablesOf(fbs::ModelT& model, size_t end) {
+  for (const char* at : Tree(model).offsets) {
+    fbs::Blob blob;
+    memcpy(&blob, at, sizeof blob);
+    if (blob.offset() > 0) end = std::min(end, static_cast<size_t>(blob.offset()));
+  }
+  return end;
+}
+
+/// The file of a model that was read from one with so many bytes of tables and these blocks, of which the first `summed` bytes are under
+/// the head's checksum.
+std::string Write(fbs::ModelT& model, size_t tables, std::string_view blocks, size_t summed) {
   const Tree tree(model);
   flatbuffers::FlatBufferBuilder builder;
-  // The first writing says how large the head is.
+  // The first writing says how large the tables are.
   for (int turn = 0; turn < 2; ++turn) {
     builder.Clear();
     builder.ForceDefaults(true);
@@ -161,19 +172,19 @@ std::string Write(fbs::ModelT& model, size_t head, std::string_view body) {
     for (char* at : tree.offsets) {
       uint64_t offset;
       memcpy(&offset, at, sizeof offset);
-      offset += size - head;
+      offset += size - tables;
       memcpy(at, &offset, sizeof offset);
     }
-    head = size;
-    model.file_bytes = head + body.size() + sizeof(FileSums);
+    tables = size;
+    model.file_bytes = tables + blocks.size() + sizeof(FileSums);
   }
   std::string file(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
-  file.resize(head);
+  file.resize(tables);
+  file += blocks;
   FileSums sums;
-  sums.head_bytes = head;
-  sums.head = Checksum(file.data(), head);
-  sums.body = Checksum(body.data(), body.size());
-  file += body;
+  sums.head_bytes = tables + summed;
+  sums.head = Checksum(file.data(), tables + summed);
+  sums.body = Checksum(blocks.data() + summed, blocks.size() - summed);
   return file.append(reinterpret_cast<const char*>(&sums), sizeof sums);
 }
 
@@ -182,28 +193,23 @@ std::string Write(fbs::ModelT& model, size_t head, std::string_view body) {
 std::string WithSums(std::string_view file) {
   std::unique_ptr<fbs::ModelT> model = fbs::UnPackModel(file.data());
   model->format = kLinnetFormat;
-  size_t head = file.size() - kPadding;   // where nothing lies behind it but padding
-  for (const char* at : Tree(*model).offsets) {
-    fbs::Blob blob;
-    memcpy(&blob, at, sizeof blob);
-    if (blob.offset() > 0) head = std::min(head, static_cast<size_t>(blob.offset()));
-  }
-  // The sums are the second half of the padding that ends a file.
-  return Write(*model, head, file.substr(head, file.size() - sizeof(FileSums) - head));
+  // Where no block lies behind them there is padding, whose second half makes room for the sums.
+  const size_t tables = TablesOf(*model, file.size() - kPadding);
+  return Write(*model, tables, file.substr(tables, file.size() - sizeof(FileSums) - tables), 0);
 }
 
 std::string ChangeTree(std::string_view file, Choices& choices) {
   FileSums sums;
   if (!FindSums(file, &sums)) return std::string(file);
-  const size_t head = static_cast<size_t>(sums.head_bytes);
   std::unique_ptr<fbs::ModelT> model = fbs::UnPackModel(file.data());
+  const size_t head = static_cast<size_t>(sums.head_bytes), tables = TablesOf(*model, head);
   for (int64_t changes = 1 + choices.Below(3); changes > 0; --changes) Tree(*model).Change(choices);
-  std::string body(file.substr(head, file.size() - sizeof sums - head));
-  if (choices.OneIn(8) && !body.empty()) {
-    char& at = body[static_cast<size_t>(choices.Below(static_cast<int64_t>(body.size())))];
+  std::string blocks(file.substr(tables, file.size() - sizeof sums - tables));
+  if (choices.OneIn(8) && !blocks.empty()) {
+    char& at = blocks[static_cast<size_t>(choices.Below(static_cast<int64_t>(blocks.size())))];
     at = static_cast<char>(at ^ 1 << choices.Below(8));
   }
-  return Write(*model, head, body);
+  return Write(*model, tables, blocks, head - tables);
 }
 
 }  // namespace linnet::fuzz

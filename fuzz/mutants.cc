@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <string>
@@ -39,6 +40,7 @@ struct Mutant {
 
 int64_t current = 0;
 const Seed* current_seed = nullptr;
+clock_t current_began = 0;
 
 void SayWhich() {
   fprintf(stderr, "\nmutant %lld of %s\n", static_cast<long long>(current), current_seed ? current_seed->name.c_str() : "?");
@@ -171,6 +173,7 @@ int Main(int argc, char** argv) {
   int64_t opened = 0, cut = 0;
   for (current = from; current < from + count; ++current) {
     alarm(20);
+    current_began = clock();
     const int64_t key[2] = {number, current};
     Choices choices({reinterpret_cast<const uint8_t*>(key), sizeof key});
     Mutant mutant;
@@ -200,7 +203,13 @@ int Main(int argc, char** argv) {
 }
 
 void Stop(int signal_number) {
-  if (signal_number == SIGALRM) fprintf(stderr, "\nit takes longer than 20 seconds\n");
+  if (signal_number == SIGALRM) {
+    const double took = static_cast<double>(clock() - current_began) / CLOCKS_PER_SEC;
+    fprintf(stderr, "\nit takes longer than 20 seconds, in which this process has worked for %.1f\n", took);
+#if defined(LINNET_SANITIZED)
+    __sanitizer_print_stack_trace();
+#endif
+  }
   SayWhich();
   _exit(99);
 }

@@ -320,6 +320,31 @@ TEST_F(PlansOnly, CutAndDamagedFiles) {
   ExpectParts(Error(), {"format 4", "reads 3 to 3"});
 }
 
+/// How often Tile repeats decides how much it writes, whatever its plan has memory for.
+TEST_F(PlansOnly, DamagedContentsThatDecideSizesAreRefused) {
+  Convert("graph (x: float[2,3]) -> (y) { repeats = const int64[2]{5, 7} y = Tile-13(x, repeats) }");
+  std::string bytes = Bytes();
+  LinnetSession* session = nullptr;
+  ASSERT_EQ(OpenBytes(bytes, &session), LINNET_OK) << Error();
+  std::vector<Tensor> made;
+  ASSERT_EQ(Run(session, {Of<float>(Shape{2, 3}, {1, 2, 3, 4, 5, 6})}, &made), LINNET_OK) << Error();
+  Close(session);
+  const std::vector<float> y = Floats(made[0]);
+  ASSERT_EQ(y.size(), 210u);
+  for (size_t i = 0; i < y.size(); ++i) EXPECT_EQ(y[i], static_cast<float>(i / 21 % 2 * 3 + i % 3 + 1)) << i;
+  const int64_t repeats[] = {5, 7};
+  const size_t begin = bytes.find(std::string(reinterpret_cast<const char*>(repeats), sizeof repeats));
+  ASSERT_NE(begin, bytes.npos);
+  for (size_t at = begin; at < begin + sizeof repeats; ++at) {
+    for (int bit = 0; bit < 8; ++bit) {
+      bytes[at] = static_cast<char>(bytes[at] ^ 1 << bit);
+      ASSERT_EQ(OpenBytes(bytes, &session), LINNET_INVALID_MODEL) << at;
+      ExpectParts(Error(), {"the .linnet file is damaged: its checksum differs"});
+      bytes[at] = static_cast<char>(bytes[at] ^ 1 << bit);
+    }
+  }
+}
+
 /// Lent bytes are given back once, whatever becomes of them.
 TEST_F(PlansOnly, BorrowedBytesAreGivenBackOnce) {
   Convert("graph (x: float[2,3]) -> (y) { y = Softmax-13(x) }");

@@ -14,21 +14,29 @@
 namespace {
 std::atomic<int64_t> allocations{0};
 
-void* Counted(void* memory) {
+void* Count(size_t bytes) {
   allocations.fetch_add(1, std::memory_order_relaxed);
+  return malloc(bytes ? bytes : 1);
+}
+void* Count(size_t bytes, std::align_val_t alignment) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return linnet::AllocateAligned(std::max(static_cast<size_t>(alignment), sizeof(void*)), bytes ? bytes : 1);
+}
+void* OrThrow(void* memory) {
   if (!memory) throw std::bad_alloc();
   return memory;
 }
-void* Count(size_t bytes) { return Counted(malloc(bytes ? bytes : 1)); }
-void* Count(size_t bytes, std::align_val_t alignment) {
-  return Counted(linnet::AllocateAligned(std::max(static_cast<size_t>(alignment), sizeof(void*)), bytes ? bytes : 1));
-}
 }  // namespace
 
-void* operator new(size_t bytes) { return Count(bytes); }
-void* operator new[](size_t bytes) { return Count(bytes); }
-void* operator new(size_t bytes, std::align_val_t alignment) { return Count(bytes, alignment); }
-void* operator new[](size_t bytes, std::align_val_t alignment) { return Count(bytes, alignment); }
+// All forms, since a library's or a sanitizer's own would not go with the deletes here.
+void* operator new(size_t bytes) { return OrThrow(Count(bytes)); }
+void* operator new[](size_t bytes) { return OrThrow(Count(bytes)); }
+void* operator new(size_t bytes, std::align_val_t alignment) { return OrThrow(Count(bytes, alignment)); }
+void* operator new[](size_t bytes, std::align_val_t alignment) { return OrThrow(Count(bytes, alignment)); }
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept { return Count(bytes); }
+void* operator new[](size_t bytes, const std::nothrow_t&) noexcept { return Count(bytes); }
+void* operator new(size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept { return Count(bytes, alignment); }
+void* operator new[](size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept { return Count(bytes, alignment); }
 void operator delete(void* memory) noexcept { free(memory); }
 void operator delete[](void* memory) noexcept { free(memory); }
 void operator delete(void* memory, size_t) noexcept { free(memory); }

@@ -29,7 +29,7 @@ struct FileSums {
   static constexpr uint64_t kMagic = 0x534D5553544E4E4C;   ///< "LNNTSUMS"
 
   uint64_t magic = kMagic;
-  uint64_t head_bytes = 0;   ///< from the start of the file to the first block: the flatbuffer and what fills it up
+  uint64_t head_bytes = 0;   ///< from the start of the file: the flatbuffer, and blocks from which sizes may follow
   uint64_t head = 0;
   uint64_t body = 0;         ///< of everything between the head and this
 };

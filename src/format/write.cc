@@ -1,4 +1,5 @@
-// Writing .linnet files: blobs are laid out first, so that the head can name their offsets.
+// Writing .linnet files: blobs are laid out first, so that the head can name their offsets. What decides sizes comes first of them, under
+// the head's checksum.
 #include "format/checksum.h"
 #include "format/linnet_file.h"
 #include "linnet_generated.h"
@@ -9,26 +10,36 @@ namespace {
 using flatbuffers::Offset;
 
 constexpr int64_t kBlobAlignment = 64;
+/// Contents of no more bytes are under the head's checksum whatever their type: scales and bounds of a Resize, a depth, a limit.
+constexpr int64_t kFewBytes = 256;
+
+/// Whether a build for plans alone must not meet these contents damaged: sizes of memory may follow from them.
+bool MayDecideSizes(DType dtype, int64_t bytes) {
+  switch (dtype) {
+    case DType::kBool: case DType::kInt32: case DType::kInt64: case DType::kUint32: case DType::kUint64: return true;
+    default: return bytes <= kFewBytes;
+  }
+}
 
 class Writer {
  public:
   /// The head's size depends on the blobs' number, not on their offsets, so it is built twice: once to learn its size.
   Status Write(const PreparedFile& file, Sink& sink) {
-    Build(file, 0, 0);
-    int64_t head = RoundUp(static_cast<int64_t>(builder_.GetSize()), kBlobAlignment);
-    int64_t total = head + blob_bytes_;
-    Build(file, head, total);
-    if (RoundUp(static_cast<int64_t>(builder_.GetSize()), kBlobAlignment) != head) return Internal("the head changed its size");
+    Build(file, 0);
+    const int64_t tables = RoundUp(static_cast<int64_t>(builder_.GetSize()), kBlobAlignment);
+    Build(file, tables);
+    if (RoundUp(static_cast<int64_t>(builder_.GetSize()), kBlobAlignment) != tables) return Internal("the head changed its size");
     FileSums sums;
-    sums.head_bytes = static_cast<uint64_t>(head);
+    sums.head_bytes = static_cast<uint64_t>(tables + summed_.bytes);
     uint64_t sum = sums.head_bytes;
     LINNET_TRY(Append(builder_.GetBufferPointer(), static_cast<int64_t>(builder_.GetSize()), sink, &sum));
+    for (const Bytes& blob : summed_.blobs) LINNET_TRY(Append(blob.data, blob.bytes, sink, &sum));
     sums.head = sum;
     // The padding a vector loop may read lies inside the file; checksums end it.
     static_assert(sizeof sums <= kPadding);
     static const std::byte kPad[kPadding - sizeof sums] = {};
-    sum = static_cast<uint64_t>(blob_bytes_) + sizeof kPad;
-    for (const Bytes& blob : blobs_) LINNET_TRY(Append(blob.data, blob.bytes, sink, &sum));
+    sum = static_cast<uint64_t>(rest_.bytes) + sizeof kPad;
+    for (const Bytes& blob : rest_.blobs) LINNET_TRY(Append(blob.data, blob.bytes, sink, &sum));
     sums.body = AddToChecksum(sum, kPad, sizeof kPad);
     LINNET_TRY(sink.Append(kPad, sizeof kPad));
     return sink.Append(&sums, sizeof sums);
@@ -38,6 +49,11 @@ class Writer {
   struct Bytes {
     const void* data;
     int64_t bytes;
+  };
+  /// Blobs that lie one behind the other.
+  struct Region {
+    std::vector<Bytes> blobs;
+    int64_t begin = 0, bytes = 0;
   };
 
   /// Appends, fills up to the next block, and sums both.
@@ -49,11 +65,14 @@ class Writer {
     return sink.Align(kBlobAlignment);
   }
 
-  fbs::Blob AddBlob(const void* data, int64_t bytes) {
-    fbs::Blob blob(static_cast<uint64_t>(base_ + blob_bytes_), static_cast<uint64_t>(bytes));
-    blobs_.push_back({data, bytes});
-    blob_bytes_ += RoundUp(bytes, kBlobAlignment);
+  static fbs::Blob AddBlob(const void* data, int64_t bytes, Region& region) {
+    fbs::Blob blob(static_cast<uint64_t>(region.begin + region.bytes), static_cast<uint64_t>(bytes));
+    region.blobs.push_back({data, bytes});
+    region.bytes += RoundUp(bytes, kBlobAlignment);
     return blob;
+  }
+  fbs::Blob AddContents(DType dtype, const void* data, int64_t bytes) {
+    return AddBlob(data, bytes, MayDecideSizes(dtype, bytes) ? summed_ : rest_);
   }
 
   /// Only the model's own names are written; what inference made up is unknown again.
@@ -102,7 +121,7 @@ class Writer {
       auto list = builder_.CreateVector(strings);
       return fbs::CreateTensor(builder_, static_cast<uint8_t>(tensor.dtype()), dims, nullptr, list);
     }
-    fbs::Blob blob = AddBlob(tensor.data(), tensor.has_data() ? tensor.bytes() : 0);
+    fbs::Blob blob = AddContents(tensor.dtype(), tensor.data(), tensor.has_data() ? tensor.bytes() : 0);
     return fbs::CreateTensor(builder_, static_cast<uint8_t>(tensor.dtype()), dims, &blob);
   }
 
@@ -207,7 +226,7 @@ class Writer {
       dims.insert(dims.end(), type.shape.begin(), type.shape.end());
       if (place.kind != Place::kKnown) continue;
       int64_t bytes = ByteSize(type.dtype, type.shape.elements()).value();   // its shape passed CheckShape
-      known.emplace_back(AddBlob(plan.facts[v].data, bytes), static_cast<int32_t>(v));
+      known.emplace_back(AddContents(type.dtype, plan.facts[v].data, bytes), static_cast<int32_t>(v));
     }
     auto value_list = builder_.CreateVectorOfStructs(values);
     auto dim_list = List(dims.data(), dims.size());
@@ -215,20 +234,21 @@ class Writer {
     return fbs::CreatePlan(builder_, value_list, dim_list, known_list, static_cast<uint64_t>(plan.arena_bytes));
   }
 
-  void Build(const PreparedFile& file, int64_t base, int64_t total) {
+  /// `tables`: bytes of the flatbuffer with what fills it up, when the building before has told.
+  void Build(const PreparedFile& file, int64_t tables) {
     builder_.Clear();
     // Fields equal to their defaults would be left out and change the head's size between the two passes.
     builder_.ForceDefaults(true);
-    blobs_.clear();
     names_ = file.names;
-    blob_bytes_ = 0;
-    base_ = base;
+    const int64_t end = tables + summed_.bytes + rest_.bytes;
+    rest_ = {{}, tables + summed_.bytes};
+    summed_ = {{}, tables};
     NumberSymbols(file.graph.symbols());
     auto graph = Write(file.graph, true);
     std::vector<Offset<fbs::Weights>> weights;
     for (const PackedWeights& packed : file.weights) {
       auto tag = Text(packed.tag);
-      fbs::Blob blob = AddBlob(packed.data, packed.bytes);
+      fbs::Blob blob = AddBlob(packed.data, packed.bytes, rest_);
       weights.push_back(fbs::CreateWeights(builder_, packed.node, tag, &blob));
     }
     std::vector<Offset<fbs::Plan>> plans;
@@ -256,17 +276,16 @@ class Writer {
     auto domain = Name(file.info.domain), doc_string = Name(file.info.doc_string);
     auto model = fbs::CreateModel(builder_, kLinnetFormat, producer, version, file.info.ir_version, file.info.model_version,
                                   graph_name, opset_list, metadata_list, symbol_list, inputs, outputs, graph, weight_list,
-                                  static_cast<uint64_t>(total + static_cast<int64_t>(kPadding)), precision, plan_list, domain, doc_string);
+                                  static_cast<uint64_t>(end + static_cast<int64_t>(kPadding)), precision, plan_list, domain, doc_string);
     fbs::FinishModelBuffer(builder_, model);
   }
 
   flatbuffers::FlatBufferBuilder builder_;
-  std::vector<Bytes> blobs_;
+  Region summed_;   ///< by the head's checksum
+  Region rest_;
   std::vector<int64_t> symbol_of_;     ///< by index in the graph's table: the dimension in the file
   std::vector<std::string> symbols_;   ///< the file's table
   bool names_ = true;
-  int64_t blob_bytes_ = 0;
-  int64_t base_ = 0;
 };
 
 }  // namespace
