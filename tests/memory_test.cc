@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "graph/tensor.h"
+#include "run/plan.h"
 
 namespace linnet {
 namespace {
@@ -22,6 +23,9 @@ TEST(Memory, SizesAreNotCutTo32Bits) {
   for (int64_t bytes : {(int64_t{1} << 32) + 64, int64_t{1} << 32, (int64_t{1} << 32) - 1, int64_t{1} << 31, (int64_t{1} << 31) - 64}) {
     Result<Block> block = Block::Allocate(bytes);
     EXPECT_EQ(block.status().code(), Code::kOutOfMemory) << bytes;
+    Bump bump;
+    EXPECT_NE(bump.Take(64), nullptr);
+    EXPECT_EQ(bump.Take(bytes), nullptr) << bytes;
   }
   EXPECT_FALSE(Tensor::Allocate(DType::kFloat, Shape{1 << 20, 1 << 10, 4}).ok());   // 2^34 bytes
 }

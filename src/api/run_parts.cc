@@ -111,7 +111,7 @@ Result<Target> MakeTarget(const SessionParts& parts, int index, void* data, size
 void Prepare(const Target& target, RunOutput& output) {
   output.wanted = true;
   output.data = target.copied ? nullptr : target.data;
-  output.capacity = target.copied ? 0 : static_cast<int64_t>(std::min<size_t>(target.bytes, INT64_MAX));
+  output.capacity = target.copied ? 0 : static_cast<int64_t>(std::min<uint64_t>(target.bytes, INT64_MAX));
 }
 
 Status CopyOut(const Target& target, const Datum& datum) {

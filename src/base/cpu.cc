@@ -1,7 +1,7 @@
 // Probing the processor.
 #include "base/cpu.h"
 
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__x86_64__)
 #include <cpuid.h>
 #if defined(__linux__)
 #include <sys/syscall.h>
@@ -27,7 +27,7 @@ constexpr Row kRows[] = {
     {CpuLevel::kWasm, "wasm"},
 };
 
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__x86_64__)
 
 bool HasAvxVnni() {
   unsigned a, b, c, d;
@@ -35,7 +35,7 @@ bool HasAvxVnni() {
 }
 
 bool HasAmx() {
-#if defined(__linux__) && defined(__x86_64__)
+#if defined(__linux__)
   unsigned a, b, c, d;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
   if (!((d >> 24) & 1) || !((d >> 25) & 1) || !((d >> 22) & 1)) return false;
@@ -57,6 +57,11 @@ CpuLevel Detect() {
   if (!__builtin_cpu_supports("avx512vnni")) return CpuLevel::kAvx512;
   return HasAmx() ? CpuLevel::kAmx : CpuLevel::kAvx512Vnni;
 }
+
+#elif defined(__i386__)
+
+// Kernels are compiled for this level alone, whatever the processor has.
+CpuLevel Detect() { return CpuLevel::kSse4; }
 
 #elif defined(__aarch64__)
 

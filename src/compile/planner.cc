@@ -228,11 +228,11 @@ Status Planner::Fold(const PreparedNode& node, InferContext& infer, bool* done) 
   } else {
     for (ValueId id : node.io.outputs) {
       if (id == kNoValue) continue;
-      void* memory = plan.memory.Take(static_cast<size_t>(BytesOf(id)) + 1);
+      void* memory = plan.memory.Take(BytesOf(id) + 1);
       if (!memory) return OutOfMemory("no memory for the plan");
       facts[id].data = memory;
     }
-    void* scratch = bound.scratch_bytes ? plan.memory.Take(static_cast<size_t>(bound.scratch_bytes)) : nullptr;
+    void* scratch = bound.scratch_bytes ? plan.memory.Take(bound.scratch_bytes) : nullptr;
     if (bind.out_of_memory() || (bound.scratch_bytes && !scratch)) return OutOfMemory("no memory for the plan");
     fold_slots_.resize(plan.facts.size());
     for (ValueId id : node.io.inputs) {

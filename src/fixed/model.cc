@@ -102,7 +102,7 @@ FixedModel::~FixedModel() {
 /// `count` elements of zeros, which live as long as the model.
 template <class T>
 Status FixedModel::Take(size_t count, T** out) {
-  void* memory = memory_.Take(count * sizeof(T));
+  void* memory = memory_.Take(static_cast<int64_t>(count * sizeof(T)));
   if (!memory) return OutOfMemory("no memory for the model");
   memset(memory, 0, count * sizeof(T));
   *out = static_cast<T*>(memory);

@@ -12,7 +12,7 @@ struct LinearScores {
   int64_t targets = 1, features = 0;
   PostTransform post = PostTransform::kNone;
   const GemmF32Kernels* kernels = nullptr;
-  std::vector<float> packed;
+  Block packed;
   static constexpr int64_t kRows = 64;   ///< rows of a task
 
   Status ParseWeights(const Node& node) {
@@ -42,8 +42,8 @@ struct LinearScores {
   }
   Status Prepare(PrepareContext& c) {
     kernels = &PickGemmF32(c.cpu());
-    packed.resize(static_cast<size_t>(PackedSizeF32(features, targets)));
-    PackF32(weights.data(), features, targets, 1, features, packed.data());
+    LINNET_ASSIGN(packed, Block::Allocate(PackedSizeF32(features, targets) * static_cast<int64_t>(sizeof(float))));
+    PackF32(weights.data(), features, targets, 1, features, reinterpret_cast<float*>(packed.data()));
     weights = {};
     return Status();
   }
@@ -72,7 +72,7 @@ struct LinearScores {
         gemm.m = count;
         gemm.n = gemm.c_row_stride = targets;
         gemm.c = scores;
-        UsePackedB(&gemm, packed.data());
+        UsePackedB(&gemm, reinterpret_cast<const float*>(packed.data()));
         if (!bias.empty()) gemm.epilogue.bias = bias.data();
         kernels->run(gemm, 0, count, 0, PanelCount(targets));
         for (int64_t r = 0; r < count; ++r) finish(first + r, scores + r * targets);

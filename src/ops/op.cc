@@ -61,13 +61,13 @@ Status InferContext::SetOutput(int i, const Type& type) {
   return Status();
 }
 
-void* BindContext::Raw(size_t bytes) {
+void* BindContext::Raw(int64_t bytes) {
   // When memory runs out, parameters of any operator still have somewhere to be written; the planner then fails.
   alignas(64) static std::byte spare[1 << 16];
   void* memory = memory_->Take(bytes);
   if (memory) return memory;
   out_of_memory_ = true;
-  return bytes <= sizeof spare ? spare : nullptr;
+  return bytes <= static_cast<int64_t>(sizeof spare) ? spare : nullptr;
 }
 
 void BindContext::Alias(int out, int in, int64_t byte_offset) {

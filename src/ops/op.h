@@ -171,7 +171,7 @@ class BindContext : public InferContext {
   }
   /// More plan memory: tables whose size depends on shapes.
   template <class T>
-  T* Table(int64_t count) { return static_cast<T*>(Raw(static_cast<size_t>(count) * sizeof(T))); }
+  T* Table(int64_t count) { return static_cast<T*>(Raw(count * static_cast<int64_t>(sizeof(T)))); }
 
   /// Run needs `bytes_per_worker` of scratch for each of `workers`.
   void Scratch(int64_t bytes_per_worker, int workers = 1) {
@@ -193,7 +193,7 @@ class BindContext : public InferContext {
   bool out_of_memory() const { return out_of_memory_; }
 
  private:
-  void* Raw(size_t bytes);
+  void* Raw(int64_t bytes);
 
   Bump* memory_;
   int threads_;

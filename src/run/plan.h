@@ -79,13 +79,13 @@ struct Step {
 class Bump {
  public:
   /// 64-byte aligned, uninitialised; null when memory ran out.
-  void* Take(size_t bytes);
+  void* Take(int64_t bytes);
   void Clear();
 
  private:
   std::vector<Block> chunks_;
   size_t chunk_ = 0;
-  size_t used_ = 0;
+  int64_t used_ = 0;
 };
 
 /// An output that no step writes in place: value `from` is copied to output `output` at the end.

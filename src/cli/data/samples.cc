@@ -199,9 +199,9 @@ Result<std::vector<Datum>> FileSamples::LoadEntry(const Entry& entry) {
 
 Result<std::vector<std::pair<std::string, Tensor>>> ReadNpz(std::string_view file) {
   constexpr uint32_t kLocal = 0x04034b50, kCentral = 0x02014b50, kEnd = 0x06054b50;
-  auto number = [&](size_t at, size_t bytes) {
+  auto number = [&](uint64_t at, size_t bytes) {
     uint64_t value = 0;
-    for (size_t i = 0; i < bytes && at + i < file.size(); ++i) value |= uint64_t{static_cast<uint8_t>(file[at + i])} << (8 * i);
+    for (size_t i = 0; i < bytes && at + i < file.size(); ++i) value |= uint64_t{static_cast<uint8_t>(file[static_cast<size_t>(at + i)])} << (8 * i);
     return value;
   };
   // The end record is last, but for a comment.
@@ -214,19 +214,19 @@ Result<std::vector<std::pair<std::string, Tensor>>> ReadNpz(std::string_view fil
   }
   if (end == std::string_view::npos) return InvalidArgument("this is no .npz file");
   std::vector<std::pair<std::string, Tensor>> arrays;
-  size_t at = number(end + 16, 4);
+  uint64_t at = number(end + 16, 4);
   for (uint64_t left = number(end + 10, 2); left > 0; --left) {
     if (at + 46 > file.size() || number(at, 4) != kCentral) return InvalidArgument("the directory of the .npz file is damaged");
     const uint64_t method = number(at + 10, 2), crc = number(at + 16, 4), packed = number(at + 20, 4), whole = number(at + 24, 4);
-    const size_t name_bytes = number(at + 28, 2), extra = number(at + 30, 2), comment = number(at + 32, 2), local = number(at + 42, 4);
+    const uint64_t name_bytes = number(at + 28, 2), extra = number(at + 30, 2), comment = number(at + 32, 2), local = number(at + 42, 4);
     if (at + 46 + name_bytes > file.size()) return InvalidArgument("the directory of the .npz file is damaged");
-    std::string name(file.substr(at + 46, name_bytes));
+    std::string name(file.substr(static_cast<size_t>(at) + 46, static_cast<size_t>(name_bytes)));
     at += 46 + name_bytes + extra + comment;
     if (method != 0 && method != 8) return Unsupported("array ", Quote(name), " is compressed in a way (", method, ") that numpy does not write");
     if (whole == 0xffffffff || packed == 0xffffffff) return Unsupported("array ", Quote(name), " is above 4 GiB");
     if (method == 0 && packed != whole) return InvalidArgument("the directory of the .npz file is damaged");
     if (local + 30 > file.size() || number(local, 4) != kLocal) return InvalidArgument("array ", Quote(name), " is damaged");
-    const size_t begin = local + 30 + number(local + 26, 2) + number(local + 28, 2);
+    const uint64_t begin = local + 30 + number(local + 26, 2) + number(local + 28, 2);
     if (begin > file.size() || packed > file.size() - begin) return InvalidArgument("array ", Quote(name), " is cut off");
     std::string inflated;
     if (method == 8) {
