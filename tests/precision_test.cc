@@ -189,8 +189,9 @@ TEST(Precision, FilesSayWhatTheyWerePreparedFor) {
     ASSERT_TRUE(session.ok()) << session.status().message();
     EXPECT_STREQ(PrecisionName((*session)->precision()), precision == "bf16" ? "bf16" : "f32");
   }
-  const std::filesystem::directory_iterator files(cached.cache_folder);
-  EXPECT_EQ(std::distance(begin(files), end(files)), 2);
+  int files = 0;   // notes lie beside them where the model is no longer new
+  for (const auto& entry : std::filesystem::directory_iterator(cached.cache_folder)) files += entry.path().extension() == ".linnet";
+  EXPECT_EQ(files, 2);
 }
 
 }  // namespace
