@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <string>
 #include <vector>
@@ -59,8 +60,10 @@ LinnetCode AddFloats(LinnetCompute* c, float add) {
 struct ApiExtend : testing::Test {
   LinnetOptions* options = nullptr;
   LinnetSession* session = nullptr;
+  std::deque<TestOperator> operators;   ///< the session, which ends behind the test's body, destroys what they made
   float x[3] = {1, 2, 3}, y[3] = {};
   void SetUp() override { ASSERT_OK(LinnetOptionsCreate(&options)); }
+  TestOperator& NewOperator() { return operators.emplace_back(); }
   void TearDown() override {
     EXPECT_OK(LinnetSessionClose(session));
     EXPECT_OK(LinnetOptionsClose(options));
@@ -79,7 +82,7 @@ struct ApiExtend : testing::Test {
 };
 
 TEST_F(ApiExtend, OperatorsReadAttributesAndKeepState) {
-  TestOperator op;
+  TestOperator& op = NewOperator();
   op.create = [](const LinnetNode* node, void** state) -> LinnetCode {
     const char *domain, *name, *attribute;
     int32_t version;
@@ -146,7 +149,7 @@ TEST_F(ApiExtend, OperatorsReadAttributesAndKeepState) {
 }
 
 TEST_F(ApiExtend, TheHighestVersionServesAndBuiltInOnesAreReplaced) {
-  TestOperator one, five, relu;
+  TestOperator &one = NewOperator(), &five = NewOperator(), &relu = NewOperator();
   one.compute = [](void*, LinnetCompute* c) { return AddFloats(c, 1); };
   five.compute = [](void*, LinnetCompute* c) { return AddFloats(c, 5); };
   relu.compute = [](void*, LinnetCompute* c) { return AddFloats(c, 100); };
@@ -166,7 +169,7 @@ TEST_F(ApiExtend, TheHighestVersionServesAndBuiltInOnesAreReplaced) {
 
 TEST_F(ApiExtend, ShapesThatDependOnContents) {
   // Keeps what is above 1.5: how many is known after counting.
-  TestOperator op;
+  TestOperator& op = NewOperator();
   op.infer = [](LinnetInfer* c) {
     LinnetTypeInfo type = {LINNET_KIND_TENSOR, LINNET_FLOAT, 0, 1, {-1}};
     return LinnetInferOutput(c, 0, &type);
@@ -197,7 +200,7 @@ TEST_F(ApiExtend, ShapesThatDependOnContents) {
 
 TEST_F(ApiExtend, ShapesFromContentsKnownAhead) {
   // Tile-like: the count is input 1, whose contents infer asks for.
-  TestOperator op;
+  TestOperator& op = NewOperator();
   op.infer = [](LinnetInfer* c) -> LinnetCode {
     LinnetTypeInfo type = {LINNET_KIND_TENSOR, LINNET_FLOAT, 0, 1, {-1}};
     const void* data = nullptr;
@@ -226,7 +229,7 @@ TEST_F(ApiExtend, ShapesFromContentsKnownAhead) {
 }
 
 TEST_F(ApiExtend, StringsAndSequencesThroughValues) {
-  TestOperator op;
+  TestOperator& op = NewOperator();
   op.infer = [](LinnetInfer* c) {
     LinnetTypeInfo type = {LINNET_KIND_SEQUENCE, LINNET_STRING, 0, -1, {}};
     return LinnetInferOutput(c, 0, &type);
@@ -258,7 +261,7 @@ TEST_F(ApiExtend, StringsAndSequencesThroughValues) {
 
 TEST_F(ApiExtend, OperatorsThatBreakTheirWordAreStopped) {
   const char* text = "graph (x: float[3]) -> (y: float[3]) { t: float[3] = test:Bad-1(x) @culprit\n y: float[3] = Neg-13(t) }";
-  TestOperator op;
+  TestOperator& op = NewOperator();
   op.AddTo(options, "test", "Bad", 1, true);
   op.compute = [](void*, LinnetCompute*) { return LINNET_OK; };
   ASSERT_OK(Open(text));
@@ -312,7 +315,7 @@ TEST_F(ApiExtend, OperatorsThatBreakTheirWordAreStopped) {
 }
 
 TEST_F(ApiExtend, LongComputationsAreCancelled) {
-  TestOperator op;
+  TestOperator& op = NewOperator();
   op.compute = [](void*, LinnetCompute* c) -> LinnetCode {
     for (;;) {
       if (LinnetCode code = LinnetComputeCheck(c)) return code;
@@ -325,7 +328,7 @@ TEST_F(ApiExtend, LongComputationsAreCancelled) {
 }
 
 TEST_F(ApiExtend, CustomOperatorsLiveInPreparedFiles) {
-  TestOperator op;
+  TestOperator& op = NewOperator();
   op.compute = [](void*, LinnetCompute* c) { return AddFloats(c, 3); };
   op.AddTo(options, "test", "Three", 1);
   std::string bytes = ModelBytes("graph (x: float[3]) -> (y: float[3]) { t: float[3] = test:Three-1(x)\n y: float[3] = Neg-13(t) }");
