@@ -42,8 +42,6 @@ Block& Block::operator=(Block&& other) noexcept {
 
 Result<Block> Block::Allocate(int64_t bytes, MemoryBudget* budget) {
   if (bytes < 0 || bytes > (INT64_MAX >> 1)) return LimitReached("a block of ", bytes, " bytes cannot exist");
-  // Where addresses have 32 bits, half of them is the most that one block may take.
-  if (static_cast<uint64_t>(bytes) > SIZE_MAX / 2 - kHugePage) return OutOfMemory("a block of ", bytes, " bytes does not fit into this machine's addresses");
   if (budget) LINNET_TRY(budget->Take(bytes));
   /// Gives the bytes back unless the block is made.
   struct Refund {
@@ -53,6 +51,8 @@ Result<Block> Block::Allocate(int64_t bytes, MemoryBudget* budget) {
       if (budget) budget->Give(bytes);
     }
   } refund{budget, bytes};
+  // Where addresses have 32 bits, half of them is the most that one block may take.
+  if (static_cast<uint64_t>(bytes) > SIZE_MAX / 2 - kHugePage) return OutOfMemory("a block of ", bytes, " bytes does not fit into this machine's addresses");
   void* data = nullptr;
   const size_t total = TotalBytes(bytes);
   if (total >= kPooledBytesMin) data = TakePooled(total);
