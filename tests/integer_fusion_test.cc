@@ -136,6 +136,9 @@ TEST(FuseInteger, TransposedConvolutions) {
   const std::string beyond = Wrapped("1,6,4,4", TransposedBody(2, 2, 0, 1, true, "  y = Identity-13(c)\n"));
   EXPECT_TRUE(Contains(Optimized(beyond, "fuse_integer"), "ConvTranspose"));
   ExpectWithinOneStep(beyond, {{1, 6, 4, 4}}, 0.043f);
+  // Kernels that would be zeros for the most part stay as they are.
+  const std::string sparse = Wrapped("1,6,4,4", TransposedBody(1, 4, 0, 0, true, "  y = Identity-13(c)\n"));
+  EXPECT_TRUE(Contains(Optimized(sparse, "fuse_integer"), "ConvTranspose"));
 }
 
 TEST(FuseInteger, Softmax) {

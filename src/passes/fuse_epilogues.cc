@@ -146,13 +146,10 @@ class EpilogueFuser {
   /// Clip(linnet:QLinearConv(...)) of bytes, by constants.
   Status BoundBytes(NodeId id) {
     const Node& clip = graph_.node(id);
-    const Node* conv = Producer(graph_, clip.inputs[0]);
-    const DType type = graph_.value(clip.inputs[0]).type.dtype;
+    const Node* conv = Producer(graph_, clip.inputs[0]);   // whose output is bytes
+    if (!conv || !conv->Is("QLinearConv", "linnet") || conv->Has("q_min") || conv->Has("q_max") || !ReadOnce(graph_, clip.inputs[0])) return Status();
     const std::optional<ClipBounds> bounds = ClipBoundsOf(graph_, clip);
-    if (!conv || !conv->Is("QLinearConv", "linnet") || conv->Has("q_min") || conv->Has("q_max") || !ReadOnce(graph_, clip.inputs[0]) || !bounds ||
-        !(bounds->low <= bounds->high) || (type != DType::kInt8 && type != DType::kUint8)) {
-      return Status();
-    }
+    if (!bounds || !(bounds->low <= bounds->high)) return Status();
     Node made = *conv;
     // Bytes are whole, and so are their bounds; those beyond all bytes bound nothing.
     made.Set("q_min", static_cast<int64_t>(fmaxf(bounds->low, -128)));

@@ -195,7 +195,7 @@ class Fuser {
     LINNET_ASSIGN(const std::vector<int64_t> pads, op.Ints("pads", {0, 0, 0, 0}));
     LINNET_ASSIGN(const std::vector<int64_t> more, op.Ints("output_padding", {0, 0}));
     if (group != 1 || auto_pad != "NOTSET" || op.Has("output_shape") || strides.size() != 2 || strides[0] != strides[1] ||
-        strides[0] < 1 || strides[0] > kStrideMax || dilations != std::vector<int64_t>{1, 1} || pads.size() != 4 || more.size() != 2) {
+        strides[0] < 1 || dilations != std::vector<int64_t>{1, 1} || pads.size() != 4 || more.size() != 2) {
       return Status();
     }
     const int64_t s = strides[0], in = shape[0], out = shape[1];
@@ -205,7 +205,7 @@ class Fuser {
       kernel[d] = (k + s - 1) / s;
       first[d] = pads[d];
       cut[d] = s * kernel[d] - k - more[d] + pads[d + 2];
-      if (k < 1 || first[d] < 0 || pads[d + 2] < 0 || more[d] < 0 || cut[d] < 0) return Status();
+      if (k < 1 || s > kGrowthMax * k || first[d] < 0 || pads[d + 2] < 0 || more[d] < 0 || cut[d] < 0) return Status();
     }
     const Quantization& q = w->quantization;
     LINNET_ASSIGN(Tensor moved, Tensor::Allocate(weights->dtype(), Shape({s * s * out, in, kernel[0], kernel[1]})));
@@ -362,7 +362,8 @@ class Fuser {
     return Status();
   }
 
-  static constexpr int64_t kStrideMax = 16;
+  /// So many times as high and wide, at most, kernels are made of those of a ConvTranspose, the rest being zeros.
+  static constexpr int64_t kGrowthMax = 3;
 
   Graph& graph_;
   const PassContext& context_;

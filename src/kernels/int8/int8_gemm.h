@@ -183,8 +183,8 @@ struct BlocksInt8 {
   const FinishInt8& finish;
   bool near = false;   ///< as GemmInt8 has it
 };
-/// Bytes that tiles need for a sorted panel, or for copies of rows (kTilesCopy), a multiple of 64: up to kTileRowsInt8 rows take what so many do, and kTilesBeyond
-/// bytes behind all are read.
+/// Bytes that tiles need for a sorted panel, or for copies of rows (kTilesCopy), a multiple of 64: up to kTileRowsInt8 rows take what so
+/// many do, and kTilesBeyond bytes behind all are read.
 inline constexpr int64_t kTileRowsInt8 = 6, kTilesBeyond = 64;
 int64_t TilesScratchInt8(const Int8Kernels& kernels, int64_t m, int64_t k);
 /// Rows of a block for products with so many rows.
