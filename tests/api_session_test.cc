@@ -213,7 +213,7 @@ TEST(ApiSession, OptionsReachTheSession) {
   ASSERT_OK(LinnetThreadPoolCreate(2, &pool));
   EXPECT_OK(LinnetOptionsSetThreadPool(options, pool));
   EXPECT_OK(LinnetThreadPoolClose(pool));  // the options hold it
-  EXPECT_OK(LinnetOptionsSetCpu(options, "sse4"));
+  EXPECT_OK(LinnetOptionsSetCpu(options, LowestCpu()));
   EXPECT_OK(LinnetOptionsSetProvider(options, "cpu"));
   EXPECT_OK(LinnetOptionsSetOptimization(options, 1));
   EXPECT_OK(LinnetOptionsDisablePass(options, "simplify"));

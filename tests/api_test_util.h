@@ -21,6 +21,17 @@ std::vector<float> LastFloats(const std::string& path, size_t count);
 /// A path in a fresh folder for temporary files.
 std::string TemporaryPath(const std::string& name);
 
+/// The CPU level that every machine of this family has.
+inline const char* LowestCpu() {
+#if defined(__x86_64__) || defined(__i386__)
+  return "sse4";
+#elif defined(__aarch64__) || defined(__arm__)
+  return "neon";
+#else
+  return "wasm";
+#endif
+}
+
 /// A session from graph text; a failure fails the test.
 LinnetSession* OpenText(const std::string& text, const LinnetOptions* options = nullptr);
 

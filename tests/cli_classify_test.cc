@@ -5,6 +5,7 @@
 
 #include "cli/data/model_inputs.h"
 #include "cli/data/preprocessing.h"
+#include "pictures_util.h"
 
 namespace linnet::cli {
 namespace {
@@ -95,6 +96,7 @@ TEST(Preprocessing, Labels) {
 
 /// Each test picture is named after the digit in it.
 TEST(Classify, DigitsAreRead) {
+  LINNET_NEEDS_PICTURES;
   std::filesystem::path folder = std::filesystem::path(LINNET_SOURCE_DIR) / "models" / "digits";
   Result<std::unique_ptr<Session>> session = Session::Open((folder / "digits.onnx").string(), {});
   ASSERT_TRUE(session.ok()) << session.status().message();

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "pictures_util.h"
+
 namespace linnet {
 namespace {
 
@@ -53,6 +55,7 @@ Image Gradient(int width, int height) {
 }
 
 TEST(Image, DecodesBmp) {
+  LINNET_NEEDS_PICTURES;
   Image image = Gradient(3, 2);
   Result<Image> decoded = DecodeImage(Bmp(3, 2, image.rgb));
   ASSERT_TRUE(decoded.ok()) << decoded.status().message();
@@ -62,6 +65,7 @@ TEST(Image, DecodesBmp) {
 }
 
 TEST(Image, DecodesPngToRgb) {
+  LINNET_NEEDS_PICTURES;
   // Made by zlib: 2x2 RGBA, and 2x1 grey.
   std::string rgba(
       "\x89\x50\x4e\x47\x0d\x0a\x1a\x0a\x00\x00\x00\x0d\x49\x48\x44\x52\x00\x00\x00\x02\x00\x00\x00\x02\x08"
@@ -79,6 +83,7 @@ TEST(Image, DecodesPngToRgb) {
 }
 
 TEST(Image, RefusesBombsAndDamage) {
+  LINNET_NEEDS_PICTURES;
   EXPECT_EQ(DecodeImage(PngStart(20000, 10000)).status().code(), Code::kLimitReached);
   EXPECT_FALSE(DecodeImage(PngStart(0x7FFFFFFF, 0x7FFFFFFF)).ok());
   EXPECT_FALSE(DecodeImage(PngStart(0, 5)).ok());

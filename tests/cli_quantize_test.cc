@@ -15,6 +15,7 @@
 #include "onnx/reader.h"
 #include "onnx/writer.h"
 #include "passes_test_util.h"
+#include "pictures_util.h"
 #include "temp_folder.h"
 
 namespace linnet::cli {
@@ -76,6 +77,7 @@ class CliQuantize : public testing::Test {
 };
 
 TEST_F(CliQuantize, DigitsStayAndShrink) {
+  LINNET_NEEDS_PICTURES;
   Ran ran = Linnet({"quantize", model_, out_, "--data", data_, "--table", folder_ + "/table.txt", "--json"});
   ASSERT_EQ(ran.code, kSuccess) << ran.err;
   Json json = *ParseJson(ran.out, "report");
@@ -111,6 +113,7 @@ TEST_F(CliQuantize, DigitsStayAndShrink) {
 }
 
 TEST_F(CliQuantize, ContractsAreKeptOrRefused) {
+  LINNET_NEEDS_PICTURES;
   const std::string labels = folder_ + "/labels.txt";
   {
     std::ofstream file(labels);
@@ -137,6 +140,7 @@ TEST_F(CliQuantize, ContractsAreKeptOrRefused) {
 }
 
 TEST_F(CliQuantize, OtherModes) {
+  LINNET_NEEDS_PICTURES;
   for (const char* mode : {"dynamic", "weights", "fp16"}) {
     Ran ran = Linnet({"quantize", model_, out_, "--mode", mode, "--data", data_, "--weights", "s8", "--json"});
     ASSERT_EQ(ran.code, kSuccess) << mode << ": " << ran.err;
@@ -205,6 +209,7 @@ TEST_F(CliQuantize, CalibrationGoesOn) {
 }
 
 TEST_F(CliQuantize, Overrides) {
+  LINNET_NEEDS_PICTURES;
   const std::string overrides = folder_ + "/overrides.json";
   auto with = [&](const std::string& json) {
     std::ofstream(overrides) << json;
@@ -236,6 +241,7 @@ TEST_F(CliQuantize, Overrides) {
 }
 
 TEST_F(CliQuantize, EqualisedAndCorrected) {
+  LINNET_NEEDS_PICTURES;
   Ran ran = Linnet({"quantize", model_, out_, "--data", data_, "--as-is", "--per-tensor", "--equalize", "--correct-bias", "--json"});
   ASSERT_EQ(ran.code, kSuccess) << ran.err;
   Json json = *ParseJson(ran.out, "report");
@@ -248,6 +254,7 @@ TEST_F(CliQuantize, EqualisedAndCorrected) {
 }
 
 TEST_F(CliQuantize, OutputsThatCannotBe) {
+  LINNET_NEEDS_PICTURES;
   ExpectFails({"quantize", model_, folder_ + "/no/out.onnx", "--data", data_}, "there is no folder");
   ExpectFails({"quantize", model_, folder_ + "/out.txt", "--data", data_}, "must end in .onnx");
   fs::create_directory(folder_ + "/dir.onnx");

@@ -176,11 +176,13 @@ TEST(HostileGraph, CallersInputsAreChecked) {
   outputs[0].capacity = 20;
   Fact facts[] = {{good.type(), good.data()}, {z.type(), z.data()}};
   ExpectParts(Why((*session)->Run(facts, outputs)), {"output 0", "24", "20"});
-  // Unaligned memory works.
+#if !defined(__arm__)
+  // Unaligned memory works where processors read numbers at any address; elsewhere it is for callers to copy, as the C API does.
   alignas(8) char bytes[32] = {};
   Fact unaligned[] = {{Type::Tensor(DType::kFloat, Shape{2, 3}), bytes + 1}, {z.type(), z.data()}};
   RunOutput fresh[2];
   EXPECT_EQ(Why((*session)->Run(unaligned, fresh)), "");
+#endif
 }
 
 }  // namespace

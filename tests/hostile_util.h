@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include <algorithm>
@@ -127,8 +128,11 @@ inline constexpr bool kThreadSanitizer = true;
 inline constexpr bool kThreadSanitizer = false;
 #endif
 
-/// Sanitizers slow everything down and need larger frames.
-inline constexpr double kSlower = kAddressSanitizer || kThreadSanitizer ? 20 : 1;
+/// Sanitizers slow everything down, and need larger frames; so do emulators (tools/check-cross sets LINNET_TEST_SLOWER).
+inline const double kSlower = [] {
+  const char* factor = getenv("LINNET_TEST_SLOWER");
+  return factor ? atof(factor) : kAddressSanitizer || kThreadSanitizer ? 20 : 1;
+}();
 inline constexpr size_t kStackFactor = kAddressSanitizer || kThreadSanitizer ? 8 : 1;
 
 /// Runs `body` in a thread whose stack has `kilobytes`.

@@ -99,7 +99,7 @@ class ByteRounding {
 
   /// Eight bytes from two vectors of four.
   HWY_INLINE void Store(V t0, V t1, T* to) const {
-    const auto v = hn::Max(hn::SaturatedAdd(hn::ReorderDemote2To(d16_, Whole(t0), Whole(t1)), zero_), least_);
+    const auto v = hn::Max(hn::SaturatedAdd(Narrow(Whole(t0), Whole(t1)), zero_), least_);
     hn::StoreU(hn::DemoteTo(d8_, v), d8_, to);
   }
 
@@ -114,6 +114,17 @@ class ByteRounding {
 #else
     t = hn::IfThenElse(hn::Gt(t, low_), t, low_);
     return hn::NearestInt(hn::Min(t, high_));
+#endif
+  }
+
+  using I = hn::Vec<hn::FixedTag<int32_t, 4>>;
+
+  /// Saturated, a's first.
+  HWY_INLINE hn::Vec<hn::FixedTag<int16_t, 8>> Narrow(I a, I b) const {
+#if HWY_ARCH_ARM_V7
+    return hn::Vec<hn::FixedTag<int16_t, 8>>{vcombine_s16(vqmovn_s32(a.raw), vqmovn_s32(b.raw))};   // Highway's has b's first
+#else
+    return hn::ReorderDemote2To(d16_, a, b);
 #endif
   }
 
