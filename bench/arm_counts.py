@@ -8,7 +8,7 @@ Instructions are a measure of work and no time: latencies, caches and what issue
 
     --cpu cortex-a76     processor that is imitated: cortex-a53, cortex-a72 (no dot products), cortex-a76, max,sve=off (i8mm)
     --levels             instead, one row for each of the levels neon, dotprod and i8mm that 8-bit models know
-    --precision          instead, one row in float32 and one with --precision bf16 (bfmmla, Armv8.6)
+    --precision          instead, rows in float32 and with --precision fp16 (Armv8.2) and bf16 (bfmmla, Armv8.6)
     --functions N        the N functions that take most
     --dim, --shape       as for linnet bench
 """
@@ -109,7 +109,7 @@ def main():
     if options.levels:
         runs = [("max,sve=off", ["--cpu", level]) for level in ("neon", "dotprod", "i8mm")]
     if options.precision:
-        runs = [("max,sve=off", ["--precision", precision]) for precision in ("f32", "bf16")]
+        runs = [("max,sve=off", ["--precision", precision]) for precision in ("f32", "fp16", "bf16")]
     print(f"{'model':<24} {'on':<12} {'millions':>9} " + " ".join(f"{kind:>8}" for kind in KINDS) + ("      peer  ratio" if options.peer else ""))
     for model in options.models:
         name = os.path.basename(model).rsplit(".", 1)[0]

@@ -110,8 +110,9 @@ Proto ProductGraph() {
 
 TEST(AnyAddress, Products) { ExpectSameAtEveryAddress(ProductGraph()); }
 
-TEST(AnyAddress, ProductsInBfloat16) {
+TEST(AnyAddress, ProductsOfSixteenBits) {
   ExpectSameAtEveryAddress(ProductGraph(), [](SessionOptions& options) { options.precision = "bf16"; });
+  ExpectSameAtEveryAddress(ProductGraph(), [](SessionOptions& options) { options.precision = "fp16"; });
 }
 
 TEST(AnyAddress, ProductWithOneColumn) {
@@ -147,6 +148,7 @@ TEST(AnyAddress, Convolutions) {
                           .Msg(12, TensorValue("y", 1, {"1", "100", "14", "14"}));
   ExpectSameAtEveryAddress(graph);
   ExpectSameAtEveryAddress(graph, [](SessionOptions& options) { options.precision = "bf16"; });
+  ExpectSameAtEveryAddress(graph, [](SessionOptions& options) { options.precision = "fp16"; });
   ExpectSameAtEveryAddress(graph, [](SessionOptions& options) { options.pipeline.level = kOptimizeNothing; });
 }
 

@@ -81,14 +81,16 @@ Marks MarksOf(const std::string& text, Precision precision) {
 
 TEST(Precision, MarksWhatPays) {
   for (const std::string* text : {&Matrices(), &Images(), &Blocks()}) EXPECT_EQ(MarksOf(*text, Precision::kFloat32).marked, 0);
-  const Marks matrices = MarksOf(Matrices(), Precision::kBfloat16), images = MarksOf(Images(), Precision::kBfloat16);
-  EXPECT_EQ(matrices.marked, 2);
-  EXPECT_EQ(matrices.unmarked, 1);   // the last: too few weights
-  EXPECT_EQ(images.marked, 3);
-  EXPECT_EQ(images.unmarked, 2);     // the first, of three channels, and the depthwise one
-  const Marks blocks = MarksOf(Blocks(), Precision::kBfloat16);
-  EXPECT_EQ(blocks.blocks, 1);
-  EXPECT_EQ(blocks.marked, 2);
+  for (Precision precision : {Precision::kBfloat16, Precision::kFloat16}) {
+    const Marks matrices = MarksOf(Matrices(), precision), images = MarksOf(Images(), precision);
+    EXPECT_EQ(matrices.marked, 2);
+    EXPECT_EQ(matrices.unmarked, 1);   // the last: too few weights
+    EXPECT_EQ(images.marked, 3);
+    EXPECT_EQ(images.unmarked, 2);     // the first, of three channels, and the depthwise one
+    const Marks blocks = MarksOf(Blocks(), precision);
+    EXPECT_EQ(blocks.blocks, 1);
+    EXPECT_EQ(blocks.marked, 2);
+  }
 }
 
 /// The first output for seeded inputs.
@@ -130,36 +132,37 @@ TEST(Precision, MovesResultsALittle) {
       const char* cpu = CpuLevelName(level);
       const std::vector<float> exact = RunText(*text, With("", cpu)), same = RunText(*text, With("f32", cpu));
       EXPECT_EQ(exact, same) << cpu;
-      const std::vector<float> reduced = RunText(*text, With("bf16", cpu));
-      ASSERT_EQ(exact.size(), reduced.size());
-      double most = 0, size = 0;
-      for (size_t i = 0; i < exact.size(); ++i) {
-        most = std::max(most, std::fabs(static_cast<double>(exact[i]) - static_cast<double>(reduced[i])));
-        size = std::max(size, std::fabs(static_cast<double>(exact[i])));
+      for (const char* precision : {"bf16", "fp16"}) {
+        const std::vector<float> reduced = RunText(*text, With(precision, cpu));
+        ASSERT_EQ(exact.size(), reduced.size());
+        double most = 0, size = 0;
+        for (size_t i = 0; i < exact.size(); ++i) {
+          most = std::max(most, std::fabs(static_cast<double>(exact[i]) - static_cast<double>(reduced[i])));
+          size = std::max(size, std::fabs(static_cast<double>(exact[i])));
+        }
+        EXPECT_GT(most, 1e-5 * size) << cpu << " " << precision << ": nothing was rounded";
+        EXPECT_LT(most, 2e-2 * size) << cpu << " " << precision;
+        EXPECT_EQ(reduced, RunText(*text, With(precision, cpu, 3))) << cpu << " " << precision << ": other bits on three threads";
       }
-      EXPECT_GT(most, 1e-4 * size) << cpu << ": nothing was rounded";
-      EXPECT_LT(most, 2e-2 * size) << cpu;
-      EXPECT_EQ(reduced, RunText(*text, With("bf16", cpu, 3))) << cpu << ": other bits on three threads";
     }
   }
 }
 
 TEST(Precision, FilesSayWhatTheyWerePreparedFor) {
   const std::string model = linnet_test::TemporaryPath("model.onnx"), folder = (std::filesystem::path(model).parent_path()).string();
-  const std::string exact = folder + "/f32.linnet", reduced = folder + "/bf16.linnet";
+  const std::vector<std::string> precisions = {"f32", "bf16", "fp16"};
+  auto file_of = [&](const std::string& precision) { return folder + "/" + precision + ".linnet"; };
   for (const std::string* text : {&Matrices(), &Images(), &Blocks()}) {
     const std::string bytes = linnet_test::ModelBytes(*text);
     FILE* file = fopen(model.c_str(), "wb");
     ASSERT_EQ(fwrite(bytes.data(), 1, bytes.size(), file), bytes.size());
     fclose(file);
-    Status status = ConvertModel(model, exact, With(""));
-    ASSERT_TRUE(status.ok()) << status.message();
-    status = ConvertModel(model, reduced, With("bf16"));
-    ASSERT_TRUE(status.ok()) << status.message();
-    EXPECT_LT(std::filesystem::file_size(reduced), std::filesystem::file_size(exact));
-    for (const std::string asked : {"", "f32", "bf16"}) {
-      for (const std::string prepared : {"f32", "bf16"}) {
-        Result<std::unique_ptr<Session>> session = Session::Open(prepared == "f32" ? exact : reduced, With(asked));
+    for (const std::string& prepared : precisions) {
+      Status status = ConvertModel(model, file_of(prepared), With(prepared));
+      ASSERT_TRUE(status.ok()) << status.message();
+      if (prepared != "f32") EXPECT_LT(std::filesystem::file_size(file_of(prepared)), std::filesystem::file_size(file_of("f32")));
+      for (const std::string asked : {"", "f32", "bf16", "fp16"}) {
+        Result<std::unique_ptr<Session>> session = Session::Open(file_of(prepared), With(asked));
         if (!asked.empty() && asked != prepared) {
           ASSERT_FALSE(session.ok());
           EXPECT_NE(session.status().message().find(Cat("was prepared for precision ", prepared, ", not ", asked)), std::string::npos)
@@ -170,12 +173,12 @@ TEST(Precision, FilesSayWhatTheyWerePreparedFor) {
         EXPECT_STREQ(PrecisionName((*session)->precision()), prepared.c_str());
         EXPECT_EQ(RunOnce(**session), RunText(*text, With(prepared, "", 1)));
       }
-    }
-    // A file serves every CPU level.
-    for (CpuLevel level : FloatLevels()) {
-      Result<std::unique_ptr<Session>> session = Session::Open(reduced, With("", CpuLevelName(level)));
-      ASSERT_TRUE(session.ok()) << session.status().message();
-      EXPECT_EQ(RunOnce(**session), RunText(*text, With("bf16", CpuLevelName(level), 1)));
+      // A file serves every CPU level.
+      for (CpuLevel level : FloatLevels()) {
+        Result<std::unique_ptr<Session>> session = Session::Open(file_of(prepared), With("", CpuLevelName(level)));
+        ASSERT_TRUE(session.ok()) << session.status().message();
+        EXPECT_EQ(RunOnce(**session), RunText(*text, With(prepared, CpuLevelName(level), 1)));
+      }
     }
   }
   // ONNX has no word for it.
@@ -183,15 +186,15 @@ TEST(Precision, FilesSayWhatTheyWerePreparedFor) {
   // Each precision has a file of its own in the cache.
   SessionOptions cached = With("");
   cached.cache_folder = folder + "/cache";
-  for (const std::string precision : {"bf16", "f32", "", "bf16"}) {
+  for (const std::string precision : {"bf16", "f32", "fp16", "", "bf16"}) {
     cached.precision = precision;
     Result<std::unique_ptr<Session>> session = Session::Open(model, cached);
     ASSERT_TRUE(session.ok()) << session.status().message();
-    EXPECT_STREQ(PrecisionName((*session)->precision()), precision == "bf16" ? "bf16" : "f32");
+    EXPECT_STREQ(PrecisionName((*session)->precision()), precision.empty() ? "f32" : precision.c_str());
   }
   int files = 0;   // notes lie beside them where the model is no longer new
   for (const auto& entry : std::filesystem::directory_iterator(cached.cache_folder)) files += entry.path().extension() == ".linnet";
-  EXPECT_EQ(files, 2);
+  EXPECT_EQ(files, 3);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // Attention on split numbers against double precision: as exact as sums in float32.
-#include "kernels/bf16/split_attention.h"
+#include "kernels/half/split_attention.h"
 
 #include <gtest/gtest.h>
 #include <math.h>

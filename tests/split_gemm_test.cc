@@ -1,5 +1,5 @@
 // Products of split float32 numbers on tiles against double precision, and against the vectors' where numbers are not finite.
-#include "kernels/bf16/split_gemm.h"
+#include "kernels/half/split_gemm.h"
 
 #include <gtest/gtest.h>
 #include <math.h>

@@ -178,8 +178,9 @@ LINNET_API LinnetCode LinnetOptionsDisablePass(LinnetOptions* options, const cha
 LINNET_API LinnetCode LinnetOptionsSetCpu(LinnetOptions* options, const char* level) LINNET_NOEXCEPT;
 /* What runs the nodes: "cpu" (default) or "reference". */
 LINNET_API LinnetCode LinnetOptionsSetProvider(LinnetOptions* options, const char* provider) LINNET_NOEXCEPT;
-/* "f32" (default), or "bf16": products with constant float32 weights are computed on operands rounded to bfloat16 with sums in
- * float32, where that pays: faster where the processor has instructions for it, with half of the weights' memory. A .linnet
+/* "f32" (default), or "bf16" or "fp16": products with constant float32 weights are computed on operands rounded to bfloat16 or
+ * float16, where that pays: faster where the processor has instructions for it, with half of the weights' memory. Sums are float32;
+ * with "fp16", on Arm, 64 products at a time are added in float16, so operands and such sums must stay below 65504. A .linnet
  * file has the precision it was prepared for, and asking for another fails. NULL or "": f32, or what the file has. */
 LINNET_API LinnetCode LinnetOptionsSetPrecision(LinnetOptions* options, const char* precision) LINNET_NOEXCEPT;
 /* Records the time of every step of every run. The record goes, as a Chrome trace, to the file `path` when the session
@@ -251,7 +252,7 @@ typedef struct LinnetModelInfo {
   const char* doc_string;
   size_t opset_count;
   size_t metadata_count;
-  const char* precision; /* the session's: "f32" or "bf16" */
+  const char* precision; /* the session's: "f32", "bf16" or "fp16" */
 } LinnetModelInfo;
 LINNET_API LinnetCode LinnetSessionInfo(LinnetSession* session, LinnetModelInfo* info) LINNET_NOEXCEPT;
 LINNET_API LinnetCode LinnetSessionOpset(LinnetSession* session, size_t index, const char** domain, int64_t* version) LINNET_NOEXCEPT;

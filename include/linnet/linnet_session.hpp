@@ -47,7 +47,7 @@ class Options {
   Options& DisablePass(const std::string& name) { return Note(LinnetOptionsDisablePass(handle(), name.c_str())); }
   Options& Cpu(const std::string& level) { return Note(LinnetOptionsSetCpu(handle(), level.c_str())); }
   Options& Provider(const std::string& name) { return Note(LinnetOptionsSetProvider(handle(), name.c_str())); }
-  /// "f32" or "bf16"; see LinnetOptionsSetPrecision.
+  /// "f32", "bf16" or "fp16"; see LinnetOptionsSetPrecision.
   Options& Precision(const std::string& name) { return Note(LinnetOptionsSetPrecision(handle(), name.c_str())); }
   /// `path`: where the Chrome trace goes when the session ends; "": only to Session::Trace.
   Options& Profiling(const std::string& path = "") { return Note(LinnetOptionsSetProfiling(handle(), 1, path.c_str())); }

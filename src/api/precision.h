@@ -1,4 +1,4 @@
-// A session's precision as options and files name it: "f32" or "bf16".
+// A session's precision as options and files name it: "f32", "bf16" or "fp16".
 #pragma once
 
 #include <string_view>
@@ -7,13 +7,16 @@
 
 namespace linnet {
 
-inline const char* PrecisionName(Precision precision) { return precision == Precision::kBfloat16 ? "bf16" : "f32"; }
+inline const char* PrecisionName(Precision precision) {
+  return precision == Precision::kBfloat16 ? "bf16" : precision == Precision::kFloat16 ? "fp16" : "f32";
+}
 
 /// Empty: f32.
 inline Result<Precision> ParsePrecision(std::string_view name) {
   if (name.empty() || name == "f32") return Precision::kFloat32;
   if (name == "bf16") return Precision::kBfloat16;
-  return InvalidArgument("unknown precision ", Quote(name), "; known: f32 bf16");
+  if (name == "fp16") return Precision::kFloat16;
+  return InvalidArgument("unknown precision ", Quote(name), "; known: f32 bf16 fp16");
 }
 
 /// The precision of a prepared file, which is what was asked for unless nothing was.

@@ -11,6 +11,8 @@
 #include <sys/auxv.h>
 #elif defined(__aarch64__) && defined(__APPLE__)
 #include <sys/sysctl.h>
+#elif defined(__aarch64__) && defined(_WIN32)
+#include <windows.h>
 #endif
 
 namespace linnet {
@@ -67,9 +69,10 @@ CpuLevel Detect() { return CpuLevel::kSse4; }
 
 CpuLevel Detect() {
 #if defined(__linux__)
-  constexpr unsigned long kAsimdDotprod = 1ul << 20, kBoth = 1ul << 13 | 1ul << 14;   // HWCAP2_I8MM, HWCAP2_BF16
-  if (!(getauxval(AT_HWCAP) & kAsimdDotprod)) return CpuLevel::kNeon;
-  return (getauxval(AT_HWCAP2) & kBoth) == kBoth ? CpuLevel::kI8mm : CpuLevel::kDotprod;
+  constexpr unsigned long kDot = 1ul << 20 | 1ul << 10;        // HWCAP_ASIMDDP, HWCAP_ASIMDHP
+  constexpr unsigned long kSquares = 1ul << 13 | 1ul << 14;    // HWCAP2_I8MM, HWCAP2_BF16
+  if ((getauxval(AT_HWCAP) & kDot) != kDot) return CpuLevel::kNeon;
+  return (getauxval(AT_HWCAP2) & kSquares) == kSquares ? CpuLevel::kI8mm : CpuLevel::kDotprod;
 #elif defined(__APPLE__)
   // Not run by Linnet's own tests.
   auto has = [](const char* feature) {
@@ -77,8 +80,13 @@ CpuLevel Detect() {
     size_t bytes = sizeof value;
     return sysctlbyname(feature, &value, &bytes, nullptr, 0) == 0 && value != 0;
   };
-  if (!has("hw.optional.arm.FEAT_DotProd")) return CpuLevel::kNeon;
+  if (!has("hw.optional.arm.FEAT_DotProd") || !has("hw.optional.arm.FEAT_FP16")) return CpuLevel::kNeon;
   return has("hw.optional.arm.FEAT_I8MM") && has("hw.optional.arm.FEAT_BF16") ? CpuLevel::kI8mm : CpuLevel::kDotprod;
+#elif defined(_WIN32)
+  // Not run by Linnet's own tests. Numbers of winnt.h, of which older ones lack the later; a system that does not know one says no.
+  constexpr DWORD kDot = 43, kI8mm = 66, kFp16 = 67, kBf16 = 68;   // PF_ARM_V82_DP_..., V82_I8MM, V82_FP16, V86_BF16
+  if (!IsProcessorFeaturePresent(kDot) || !IsProcessorFeaturePresent(kFp16)) return CpuLevel::kNeon;
+  return IsProcessorFeaturePresent(kI8mm) && IsProcessorFeaturePresent(kBf16) ? CpuLevel::kI8mm : CpuLevel::kDotprod;
 #else
   return CpuLevel::kNeon;
 #endif

@@ -18,7 +18,7 @@ enum class CpuLevel : uint8_t {
   kAvx512Vnni,   ///< + AVX512-VNNI
   kAmx,          ///< + AMX int8 and bf16, permitted by the kernel
   kNeon = 16,    ///< Arm floor
-  kDotprod,      ///< + sdot/udot
+  kDotprod,      ///< + sdot/udot and float16 arithmetic: Armv8.2 with the options that its processors have
   kI8mm,         ///< + smmla and bfmmla: Armv8.6
   kWasm = 32,    ///< WebAssembly SIMD128
 };

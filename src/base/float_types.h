@@ -8,6 +8,9 @@
 
 namespace linnet {
 
+/// The floating-point formats of 16 bits.
+enum class HalfFormat : uint8_t { kBfloat16, kFloat16 };
+
 inline uint32_t BitsOf(float value) {
   uint32_t bits;
   memcpy(&bits, &value, sizeof bits);

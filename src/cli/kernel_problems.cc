@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
-#include "kernels/bf16/bf16_conv.h"
-#include "kernels/bf16/bf16_gemm.h"
+#include "kernels/half/half_conv.h"
+#include "kernels/half/half_gemm.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/depthwise.h"
 #include "kernels/conv/winograd.h"
@@ -105,20 +105,22 @@ Status AddGemmInt8(const GemmProblem& p, CpuLevel best, Workspace& memory, Probl
   return Status();
 }
 
-Status AddGemmBf16(const GemmProblem& p, CpuLevel best, Workspace& memory, Problem* problem) {
-  GemmBf16 g;
+HalfFormat FormatOf(Numbers numbers) { return numbers == Numbers::kBfloat16 ? HalfFormat::kBfloat16 : HalfFormat::kFloat16; }
+
+Status AddGemmHalf(const GemmProblem& p, Numbers numbers, CpuLevel best, Workspace& memory, Problem* problem) {
+  GemmHalf g;
   g.m = p.m, g.n = p.n, g.k = p.k, g.a_row_stride = p.k, g.c_row_stride = p.n;
   LINNET_ASSIGN(g.a, memory.Floats(p.m * p.k));
   LINNET_ASSIGN(float* b, memory.Floats(p.k * p.n));
   LINNET_ASSIGN(g.c, memory.Floats(p.m * p.n));
-  LINNET_ASSIGN(std::byte* packed, memory.Bytes(PackedSizeBf16(p.k, p.n)));
-  PackBf16(b, p.k, p.n, p.n, 1, packed);
+  LINNET_ASSIGN(std::byte* packed, memory.Bytes(PackedSizeHalf(p.k, p.n)));
+  PackHalf(FormatOf(numbers), b, p.k, p.n, p.n, 1, packed);
   g.packed = packed;
-  for (CpuLevel level : LevelsFor(Numbers::kBfloat16, best)) {
-    const Bf16Kernels* kernels = &PickBf16(level);
-    LINNET_ASSIGN(std::byte* scratch, memory.Bytes(GemmBf16ScratchBytes(*kernels, p.m, p.n, p.k)));
+  for (CpuLevel level : LevelsFor(numbers, best)) {
+    const HalfKernels* kernels = &PickHalf(FormatOf(numbers), level);
+    LINNET_ASSIGN(std::byte* scratch, memory.Bytes(GemmHalfScratchBytes(*kernels, p.m, p.n, p.k)));
     problem->candidates.push_back({level, kernels->name, problem->candidates.empty(),
-                                   [=] { RunGemmBf16(*kernels, g, 0, p.m, 0, PanelCount(p.n), scratch); }});
+                                   [=] { RunGemmHalf(*kernels, g, 0, p.m, 0, PanelCount(p.n), scratch); }});
   }
   return Status();
 }
@@ -252,28 +254,28 @@ Status AddConvInt8(const ConvProblem& p, CpuLevel best, Workspace& memory, Probl
   return Status();
 }
 
-Status AddConvBf16(const ConvProblem& p, CpuLevel best, Workspace& memory, Problem* problem) {
-  if (p.groups != 1) return Unsupported("convolutions of several groups stay float32 with precision bf16");
+Status AddConvHalf(const ConvProblem& p, Numbers numbers, CpuLevel best, Workspace& memory, Problem* problem) {
+  if (p.groups != 1) return Unsupported("convolutions of several groups stay float32 with every precision");
   LINNET_ASSIGN(ConvF32 c, ImagesF32(p, memory));
   const int64_t taps = p.kernel * p.kernel, elements = p.filters * p.channels * taps;
   LINNET_ASSIGN(float* weights, memory.Floats(elements));
   LINNET_ASSIGN(float* temporary, memory.Floats(elements));
-  LINNET_ASSIGN(std::byte* packed, memory.Bytes(PackedConvSizeBf16(p.filters, p.channels, taps)));
-  PackConvBf16(weights, p.filters, p.channels, taps, temporary, packed);
+  LINNET_ASSIGN(std::byte* packed, memory.Bytes(PackedConvSizeHalf(p.filters, p.channels, taps)));
+  PackConvHalf(FormatOf(numbers), weights, p.filters, p.channels, taps, temporary, packed);
   c.packed = reinterpret_cast<const float*>(packed);
-  for (CpuLevel level : LevelsFor(Numbers::kBfloat16, best)) {
-    const Bf16Kernels* kernels = &PickBf16(level);
-    LINNET_ASSIGN(std::byte* scratch, memory.Bytes(ConvBf16ScratchBytes(*kernels, c)));
+  for (CpuLevel level : LevelsFor(numbers, best)) {
+    const HalfKernels* kernels = &PickHalf(FormatOf(numbers), level);
+    LINNET_ASSIGN(std::byte* scratch, memory.Bytes(ConvHalfScratchBytes(*kernels, c)));
     problem->candidates.push_back({level, kernels->name, problem->candidates.empty(),
-                                   [=] { RunConvBf16(*kernels, c, 0, c.out_h * c.out_w, 0, ConvPanels(c), scratch); }});
+                                   [=] { RunConvHalf(*kernels, c, 0, c.out_h * c.out_w, 0, ConvPanels(c), scratch); }});
   }
   return Status();
 }
 
 const char* NameOf(Numbers numbers) {
-  return numbers == Numbers::kInt8 ? "8-bit " : numbers == Numbers::kBfloat16 ? "bfloat16 " : "";
+  return numbers == Numbers::kInt8 ? "8-bit " : numbers == Numbers::kBfloat16 ? "bfloat16 " : numbers == Numbers::kFloat16 ? "float16 " : "";
 }
-double BytesOf(Numbers numbers) { return numbers == Numbers::kInt8 ? 1 : numbers == Numbers::kBfloat16 ? 2 : 4; }
+double BytesOf(Numbers numbers) { return numbers == Numbers::kInt8 ? 1 : numbers == Numbers::kFloat32 ? 4 : 2; }
 
 }  // namespace
 
@@ -306,9 +308,11 @@ std::vector<CpuLevel> LevelsFor(Numbers numbers, CpuLevel best) {
     add({CpuLevel::kAmx, CpuLevel::kAvx512Vnni, CpuLevel::kAvxVnni, CpuLevel::kAvx512, CpuLevel::kAvx2, CpuLevel::kSse4});
     add({CpuLevel::kI8mm, CpuLevel::kDotprod, CpuLevel::kNeon});
   } else if (numbers == Numbers::kBfloat16) {
-    add({CpuLevel::kAmx});
+    add({CpuLevel::kAmx, CpuLevel::kI8mm});
+  } else if (numbers == Numbers::kFloat16) {
+    add({CpuLevel::kDotprod});
   }
-  if (numbers != Numbers::kInt8) add({CpuLevel::kAvx512, CpuLevel::kAvx2, CpuLevel::kSse4});
+  if (numbers != Numbers::kInt8) add({CpuLevel::kAvx512, CpuLevel::kAvx2, CpuLevel::kSse4, CpuLevel::kNeon});
   if (levels.empty()) levels.push_back(best);
   return levels;
 }
@@ -322,7 +326,7 @@ Status AddGemm(const GemmProblem& p, Numbers numbers, CpuLevel best, Workspace& 
   problem->weight_bytes = size * Count(p.k, p.n);
   problem->bytes = problem->weight_bytes + (numbers == Numbers::kInt8 ? 1 : 4) * Count(p.m, p.k + p.n);
   if (numbers == Numbers::kInt8) return AddGemmInt8(p, best, memory, problem);
-  if (numbers == Numbers::kBfloat16) return AddGemmBf16(p, best, memory, problem);
+  if (numbers == Numbers::kBfloat16 || numbers == Numbers::kFloat16) return AddGemmHalf(p, numbers, best, memory, problem);
   return AddGemmF32(p, best, memory, problem);
 }
 
@@ -344,7 +348,7 @@ Status AddConv(const ConvProblem& p, Numbers numbers, CpuLevel best, Workspace& 
   problem->weight_bytes = BytesOf(numbers) * weights;
   problem->bytes = problem->weight_bytes + (numbers == Numbers::kInt8 ? 1 : 4) * (outputs + Count(p.height, p.width, p.channels));
   if (numbers == Numbers::kInt8) return AddConvInt8(p, best, memory, problem);
-  if (numbers == Numbers::kBfloat16) return AddConvBf16(p, best, memory, problem);
+  if (numbers == Numbers::kBfloat16 || numbers == Numbers::kFloat16) return AddConvHalf(p, numbers, best, memory, problem);
   return p.depthwise() ? AddDepthwiseF32(p, best, memory, problem) : AddConvF32(p, best, memory, problem);
 }
 

@@ -11,7 +11,7 @@
 namespace linnet::cli {
 
 /// What numbers a kernel multiplies.
-enum class Numbers : uint8_t { kFloat32, kInt8, kBfloat16 };
+enum class Numbers : uint8_t { kFloat32, kInt8, kBfloat16, kFloat16 };
 
 struct Candidate {
   CpuLevel level;

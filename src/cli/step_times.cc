@@ -48,7 +48,7 @@ std::map<const NodeIo*, Known> KnownOf(Session& session, const std::vector<Type>
     Known& known = list[step.io];
     known.types = TypesOf(made, step.io->inputs) + " -> " + TypesOf(made, step.io->outputs);
     // Peaks are those of float32 and of bytes.
-    known.has_floor = session.precision() != Precision::kBfloat16 || cost.macs <= 0 || cost.of_bytes;
+    known.has_floor = session.precision() == Precision::kFloat32 || cost.macs <= 0 || cost.of_bytes;
     if (known.has_floor) known.floor_ns = peaks.FloorNs(cost, static_cast<double>(session.model().weight_bytes()), session.threads());
   }
   return list;

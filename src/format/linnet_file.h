@@ -36,7 +36,7 @@ struct PreparedFile {
   std::vector<PackedWeights> weights;
   std::vector<StoredPlan> plans;        ///< contents point into `owner`
   bool names = true;               ///< false: written without what only people read, but for names of inputs and outputs
-  std::string precision = "f32";   ///< that the passes were asked for: "f32" or "bf16"
+  std::string precision = "f32";   ///< that the passes were asked for: "f32", "bf16" or "fp16"
   std::shared_ptr<const void> owner;
 };
 

@@ -61,7 +61,7 @@ class Reader {
     file.info.domain = Text(model.domain());
     file.info.doc_string = Text(model.doc_string());
     if (model.precision()) file.precision = Text(model.precision());
-    if (file.precision != "f32" && file.precision != "bf16") {
+    if (file.precision != "f32" && file.precision != "bf16" && file.precision != "fp16") {
       return InvalidModel("the .linnet file was prepared for precision ", Quote(file.precision), ", which this version does not know");
     }
     for (uint32_t i = 0; model.opsets() && i < model.opsets()->size(); ++i) {

@@ -16,8 +16,8 @@
 
 #include <algorithm>
 
-#include "kernels/bf16/bf16_conv.h"
-#include "kernels/bf16/split_gemm.h"
+#include "kernels/half/half_conv.h"
+#include "kernels/half/split_gemm.h"
 #include "kernels/conv/depthwise.h"
 #include "kernels/conv/winograd.h"
 #include "ops/aligned_floats.h"
@@ -78,10 +78,10 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
   TransposeFn* transpose = nullptr;
   const void* packed = nullptr;   ///< null when the weights are computed
   int tile = 0;                   ///< of a Winograd convolution; 0: direct
-  bool reduce = false;            ///< as the node says
+  std::optional<HalfFormat> reduce;   ///< as the node says
   OutputSlice out_slice;
   const SplitGemmKernels* split = nullptr;
-  const Bf16Kernels* reduced = nullptr;   ///< not null: packed is bfloat16
+  const HalfKernels* reduced = nullptr;   ///< not null: packed is of its format
 
   struct Bound {
     Window window;
@@ -101,10 +101,10 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
 
   Status Parse(const Node& node) {
     LINNET_TRY(attributes.Parse(node));
-    LINNET_ASSIGN(reduce, IsReduced(node));
+    LINNET_ASSIGN(reduce, ReducedFormat(node));
     LINNET_ASSIGN(int64_t first, node.Int("channels_first", 0));
     reads_first = first != 0;
-    if (reads_first) reduce = false;
+    if (reads_first) reduce.reset();
     LINNET_TRY(out_slice.Parse(node));
     return activation.Parse(node);
   }
@@ -157,14 +157,14 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
 
   Status PackReduced(PrepareContext& c, const Shape& shape) {
     const int64_t taps = shape.Product(2, shape.rank());
-    LINNET_ASSIGN(packed, c.Weights("bf16", PackedConvSizeBf16(shape[0], shape[1], taps), [&](void* out) -> Status {
+    LINNET_ASSIGN(packed, c.Weights(*reduce == HalfFormat::kBfloat16 ? "bf16" : "fp16", PackedConvSizeHalf(shape[0], shape[1], taps), [&](void* out) -> Status {
       LINNET_ASSIGN(Block ordered, Block::Allocate(shape.elements() * 4));
       AlignedFloats from;
       LINNET_TRY(from.Make(c.data(1), shape.elements()));
-      PackConvBf16(from.data(), shape[0], shape[1], taps, reinterpret_cast<float*>(ordered.data()), out);
+      PackConvHalf(*reduce, from.data(), shape[0], shape[1], taps, reinterpret_cast<float*>(ordered.data()), out);
       return Status();
     }));
-    reduced = &PickBf16(c.cpu());
+    reduced = &PickHalf(*reduce, c.cpu());
     return Status();
   }
 
@@ -261,16 +261,16 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     if (!reduced) conv.split = split;
     b->pixels = conv.batch * conv.out_h * conv.out_w;
     b->matrix_floats = weights.matrix_floats;
-    b->grain = reduced ? ConvGrainBf16(*reduced, conv, c.threads()) : ConvGrain(*kernels, conv, c.threads());
+    b->grain = reduced ? ConvGrainHalf(*reduced, conv, c.threads()) : ConvGrain(*kernels, conv, c.threads());
     b->pixel_blocks = DivUp(b->pixels, b->grain.rows);
     b->panel_blocks = DivUp(ConvPanels(conv), b->grain.panels);
     b->task_ns = static_cast<double>(b->grain.rows) * static_cast<double>(b->grain.panels) * kPanelColumns *
                  static_cast<double>(weights.group_in * weights.kernel_h * weights.kernel_w * weights.outer_taps) /
-                 (reduced && reduced->block_bytes == 2 ? 240 : 30);
+                 (reduced ? reduced->macs_per_ns : 30);
     const double macs = static_cast<double>(b->pixels) * static_cast<double>(b->out_c) *
                         static_cast<double>(weights.group_in * weights.kernel_h * weights.kernel_w);
     if (!reduced && b->outer_rank == 0) b->ahead_bytes = static_cast<int64_t>(GemmF32::AheadBytes(macs / c.threads()));
-    b->worker_bytes = RoundUp(reduced ? ConvBf16ScratchBytes(*reduced, conv) : ConvScratchBytes(*kernels, conv), kAlignment);
+    b->worker_bytes = RoundUp(reduced ? ConvHalfScratchBytes(*reduced, conv) : ConvScratchBytes(*kernels, conv), kAlignment);
   }
 
   void BindWinograd(int threads, Bound* b) const {
@@ -326,7 +326,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
         Tile tile{pixel, std::min(b.pixels, pixel + (by_panels ? 1 : count) * b.grain.rows), panel,
                   std::min(ConvPanels(conv), panel + count * b.grain.panels)};
         if (reduced) {
-          RunConvBf16(*reduced, conv, tile.pixel0, tile.pixel1, tile.panel0, tile.panel1, mine);
+          RunConvHalf(*reduced, conv, tile.pixel0, tile.pixel1, tile.panel0, tile.panel1, mine);
         } else if (b.outer_rank == 0) {
           ConvF32 piece = conv;
           const int64_t pixels = tile.pixel1 - tile.pixel0, at = tile.pixel0 * panels + tile.panel0 * pixels;

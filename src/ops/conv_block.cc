@@ -9,7 +9,7 @@
 // another with whole images in scratch.
 #include "kernels/conv/conv_block.h"
 
-#include "kernels/bf16/bf16_gemm.h"
+#include "kernels/half/half_gemm.h"
 #include "ops/aligned_floats.h"
 #include "ops/conv_block_sizes.h"
 #include "ops/conv_helpers.h"
@@ -49,7 +49,8 @@ static_assert(kReducedBlockChannelsMax <= kAsF32KMax);
 
 struct ConvBlock {
   Part expand, depthwise, project;
-  bool has_expand = false, has_project = false, reduce = false;
+  bool has_expand = false, has_project = false;
+  std::optional<HalfFormat> reduce;
   const GemmF32Kernels* kernels = nullptr;
   DepthwiseF32Fn* run_depthwise = nullptr;
   TransposeFn* transpose = nullptr;
@@ -78,7 +79,7 @@ struct ConvBlock {
     has_project = given(kProject);
     if (!has_expand && !has_project) return InvalidModel("a block of one part");
     if (given(kResidual) && !has_project) return InvalidModel("a residual without a projection");
-    LINNET_ASSIGN(reduce, IsReduced(node));
+    LINNET_ASSIGN(reduce, ReducedFormat(node));
     LINNET_TRY(expand.Parse(node, "expand_"));
     LINNET_TRY(depthwise.Parse(node, "depthwise_"));
     LINNET_TRY(project.Parse(node, "project_"));
@@ -147,8 +148,8 @@ struct ConvBlock {
   }
 
   Status Prepare(PrepareContext& c) {
-    // Products of bfloat16 operands stand in for those of float32.
-    kernels = reduce ? &GemmBf16AsF32(c.cpu()) : &PickGemmF32(c.cpu());
+    // Products of 16-bit operands stand in for those of float32.
+    kernels = reduce ? &GemmHalfAsF32(*reduce, c.cpu()) : &PickGemmF32(c.cpu());
     run_depthwise = PickDepthwiseF32(c.cpu());
     transpose = PickTranspose(4, c.cpu());
     auto pack = [&](int input, std::string_view tag, int64_t floats, auto&& fill) -> Result<const float*> {
@@ -162,10 +163,10 @@ struct ConvBlock {
     auto pack_dense = [&](int input, std::string_view tag) {
       const Shape& w = c.shape(input);
       if (reduce) {
-        return pack(input, Cat(tag, "_bf16"), PackedSizeBf16(w[1], w[0]) / 4, [&](const float* from, float* to) {
+        return pack(input, Cat(tag, *reduce == HalfFormat::kBfloat16 ? "_bf16" : "_fp16"), PackedSizeHalf(w[1], w[0]) / 4, [&](const float* from, float* to) {
           AlignedFloats aligned;
           LINNET_TRY(aligned.Make(from, w.elements()));
-          PackBf16(aligned.data(), w[1], w[0], 1, w[1], to);
+          PackHalf(*reduce, aligned.data(), w[1], w[0], 1, w[1], to);
           return Status();
         });
       }

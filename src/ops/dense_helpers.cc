@@ -217,8 +217,8 @@ Result<int64_t> Dense::Plan(DType dtype, const Shape& x, const Shape& w, const S
     p.column_block = RoundUp(std::clamp<int64_t>(worth, 1, p.n), 4 * kPanelColumns);
   }
   if (reduced_) {
-    p.grain = GemmGrainBf16(*reduced_, p.m, p.n, p.k, threads);
-    p.worker_bytes = GemmBf16ScratchBytes(*reduced_, p.m, p.n, p.k);
+    p.grain = GemmGrainHalf(*reduced_, p.m, p.n, p.k, threads);
+    p.worker_bytes = GemmHalfScratchBytes(*reduced_, p.m, p.n, p.k);
     LINNET_ASSIGN(p.worker_at, sections.Floats(p.worker_bytes / 4, threads));
   }
   p.splits = kSplitsAnywhere && split_ && !reduced_ && (p.form == DenseForm::kPacked || p.form == DenseForm::kPackNow) && SplitGemmPays(p.m, p.n, p.k);

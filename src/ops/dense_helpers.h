@@ -3,15 +3,17 @@
 //     Y[b] = activation(alpha X[b] W[b] + bias + beta C)      float, float16 and bfloat16 (computed in float)
 //
 // W is used in one of these forms, chosen when shapes are known:
-//     packed       a constant, packed when the model was prepared (alpha folded in); bfloat16 where the node says so
+//     packed       a constant, packed when the model was prepared (alpha folded in); of 16 bits where the node says so
 //     pack now     packed into scratch by this run, a group of matrices at a time: many rows use it
 //     row-major    read where it lies: few rows use it
 //     dots         W transposed in memory, and few rows; also W of one column, with the roles of X and W exchanged
 // Rows of all batches become one matrix when W is shared by them.
 #pragma once
 
-#include "kernels/bf16/bf16_gemm.h"
-#include "kernels/bf16/split_gemm.h"
+#include <optional>
+
+#include "kernels/half/half_gemm.h"
+#include "kernels/half/split_gemm.h"
 #include "kernels/gemm.h"
 #include "ops/elementwise.h"
 #include "ops/op.h"
@@ -46,7 +48,7 @@ struct Dense {
   float alpha = 1, beta = 1;
   Activation activation = Activation::kNone;
   float activation_alpha = 0, activation_beta = 0;
-  bool reduce = false;   ///< IsReduced: of float32 operands, where W is a constant matrix (ops/precision.h)
+  std::optional<HalfFormat> reduce;   ///< ReducedFormat: of float32 operands, where W is a constant matrix (ops/precision.h)
 
   /// Picks kernels; Prepare does so too.
   void Pick(CpuLevel cpu) { kernels_ = &PickGemmF32(cpu), split_ = PickSplitGemm(cpu); }
@@ -77,7 +79,7 @@ struct Dense {
 
   const GemmF32Kernels* kernels_ = nullptr;
   const SplitGemmKernels* split_ = nullptr;
-  const Bf16Kernels* reduced_ = nullptr;   ///< not null: packed_ is bfloat16
+  const HalfKernels* reduced_ = nullptr;   ///< not null: packed_ is of its format
   const void* packed_ = nullptr;           ///< all matrices of a constant W
 };
 

@@ -5,8 +5,8 @@
 // Each of Q, K, V and Y may instead have its positions before its heads ([B,S,H,D], as a projection leaves them):
 // attributes q_axis, k_axis, v_axis, y_axis say where positions are, 1 or 2. Sizes broadcast as in the MatMul and Add it
 // stands for. The scores are never all in memory; see attention_core.h. Where there are tiles, and enough queries and
-// keys for them, they multiply (kernels/bf16/split_attention.h), a head at a time.
-#include "kernels/bf16/split_attention.h"
+// keys for them, they multiply (kernels/half/split_attention.h), a head at a time.
+#include "kernels/half/split_attention.h"
 #include "ops/attention_core.h"
 #include "ops/op.h"
 

@@ -39,7 +39,7 @@ struct Gemm {
     LINNET_ASSIGN(dense.beta, node.Float("beta", 1));
     LINNET_ASSIGN(int64_t transpose_a, node.Int("transA", 0));
     LINNET_ASSIGN(int64_t transpose_b, node.Int("transB", 0));
-    LINNET_ASSIGN(dense.reduce, IsReduced(node));
+    LINNET_ASSIGN(dense.reduce, ReducedFormat(node));
     dense.transpose_x = transpose_a != 0;
     dense.transpose_w = transpose_b != 0;
     return Status();
@@ -118,7 +118,7 @@ struct FusedGemm {
   Status Parse(const Node& node) {
     LINNET_ASSIGN(int64_t transpose_b, node.Int("transB", 0));
     dense.transpose_w = transpose_b != 0;
-    LINNET_ASSIGN(dense.reduce, IsReduced(node));
+    LINNET_ASSIGN(dense.reduce, ReducedFormat(node));
     LINNET_ASSIGN(std::string name, node.String("activation", ""));
     LINNET_ASSIGN(dense.activation, ActivationFromName(name));
     LINNET_ASSIGN(dense.activation_alpha, node.Float("alpha", 0));

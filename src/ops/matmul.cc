@@ -16,7 +16,7 @@ struct MatMul {
   Dense dense;
 
   Status Parse(const Node& node) {
-    LINNET_ASSIGN(dense.reduce, IsReduced(node));
+    LINNET_ASSIGN(dense.reduce, ReducedFormat(node));
     if (node.op != "FusedMatMul") return Status();
     LINNET_ASSIGN(dense.alpha, node.Float("alpha", 1));
     LINNET_ASSIGN(int64_t transpose_x, node.Int("transA", 0));

@@ -14,6 +14,7 @@ namespace linnet {
 enum class Precision : uint8_t {
   kFloat32,
   kBfloat16,   ///< operands rounded to bfloat16, sums in float32, where it pays (ops/precision.h)
+  kFloat16,    ///< operands rounded to float16, products of 64 elements summed in it where the processor can
 };
 
 struct PassContext {

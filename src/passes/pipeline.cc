@@ -61,7 +61,7 @@ const std::vector<Pass>& BuiltInPasses() {
       {"fuse_channel_scales", "multiplies the weights of a 1x1 convolution instead of its image's channels", FuseChannelScales, kOptimizeAll, false},
       {"layout_edges", "lets first convolutions read channels first and last resizes write them", MoveLayoutEdges, kOptimizeAll, false},
       {"fuse_pointwise", "makes one node of elementwise operators that feed each other", FusePointwise, kOptimizeAll, false},
-      {"reduce_precision", "marks products that run on bfloat16 operands, where that precision is asked for", ReducePrecision, kOptimizeNothing, false},
+      {"reduce_precision", "marks products that run on operands of 16 bits, where such a precision is asked for", ReducePrecision, kOptimizeNothing, false},
       {"final_dead_code", "removes what the passes before left unread", RemoveDeadCode, kOptimizeBasic},
   };
   return passes;

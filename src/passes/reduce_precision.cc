@@ -1,4 +1,4 @@
-// reduce_precision: marks the products with constant weights that are worth computing on bfloat16 operands, where the
+// reduce_precision: marks the products with constant weights that are worth computing on operands of 16 bits, where the
 // session asks for that precision (ops/precision.h).
 #include "ops/precision.h"
 
@@ -12,13 +12,13 @@ namespace {
 
 class Reducer {
  public:
-  explicit Reducer(Graph& graph) : graph_(graph) {}
+  Reducer(Graph& graph, Precision precision) : graph_(graph), mark_(precision == Precision::kBfloat16 ? kPrecisionBf16 : kPrecisionFp16) {}
 
   Status Run() {
     for (NodeId id = 0; id < graph_.node_count(); ++id) {
       if (!graph_.node(id).alive) continue;
       LINNET_ASSIGN(bool pays, Pays(graph_.node(id)));
-      if (pays) graph_.mutable_node(id).Set(kPrecisionAttribute, std::string(kPrecisionBf16));
+      if (pays) graph_.mutable_node(id).Set(kPrecisionAttribute, mark_);
     }
     return Status();
   }
@@ -85,13 +85,14 @@ class Reducer {
 
   static constexpr int64_t kFewChannels = 16;
   Graph& graph_;
+  const std::string mark_;
 };
 
 }  // namespace
 
 Status ReducePrecision(Graph& graph, const PassContext& context) {
   if (context.precision == Precision::kFloat32) return Status();
-  return ForEachGraph(graph, [](Graph& one) { return Reducer(one).Run(); });
+  return ForEachGraph(graph, [&](Graph& one) { return Reducer(one, context.precision).Run(); });
 }
 
 }  // namespace linnet

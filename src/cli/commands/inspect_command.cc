@@ -78,7 +78,7 @@ void AddInspectCommand(Arguments& root) {
   inspect.Add("--optimize", options->level, "0: lowering only, 1: basic rewrites, 2: everything")
       .Range(0, 2);
   inspect.Add("--disable-pass", options->disabled, "Switch a pass off by name (repeatable)");
-  inspect.Add("--precision", options->precision, "f32, or bf16: which products run on bfloat16 operands");
+  inspect.Add("--precision", options->precision, "f32, bf16 or fp16: which products run on operands of 16 bits");
   inspect.Flag("--untrusted", options->untrusted, "Read instead of map the model and apply strict limits");
   inspect.OnRun([options] { return Inspect(*options); });
 }

@@ -2,6 +2,9 @@
 #include <fmt/format.h>
 #include <stdio.h>
 
+#include <map>
+#include <string>
+
 #include "base/knobs.h"
 #include "cli/commands/commands.h"
 #include "cli/json.h"
@@ -82,11 +85,11 @@ struct KernelOptions {
 int RunKernels(const KernelOptions& options, bool conv) {
   Result<CpuLevel> level = options.cpu.empty() ? ChosenCpuLevel() : ParseCpuLevel(options.cpu);
   if (!level.ok()) return Report(level.status());
-  const std::string& type = options.type;
-  if (type != "f32" && type != "int8" && type != "bf16") {
-    return Report(InvalidArgument("type ", Quote(type), " is none of f32, int8 and bf16"));
-  }
-  const Numbers numbers = type == "int8" ? Numbers::kInt8 : type == "bf16" ? Numbers::kBfloat16 : Numbers::kFloat32;
+  static const std::map<std::string, Numbers> kTypes = {
+      {"f32", Numbers::kFloat32}, {"int8", Numbers::kInt8}, {"bf16", Numbers::kBfloat16}, {"fp16", Numbers::kFloat16}};
+  const auto type = kTypes.find(options.type);
+  if (type == kTypes.end()) return Report(InvalidArgument("type ", Quote(options.type), " is none of f32, int8, bf16 and fp16"));
+  const Numbers numbers = type->second;
   Workspace memory;
   Problem problem;
   Status status;
@@ -125,7 +128,7 @@ void AddKernelsCommand(Arguments& root) {
   conv.Add("--groups", options->conv.groups, "(1); as many as channels: depthwise");
   for (bool of_conv : {false, true}) {
     Arguments& command = of_conv ? conv : gemm;
-    command.Add("--type", options->type, "f32 (default), int8 (bytes, exact sums) or bf16 (float32 rounded to bfloat16)");
+    command.Add("--type", options->type, "f32 (default), int8 (bytes, exact sums), bf16 or fp16 (float32 rounded to bfloat16 or float16)");
     command.Add("--cpu", options->cpu, "The best CPU level to try");
     command.Add("--seconds", options->seconds, "How long to measure (1)").Positive();
     command.Flag("--json", options->json, "Print one JSON object");

@@ -79,7 +79,8 @@ class Shrinker {
   OutputFolder output_;
   std::vector<ShrunkModel> models_;
   std::vector<Verdict> verdicts_;
-  bool bfloat16_ = false, over_budget_ = false;
+  std::set<std::string> precisions_;   ///< of the models
+  bool over_budget_ = false;
   int wrong_ = 0;
   int64_t library_bytes_ = 0, archive_bytes_ = 0;
   std::string report_, ledger_;
@@ -125,12 +126,12 @@ Status Shrinker::CheckArguments() {
   std::set<std::string> names;
   for (const std::string& path : options_.models) {
     LINNET_ASSIGN(ModelFile file, OpenModelFile(path, session_));
-    if (file.precision == "bf16") bfloat16_ = true;
+    precisions_.insert(file.precision);
     ShrunkModel model{path, fs::path(path).stem().string() + ".linnet"};
     if (!names.insert(model.name).second) return InvalidArgument("two models would be ", Quote(model.name));
     models_.push_back(model);
   }
-  if (session_.precision == "bf16") bfloat16_ = true;
+  precisions_.insert(session_.precision);
   LINNET_TRY(output_.Check(options_.output, kReport));
   LINNET_ASSIGN(source_, FindSources(options_.source));
   return CheckBuildTools(*target_);
@@ -171,7 +172,8 @@ Status Shrinker::Build() {
   std::vector<std::string> configure = {"cmake", "-S", source_, "-B", build_, "--preset", target_->preset,
                                         Cat("-DLINNET_OPS_CONFIG=", Out("required.config")),
                                         Cat("-DLINNET_STATIC_PLANS=", options_.plans_only ? "ON" : "OFF"),
-                                        Cat("-DLINNET_BF16=", bfloat16_ ? "ON" : "OFF")};
+                                        Cat("-DLINNET_BF16=", precisions_.count("bf16") ? "ON" : "OFF"),
+                                        Cat("-DLINNET_FP16=", precisions_.count("fp16") ? "ON" : "OFF")};
   LINNET_TRY(Do("cmake", configure));
   std::vector<std::string> build = {"ninja", "-C", build_, "run_files", "run_files_static"};
   if (options_.jobs > 0) build.insert(build.end(), {"-j", Cat(options_.jobs)});

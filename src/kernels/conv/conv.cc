@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "base/memory.h"
-#include "kernels/bf16/split_gemm.h"
+#include "kernels/half/split_gemm.h"
 
 namespace linnet {
 namespace {

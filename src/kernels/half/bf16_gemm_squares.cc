@@ -8,17 +8,17 @@
 //
 // It rounds sums to odd, and takes denormal operands and sums for zeros, whatever the thread's modes are (Arm Architecture Reference
 // Manual, BFMMLA without FEAT_EBF16).
-#include "kernels/bf16/bf16_gemm.h"
+#include "kernels/half/half_gemm.h"
 
 #include <string.h>
 
 #include <algorithm>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/bf16/bf16_gemm_squares.cc"
+#define HWY_TARGET_INCLUDE "kernels/half/bf16_gemm_squares.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "kernels/bf16/bf16-inl.h"
+#include "kernels/half/half-inl.h"
 #include "kernels/dispatch.h"
 
 #if defined(__aarch64__) && HWY_TARGET == HWY_NEON
@@ -56,7 +56,7 @@ void LoadRows(const float* a, int64_t a_row_stride, int64_t rows, int64_t k, voi
   char* to = static_cast<char*>(out);
   for (int64_t r = 0; r < rows; ++r, a += a_row_stride, to += out_row_bytes) {
     Load(a, k, to);
-    std::fill(reinterpret_cast<uint16_t*>(to) + k, reinterpret_cast<uint16_t*>(to) + PackedKBf16(k), uint16_t{0});
+    std::fill(reinterpret_cast<uint16_t*>(to) + k, reinterpret_cast<uint16_t*>(to) + PackedKHalf(k), uint16_t{0});
   }
 }
 
@@ -111,7 +111,7 @@ LINNET_SQUARES(3)
 
 /// `count` rows, of which kPairs pairs are made, by a panel; their sums to sums[r * kPanelColumns + column].
 template <int kPairs>
-void Tile(const RowsBf16& rows, int64_t row, int64_t count, const uint32_t* b, const float* bias, float* sums) {
+void Tile(const RowsHalf& rows, int64_t row, int64_t count, const uint32_t* b, const float* bias, float* sums) {
   constexpr const uint32_t* (*kSquares[])(const uint16_t* const*, const uint32_t*, int64_t, int64_t, float*) = {nullptr, Squares1, Squares2, Squares3};
   alignas(16) float squares[kPairs][8][4];
   LINNET_UNROLL
@@ -141,10 +141,10 @@ void Tile(const RowsBf16& rows, int64_t row, int64_t count, const uint32_t* b, c
   }
 }
 
-void Multiply(const ProductBf16& product, const RowsBf16& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1) {
+void Multiply(const ProductHalf& product, const RowsHalf& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1) {
   constexpr int64_t kCache = 128 << 10;   // of columns that stay in a cache while rows pass by
-  constexpr void (*kTiles[])(const RowsBf16&, int64_t, int64_t, const uint32_t*, const float*, float*) = {nullptr, Tile<1>, Tile<2>, Tile<3>};
-  const FinisherBf16 finisher(product, rows);
+  constexpr void (*kTiles[])(const RowsHalf&, int64_t, int64_t, const uint32_t*, const float*, float*) = {nullptr, Tile<1>, Tile<2>, Tile<3>};
+  const FinisherHalf finisher(product, rows);
   alignas(64) float sums[kRowsMax * kPanelColumns], tail[kPanelColumns];
   const int64_t group = row1 - row0 <= kRowsMax ? panel1 - panel0 : std::max<int64_t>(kCache / product.panel_bytes, 1);
   for (int64_t begin = panel0; begin < panel1; begin += group) {
@@ -156,7 +156,7 @@ void Multiply(const ProductBf16& product, const RowsBf16& rows, int64_t row0, in
       for (int64_t panel = begin; panel < end; ++panel) {
         const int64_t column = panel * kPanelColumns;
         const uint32_t* b = static_cast<const uint32_t*>(product.panels) + panel * (product.panel_bytes / 4);
-        kTiles[pairs](rows, row, count, b, PanelBiasBf16(product, panel, tail), sums);
+        kTiles[pairs](rows, row, count, b, PanelBiasHalf(product, panel, tail), sums);
         finisher.Store(sums, 0, row, count, column, std::min(product.n - column, kPanelColumns));
       }
       row += count;
@@ -166,10 +166,10 @@ void Multiply(const ProductBf16& product, const RowsBf16& rows, int64_t row0, in
 
 }  // namespace
 
-const Bf16Kernels& SquaresBf16(const Bf16Kernels* one_row);
-const Bf16Kernels& SquaresBf16(const Bf16Kernels* one_row) {
+const HalfKernels& SquaresBf16(const HalfKernels* one_row);
+const HalfKernels& SquaresBf16(const HalfKernels* one_row) {
   constexpr int64_t kCacheBytes = 128 << 10;   // a quarter of the second-level cache of many such processors
-  static const Bf16Kernels squares = {"bf16 squares, bfmmla", kRowsMax, 2, kCacheBytes, Load, LoadRows, Multiply, one_row};
+  static const HalfKernels squares = {"bf16 squares, bfmmla", HalfFormat::kBfloat16, kRowsMax, 2, 60, kCacheBytes, Load, LoadRows, Multiply, one_row};
   return squares;
 }
 

@@ -1,5 +1,5 @@
 // How rows of A are found for the matrix product of a convolution. No vector code.
-#include "kernels/bf16/bf16_conv.h"
+#include "kernels/half/half_conv.h"
 
 #include <string.h>
 
@@ -16,12 +16,12 @@ constexpr int64_t kUnit = 32;
 
 /// What follows from the sizes alone.
 struct Shape {
-  explicit Shape(const Bf16Kernels& k, const ConvF32& c)
-      : kernels(k), c(c), pixels(c.pixels()), depth(c.kernel_h * c.kernel_w * c.in_c), strip(c, kStepBf16, 2, k.block_bytes) {
+  explicit Shape(const HalfKernels& k, const ConvF32& c)
+      : kernels(k), c(c), pixels(c.pixels()), depth(c.kernel_h * c.kernel_w * c.in_c), strip(c, kStepHalf, 2, k.block_bytes) {
     const bool dense = c.input_row_stride == c.in_w * c.input_pixel_stride &&
                        (c.batch == 1 || c.input_batch_stride == c.in_h * c.input_row_stride);
     pointwise = c.pointwise() && dense;
-    gather_stride = BlockStrideBf16(kernels, depth);
+    gather_stride = BlockStrideHalf(kernels, depth);
     const int64_t fit = kGatherBytes / (gather_stride * kernels.block_bytes);
     gather_rows = std::min(pixels, std::max(fit / kUnit * kUnit, kUnit));
   }
@@ -29,7 +29,7 @@ struct Shape {
   int64_t strip_bytes() const { return strip.table_bytes() + RoundUp(strip.elements() * kernels.block_bytes, int64_t{64}); }
   int64_t gather_bytes() const { return RoundUp(gather_rows * gather_stride * kernels.block_bytes, int64_t{64}); }
 
-  const Bf16Kernels& kernels;
+  const HalfKernels& kernels;
   const ConvF32& c;
   int64_t pixels, depth;
   Strip strip;
@@ -38,7 +38,7 @@ struct Shape {
 };
 
 /// What is used for convolutions of so many output pixels.
-const Bf16Kernels& For(const Bf16Kernels& kernels, const ConvF32& c) {
+const HalfKernels& For(const HalfKernels& kernels, const ConvF32& c) {
   return c.batch * c.out_h * c.out_w == 1 ? *kernels.one_row : kernels;
 }
 
@@ -47,7 +47,7 @@ class Convolution {
   Convolution(const Shape& shape, void* scratch) : k_(shape.kernels), c_(shape.c), s_(shape), scratch_(static_cast<char*>(scratch)) {
     product_.n = c_.out_c;
     product_.panels = c_.packed;
-    product_.panel_bytes = PanelBytesBf16(s_.depth);
+    product_.panel_bytes = PanelBytesHalf(s_.depth);
     product_.c = c_.output;
     product_.c_row_stride = c_.output_pixel_stride;
     product_.epilogue = c_.epilogue;
@@ -58,7 +58,7 @@ class Convolution {
     int64_t* offsets = reinterpret_cast<int64_t*>(scratch_);
     char* planes = scratch_ + strip.table_bytes();
     strip.Offsets(offsets);
-    RowsBf16 view;
+    RowsHalf view;
     view.a = planes;
     view.row_stride = c_.in_c;
     view.steps = strip.steps(), view.step = strip.step, view.offsets = offsets;
@@ -76,10 +76,10 @@ class Convolution {
   }
 
   void RunGather(int64_t pixel0, int64_t pixel1, int64_t panel0, int64_t panel1) {
-    RowsBf16 view;
+    RowsHalf view;
     view.a = scratch_;
     view.row_stride = s_.gather_stride;
-    view.steps = PackedKBf16(s_.depth) / kStepBf16;
+    view.steps = PackedKHalf(s_.depth) / kStepHalf;
     const int64_t row_bytes = s_.gather_stride * k_.block_bytes;
     for (int64_t pixel = pixel0; pixel < pixel1; pixel += s_.gather_rows) {
       const int64_t count = std::min(s_.gather_rows, pixel1 - pixel);
@@ -99,7 +99,7 @@ class Convolution {
     char* to = out + begin * c_.in_c * k_.block_bytes;
     if (every == 1 && c_.input_pixel_stride == c_.in_c) {
       if (end > begin) k_.load(row + (from + begin) * c_.in_c, (end - begin) * c_.in_c, to);
-    } else if (end > begin && c_.in_c % kStepBf16 == 0) {
+    } else if (end > begin && c_.in_c % kStepHalf == 0) {
       // Whole vectors: pixels as rows of a matrix.
       k_.load_rows(row + (from + begin * every) * c_.input_pixel_stride, every * c_.input_pixel_stride, end - begin, c_.in_c, to,
                    c_.in_c * k_.block_bytes);
@@ -123,18 +123,18 @@ class Convolution {
         Pixels(image + y * c_.input_row_stride, x, c_.kernel_w, c_.dilation_w, out);
       }
     }
-    Zero(out, PackedKBf16(s_.depth) - s_.depth);
+    Zero(out, PackedKHalf(s_.depth) - s_.depth);
   }
 
-  const Bf16Kernels& k_;
+  const HalfKernels& k_;
   const ConvF32& c_;
   const Shape& s_;
   char* scratch_;
-  ProductBf16 product_;
+  ProductHalf product_;
 };
 
-GemmBf16 PointwiseProduct(const ConvF32& c, const Shape& s) {
-  GemmBf16 gemm;
+GemmHalf PointwiseProduct(const ConvF32& c, const Shape& s) {
+  GemmHalf gemm;
   gemm.a = c.input, gemm.a_row_stride = c.input_pixel_stride;
   gemm.m = s.pixels, gemm.n = c.out_c, gemm.k = s.depth, gemm.packed = c.packed;
   gemm.c = c.output, gemm.c_row_stride = c.output_pixel_stride;
@@ -144,7 +144,7 @@ GemmBf16 PointwiseProduct(const ConvF32& c, const Shape& s) {
 
 }  // namespace
 
-void PackConvBf16(const float* weights, int64_t out_c, int64_t in_c, int64_t taps, float* temporary, void* out) {
+void PackConvHalf(HalfFormat format, const float* weights, int64_t out_c, int64_t in_c, int64_t taps, float* temporary, void* out) {
   const int64_t k = in_c * taps;
   const float* matrix = weights;
   if (taps > 1) {
@@ -155,26 +155,26 @@ void PackConvBf16(const float* weights, int64_t out_c, int64_t in_c, int64_t tap
     }
     matrix = temporary;
   }
-  PackBf16(matrix, k, out_c, 1, k, out);
+  PackHalf(format, matrix, k, out_c, 1, k, out);
 }
 
-int64_t ConvBf16ScratchBytes(const Bf16Kernels& kernels, const ConvF32& conv) {
+int64_t ConvHalfScratchBytes(const HalfKernels& kernels, const ConvF32& conv) {
   const Shape s(For(kernels, conv), conv);
-  if (s.pointwise) return GemmBf16ScratchBytes(kernels, s.pixels, conv.out_c, s.depth);
+  if (s.pointwise) return GemmHalfScratchBytes(kernels, s.pixels, conv.out_c, s.depth);
   return s.strip.usable ? s.strip_bytes() : s.gather_bytes();
 }
 
-void RunConvBf16(const Bf16Kernels& kernels, const ConvF32& conv, int64_t pixel0, int64_t pixel1, int64_t panel0, int64_t panel1,
+void RunConvHalf(const HalfKernels& kernels, const ConvF32& conv, int64_t pixel0, int64_t pixel1, int64_t panel0, int64_t panel1,
                  void* scratch) {
   const Shape s(For(kernels, conv), conv);
-  if (s.pointwise) return RunGemmBf16(kernels, PointwiseProduct(conv, s), pixel0, pixel1, panel0, panel1, scratch);
+  if (s.pointwise) return RunGemmHalf(kernels, PointwiseProduct(conv, s), pixel0, pixel1, panel0, panel1, scratch);
   Convolution run(s, scratch);
   s.strip.usable ? run.RunStrips(pixel0, pixel1, panel0, panel1) : run.RunGather(pixel0, pixel1, panel0, panel1);
 }
 
-GemmGrain ConvGrainBf16(const Bf16Kernels& kernels, const ConvF32& conv, int threads) {
+GemmGrain ConvGrainHalf(const HalfKernels& kernels, const ConvF32& conv, int threads) {
   const Shape s(For(kernels, conv), conv);
-  GemmGrain grain = GemmGrainBf16(s.kernels, s.pixels, conv.out_c, s.depth, threads);
+  GemmGrain grain = GemmGrainHalf(s.kernels, s.pixels, conv.out_c, s.depth, threads);
   if (s.pointwise) return grain;
   if (s.strip.usable) {
     // Whole rows of the image, and enough of them that those above and below, which a neighbour rounds too, do not matter.

@@ -16,7 +16,7 @@
 #endif
 
 #include "hwy/highway.h"
-#include "kernels/bf16/bf16_tiles-inl.h"
+#include "kernels/half/bf16_tiles-inl.h"
 #include "kernels/unroll.h"
 
 #if defined(__x86_64__) && HWY_TARGET == HWY_AVX3

@@ -5,7 +5,7 @@
 //     rows
 //
 // K is cut into pieces of 128 whose sums wait in memory, so that both stay in the second-level cache.
-#include "kernels/bf16/split_gemm.h"
+#include "kernels/half/split_gemm.h"
 
 #include <string.h>
 
@@ -14,10 +14,10 @@
 #include "base/memory.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/bf16/split_gemm.cc"
+#define HWY_TARGET_INCLUDE "kernels/half/split_gemm.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "kernels/bf16/split_operands-inl.h"
+#include "kernels/half/split_operands-inl.h"
 #include "kernels/dispatch.h"
 #include "kernels/epilogue-inl.h"
 

@@ -14,8 +14,8 @@
 #include <algorithm>
 
 #include "base/memory.h"
-#include "kernels/bf16/split-inl.h"
-#include "kernels/bf16/split_gemm.h"
+#include "kernels/half/split-inl.h"
+#include "kernels/half/split_gemm.h"
 
 #if defined(__x86_64__) && HWY_TARGET == HWY_AVX3
 

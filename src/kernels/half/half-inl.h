@@ -1,17 +1,17 @@
-// What follows the sums of a tile of a bfloat16 product: residual, clamp, where rows of C lie, activation.
+// What follows the sums of a tile of a product of 16-bit operands: residual, clamp, where rows of C lie, activation.
 //
 // Per-target header: include after hwy/highway.h, inside a source compiled by foreach_target (kernels/dispatch.h).
-#if defined(LINNET_KERNELS_BF16_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef LINNET_KERNELS_BF16_INL_H_
-#undef LINNET_KERNELS_BF16_INL_H_
+#if defined(LINNET_KERNELS_HALF_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LINNET_KERNELS_HALF_INL_H_
+#undef LINNET_KERNELS_HALF_INL_H_
 #else
-#define LINNET_KERNELS_BF16_INL_H_
+#define LINNET_KERNELS_HALF_INL_H_
 #endif
 
 #include <algorithm>
 
 #include "hwy/highway.h"
-#include "kernels/bf16/bf16_gemm.h"
+#include "kernels/half/half_gemm.h"
 #include "kernels/epilogue-inl.h"
 #include "kernels/tiles/strip.h"
 #include "kernels/unroll.h"
@@ -21,10 +21,10 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
 
-/// Finishes sums of rows of a view (RowsBf16), and stores those that are rows of C.
-class FinisherBf16 {
+/// Finishes sums of rows of a view (RowsHalf), and stores those that are rows of C.
+class FinisherHalf {
  public:
-  FinisherBf16(const ProductBf16& product, const RowsBf16& rows) : p_(product), rows_(rows), clamp_(product.epilogue) {}
+  FinisherHalf(const ProductHalf& product, const RowsHalf& rows) : p_(product), rows_(rows), clamp_(product.epilogue) {}
 
   /// Sums of panel p's row r at sums + p * panel_stride + r * kPanelColumns, for rows [row, row + count) of the view, and
   /// `columns` columns from `column` on, which begins a panel.
@@ -72,13 +72,13 @@ class FinisherBf16 {
     }
   }
 
-  const ProductBf16& p_;
-  const RowsBf16& rows_;
+  const ProductHalf& p_;
+  const RowsHalf& rows_;
   const Clamp clamp_;
 };
 
 /// The bias of a panel, 16 floats: where it lies, or a copy in `tail` of what there is of it.
-HWY_INLINE const float* PanelBiasBf16(const ProductBf16& product, int64_t panel, float* tail) {
+HWY_INLINE const float* PanelBiasHalf(const ProductHalf& product, int64_t panel, float* tail) {
   const float* bias = product.epilogue.bias;
   const int64_t column = panel * kPanelColumns;
   if (bias && column + kPanelColumns <= product.n) return bias + column;

@@ -7,7 +7,7 @@
 //     keys            [16 keys][32 of size][part][16 pairs][16 keys][2]
 //     probabilities   [part][row][keys]                                        keys: a multiple of 32
 //     values          [16 of value size][32 keys][part][16 pairs][16][2]
-#include "kernels/bf16/split_attention.h"
+#include "kernels/half/split_attention.h"
 
 #include <string.h>
 
@@ -16,10 +16,10 @@
 #include "base/memory.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/bf16/split_attention.cc"
+#define HWY_TARGET_INCLUDE "kernels/half/split_attention.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "kernels/bf16/split-inl.h"
+#include "kernels/half/split-inl.h"
 #include "kernels/dispatch.h"
 #include "kernels/math-inl.h"
 #include "kernels/unroll.h"

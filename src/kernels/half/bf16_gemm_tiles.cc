@@ -10,14 +10,14 @@
 #include <algorithm>
 
 #include "base/memory.h"
-#include "kernels/bf16/bf16_gemm.h"
+#include "kernels/half/half_gemm.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/bf16/bf16_gemm_tiles.cc"
+#define HWY_TARGET_INCLUDE "kernels/half/bf16_gemm_tiles.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "kernels/bf16/bf16-inl.h"
-#include "kernels/bf16/bf16_tiles-inl.h"
+#include "kernels/half/half-inl.h"
+#include "kernels/half/bf16_tiles-inl.h"
 #include "kernels/dispatch.h"
 
 #if defined(__x86_64__) && HWY_TARGET == HWY_AVX3
@@ -42,9 +42,9 @@ void LoadTiles(const float* a, int64_t n, void* out) {
   const F32 d;
   uint16_t* to = static_cast<uint16_t*>(out);
   int64_t i = 0;
-  for (; i + kStepBf16 <= n; i += kStepBf16) Tiles::Round(hn::LoadU(d, a + i), hn::LoadU(d, a + i + 16), to + i);
+  for (; i + kStepHalf <= n; i += kStepHalf) Tiles::Round(hn::LoadU(d, a + i), hn::LoadU(d, a + i + 16), to + i);
   if (i == n) return;
-  alignas(64) uint16_t rest[kStepBf16];
+  alignas(64) uint16_t rest[kStepHalf];
   RoundSome<Tiles>(a + i, n - i, rest);
   memcpy(to + i, rest, static_cast<size_t>(n - i) * 2);
 }
@@ -56,7 +56,7 @@ void LoadRowsTiles(const float* a, int64_t a_row_stride, int64_t rows, int64_t k
   for (int64_t r = 0; r < rows; ++r, a += a_row_stride, to += out_row_bytes) {
     uint16_t* row = reinterpret_cast<uint16_t*>(to);
     int64_t i = 0;
-    for (; i + kStepBf16 <= k; i += kStepBf16) Tiles::Round(hn::LoadU(d, a + i), hn::LoadU(d, a + i + 16), row + i);
+    for (; i + kStepHalf <= k; i += kStepHalf) Tiles::Round(hn::LoadU(d, a + i), hn::LoadU(d, a + i + 16), row + i);
     if (i < k || k == 0) RoundSome<Tiles>(a + i, k - i, row + i);
   }
 }
@@ -75,7 +75,7 @@ struct TileBlock {
 template <class Tiles>
 class TileProduct {
  public:
-  TileProduct(const ProductBf16& product, const RowsBf16& rows, int64_t row0, int64_t row1, int64_t panel1)
+  TileProduct(const ProductHalf& product, const RowsHalf& rows, int64_t row0, int64_t row1, int64_t panel1)
       : p_(product), rows_(rows), finisher_(product, rows), row0_(row0), row1_(row1), panel1_(panel1) {
     height_ = DivUp(row1 - row0, DivUp(row1 - row0, kTileRows));   // tiles of about the same height take less time
     a_stride_ = rows.row_stride * 2;
@@ -162,7 +162,7 @@ class TileProduct {
 
   template <int kTiles, int kPanels>
   void Block(const TileBlock& b, const char* next) {
-    for (int p = 0; p < kPanels; ++p) bias_[p] = PanelBiasBf16(p_, b.panel + p, tail_);
+    for (int p = 0; p < kPanels; ++p) bias_[p] = PanelBiasHalf(p_, b.panel + p, tail_);
     const char* panel = Panel(b.panel) + b.step0 * step_bytes_;
     begin_ = b.step0 > 0 ? b.partial : nullptr;
     auto at = [&](int64_t s) { return (rows_.offsets ? rows_.offsets[s] : s * rows_.step) * 2; };
@@ -256,9 +256,9 @@ class TileProduct {
     }
   }
 
-  const ProductBf16& p_;
-  const RowsBf16& rows_;
-  const FinisherBf16 finisher_;
+  const ProductHalf& p_;
+  const RowsHalf& rows_;
+  const FinisherHalf finisher_;
   int64_t row0_, row1_, panel1_, height_, a_stride_, step_bytes_;
   int64_t ask_from_ = 0, ask_to_ = 0;
   const float* bias_[4];
@@ -272,18 +272,18 @@ class TileProduct {
 };
 
 template <class Tiles>
-void MultiplyTiles(const ProductBf16& product, const RowsBf16& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1) {
+void MultiplyTiles(const ProductHalf& product, const RowsHalf& rows, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1) {
   if (row1 > row0 && panel1 > panel0) TileProduct<Tiles>(product, rows, row0, row1, panel1).Run(panel0);
 }
 
 }  // namespace
 
-const Bf16Kernels& TilesBf16(bool emulated, const Bf16Kernels* one_row);
-const Bf16Kernels& TilesBf16(bool emulated, const Bf16Kernels* one_row) {
+const HalfKernels& TilesBf16(bool emulated, const HalfKernels* one_row);
+const HalfKernels& TilesBf16(bool emulated, const HalfKernels* one_row) {
   constexpr int64_t kCacheBytes = 1 << 20;   // half of the second-level cache of the processors that have tiles
-  static const Bf16Kernels amx = {"bf16 tiles, amx", 32, 2, kCacheBytes, LoadTiles<AmxBf16>, LoadRowsTiles<AmxBf16>,
+  static const HalfKernels amx = {"bf16 tiles, amx", HalfFormat::kBfloat16, 32, 2, 250, kCacheBytes, LoadTiles<AmxBf16>, LoadRowsTiles<AmxBf16>,
                                   MultiplyTiles<AmxBf16>, one_row};
-  static const Bf16Kernels same = {"bf16 tiles, emulated", 32, 2, kCacheBytes, LoadTiles<EmulatedBf16>, LoadRowsTiles<EmulatedBf16>,
+  static const HalfKernels same = {"bf16 tiles, emulated", HalfFormat::kBfloat16, 32, 2, 250, kCacheBytes, LoadTiles<EmulatedBf16>, LoadRowsTiles<EmulatedBf16>,
                                    MultiplyTiles<EmulatedBf16>, one_row};
   return emulated ? same : amx;
 }

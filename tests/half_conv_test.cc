@@ -1,6 +1,6 @@
-// Convolutions with operands rounded to bfloat16, at every instruction set and on emulated tiles, against direct sums in
+// Convolutions with operands rounded to bfloat16 and float16, at every instruction set and on emulated tiles, against direct sums in
 // double precision of operands rounded one by one.
-#include "kernels/bf16/bf16_conv.h"
+#include "kernels/half/half_conv.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/float_types.h"
-#include "bf16_test_util.h"
+#include "half_test_util.h"
 #include "guarded.h"
 
 namespace linnet {
@@ -22,7 +22,7 @@ struct Case {
   bool residual = false;
 };
 
-void Check(const Bf16Kernels& kernels, const Case& t) {
+void Check(const HalfKernels& kernels, const Case& t) {
   SCOPED_TRACE(testing::Message() << kernels.name << " input " << t.batch << "x" << t.in_h << "x" << t.in_w << "x" << t.in_c
                                   << " out_c " << t.out_c << " kernel " << t.kernel_h << "x" << t.kernel_w << " stride "
                                   << t.stride_h << "x" << t.stride_w << " dilation " << t.dilation_h << "x" << t.dilation_w
@@ -40,17 +40,17 @@ void Check(const Bf16Kernels& kernels, const Case& t) {
   const int64_t pixels = c.batch * c.out_h * c.out_w, taps = t.kernel_h * t.kernel_w;
   Guarded<float> input(t.batch * t.in_h * t.in_w * c.input_pixel_stride - t.slice), weights(t.out_c * t.in_c * taps), bias(t.out_c);
   Guarded<float> residual(pixels * t.out_c), output(pixels * c.output_pixel_stride - t.slice, 77.0f), temporary(weights.size());
-  Guarded<char> packed(PackedConvSizeBf16(t.out_c, t.in_c, taps));
+  Guarded<char> packed(PackedConvSizeHalf(t.out_c, t.in_c, taps));
   Numbers numbers;
   numbers.Fill(input), numbers.Fill(weights), numbers.Fill(bias), numbers.Fill(residual);
-  PackConvBf16(weights.data(), t.out_c, t.in_c, taps, temporary.data(), packed.data());
+  PackConvHalf(kernels.format, weights.data(), t.out_c, t.in_c, taps, temporary.data(), packed.data());
   c.input = input.data(), c.packed = reinterpret_cast<const float*>(packed.data()), c.output = output.data();
   c.epilogue.bias = bias.data();
   c.epilogue.activation = Activation::kRelu;
   if (t.residual) c.epilogue.residual = residual.data(), c.epilogue.residual_row_stride = t.out_c;
   const int64_t panels = PanelCount(t.out_c);
-  Guarded<char> scratch(ConvBf16ScratchBytes(kernels, c), '\xFF');   // NaN
-  RunConvBf16(kernels, c, 0, pixels, 0, panels, scratch.data());
+  Guarded<char> scratch(ConvHalfScratchBytes(kernels, c), '\xFF');   // NaN
+  RunConvHalf(kernels, c, 0, pixels, 0, panels, scratch.data());
   for (int64_t p = 0; p < pixels; ++p) {
     const int64_t n = p / c.out_w / c.out_h, h = p / c.out_w % c.out_h, w = p % c.out_w;
     for (int64_t o = 0; o < t.out_c; ++o) {
@@ -60,14 +60,14 @@ void Check(const Bf16Kernels& kernels, const Case& t) {
           const int64_t y = h * t.stride_h + i * t.dilation_h - t.pad_top, x = w * t.stride_w + j * t.dilation_w - t.pad_left;
           if (y < 0 || y >= t.in_h || x < 0 || x >= t.in_w) continue;
           for (int64_t k = 0; k < t.in_c; ++k) {
-            const double a = RoundedToBf16(input[n * c.input_batch_stride + y * c.input_row_stride + x * c.input_pixel_stride + k]);
-            const double b = RoundedToBf16(weights[((o * t.in_c + k) * t.kernel_h + i) * t.kernel_w + j]);
+            const double a = double{RoundedTo(kernels.format, input[n * c.input_batch_stride + y * c.input_row_stride + x * c.input_pixel_stride + k])};
+            const double b = double{RoundedTo(kernels.format, weights[((o * t.in_c + k) * t.kernel_h + i) * t.kernel_w + j])};
             sum += a * b, size += std::fabs(a * b);
           }
         }
       }
       if (t.residual) sum += static_cast<double>(residual[p * t.out_c + o]);
-      ASSERT_NEAR(static_cast<double>(output[p * c.output_pixel_stride + o]), std::max(sum, 0.0), size * 1e-6) << "pixel " << p << " " << o;
+      ASSERT_NEAR(static_cast<double>(output[p * c.output_pixel_stride + o]), std::max(sum, 0.0), size * SumTolerance(kernels, t.in_c * taps)) << "pixel " << p << " " << o;
     }
     for (int64_t o = t.out_c; o < c.output_pixel_stride && p + 1 < pixels; ++o) {
       ASSERT_EQ(output[p * c.output_pixel_stride + o], 77.0f) << "wrote beside its channels";
@@ -78,14 +78,14 @@ void Check(const Bf16Kernels& kernels, const Case& t) {
   c.output = parts.data();
   for (int64_t p = 0; p < pixels; p += 7 + c.out_w) {
     const int64_t q = std::min(pixels, p + 7 + c.out_w), half = panels / 2;
-    RunConvBf16(kernels, c, p, q, 0, half, scratch.data());
-    RunConvBf16(kernels, c, p, q, half, panels, scratch.data());
+    RunConvHalf(kernels, c, p, q, 0, half, scratch.data());
+    RunConvHalf(kernels, c, p, q, half, panels, scratch.data());
   }
   for (int64_t i = 0; i < output.size(); ++i) ASSERT_EQ(output[i], parts[i]) << "in parts, at " << i;
 }
 
-TEST(Bf16Conv, Pointwise) {
-  for (const Bf16Kernels* kernels : AllBf16Kernels()) {
+TEST(HalfConv, Pointwise) {
+  for (const HalfKernels* kernels : AllHalfKernels()) {
     Check(*kernels, {2, 3, 5, 7, 19, 1, 1});
     Check(*kernels, {1, 1, 1, 40, 33, 1, 1});
     Check(*kernels, {1, 4, 4, 6, 40, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 3, true});
@@ -95,8 +95,8 @@ TEST(Bf16Conv, Pointwise) {
   }
 }
 
-TEST(Bf16Conv, Strips) {
-  for (const Bf16Kernels* kernels : AllBf16Kernels()) {
+TEST(HalfConv, Strips) {
+  for (const HalfKernels* kernels : AllHalfKernels()) {
     Check(*kernels, {2, 6, 33, 4, 8, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1});
     Check(*kernels, {1, 14, 14, 32, 33, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1});
     Check(*kernels, {2, 11, 13, 24, 20, 3, 3, 2, 2, 1, 1, 0, 0, 1, 1, 6, true});
@@ -109,8 +109,8 @@ TEST(Bf16Conv, Strips) {
   }
 }
 
-TEST(Bf16Conv, Gather) {
-  for (const Bf16Kernels* kernels : AllBf16Kernels()) {
+TEST(HalfConv, Gather) {
+  for (const HalfKernels* kernels : AllHalfKernels()) {
     Check(*kernels, {2, 7, 5, 15, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1});
     Check(*kernels, {1, 9, 9, 11, 40, 3, 3, 2, 2, 1, 1, 0, 1, 1, 0, 4, true});
     Check(*kernels, {1, 7, 7, 3, 30, 5, 3, 1, 1, 1, 2, 2, 2, 2, 2});
