@@ -7,11 +7,11 @@
 #include <fstream>
 #include <random>
 
-#include "cli/commands/commands.h"
 #include "cli/json.h"
 #include "cli/data/inflate.h"
 #include "cli/data/npy.h"
 #include "cli/data/samples.h"
+#include "command_util.h"
 #include "onnx/reader.h"
 #include "onnx/writer.h"
 #include "passes_test_util.h"
@@ -24,26 +24,13 @@ namespace {
 namespace fs = std::filesystem;
 const std::string kDigits = std::string(LINNET_SOURCE_DIR) + "/models/digits";
 
-struct Ran {
-  int code = -1;
-  std::string out, err;
-};
+using linnet_test::Ran;
 
-/// The command in this process.
 Ran Linnet(std::vector<std::string> arguments) {
-  Ran ran;
-  std::vector<char*> argv;
-  arguments.insert(arguments.begin(), "linnet");
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
-  ran.code = RunCommandLine(static_cast<int>(argv.size()), argv.data(), "linnet", "", "", "", [](Arguments& root) {
+  return linnet_test::RunCommand(std::move(arguments), [](Arguments& root) {
     AddQuantizeCommand(root);
     AddCompareCommand(root);
   });
-  ran.out = testing::internal::GetCapturedStdout();
-  ran.err = testing::internal::GetCapturedStderr();
-  return ran;
 }
 
 class CliQuantize : public testing::Test {

@@ -181,6 +181,14 @@ TEST(Precision, FilesSayWhatTheyWerePreparedFor) {
       }
     }
   }
+  // Half is what processors of this family multiply fast, and any file of 16 bits.
+  Result<Precision> half = ParsePrecision("half");
+  ASSERT_TRUE(half.ok());
+  EXPECT_STREQ(PrecisionName(*half), kHalfHere);
+  for (const std::string& prepared : precisions) {
+    EXPECT_EQ(Session::Open(file_of(prepared), With("half")).ok(), prepared != "f32") << prepared;
+  }
+  EXPECT_EQ(ParsePrecision("fp8").status().code(), Code::kInvalidArgument);
   // ONNX has no word for it.
   EXPECT_EQ(WriteOptimizedOnnx(model, folder + "/out.onnx", With("bf16")).code(), Code::kInvalidArgument);
   // Each precision has a file of its own in the cache.

@@ -180,8 +180,9 @@ LINNET_API LinnetCode LinnetOptionsSetCpu(LinnetOptions* options, const char* le
 LINNET_API LinnetCode LinnetOptionsSetProvider(LinnetOptions* options, const char* provider) LINNET_NOEXCEPT;
 /* "f32" (default), or "bf16" or "fp16": products with constant float32 weights are computed on operands rounded to bfloat16 or
  * float16, where that pays: faster where the processor has instructions for it, with half of the weights' memory. Sums are float32;
- * with "fp16", on Arm, 64 products at a time are added in float16, so operands and such sums must stay below 65504. A .linnet
- * file has the precision it was prepared for, and asking for another fails. NULL or "": f32, or what the file has. */
+ * with "fp16", on Arm, 64 products at a time are added in float16, so operands and such sums must stay below 65504. "half" is
+ * the one that this machine's family has instructions for: "fp16" on Arm, "bf16" elsewhere. A .linnet file has the precision it was
+ * prepared for, and asking for another fails. NULL or "": f32, or what the file has. */
 LINNET_API LinnetCode LinnetOptionsSetPrecision(LinnetOptions* options, const char* precision) LINNET_NOEXCEPT;
 /* Records the time of every step of every run. The record goes, as a Chrome trace, to the file `path` when the session
  * ends (NULL: no file), and to LinnetSessionTrace. */

@@ -21,6 +21,7 @@ Result<std::unique_ptr<Session>> OpenThroughCache(const std::string&, std::strin
 #include <string.h>
 
 #include "api/full_build.h"
+#include "api/precision.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/system.h"
@@ -134,7 +135,7 @@ std::string NameOf(std::string_view model, const SessionOptions& options) {
   hasher.Add(Cat(options.pipeline.level));
   for (const std::string& pass : options.pipeline.disabled) hasher.Add(pass);
   hasher.Add(options.pipeline.stop_after);
-  hasher.Add(options.precision.empty() ? "f32" : options.precision);
+  hasher.Add(options.precision.empty() ? "f32" : options.precision == "half" ? kHalfHere : options.precision);
   hasher.Add(model);
   return hasher.Hex();
 }

@@ -11,7 +11,7 @@ void CommonOptions::AddTo(Arguments& app) {
   app.Add("--threads", threads, "Most threads a run uses (0: all processors)").NotNegative();
   app.Add("--cpu", cpu, "Force a CPU level: sse4 avx2 avxvnni avx512 avx512vnni amx, neon dotprod i8mm, wasm");
   app.Add("--provider", provider, "Who runs the nodes: cpu or reference");
-  app.Add("--precision", precision, "What products with constant weights are computed on: f32, or bf16 or fp16 (faster where the processor has their instructions, less exact)");
+  app.Add("--precision", precision, "What products with constant weights are computed on: f32; bf16 or fp16 (faster where the processor has their instructions, less exact); half: fp16 on Arm, bf16 elsewhere");
   app.Add("--memory-limit", memory_limit, "Most memory for weights and activations, e.g. 256M");
   app.Add("--time-limit", time_limit, "Longest a run may take, e.g. 2s or 500ms");
   app.Add("--step-limit", step_limit, "Most node executions of a run").Positive();

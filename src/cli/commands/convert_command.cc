@@ -16,7 +16,7 @@ namespace linnet::cli {
 namespace {
 
 struct ConvertOptions {
-  std::string model, output, requirements, names = "keep";
+  std::string model, output, requirements, names = "keep", target = "generic";
   CommonOptions common;
   ShapeOptions shapes;
   bool json = false;
@@ -31,6 +31,10 @@ int64_t FileBytes(const std::string& path) {
 int Convert(const ConvertOptions& options) {
   Result<SessionOptions> session = options.common.ToSession();
   if (!session.ok()) return Report(session.status());
+  if (session->precision == "half") {
+    if (options.target == "generic") return Report(InvalidArgument("which format precision half is depends on --target x86 or arm; or say bf16 or fp16"));
+    session->precision = options.target == "arm" ? "fp16" : "bf16";
+  }
   bool to_onnx = options.output.ends_with(".onnx");
   if (!to_onnx && !options.output.ends_with(".linnet")) {
     return Report(InvalidArgument("output ", Quote(options.output), " must end in .linnet or .onnx"));
@@ -87,6 +91,9 @@ void AddConvertCommand(Arguments& root) {
   convert.Add("--dim", options->shapes.dims, "Keep a plan for this size of a symbolic dimension, NAME=N (repeatable: one for each)");
   convert.Add("--names", options->names,
               "strip: leave out names of nodes and inner values, the producer and descriptions; messages then count nodes").OneOf({"keep", "strip"});
+  convert.Add("--target", options->target,
+              "Processors the file is for, generic by default: says what --precision half is; a file without it serves all of them alike")
+      .OneOf({"generic", "x86", "arm"});
   convert.Flag("--json", options->json, "Print one JSON object");
   options->common.AddTo(convert);
   convert.OnRun([options] { return Convert(*options); });

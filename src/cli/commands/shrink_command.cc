@@ -7,6 +7,7 @@
 #include <set>
 
 #include "api/full_build.h"
+#include "api/precision.h"
 #include "base/file.h"
 #include "cli/commands/commands.h"
 #include "cli/data/model_file.h"
@@ -27,7 +28,7 @@ constexpr const char* kReport = "report.txt";
 struct ShrinkOptions {
   std::vector<std::string> models, configurations, check_cpus;
   std::string target = "host", names = "keep", output, source, build;
-  double budget_kib = 0, of_max = 1e-4;
+  double budget_kib = 0, of_max = -1;   ///< of_max below 0: by the models' precision
   int jobs = 0;
   bool json = false, plans_only = false;
   CommonOptions common;
@@ -123,6 +124,7 @@ Status Shrinker::CheckArguments() {
   LINNET_ASSIGN(session_, options_.common.ToSession());
   session_.names = options_.names == "keep";
   LINNET_ASSIGN(target_, FindShrinkTarget(options_.target));
+  if (session_.precision == "half") session_.precision = *target_->emulator ? "fp16" : kHalfHere;   // every target but this machine is Arm
   std::set<std::string> names;
   for (const std::string& path : options_.models) {
     LINNET_ASSIGN(ModelFile file, OpenModelFile(path, session_));
@@ -193,7 +195,9 @@ Status Shrinker::Collect() {
 void Shrinker::CheckAnswers() {
   const std::vector<Runner> runners = RunnersOf(*target_, options_.check_cpus);
   Tolerance tolerance;
-  tolerance.of_max = options_.of_max;
+  // Operands of 16 bits are added in other orders, and some in 16 bits, on other processors.
+  const bool exact = precisions_.count("bf16") + precisions_.count("fp16") == 0;
+  tolerance.of_max = options_.of_max >= 0 ? options_.of_max : exact ? 1e-4 : 2e-2;
   for (const ShrunkModel& model : models_) {
     Say(Cat("checking ", model.name));
     const std::string folder = Cat(work_, "/", model.name, "-case");
@@ -332,7 +336,7 @@ void AddShrinkCommand(Arguments& root) {
   shrink.Add("--build", options->build, "Folder of the build, kept for the next time; without it, a temporary one");
   shrink.Add("--jobs", options->jobs, "Compilers at once (all processors)").NotNegative();
   shrink.Add("--check-cpu", options->check_cpus, "Processor that the emulator is to imitate for the check (repeatable)");
-  shrink.Add("--of-max", options->of_max, "How far answers may differ, as a part of the output's largest magnitude (1e-4)").NotNegative();
+  shrink.Add("--of-max", options->of_max, "How far answers may differ, as a part of the output's largest magnitude (1e-4; 2e-2 with precision bf16 or fp16)").NotNegative();
   shrink.Flag("--plans-only", options->plans_only, "A library for the memory plans in the files alone: half the size, no other shapes");
   shrink.Add("--shape", options->shapes.shapes, "For the check (and the plan): shape of an input, e.g. image=1x3x224x224 (repeatable)");
   shrink.Add("--dim", options->shapes.dims, "For the check (and the plan): value of a symbolic dimension, e.g. seq=128 (repeatable)");
