@@ -43,6 +43,14 @@ void ExpectWithinOneStep(const std::string& text, const std::vector<Shape>& shap
 
 bool Contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
+Shape ParseShape(const std::string& text) {
+  std::vector<int64_t> dims;
+  for (size_t at = 0; at < text.size(); at = text.find(',', at) == text.npos ? text.size() : text.find(',', at) + 1) dims.push_back(std::stoll(text.substr(at)));
+  Shape shape = Shape::OfRank(static_cast<int>(dims.size()));
+  for (size_t i = 0; i < dims.size(); ++i) shape[static_cast<int>(i)] = dims[i];
+  return shape;
+}
+
 constexpr char kParameters[] =
     "  xs = const float[]{0.031}\n  xz = const uint8[]{131}\n  ys = const float[]{0.043}\n  yz = const uint8[]{117}\n"
     "  is = const float[]{0.031}\n  iz = const int8[]{-3}\n  zero = const float[]{0}\n  three = const float[]{3}\n";
@@ -153,6 +161,87 @@ TEST(FuseInteger, BoundsBecomeTheConvolutions) {
   const std::string relu = Wrapped("1,6,9,11", ConvBody("int8", "", "  y = Relu-13(c)\n", 6, 1));
   const std::string after = Optimized(relu, "fuse_epilogues");
   EXPECT_TRUE(Contains(after, "q_min=117") && !Contains(after, "Clip")) << after;
+}
+
+TEST(FuseInteger, SumsBecomeTheConvolutions) {
+  // A block as in ResNet: what one convolution makes is read by another and added to what that makes.
+  auto block = [](const std::string& type, int group_in, int groups, const std::string& sum) {
+    const std::string scales = "  cs = const float[]{0.037}\n  cz = const uint8[]{120}\n  ks = const float[]{0.052}\n  kz = const uint8[]{99}\n";
+    return Wrapped("2,12,9,11", ConvBody(type, "", scales + "  cq = QuantizeLinear-13(c, cs, cz)\n  cf = DequantizeLinear-13(cq, cs, cz)\n" +
+                                                       fmt::format("  k = Conv-11(cf, wf, b) {{pads=[1, 1, 1, 1], group={}}}\n", groups) +
+                                                       "  kq = QuantizeLinear-13(k, ks, kz)\n  kf = DequantizeLinear-13(kq, ks, kz)\n" + sum, group_in, groups));
+  };
+  // The bits are those of both operators.
+  auto same_bits = [](const std::string& text) {
+    PipelineOptions apart;
+    apart.disabled = {"fuse_epilogues"};
+    const Shape x{2, 12, 9, 11};
+    for (int threads : {1, 3}) EXPECT_EQ(Outputs(text, {x}, {}, threads), Outputs(text, {x}, apart, threads));
+  };
+  for (const char* sum : {"  y = Add-13(cf, kf)\n", "  y = Add-13(kf, cf)\n", "  s = Add-13(cf, kf)\n  y = Relu-13(s)\n"}) {
+    const std::string text = block("int8", 12, 1, sum), after = Optimized(text, "fuse_epilogues");
+    EXPECT_FALSE(Contains(after, "QLinearAdd") || Contains(after, "Clip")) << after;
+    same_bits(text);
+  }
+  // What else reads the convolution, and groups, which other kernels compute.
+  const std::string twice = block("int8", 12, 1, "  t = Sigmoid-13(kf)\n  s = Add-13(cf, kf)\n  y = Mul-13(s, t)\n");
+  same_bits(twice);
+  const std::string groups = block("int8", 6, 2, "  y = Add-13(cf, kf)\n");
+  EXPECT_TRUE(Contains(Optimized(groups, "fuse_epilogues"), "QLinearAdd"));
+  same_bits(groups);
+}
+
+TEST(FuseInteger, LayerNormalization) {
+  for (const char* rows : {"{axis=-1}", "{axis=2, epsilon=0.01}"}) {
+    const std::string text = Wrapped("3,7,50", Scales("g", 50, 0.5f, 3) + Scales("b", 50, -0.2f, 4) + "  y = LayerNormalization-17(xf, g, b) " + rows + "\n");
+    EXPECT_TRUE(Contains(Optimized(text, "fuse_integer"), "linnet:QLinearLayerNormalization"));
+    PipelineOptions without;
+    without.level = kOptimizeNothing;
+    for (int threads : {1, 3}) EXPECT_EQ(Outputs(text, {{3, 7, 50}}, {}, threads), Outputs(text, {{3, 7, 50}}, without, 1)) << "the same floats";
+  }
+  // Rows of two dimensions, without B; and a scale that is no row.
+  const std::string planes = Wrapped("4,5,6", "  g = const float[5,6]{" + std::string("1,2,0.5,1,2,3,") + "1,1,1,1,1,1,0.1,0.2,0.3,0.4,0.5,0.6,1,1,2,2,3,3,1,2,1,2,1,2}\n"
+                                                  "  y = LayerNormalization-17(xf, g) {axis=1}\n");
+  EXPECT_TRUE(Contains(Optimized(planes, "fuse_integer"), "linnet:QLinearLayerNormalization"));
+  ExpectWithinOneStep(planes, {{4, 5, 6}}, 0.043f);
+  const std::string one = Wrapped("4,50", "  g = const float[1]{2}\n  y = LayerNormalization-17(xf, g)\n");
+  EXPECT_FALSE(Contains(Optimized(one, "fuse_integer"), "QLinearLayerNormalization"));
+  ExpectWithinOneStep(one, {{4, 50}}, 0.043f);
+}
+
+TEST(FuseInteger, InterpolatedBytes) {
+  const std::string sizes = "  s = const float[4]{1, 1, 2.5, 0.7}\n";
+  auto same = [](std::string text) {
+    text.replace(text.find("yq = QuantizeLinear-13(y, ys, yz)"), 33, "yq = QuantizeLinear-13(y, xs, xz)");
+    return text.replace(text.find("DequantizeLinear-13(yq, ys, yz)"), 31, "DequantizeLinear-13(yq, xs, xz)");
+  };
+  for (const char* mode : {"mode=\"linear\"", "mode=\"cubic\"", "mode=\"linear\", coordinate_transformation_mode=\"align_corners\"",
+                           "mode=\"linear\", antialias=1"}) {
+    for (const char* shape : {"2,12,9,11", "1,1,9,11", "3,20,1,4"}) {
+      const std::string text = Wrapped(shape, sizes + "  y = Resize-18(xf, _, s) {" + mode + "}\n");
+      const Shape x = ParseShape(shape);
+      // Between other scales: rounded twice.
+      const std::string after = Optimized(text, "fuse_integer_tables");
+      EXPECT_TRUE(Contains(after, "LookupTable") && !Contains(after, "float[" + std::string(shape) + "] = DequantizeLinear")) << after;
+      PipelineOptions without;
+      without.level = kOptimizeNothing;
+      const std::vector<float> expected = Outputs(text, {x}, without, 1), got = Outputs(text, {x}, {}, 1);
+      ASSERT_EQ(expected.size(), got.size());
+      for (size_t i = 0; i < expected.size(); ++i) ASSERT_LE(std::fabs(expected[i] - got[i]), 0.043f * 1.001f) << mode << " " << shape << " " << i;
+      // Between equal ones: once, but for halves, of which floats are off by their rounding.
+      const std::string equal = same(text);
+      EXPECT_FALSE(Contains(Optimized(equal, "fuse_integer_tables"), "LookupTable"));
+      const std::vector<float> floats = Outputs(equal, {x}, without, 1), bytes = Outputs(equal, {x}, {}, 1);
+      ASSERT_EQ(floats.size(), bytes.size());
+      EXPECT_EQ(bytes, Outputs(equal, {x}, {}, 3));
+      size_t different = 0;
+      for (size_t i = 0; i < floats.size(); ++i) {
+        ASSERT_LE(std::fabs(floats[i] - bytes[i]), 0.031f * 1.001f) << mode << " " << shape << " " << i;
+        different += floats[i] != bytes[i];
+      }
+      EXPECT_LE(different, floats.size() / 20 + 1) << mode << " " << shape;
+    }
+  }
 }
 
 TEST(FuseInteger, LeavesWhatOthersRead) {

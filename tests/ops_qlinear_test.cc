@@ -44,6 +44,28 @@ TEST(QLinearConv, RefusesWhatDoesNotFit) {
   EXPECT_NE(call.Error().find("bias"), std::string::npos) << call.Error();
 }
 
+// Inputs 9 to 13: what is added, its scale and zero point, and those of the sum.
+TEST(QLinearConv, AddsBytes) {
+  auto with = [](const Shape& shape, int64_t count) {
+    OpCall call = Ramp(20, false);   // 5 + min(10 i, 250), of scale 1 and zero point 5
+    call.In<int32_t>({20}, std::vector<int32_t>(20, 0)).In<uint8_t>(shape, std::vector<uint8_t>(static_cast<size_t>(count), 30));
+    call.In<float>(Shape::OfRank(0), {2}).In<uint8_t>(Shape::OfRank(0), {20}).In<float>(Shape::OfRank(0), {4}).In<uint8_t>(Shape::OfRank(0), {1});
+    return call;
+  };
+  for (const std::vector<int>& constants : {std::vector<int>{}, std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13}}) {
+    const auto sums = Values<uint8_t>(with({1, 1, 1, 20}, 20).RunFed(1, constants)[0]);
+    const auto bounded = Values<uint8_t>(with({1, 1, 1, 20}, 20).Set("q_min", int64_t{8}).Set("q_max", int64_t{60}).RunFed(1, constants)[0]);
+    for (int64_t i = 0; i < 20; ++i) {
+      // 1 (min(5 + 10 i, 255) - 5) + 2 (30 - 20), in steps of 4 from 1 on.
+      const double real = static_cast<double>(std::min<int64_t>(10 * i, 250)) + 20;
+      const auto wanted = static_cast<int64_t>(std::nearbyint(real / 4)) + 1;
+      EXPECT_EQ(sums[static_cast<size_t>(i)], wanted);
+      EXPECT_EQ(bounded[static_cast<size_t>(i)], std::clamp<int64_t>(wanted, 8, 60));
+    }
+  }
+  EXPECT_NE(with({1, 1, 1, 19}, 19).Error().find("input 9 has shape"), std::string::npos);
+}
+
 TEST(MatMulInteger, NothingToSum) {
   OpCall call("MatMulInteger", 10);
   call.In<uint8_t>({2, 0}, {}).In<int8_t>({0, 3}, {}).In<uint8_t>(Shape::OfRank(0), {7}).In<int8_t>({3}, {1, 2, 3});

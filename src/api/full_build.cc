@@ -168,7 +168,8 @@ void AddVariants(const Graph& graph, const Node& node, bool packed, const Add& a
   // Products within attention have no weights; scales of a quantized convolution may be computed.
   bool computed = has("Attention") || has("Einsum");
   if (has("Conv") || has("Gemm") || has("MatMul") || has("LSTM") || has("GRU") || has("RNN")) computed = computed || !packed;
-  for (size_t i = 1; i < node.inputs.size() && node.op == "QLinearConv"; ++i) {
+  constexpr size_t kAdded = 9;   // of linnet:QLinearConv, which is no weight
+  for (size_t i = 1; i < std::min(node.inputs.size(), kAdded) && node.op == "QLinearConv"; ++i) {
     computed = computed || (node.inputs[i] != kNoValue && !graph.is_constant(node.inputs[i]));
   }
   if (computed || packed) add(node, computed ? "ComputedWeights" : "PackedWeights");
@@ -178,6 +179,7 @@ void AddVariants(const Graph& graph, const Node& node, bool packed, const Add& a
   const DType x = dtype_of(node.inputs, 0), y = dtype_of(node.outputs, 0);
   auto is_byte = [](DType dtype) { return dtype == DType::kInt8 || dtype == DType::kUint8; };
   if (is_byte(x) && (has("Conv") || has("Gemm") || has("MatMul"))) add(node, is_byte(y) ? "ByteResults" : "WideResults");
+  if (node.op == "QLinearConv") add(node, node.inputs.size() > kAdded ? "AddedBytes" : "LoneBytes");
   if (has("Dynamic") || has("LSTM") || has("Attention")) add(node, "WideResults");   // products within
   if (node.op == "QuantizeLinear" || node.op == "DequantizeLinear") {
     const bool to = node.op == "QuantizeLinear", floats = dtype_of(node.inputs, 1) == DType::kFloat && !node.Has("precision");
@@ -206,8 +208,8 @@ void AddVariants(const Graph& graph, const Node& node, bool packed, const Add& a
 /// Parts of kernels that a build has when its configuration names them, in the "custom" of the operator that needs them:
 /// FusedRelu, FusedClip ... (FusedNone where a model has none), Winograd for convolutions packed so, Depthwise3 and Depthwise5 for
 /// depthwise convolutions of these widths, DepthwiseAny for all others (Depthwise0: a convolution that is none), and of pairs what is enough or what is more: Unsigned8 or Signed8
-/// bytes that are no weights, ByteResults or WideResults of 8-bit products, PlainQuantized or AnyQuantized, PackedWeights or
-/// ComputedWeights.
+/// bytes that are no weights, ByteResults or WideResults of 8-bit products, LoneBytes or AddedBytes of 8-bit convolutions, PlainQuantized or
+/// AnyQuantized, PackedWeights or ComputedWeights.
 void AddParts(const Graph& graph, const std::vector<PackedWeights>& weights, Requirements* requirements, bool inner = false) {
   auto add = [&](const Node& node, std::string_view part) {
     RequiredTypes types;

@@ -30,6 +30,12 @@ inline constexpr bool kComputedWeights = LINNET_COMPUTED_WEIGHTS != 0;
 #endif
 inline constexpr bool kWideResults = LINNET_WIDE_RESULTS != 0;
 
+/// 8-bit convolutions to whose bytes others are added.
+#ifndef LINNET_ADDED_BYTES
+#define LINNET_ADDED_BYTES 1
+#endif
+inline constexpr bool kAddedBytes = LINNET_ADDED_BYTES != 0;
+
 /// Quantization of other numbers than float32, to and from others than bytes, with other scales than float32.
 #ifndef LINNET_ANY_QUANTIZED
 #define LINNET_ANY_QUANTIZED 1

@@ -3,7 +3,9 @@
 //
 // The resolve pass makes the first two of ONNX's, which have channels first; inputs, attributes and meaning are theirs
 // (conv_integer.cc), and so is what has more dimensions. QLinearConv takes attributes q_min and q_max besides: its output is
-// clamped to [q_min, q_max], which is how a Relu or Clip behind it is fused. ConvIntegerToFloat is ConvInteger and what commonly
+// clamped to [q_min, q_max], which is how a Relu or Clip behind it is fused; and inputs 9 to 13, a tensor of the output's shape and type with
+// its scale and zero point, and those of what it is added to: the bytes of the convolution, rounded as ever, are then operands of
+// com.microsoft's QLinearAdd, a block of them at a time. ConvIntegerToFloat is ConvInteger and what commonly
 // follows it, activation(float(sum) scale + bias + residual): inputs 4 to 6 are the scale (one number or one for each output
 // channel), and, both optional, a bias for each channel and a tensor of the output's shape; attributes activation, alpha, beta.
 //
@@ -16,9 +18,13 @@
 
 #include <cmath>
 
+#include "base/parts.h"
 #include "kernels/int8/int8_conv.h"
 #include "kernels/int8/int8_depthwise.h"
+#include "kernels/int8/qlinear.h"
 #include "ops/activation_helpers.h"
+#include "ops/byte_conv_weights.h"
+#include "ops/byte_scale.h"
 #include "ops/conv_helpers.h"
 #include "ops/convert.h"
 #include "ops/integer_product.h"
@@ -28,61 +34,8 @@
 namespace linnet {
 namespace {
 
-/// The weights as one convolution's kernels read them.
-struct Weights {
-  Weights(const Shape& shape, int64_t groups)
-      : out_c(shape[0]), group_in(shape[1]), groups(groups), taps(shape.Product(2, shape.rank())),
-        depthwise(group_in == 1 && out_c == groups),
-        columns(depthwise ? RoundUp(out_c, kPanelColumns) : ConvColumns(out_c, groups)) {}
-  int64_t out_c, group_in, groups, taps;
-  bool depthwise;
-  int64_t columns;   ///< of the arrays of offsets and scales
-
-  /// Fails when the packed size overflows.
-  Result<int64_t> PackedBytes() const {
-    int64_t bytes;
-    if (!CheckedMul(group_in * taps + 8, columns + kPanelColumns * groups, &bytes) || bytes > kElementsMax) {
-      return LimitReached("packing ", out_c, " x ", group_in, " x ", taps, " weights overflows");
-    }
-    return RoundUp(depthwise ? PackedDepthwiseSizeInt8(out_c, taps) * 2
-                             : PackedConvSizeInt8(out_c, group_in * groups, groups, taps), kAlignment);
-  }
-  /// Room that Pack needs besides.
-  int64_t temporary_bytes() const {
-    return RoundUp(depthwise ? out_c * 4 : taps == 1 ? 0 : out_c / groups * group_in * taps, kAlignment);
-  }
-  /// `zeros`: of the weights as they are, one for all or one a channel; only depthwise weights are packed with them.
-  void Pack(const void* weights, DType dtype, const IntegerProduct::Columns& zeros, void* temporary, void* out) const {
-    const bool is_signed = dtype == DType::kInt8;
-    if (!depthwise) return PackConvInt8(weights, is_signed, out_c, group_in * groups, groups, taps, temporary, out);
-    int32_t* each = static_cast<int32_t*>(temporary);
-    for (int64_t i = 0; i < out_c; ++i) {
-      each[i] = zeros.data ? static_cast<int32_t>(LoadInteger(zeros.dtype, zeros.data, zeros.count > 1 ? i : 0)) : 0;
-    }
-    PackDepthwiseInt8(weights, is_signed, each, out_c, taps, static_cast<int16_t*>(out));
-  }
-  /// Where channel i is in the arrays.
-  int64_t ColumnOf(int64_t i) const {
-    const int64_t group_out = out_c / groups;
-    return depthwise ? i : i / group_out * (columns / groups) + i % group_out;
-  }
-};
-
-/// What does not depend on the image: a number for each column of the weights, and what depthwise kernels prepare.
-struct Columns {
-  Columns(const Weights& weights, int64_t prepared_bytes)
-      : step(RoundUp(weights.columns * 4, kAlignment)), bytes(kHead + 4 * step + prepared_bytes) {}
-
-  bool& any_zero(std::byte* at) const { return *reinterpret_cast<bool*>(at); }   ///< whether a column has a zero point
-  int32_t* zeros(std::byte* at) const { return reinterpret_cast<int32_t*>(at + kHead); }
-  int32_t* offsets(std::byte* at) const { return reinterpret_cast<int32_t*>(at + kHead + step); }
-  float* scales(std::byte* at) const { return reinterpret_cast<float*>(at + kHead + 2 * step); }
-  float* biases(std::byte* at) const { return reinterpret_cast<float*>(at + kHead + 3 * step); }
-  std::byte* prepared(std::byte* at) const { return at + kHead + 4 * step; }
-
-  static constexpr int64_t kHead = kAlignment;
-  int64_t step, bytes;
-};
+using Weights = ByteConvWeights;
+using Columns = ByteConvColumns;
 
 enum class Form { kInteger, kQuantized, kFloat };
 
@@ -95,17 +48,20 @@ struct ChannelsLastIntegerConv {
   int64_t q_min = INT64_MIN, q_max = INT64_MAX;
   const Int8Kernels* kernels = nullptr;
   const DepthwiseInt8Kernels* depthwise = nullptr;
+  QBinaryFn* add = nullptr;       ///< kAdded
   const void* packed = nullptr;   ///< null when the weights are computed
   Block constants;                ///< what Columns lays out, when it is known ahead
   static constexpr int kX = 0, kW = kQuantized ? 3 : 1, kXZero = 2, kWZero = kQuantized ? 5 : 3;
   static constexpr int kXScale = 1, kWScale = 4, kYScale = 6, kYZero = 7, kBias = 8;
   static constexpr int kSumScale = 4, kFloatBias = 5, kResidual = 6, kResidualOf = kFloat ? kResidual : -1;   // of kFloat
+  static constexpr int kAdded = 9, kAddedScale = 10, kTotalScale = 12;   // of kQuantized
 
   struct Bound {
     Window window;
     ConvInt8 conv;
     GemmGrain grain;
     int64_t outputs = 0, pixels = 0;
+    int64_t rows = 0;            ///< pixels that are computed before something is added to them
     int64_t columns_at = 0, packed_at = 0, temporary_at = 0, workers_at = 0, worker_bytes = 0;
   };
 
@@ -120,7 +76,7 @@ struct ChannelsLastIntegerConv {
   }
 
   Status Infer(InferContext& c) const {
-    LINNET_TRY(c.CheckInputs(kQuantized ? 8 : kFloat ? 5 : 2, kQuantized ? 9 : kFloat ? 7 : 4));
+    LINNET_TRY(c.CheckInputs(kQuantized ? 8 : kFloat ? 5 : 2, kQuantized ? 14 : kFloat ? 7 : 4));
     for (int i : {kX, kW}) LINNET_TRY(c.CheckType(i, kByteTypes));
     LINNET_TRY(CheckSame(c, kX, kXZero));
     LINNET_TRY(CheckSame(c, kW, kWZero));
@@ -146,8 +102,23 @@ struct ChannelsLastIntegerConv {
       for (int i : {kXScale, kYScale, kYZero}) LINNET_TRY(CheckLength(c, i, 1));
       LINNET_TRY(CheckLength(c, kWScale, out_c));
       LINNET_TRY(CheckVector(c, kBias, "bias", out_c));
+      if (c.has_input(kAdded)) LINNET_TRY(CheckAdded(c, y));
       return c.SetOutput(0, c.dtype(kYZero), y);
     }
+  }
+
+  Status CheckAdded(const InferContext& c, const Shape& y) const {
+    LINNET_TRY(CheckSame(c, kYZero, kAdded));
+    for (int i : {kAddedScale, kTotalScale}) {
+      if (!c.has_input(i)) return InvalidModel("required input ", i, " is missing");
+      LINNET_TRY(CheckByteScale(c, i, kYZero));
+    }
+    if (c.shape(kAdded).is_static() && y.is_static() && !(c.shape(kAdded) == y)) {
+      return InvalidModel("input ", kAdded, " has shape ", ToString(c.shape(kAdded)), " where ", ToString(y), " is expected");
+    }
+    const Shape& w = c.shape(kW);
+    if (attributes.groups != 1 || (w.is_static() && w[0] == 1 && w[1] == 1)) return InvalidModel("something is added to a convolution of groups");
+    return Status();
   }
 
   static Status CheckSame(const InferContext& c, int i, int j) {
@@ -175,6 +146,10 @@ struct ChannelsLastIntegerConv {
     if (!kWideResults && !kQuantized) return NoSuchNumbers();
     kernels = &PickInt8(c.cpu());
     depthwise = &PickDepthwiseInt8(c.cpu());
+    if (kQuantized && c.has_input(kAdded)) {
+      if (!kAddedBytes) return NoSuchNumbers();
+      add = PickQBinary(QBinary::kAdd, c.dtype(kYZero) == DType::kInt8, c.cpu());
+    }
     if constexpr (kQuantized) {
       for (int i : {kXScale, kWScale, kYScale}) {
         if (!c.is_constant(i) || !c.shape(i).is_static()) continue;
@@ -201,7 +176,7 @@ struct ChannelsLastIntegerConv {
   /// Columns, where all that they are made of is known.
   Status PrepareColumns(PrepareContext& c, const Weights& weights) {
     for (int i = 2; i < c.input_count(); ++i) {
-      if (i != kW && i != kResidualOf && c.has_input(i) && !c.is_constant(i)) return Status();
+      if (i != kW && i != kResidualOf && (!kQuantized || i < kAdded) && c.has_input(i) && !c.is_constant(i)) return Status();
     }
     if (kQuantized && !c.is_constant(kXScale)) return Status();
     // Sizes that are not known yet do not matter.
@@ -269,6 +244,9 @@ struct ChannelsLastIntegerConv {
     } else {
       b.grain = ConvGrainInt8(*kernels, conv, c.threads());
       b.worker_bytes = ConvScratchBytes(*kernels, conv);
+      // Something is added while a block is in a second-level cache; panels that are sorted for each call are for all of its rows.
+      constexpr int64_t kBlockBytes = 128 << 10, kUnit = 32;
+      b.rows = kernels->sorts ? b.pixels : std::max(kUnit, kBlockBytes / weights.out_c / kUnit * kUnit);
     }
     b.worker_bytes = RoundUp(b.worker_bytes, kAlignment);
     b.workers_at = take(b.worker_bytes * c.threads());
@@ -313,6 +291,7 @@ struct ChannelsLastIntegerConv {
       at = scratch + b.columns_at;
       LINNET_TRY(FillColumns(c, weights, columns, &conv, at));
     }
+    QBinaryArgs args;
     SetFinish(columns, at, &conv.finish);
     conv.finish.c = c.output(0);
     conv.finish.c_row_stride = weights.out_c;
@@ -321,7 +300,16 @@ struct ChannelsLastIntegerConv {
       const IntegerRange range = RangeOf(to);
       const int64_t low = std::max(range.low, q_min), high = std::min(range.high, q_max);
       if (low > high) return InvalidModel("attributes q_min and q_max leave nothing of ", DTypeName(to));
-      FinishBytes(to, static_cast<int32_t>(LoadInteger(to, c.input(kYZero), 0)), low, high, &conv.finish);
+      const int32_t y_zero = static_cast<int32_t>(LoadInteger(to, c.input(kYZero), 0));
+      if (kAddedBytes && add) {
+        FinishBytes(to, y_zero, range.low, range.high, &conv.finish);
+        args.x = {*c.in<float>(kYScale), y_zero};
+        LINNET_ASSIGN(args.y, ReadByteScale(c, kAddedScale, to));
+        LINNET_ASSIGN(args.out, ReadByteScale(c, kTotalScale, to));
+        args.low = static_cast<int32_t>(low), args.high = static_cast<int32_t>(high);
+      } else {
+        FinishBytes(to, y_zero, low, high, &conv.finish);
+      }
     }
     if (kFloat) {
       activation.Set(&conv.finish.epilogue);
@@ -339,12 +327,29 @@ struct ChannelsLastIntegerConv {
       for (int64_t task = begin; task < end;) {
         // Neighbouring groups of panels in one call: it gathers their pixels once.
         const int64_t panel = task % panel_blocks, count = std::min(panel_blocks - panel, end - task);
-        const int64_t pixel = task / panel_blocks * b.grain.rows;
-        RunConvInt8(*kernels, conv, pixel, std::min(b.pixels, pixel + b.grain.rows), panel * b.grain.panels,
-                    std::min(panels, (panel + count) * b.grain.panels), scratch + b.workers_at + worker * b.worker_bytes);
+        const int64_t pixel0 = task / panel_blocks * b.grain.rows, pixel1 = std::min(b.pixels, pixel0 + b.grain.rows);
+        const int64_t panel0 = panel * b.grain.panels, panel1 = std::min(panels, (panel + count) * b.grain.panels);
+        const int64_t rows = kAddedBytes && add ? b.rows : pixel1 - pixel0;
+        for (int64_t row = pixel0; row < pixel1; row += rows) {
+          const int64_t end_row = std::min(pixel1, row + rows);
+          RunConvInt8(*kernels, conv, row, end_row, panel0, panel1, scratch + b.workers_at + worker * b.worker_bytes);
+          if (kAddedBytes && add) AddTo(conv.finish, args, c.in<uint8_t>(kAdded), weights.out_c, row, end_row, panel0, panel1);
+        }
         task += count;
       }
     });
+  }
+
+  /// Adds `other` to the bytes at rows [row, end) of panels [panel0, panel1).
+  void AddTo(const FinishInt8& finish, const QBinaryArgs& args, const uint8_t* other, int64_t out_c, int64_t row, int64_t end, int64_t panel0,
+             int64_t panel1) const {
+    const int64_t column = panel0 * kPanelColumns, columns = std::min(out_c, panel1 * kPanelColumns) - column;
+    const bool whole = columns == out_c;   // rows follow each other
+    const int64_t n = whole ? (end - row) * out_c : columns;
+    for (; row < end; row = whole ? end : row + 1) {
+      uint8_t* to = static_cast<uint8_t*>(finish.c) + row * out_c + column;
+      add(args, to, other + row * out_c + column, to, n, 0);
+    }
   }
 
   Status RunDepthwise(RunContext& c, const Bound& b, const ConvInt8& conv, const std::byte* prepared) const {

@@ -11,7 +11,8 @@
 //       level 1      buffer(inner) = sum of taps w * buffer[index]
 //         ...        output        = sum of taps w * buffer[index]      innermost resized axis: contiguous runs
 //
-// Float32 along one axis or two neighbours runs on kernels/resize.h instead, which does the same vectorised.
+// Float32 along one axis or two neighbours runs on kernels/resize.h instead, which does the same vectorised; so do bytes, where they are
+// interpolated: rows become floats as they are needed, and results bytes.
 //
 // Results of integer types are rounded (half to even) and saturated. With tf_crop_and_resize a position outside of the
 // input, on any axis, becomes extrapolation_value.
@@ -21,6 +22,7 @@
 #include <limits>
 #include <string>
 
+#include "kernels/convert.h"
 #include "ops/resize_helpers.h"
 #include "ops/scalar_helpers.h"
 
@@ -70,6 +72,7 @@ struct Bound {
   Level levels[kMaxRank];
   int64_t worker_bytes = 0;
   bool f32 = false;           ///< the kernel: `images` images of args.rows by args.cols
+  bool bytes = false;         ///< likewise, a row of floats at a time
   ResizeArgs args;
   int64_t images = 0, in_image = 0, out_image = 0, rows = 0;
   bool late_tables = false;   ///< the region of interest comes at run time: tables go to scratch
@@ -143,6 +146,8 @@ template <Layout layout>
 struct Resize {
   ResizeAttributes attributes;
   ResizeFn* kernel = nullptr;
+  ConvertFn* widen[2] = {};    ///< unsigned, signed bytes
+  QuantizeFn* narrow[2] = {};
   static constexpr bool kReorder = layout == Layout::kChannelsLast;
   static constexpr uint32_t kCopied = Mask(DType::kString) | Mask(DType::kBool);
 
@@ -167,6 +172,11 @@ struct Resize {
 
   Status Prepare(PrepareContext& c) {
     kernel = PickResize(c.cpu());
+    for (bool is_signed : {false, true}) {
+      const DType type = is_signed ? DType::kInt8 : DType::kUint8;
+      widen[is_signed] = PickConvert(type, DType::kFloat, c.cpu());
+      narrow[is_signed] = PickQuantize(type, c.cpu());
+    }
     return Status();
   }
 
@@ -202,7 +212,10 @@ struct Resize {
       return Status();
     }
     const bool neighbours = b.count == 1 || (b.count == 2 && level_axis[1] == level_axis[0] + 1);
-    b.f32 = c.dtype(0) == DType::kFloat && neighbours && !b.late_tables;
+    const bool by_kernel = neighbours && !b.late_tables;
+    b.f32 = c.dtype(0) == DType::kFloat && by_kernel;
+    b.bytes = (c.dtype(0) == DType::kUint8 || c.dtype(0) == DType::kInt8) && by_kernel && attributes.mode != ResizeAttributes::Mode::kNearest &&
+              attributes.coordinates != ResizeAttributes::Coordinates::kTfCropAndResize;
     // Weights of integer types and double are summed in double.
     b.worker_bytes = RoundUp(buffer * static_cast<int64_t>(sizeof(double)), kAlignment);
     c.Scratch((b.late_tables ? b.table_bytes : 0) + b.worker_bytes * c.threads());
@@ -211,7 +224,7 @@ struct Resize {
     std::byte* memory = c.Table<std::byte>(b.table_bytes);
     if (!memory) return OutOfMemory("no memory for tables of ", b.table_bytes, " bytes");
     Fill(axes, x.rank(), b.levels, memory);
-    return b.f32 ? BindF32(c, &b) : Status();
+    return b.f32 || b.bytes ? BindF32(c, &b) : Status();
   }
 
   /// One axis becomes the rows of an image of width 1, two become rows and columns.
@@ -229,12 +242,12 @@ struct Resize {
     args.out_width = two ? cols.table.out : 1;
     args.channels = cols.in_inner;
     args.extrapolation = attributes.extrapolation;
-    args.out_is_far = c.output_shape(0).elements() > kFarFloats;
+    args.out_is_far = b->f32 && c.output_shape(0).elements() > kFarFloats;
     b->images = rows.outer;
     b->rows = rows.table.out;
     b->in_image = rows.table.in * args.in_width * args.channels;
     b->out_image = b->rows * args.out_width * args.channels;
-    b->worker_bytes = RoundUp(ResizeScratchFloats(args) * 4, kAlignment);
+    b->worker_bytes = b->bytes ? ByteRows(args).bytes : RoundUp(ResizeScratchFloats(args) * 4, kAlignment);
     b->slice_ns = static_cast<double>(args.out_width * args.channels) * static_cast<double>(args.rows.taps + args.cols.taps) / 4;
     c.Scratch(b->worker_bytes * c.threads());
     return Status();
@@ -289,6 +302,7 @@ struct Resize {
     const Bound& b = c.params<Bound>();
     if (c.output_shape(0).elements() == 0) return Status();
     if (b.f32) return RunF32(c, b);
+    if (b.bytes) return RunBytes(c, b);
     std::byte* scratch = c.scratch();
     Level late[kMaxRank];
     const Level* levels = b.levels;
@@ -319,6 +333,54 @@ struct Resize {
         args.out = c.out<float>(0) + image * b.out_image;
         kernel(args, row, row + count);
         begin += count;
+      }
+    });
+  }
+
+  /// A worker's scratch where bytes are resized, in bytes: what the kernel needs, the input rows of the taps and an output row as floats,
+  /// which rows those are, and where the taps of a row are among them.
+  struct ByteRows {
+    explicit ByteRows(const ResizeArgs& args) {
+      auto take = [this](int64_t size) {
+        const int64_t at = bytes;
+        bytes += RoundUp(size, kAlignment);
+        return at;
+      };
+      take(ResizeScratchFloats(args) * 4);
+      inputs = take(args.rows.taps * args.in_width * args.channels * 4);
+      output = take(args.out_width * args.channels * 4);
+      held = take(args.rows.taps * 4);
+      index = take(args.rows.taps * 4);
+    }
+    int64_t inputs, output, held, index, bytes = 0;
+  };
+
+  Status RunBytes(RunContext& c, const Bound& b) const {
+    const bool is_signed = c.input_dtype(0) == DType::kInt8;
+    const int64_t taps = b.args.rows.taps, in_row = b.args.in_width * b.args.channels, out_row = b.args.out_width * b.args.channels;
+    const ByteRows at(b.args);
+    return c.ParallelFor(b.images * b.rows, 1, b.slice_ns * 1.5, [&](int64_t begin, int64_t end, int worker) {
+      std::byte* scratch = c.scratch() + worker * b.worker_bytes;
+      float *inputs = reinterpret_cast<float*>(scratch + at.inputs), *output = reinterpret_cast<float*>(scratch + at.output);
+      int32_t *held = reinterpret_cast<int32_t*>(scratch + at.held), *index = reinterpret_cast<int32_t*>(scratch + at.index);
+      ResizeArgs args = b.args;
+      args.scratch = reinterpret_cast<float*>(scratch);
+      args.x = inputs, args.out = output;
+      args.rows.index = index;
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t image = i / b.rows, row = i % b.rows;
+        if (i == begin || row == 0) std::fill(held, held + taps, -1);
+        for (int64_t t = 0; t < taps; ++t) {
+          // Taps of a row are neighbours: no two of them that differ share a place.
+          const int32_t from = b.args.rows.index[row * taps + t], place = from % static_cast<int32_t>(taps);
+          index[t] = place;
+          if (held[place] == from) continue;
+          held[place] = from;
+          widen[is_signed](c.in<uint8_t>(0) + image * b.in_image + from * in_row, inputs + place * in_row, in_row);
+        }
+        if (b.args.rows.weight) args.rows.weight = b.args.rows.weight + row * taps;
+        kernel(args, 0, 1);
+        narrow[is_signed](output, c.out<uint8_t>(0) + image * b.out_image + row * out_row, out_row, 1.0f, 0);
       }
     });
   }

@@ -4,11 +4,13 @@
 //     z = Add(y, r)             →  + residual, a tensor of the same shape
 //     u = Relu(z)               →  activation
 //
-// A Clip by constants behind linnet:QLinearConv becomes the bounds of its bytes.
+// A QLinearAdd of the bytes of linnet:QLinearConv and a tensor of the same shape becomes more inputs of it, and a Clip by constants
+// behind it the bounds of its bytes.
 //
 // MatMul and Gemm with a two-dimensional right side become linnet:Gemm here, which has the same epilogue, and
 // Mul(Cast(linnet:ConvInteger(...)), scale) becomes linnet:ConvIntegerToFloat.
 #include <math.h>
+#include <string.h>
 
 #include "passes/passes.h"
 #include "passes/patterns.h"
@@ -54,6 +56,7 @@ class EpilogueFuser {
     for (NodeId id : order) {
       if (graph_.node(id).alive) LINNET_TRY(MakeGemm(id));
       if (graph_.node(id).Is("Mul")) LINNET_TRY(MakeIntegerConv(id));
+      if (graph_.node(id).Is("QLinearAdd", "com.microsoft")) LINNET_TRY(AddBytes(id));
       if (graph_.node(id).Is("Clip")) LINNET_TRY(BoundBytes(id));
     }
     LINNET_ASSIGN(order, graph_.Order());
@@ -141,6 +144,40 @@ class EpilogueFuser {
       return graph_.AddNode(std::move(made)).TakeStatus();
     }
     return Status();
+  }
+
+  /// QLinearAdd(linnet:QLinearConv(...), r) or the other way round, r of the same shape.
+  Status AddBytes(NodeId id) {
+    constexpr size_t kScale = 6, kAdded = 9, kOperand = 3;   // where an operand of QLinearAdd is 3 inputs: tensor, scale, zero point
+    const Node sum = graph_.node(id);
+    auto input = [](const Node& node, size_t i) { return i < node.inputs.size() ? node.inputs[i] : kNoValue; };
+    for (size_t side : {size_t{0}, kOperand}) {
+      const size_t other = kOperand - side;
+      const Node* conv = Producer(graph_, sum.inputs[side]);
+      if (!conv || !conv->Is("QLinearConv", "linnet") || conv->Has("q_min") || conv->Has("q_max") || !ReadOnce(graph_, sum.inputs[side])) continue;
+      if (input(*conv, kAdded) != kNoValue) continue;
+      // The convolution's bytes mean the same to both: the very same numbers, or equal constants.
+      if (!SameConstant(input(*conv, kScale), input(sum, side + 1)) || !SameConstant(input(*conv, kScale + 1), input(sum, side + 2))) continue;
+      LINNET_ASSIGN(int64_t groups, conv->Int("group", 1));
+      const Type& y = graph_.value(sum.inputs[side]).type;
+      if (groups != 1 || sum.inputs[other] == sum.inputs[side] || !SameShape(graph_.value(sum.inputs[other]).type, y)) continue;
+      const Type& w = graph_.value(conv->inputs[3]).type;
+      if (!w.shape.is_static() || w.shape[0] == 1) continue;
+      Node made = *conv;
+      made.inputs.resize(kAdded, kNoValue);
+      for (size_t i = 0; i < kOperand; ++i) made.inputs.push_back(input(sum, other + i));
+      for (size_t i = 6; i < 8; ++i) made.inputs.push_back(input(sum, i));
+      made.outputs = {sum.outputs[0]};
+      return Replace(graph_.value(sum.inputs[side]).producer, id, std::move(made)).TakeStatus();
+    }
+    return Status();
+  }
+
+  bool SameConstant(ValueId a, ValueId b) const {
+    if (a == b) return true;
+    const Tensor *x = a == kNoValue ? nullptr : ConstantOf(graph_, a), *y = b == kNoValue ? nullptr : ConstantOf(graph_, b);
+    return x && y && x->dtype() == y->dtype() && x->elements() == 1 && y->elements() == 1 && x->has_data() && y->has_data() &&
+           memcmp(x->data(), y->data(), static_cast<size_t>(x->bytes())) == 0;
   }
 
   /// Clip(linnet:QLinearConv(...)) of bytes, by constants.

@@ -7,6 +7,8 @@
 //     DQ, DQ → Add, Mul → Q                   QLinearAdd, QLinearMul
 //     DQ → GlobalAveragePool, AveragePool → Q QLinearGlobalAveragePool, QLinearAveragePool
 //     DQ → Softmax → Q                        QLinearSoftmax
+//     DQ → LayerNormalization → Q             linnet:QLinearLayerNormalization
+//     DQ → Resize, interpolating → Q          Resize, of bytes, and between other scales DQ → Q, which becomes a table
 //
 // A Relu or Clip before the QuantizeLinear becomes a Clip of integers, or nothing where the integers end there anyway.
 // Products are summed exactly and rounded once, so results differ from the graph's by at most one step of the output.
@@ -62,6 +64,10 @@ class Fuser {
       LINNET_TRY(ConvTranspose(op, *y, &fused, &fits));
     } else if (op.Is("Softmax")) {
       LINNET_TRY(Softmax(op, *y, &fused, &fits));
+    } else if (op.Is("LayerNormalization")) {
+      LINNET_TRY(LayerNormalization(op, *y, &fused, &fits));
+    } else if (op.Is("Resize")) {
+      LINNET_TRY(Resize(op, quantize, *y, low == -INFINITY && high == INFINITY, &fused, &fits));
     } else if (op.Is("MatMul")) {
       LINNET_TRY(MatMul(op, *y, &fused, &fits));
     } else if (op.Is("Gemm")) {
@@ -284,6 +290,54 @@ class Fuser {
     fused->Set("opset", static_cast<int64_t>(op.version));
     LINNET_TRY(AppendOperand(graph_, *x, fused));
     LINNET_TRY(AppendOutput(graph_, y, fused));
+    *fits = true;
+    return Status();
+  }
+
+  Status LayerNormalization(const Node& op, const Quantization& y, Node* fused, bool* fits) {
+    std::optional<Dequantized> x = ByteOperand(graph_, op.inputs[0]);
+    if (!x || x->quantization.type != y.type) return Status();
+    const Shape& shape = graph_.value(op.inputs[0]).type.shape;
+    LINNET_ASSIGN(int64_t axis, op.Int("axis", -1));
+    if (axis < 0) axis += shape.rank();
+    if (!shape.has_rank() || axis < 0 || axis >= shape.rank()) return Status();
+    for (size_t i = 1; i < op.inputs.size(); ++i) {
+      if (op.inputs[i] == kNoValue) continue;
+      const Type& row = graph_.value(op.inputs[i]).type;
+      if (row.dtype != DType::kFloat || !row.shape.is_static() || row.shape.rank() != shape.rank() - axis) return Status();
+      for (int d = 0; d < row.shape.rank(); ++d) {
+        if (row.shape[d] != shape[d + static_cast<int>(axis)]) return Status();
+      }
+    }
+    fused->op = "QLinearLayerNormalization";
+    fused->domain = "linnet";
+    fused->version = 1;
+    fused->attributes = op.attributes;
+    LINNET_TRY(AppendOperand(graph_, *x, fused));
+    fused->inputs.push_back(op.inputs[1]);
+    LINNET_TRY(AppendOutput(graph_, y, fused));
+    if (op.inputs.size() > 2) fused->inputs.push_back(op.inputs[2]);
+    *fits = true;
+    return Status();
+  }
+
+  /// Interpolated bytes are rounded once more between scales that differ, which stays within a step while the output's is more than half of
+  /// the input's.
+  Status Resize(const Node& op, const Node& quantize, const Quantization& y, bool unbounded, Node* fused, bool* fits) {
+    std::optional<Dequantized> x = ByteOperand(graph_, op.inputs[0]);
+    if (!x || x->quantization.type != y.type || op.version < 11) return Status();
+    LINNET_ASSIGN(std::string mode, op.String("mode", "nearest"));
+    LINNET_ASSIGN(std::string where, op.String("coordinate_transformation_mode", "half_pixel"));
+    const bool same = x->quantization.SameAs(y);
+    if (mode == "nearest" || where == "tf_crop_and_resize" || !(same || (unbounded && x->quantization.scales[0] < 2 * y.scales[0]))) return Status();
+    *fused = op;
+    fused->outputs.clear();
+    fused->inputs[0] = x->q;
+    if (!same) {
+      Node back = *x->node, again = quantize;
+      behind_.push_back(std::move(back));
+      behind_.push_back(std::move(again));
+    }
     *fits = true;
     return Status();
   }

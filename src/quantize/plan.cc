@@ -24,7 +24,7 @@ constexpr RoleRow kRoles[] = {
     {"Slice", Role::kMove},        {"Split", Role::kMove},           {"Gather", Role::kMove},
     {"DepthToSpace", Role::kMove}, {"SpaceToDepth", Role::kMove},    {"Expand", Role::kMove},
     {"Tile", Role::kMove},         {"Pad", Role::kMove},             {"Identity", Role::kMove},
-    {"Resize", Role::kUnary},      {"AveragePool", Role::kUnary},    {"GlobalAveragePool", Role::kUnary},
+    {"Resize", Role::kMove},       {"AveragePool", Role::kUnary},    {"GlobalAveragePool", Role::kUnary},
     {"ReduceMean", Role::kUnary},  {"Sigmoid", Role::kUnary},        {"HardSigmoid", Role::kUnary},
     {"HardSwish", Role::kUnary},   {"LeakyRelu", Role::kUnary},      {"Softmax", Role::kUnary},
 };
@@ -104,7 +104,13 @@ Role RoleOf(const Graph& graph, const Node& node) {
     case Role::kPair:
       if (node.inputs.size() != 2 || !IsFloatTensor(graph, node.inputs[1])) return Role::kNone;
       return graph.is_constant(node.inputs[0]) && graph.is_constant(node.inputs[1]) ? Role::kNone : Role::kPair;
-    case Role::kMove: return node.op != "Pad" || PadsWithCodes(graph, node) ? Role::kMove : Role::kNone;
+    case Role::kMove:
+      if (node.op == "Resize") {
+        // What is interpolated between two numbers lies between them; cubics go beyond, and crops have a number of their own.
+        Result<std::string> mode = node.String("mode", "nearest"), where = node.String("coordinate_transformation_mode", "half_pixel");
+        return mode.ok() && where.ok() && *mode != "cubic" && *where != "tf_crop_and_resize" ? Role::kMove : Role::kUnary;
+      }
+      return node.op != "Pad" || PadsWithCodes(graph, node) ? Role::kMove : Role::kNone;
     default: return row->role;
   }
 }
