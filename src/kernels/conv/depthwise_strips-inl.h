@@ -241,6 +241,10 @@ void StripChannels(const Job& job, const Strip& strip) {
       LINNET_UNROLL
       for (int i = 0; i < kRows * kPixels; ++i) sum[i / kPixels][i % kPixels] = AtMost(high, sum[i / kPixels][i % kPixels]);
     }
+    if (!kFewStrips && clamp.hard_swish) {
+      LINNET_UNROLL
+      for (int i = 0; i < kRows * kPixels; ++i) sum[i / kPixels][i % kPixels] = HardSwishOf(sum[i / kPixels][i % kPixels]);
+    }
     float* line = s.output + channel;
     LINNET_UNROLL
     for (int r = 0; r < kRows; ++r, line += s.output_row_step) {

@@ -33,32 +33,14 @@ constexpr int kRowsMax = 2 * kPairsMax;
 
 #define LINNET_WITH_BF16 ".arch armv8.2-a+dotprod+crypto+i8mm+bf16\n"
 
-/// Eight floats, rounded to nearest, ties to even.
-HWY_INLINE uint16x8_t Rounded(float32x4_t low, float32x4_t high) {
-  uint16x8_t out;
-  asm(LINNET_WITH_BF16 "bfcvtn %0.4h, %1.4s\n bfcvtn2 %0.8h, %2.4s" : "=&w"(out) : "w"(low), "w"(high));
-  return out;
-}
-
-void Load(const float* a, int64_t n, void* out) {
-  uint16_t* to = static_cast<uint16_t*>(out);
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8) vst1q_u16(to + i, Rounded(vld1q_f32(a + i), vld1q_f32(a + i + 4)));
-  if (i == n) return;
-  float tail[8] = {};
-  std::copy(a + i, a + n, tail);
-  uint16_t rounded[8];
-  vst1q_u16(rounded, Rounded(vld1q_f32(tail), vld1q_f32(tail + 4)));
-  std::copy(rounded, rounded + (n - i), to + i);
-}
-
-void LoadRows(const float* a, int64_t a_row_stride, int64_t rows, int64_t k, void* out, int64_t out_row_bytes) {
-  char* to = static_cast<char*>(out);
-  for (int64_t r = 0; r < rows; ++r, a += a_row_stride, to += out_row_bytes) {
-    Load(a, k, to);
-    std::fill(reinterpret_cast<uint16_t*>(to) + k, reinterpret_cast<uint16_t*>(to) + PackedKHalf(k), uint16_t{0});
+struct Bfloat16Numbers {
+  /// Eight floats, rounded to nearest, ties to even.
+  static HWY_INLINE uint16x8_t Rounded(float32x4_t low, float32x4_t high) {
+    uint16x8_t out;
+    asm(LINNET_WITH_BF16 "bfcvtn %0.4h, %1.4s\n bfcvtn2 %0.8h, %2.4s" : "=&w"(out) : "w"(low), "w"(high));
+    return out;
   }
-}
+};
 
 // Sums of pair p of rows are in v(8 + 8 p) and what follows, two columns each; A in v0 to v2, B in v3 to v7.
 #define LINNET_PAIR(a, s0, s1, s2, s3)                                                                              \
@@ -169,7 +151,7 @@ void Multiply(const ProductHalf& product, const RowsHalf& rows, int64_t row0, in
 const HalfKernels& SquaresBf16(const HalfKernels* one_row);
 const HalfKernels& SquaresBf16(const HalfKernels* one_row) {
   constexpr int64_t kCacheBytes = 128 << 10;   // a quarter of the second-level cache of many such processors
-  static const HalfKernels squares = {"bf16 squares, bfmmla", HalfFormat::kBfloat16, kRowsMax, 2, 60, kCacheBytes, Load, LoadRows, Multiply, one_row};
+  static const HalfKernels squares = {"bf16 squares, bfmmla", HalfFormat::kBfloat16, kRowsMax, 2, 60, kCacheBytes, LoadHalves<Bfloat16Numbers>, LoadRowsOfHalves<Bfloat16Numbers>, Multiply, one_row};
   return squares;
 }
 
