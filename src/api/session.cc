@@ -99,14 +99,18 @@ void Session::Abandon() {
 }
 
 Result<std::unique_ptr<Session>> Session::Open(const std::string& path, const SessionOptions& options) {
-  KeepFreedPages keep;  // what weights are made of leaves its pages to the next
-  return CatchBadAlloc([&] { return OpenFile(path, options); });
+  return CatchBadAlloc([&] {
+    KeepFreedPages keep;  // what weights are made of leaves its pages to the next
+    return OpenFile(path, options);
+  });
 }
 
 Result<std::unique_ptr<Session>> Session::FromMemory(const void* bytes, size_t size, std::shared_ptr<const void> owner,
                                                      const SessionOptions& options) {
-  KeepFreedPages keep;
-  return CatchBadAlloc([&] { return OpenBytes(bytes, size, std::move(owner), options); });
+  return CatchBadAlloc([&] {
+    KeepFreedPages keep;
+    return OpenBytes(bytes, size, std::move(owner), options);
+  });
 }
 
 Result<std::unique_ptr<Session>> Session::OpenFile(const std::string& path, const SessionOptions& options) {
