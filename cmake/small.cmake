@@ -5,7 +5,7 @@
 # which the standard library reports errors are Linnet's own (api/small_runtime.cc), which keeps the unwinder, the demangler
 # and their tables out of the library.
 set(lto_default OFF)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_SIZEOF_VOID_P EQUAL 8)   # (GCC 12 for ARMv7 ends in an error of its own)
   set(lto_default ON)
 endif()
 option(LINNET_LTO "Optimise a small build at link time" ${lto_default})

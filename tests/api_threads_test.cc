@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "api_test_util.h"
+#include "slower.h"
 
 namespace linnet_test {
 namespace {
@@ -68,7 +69,7 @@ TEST(ApiThreads, EightThreadsRunOneSessionBitEqual) {
   for (int t = 0; t < 8; ++t) {
     threads.emplace_back([&, t] {
       float out[10];
-      for (int i = 0; i < 1000; ++i) {
+      for (int i = 0; i < linnet_test::Repetitions(1000); ++i) {
         int picture = (i + t) % 4;
         if (run(picture, out) != LINNET_OK) ++failures;
         if (memcmp(out, expected[picture], sizeof out) != 0) ++differences;

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 #include <limits.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include <algorithm>
@@ -17,6 +16,7 @@
 #include "fuzz/targets.h"
 #include "graph/text.h"
 #include "proto_builder.h"
+#include "slower.h"
 
 namespace linnet::hostile {
 
@@ -128,11 +128,8 @@ inline constexpr bool kThreadSanitizer = true;
 inline constexpr bool kThreadSanitizer = false;
 #endif
 
-/// Sanitizers slow everything down, and need larger frames; so do emulators (tools/check-cross sets LINNET_TEST_SLOWER).
-inline const double kSlower = [] {
-  const char* factor = getenv("LINNET_TEST_SLOWER");
-  return factor ? atof(factor) : kAddressSanitizer || kThreadSanitizer ? 20 : 1;
-}();
+/// Sanitizers slow everything down, and need larger frames.
+inline const double kSlower = linnet_test::Slower() * (kAddressSanitizer || kThreadSanitizer ? 20 : 1);
 inline constexpr size_t kStackFactor = kAddressSanitizer || kThreadSanitizer ? 8 : 1;
 
 /// Runs `body` in a thread whose stack has `kilobytes`.

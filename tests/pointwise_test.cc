@@ -137,6 +137,7 @@ TEST(Pointwise, UnaryAccuracyOnEveryLevel) {
       for (size_t i = 0; i < samples.size(); ++i) {
         const float x = samples[i];
         if (x < row.least || x > row.most) continue;
+        if (kFlushesDenormals && fpclassify(x) == FP_SUBNORMAL) continue;
         if (row.flushes && out[i] == 0 && fabs(expected[i]) < 1.18e-38) continue;
         if (row.absolute_max > 0 && fabs(out[i] - expected[i]) <= row.absolute_max * fmax(1, fabs(x)))
           continue;
@@ -189,7 +190,7 @@ const Operation kOperations[] = {
 };
 
 const float kSpecial[] = {0.0f,  -0.0f, 1.0f,  -1.0f, 0.5f,   2.0f,  -2.0f, 3.0f,
-                          -3.5f, kInf,  -kInf, kNan,  1e-40f, 3e38f, 1e-20f};
+                          -3.5f, kInf,  -kInf, kNan,  kFlushesDenormals ? 1e-30f : 1e-40f, 3e38f, 1e-20f};
 constexpr int64_t kSpecials = std::size(kSpecial);
 
 TEST(Pointwise, BinarySpecialValuesInEveryForm) {

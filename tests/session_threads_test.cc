@@ -47,7 +47,7 @@ TEST(SessionThreads, EightThreadsAThousandRunsEach) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 8; ++t) {
     threads.emplace_back([&, t] {
-      for (int run = 0; run < 1000; ++run) {
+      for (int run = 0; run < linnet_test::Repetitions(1000); ++run) {
         size_t which = static_cast<size_t>(t + run) % images.size();
         if (BitsOf(**session, images[which]) != expected[which]) ++wrong;
       }

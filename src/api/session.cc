@@ -99,21 +99,16 @@ void Session::Abandon() {
 }
 
 Result<std::unique_ptr<Session>> Session::Open(const std::string& path, const SessionOptions& options) {
-  return CatchBadAlloc([&] {
-    KeepFreedPages keep;  // what weights are made of leaves its pages to the next
-    return OpenFile(path, options);
-  });
+  return CatchBadAlloc([&] { return OpenFile(path, options); });
 }
 
 Result<std::unique_ptr<Session>> Session::FromMemory(const void* bytes, size_t size, std::shared_ptr<const void> owner,
                                                      const SessionOptions& options) {
-  return CatchBadAlloc([&] {
-    KeepFreedPages keep;
-    return OpenBytes(bytes, size, std::move(owner), options);
-  });
+  return CatchBadAlloc([&] { return OpenBytes(bytes, size, std::move(owner), options); });
 }
 
 Result<std::unique_ptr<Session>> Session::OpenFile(const std::string& path, const SessionOptions& options) {
+  KeepFreedPages keep;  // what weights are made of leaves its pages to the next
   FlushDenormals flush;  // constants are folded as runs would compute them
   std::unique_ptr<Session> session(new Session());
   LINNET_TRY(session->Configure(options));
@@ -139,6 +134,7 @@ Result<std::unique_ptr<Session>> Session::OpenFile(const std::string& path, cons
 
 Result<std::unique_ptr<Session>> Session::OpenBytes(const void* bytes, size_t size, std::shared_ptr<const void> owner,
                                                     const SessionOptions& options) {
+  KeepFreedPages keep;
   FlushDenormals flush;
   std::unique_ptr<Session> session(new Session());
   LINNET_TRY(session->Configure(options));
