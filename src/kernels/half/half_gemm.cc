@@ -253,11 +253,11 @@ constexpr HalfKernels kBf16 = {"bf16 by float32, " LINNET_TARGET_NAME, HalfForma
                                LoadRows<NumbersBf16>, Multiply<NumbersBf16>, &kBf16};
 
 #if HWY_TARGET == HWY_AVX3
-const HalfKernels& TilesBf16(bool emulated, const HalfKernels* one_row);   // bf16_gemm_tiles.cc
+const HalfKernels& TilesBf16(bool emulated, const HalfKernels* one_row);   // half_gemm_bf16_tiles.cc
 const HalfKernels& AmxBf16() { return TilesBf16(false, &kBf16); }
 const HalfKernels& EmulatedAmxBf16() { return TilesBf16(true, &kBf16); }
 #elif defined(__aarch64__)
-const HalfKernels& SquaresBf16(const HalfKernels* one_row);   // bf16_gemm_squares.cc
+const HalfKernels& SquaresBf16(const HalfKernels* one_row);   // half_gemm_bf16_squares.cc
 const HalfKernels& Bfmmla() { return SquaresBf16(&kBf16); }
 #endif
 #endif
@@ -266,7 +266,7 @@ const HalfKernels& Bfmmla() { return SquaresBf16(&kBf16); }
 constexpr HalfKernels kFp16 = {"fp16 by float32, " LINNET_TARGET_NAME, HalfFormat::kFloat16, kMaxRows, 4, 30, kCacheBytes, Load<NumbersFp16>,
                                LoadRows<NumbersFp16>, Multiply<NumbersFp16>, &kFp16};
 #if defined(__aarch64__)
-const HalfKernels& LanesFp16();   // fp16_gemm_lanes.cc
+const HalfKernels& LanesFp16();   // half_gemm_fp16_lanes.cc
 #endif
 #endif
 

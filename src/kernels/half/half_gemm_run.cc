@@ -9,7 +9,7 @@ namespace {
 
 /// B's bytes up to which it stays in a second-level cache while rows pass by.
 constexpr int64_t kCacheB = 512 << 10;
-/// A block's bytes then: a part of a first-level cache; of the second where K is so long that it is cut (bf16_gemm_tiles.cc).
+/// A block's bytes then: a part of a first-level cache; of the second where K is so long that it is cut (half_gemm_bf16_tiles.cc).
 constexpr int64_t kBlockFew = 48 << 10, kBlockSome = 256 << 10;
 constexpr int64_t kLongK = 24 * kStepHalf;
 constexpr int64_t kUnit = 32;

@@ -15,7 +15,7 @@
 #include <algorithm>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/half/bf16_gemm_squares.cc"
+#define HWY_TARGET_INCLUDE "kernels/half/half_gemm_bf16_squares.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/half/half-inl.h"

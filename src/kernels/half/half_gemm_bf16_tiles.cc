@@ -13,7 +13,7 @@
 #include "kernels/half/half_gemm.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/half/bf16_gemm_tiles.cc"
+#define HWY_TARGET_INCLUDE "kernels/half/half_gemm_bf16_tiles.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/half/half-inl.h"

@@ -17,7 +17,7 @@
 #include "base/memory.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/half/fp16_gemm_lanes.cc"
+#define HWY_TARGET_INCLUDE "kernels/half/half_gemm_fp16_lanes.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/half/half-inl.h"
