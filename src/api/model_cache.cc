@@ -135,7 +135,8 @@ std::string NameOf(std::string_view model, const SessionOptions& options) {
   hasher.Add(Cat(options.pipeline.level));
   for (const std::string& pass : options.pipeline.disabled) hasher.Add(pass);
   hasher.Add(options.pipeline.stop_after);
-  hasher.Add(options.precision.empty() ? "f32" : options.precision == "half" ? kHalfHere : options.precision);
+  const Result<Precision> precision = ParsePrecision(options.precision);   // which the session has found good
+  hasher.Add(precision.ok() ? PrecisionName(*precision) : options.precision);
   hasher.Add(model);
   return hasher.Hex();
 }

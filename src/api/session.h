@@ -23,7 +23,7 @@ struct SessionOptions {
   int64_t step_limit = INT64_MAX;           ///< node executions per run, bodies included
   std::string cpu;                          ///< a CPU level's name; empty: LINNET_CPU or the best here
   std::string provider;                     ///< "" or "cpu", or "reference"
-  std::string precision;                    ///< "f32", "bf16" or "fp16" (ops/precision.h); empty: f32, or what a .linnet file has
+  std::string precision;                    ///< "f32", "bf16", "fp16" or "half" (api/precision.h); empty: f32, or what a .linnet file has
   std::string external_data_folder;         ///< for models from memory; empty: none allowed
   std::string cache_folder;                 ///< keeps prepared forms of .onnx files (api/model_cache.h); empty: none
   bool untrusted = false;                   ///< read instead of map; strict limits

@@ -303,7 +303,7 @@ struct ChannelsLastIntegerConv {
       const int32_t y_zero = static_cast<int32_t>(LoadInteger(to, c.input(kYZero), 0));
       if (kAddedBytes && add) {
         FinishBytes(to, y_zero, range.low, range.high, &conv.finish);
-        args.x = {*c.in<float>(kYScale), y_zero};
+        LINNET_ASSIGN(args.x, ReadByteScale(c, kYScale, to));
         LINNET_ASSIGN(args.y, ReadByteScale(c, kAddedScale, to));
         LINNET_ASSIGN(args.out, ReadByteScale(c, kTotalScale, to));
         args.low = static_cast<int32_t>(low), args.high = static_cast<int32_t>(high);

@@ -13,8 +13,8 @@
 #include <algorithm>
 
 #include "hwy/highway.h"
-#include "kernels/half/half_gemm.h"
 #include "kernels/epilogue-inl.h"
+#include "kernels/half/half_gemm.h"
 #include "kernels/tiles/strip.h"
 #include "kernels/unroll.h"
 #include "kernels/vec-inl.h"
@@ -32,13 +32,11 @@ class FinisherHalf {
   /// happens to them, or they do not follow each other.
   float* Direct(int64_t row, int64_t count, int64_t column, int64_t columns) const {
     if (p_.epilogue.residual || clamp_.after || columns % kPanelColumns != 0) return nullptr;
-    int64_t c_row = rows_.c_row + row;
-    if (rows_.pitch > 0) {
-      const int64_t x = row % rows_.pitch;
-      if (x + count > rows_.valid) return nullptr;
-      c_row = rows_.c_row + row / rows_.pitch * rows_.valid + x;
-    }
-    return p_.c + c_row * p_.c_row_stride + column;
+    float* first = nullptr;
+    ForRowsOfC(rows_.pitch, rows_.valid, rows_.c_row, row, count, [&](int64_t c_row, int64_t, int64_t n) {
+      if (n == count) first = p_.c + c_row * p_.c_row_stride + column;
+    });
+    return first;
   }
   int64_t stride() const { return p_.c_row_stride; }
   /// The bounds of all of them, infinities where there is none.
