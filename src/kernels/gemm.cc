@@ -40,8 +40,11 @@ namespace HWY_NAMESPACE {
 constexpr int64_t kAheadRows = 64;
 
 // Whether the first pass over a group of columns would wait for memory that the passes over the group before it could have
-// asked: where the multiply-adds are fast, and the second-level cache has room for two groups.
-constexpr bool kFetchesGroups = HWY_TARGET == HWY_AVX3;
+// asked: where the multiply-adds are fast, and the second-level cache has room for two groups. With AVX2 only long columns are
+// worth it, by tiles of their own: the tile loses one instruction in 28, and short sums have more to begin.
+constexpr bool kFetchesAlways = HWY_TARGET == HWY_AVX3;
+constexpr bool kFetchesLong = HWY_TARGET == HWY_AVX2 && !kFewTiles;
+constexpr int64_t kLongSummands = 256;
 
 // A C of so many bytes is written to memory behind the second-level cache; its lines are asked for where the summands are
 // enough to wait for them.
@@ -115,7 +118,7 @@ HWY_INLINE void FetchC(const GemmF32& g, int64_t row, int64_t column) {
 
 // Rows [row, row + kRows) by columns [begin, end), kVectors vectors at a time; only the last vector may be
 // partial.
-template <int kRows, int kVectors>
+template <int kRows, int kVectors, bool kFetches = kFetchesAlways>
 HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t end) {
   const F32 d;
   const GemmF32& g = block.gemm;
@@ -147,10 +150,10 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
         }
       }
     }
-    if (kFetchesGroups && block.c_is_far) FetchC<kRows, kVectors>(g, row, column);
+    if (kFetchesAlways && block.c_is_far) FetchC<kRows, kVectors>(g, row, column);
     // A tall tile's columns are asked for by nobody: there is one panel.
     constexpr bool kAsks = kRows <= kMaxRows;
-    constexpr int64_t kAheadBytes = kFetchesGroups && kAsks ? AheadBytes(kRows, kVectors) : 0;
+    constexpr int64_t kAheadBytes = kFetchesAlways && kAsks ? AheadBytes(kRows, kVectors) : 0;
     const char* fetch = reinterpret_cast<const char*>(b + kAheadRows * kPanelColumns);
     int64_t fetch_step = b_stride * 4, fetch_panel = g.b_panel_stride * 4, last_segment = block.last_segment;
     if (block.fetch) {
@@ -171,7 +174,7 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
         base[i] = block.segments[s].a + (row + i * 4) * a_stride;
         LINNET_OPAQUE(base[i]);
       }
-      if (kFetchesGroups && s == last_segment) fetch += (kPanels * g.b_panel_stride - kPanelColumns * g.k) * 4;
+      if (kFetches && s == last_segment) fetch += (kPanels * g.b_panel_stride - kPanelColumns * g.k) * 4;
       for (int64_t k = block.segments[s].k; k > 0; --k) {
         VF32 bv[kVectors];
         LINNET_UNROLL
@@ -180,13 +183,13 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
           const int64_t panel = v * kLanes / kPanel * g.b_panel_stride;
           bv[v] = hn::LoadU(d, b + panel + v * kLanes % kPanel);
           if (!kAsks || v * kLanes % kPanel != 0) continue;
-          if constexpr (kFetchesGroups) {
+          if constexpr (kFetches) {
             __builtin_prefetch(fetch + v * kLanes / kPanel * fetch_panel);
           } else {
             __builtin_prefetch(b + panel + kAheadRows * kPanel);
           }
         }
-        if constexpr (kFetchesGroups && kAsks) fetch += fetch_step;
+        if constexpr (kFetches && kAsks) fetch += fetch_step;
         LINNET_UNROLL
         for (int r = 0; r < kRows; ++r) {
           const VF32 av = hn::Set(d, base[r / 4][r % 4 * a_stride]);
@@ -271,7 +274,11 @@ void RowBlock(const Block& block, int64_t row, int64_t begin, int64_t end) {
     // A tile may be partial in its last vector only.
     const int64_t vectors = (end - begin + kLanes - 1) / kLanes;
     const int64_t middle = std::min(end, begin + vectors / kVectors * kColumns);
-    if (middle > begin) Tiles<kRows, kVectors>(block, row, begin, middle);
+    if (kFetchesLong && kRows == kMaxRows && block.fetches) {
+      if (middle > begin) Tiles<kRows, kVectors, kFetchesLong>(block, row, begin, middle);
+    } else if (middle > begin) {
+      Tiles<kRows, kVectors>(block, row, begin, middle);
+    }
     if (middle < end) RowBlock<kRows, kVectors / 2>(block, row, middle, end);
   }
 }
@@ -325,8 +332,8 @@ void RunSummands(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t en
   for (int64_t column = begin; column < end; column += group) {
     const int64_t after = column + group;
     const float* next = nullptr;
-    if (kFetchesGroups && packed) next = after < g.n ? g.b + after / kPanelColumns * g.b_panel_stride : g.next_b;
-    RunRows(block, m0, m1, column, std::min(end, after), next, kFetchesGroups && (column > begin ? packed : g.b_is_near), ahead);
+    if (block.fetches && packed) next = after < g.n ? g.b + after / kPanelColumns * g.b_panel_stride : g.next_b;
+    RunRows(block, m0, m1, column, std::min(end, after), next, block.fetches && (column > begin ? packed : g.b_is_near), ahead);
   }
 }
 
@@ -335,23 +342,24 @@ void GemmRun(const GemmF32& whole, int64_t m0, int64_t m1, int64_t panel0, int64
   if (begin >= end) return;
   if (NarrowProduct narrow(whole); !kFewTiles && narrow.Serves()) return narrow.Run(m0, m1);
   // Where A and two groups of columns would crowd the second-level cache, C is summed up part by part.
-  constexpr int64_t kCrowded = 5 << 18, kSummands = 1024;
+  constexpr int64_t kCrowded = 5 << 18, kManySummands = 1024, kSummands = kFetchesLong ? 384 : kManySummands;
   int64_t parts = 1;
-  const bool may_part = whole.segment_count == 0 && whole.epilogue.residual != whole.c && m1 - m0 > kMaxRows;
+  const bool may_part = whole.segment_count == 0 && whole.k >= kManySummands && whole.epilogue.residual != whole.c && m1 - m0 > kMaxRows;
   if (may_part && (m1 - m0 + 4 * kPanelColumns) * whole.k * 4 > kCrowded) {
     parts = std::max<int64_t>(1, (whole.k + kSummands / 2) / kSummands);
   }
   GemmF32 g = whole;
   Block block = {g, nullptr, 0, Clamp(g.epilogue)};
   AheadPart ahead = whole.ahead;
-  block.c_is_far = kFetchesGroups && g.k >= kFarSummands && (g.c_is_far || g.m * g.n * 4 > kFarBytes);
+  block.c_is_far = kFetchesAlways && g.k >= kFarSummands && (g.c_is_far || g.m * g.n * 4 > kFarBytes);
   const int64_t part = std::max<int64_t>(1, (whole.k + parts - 1) / parts);
   for (int64_t k0 = 0; k0 == 0 || k0 < whole.k; k0 += part) {
     g.k = std::min(part, whole.k - k0);
     g.a = whole.a + k0;
     g.b = whole.b + k0 * g.b_row_stride;
     block.goes_on = k0 > 0, block.unfinished = k0 + part < whole.k;
-    const int64_t near = kFetchesGroups && g.k > kAheadRows ? g.k - kAheadRows : 0;
+    block.fetches = kFetchesAlways || (kFetchesLong && g.k >= kLongSummands);
+    const int64_t near = block.fetches && g.k > kAheadRows ? g.k - kAheadRows : 0;
     const SegmentF32 segments[] = {{g.a, near}, {g.a + near, g.k - near}};
     block.segments = segments, block.segment_count = 2;
     block.last_segment = g.b_row_stride == kPanelColumns ? 1 : -1;

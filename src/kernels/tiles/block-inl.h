@@ -24,6 +24,7 @@ struct Block {
   // The segment in which what is needed soon lies in the panels of the next tile.
   int64_t last_segment = -1;
   bool c_is_far = false;
+  bool fetches = false;   // what the next columns need, while there are these
   // A part of the summands: sums go on from what C holds, or stay unfinished.
   bool goes_on = false, unfinished = false;
   // What is asked for while these rows pass over a group of columns from `first_column` on: null for what they need
