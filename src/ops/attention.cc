@@ -211,9 +211,7 @@ struct Attention {
     if (!q_same) b->q_bytes = bytes(queries * s.size);
     if (!q_same || (b->past > 0 && !c.has_output(kPresentKey))) b->k_bytes = bytes(rows * s.size);
     if (!v_same || (b->past > 0 && !c.has_output(kPresentValue))) b->v_bytes = bytes(rows * s.value_size);
-    if (AttentionCore<W>::WantsPackedKeys(s)) {
-      b->packed_bytes = bytes(s.batch * s.kv_heads * PackedSizeF32(s.size, s.keys));
-    }
+    b->packed_bytes = bytes(s.batch * s.kv_heads * AttentionCore<W>::PackedCount(s));
     if (!q_same || !c.has_output(kY)) b->y_bytes = bytes(queries * s.value_size);
     if (!q_same && c.has_output(kScores)) b->scores_bytes = bytes(queries * s.keys);
     b->worker_bytes = bytes(AttentionCore<W>::ScratchCount(s));
@@ -333,7 +331,7 @@ struct Attention {
       for (int i = 0; i < 3; ++i) core.masks.mask_strides[i] = b.mask_strides[i];
     }
     if constexpr (std::is_same_v<W, float>) {
-      if (b.packed_bytes > 0) LINNET_TRY(core.PackKeys(c, packed));
+      if (b.packed_bytes > 0) LINNET_TRY(core.Pack(c, packed));
     }
     LINNET_TRY(core.RunAll(c, memory, b.worker_bytes));
     if constexpr (!std::is_same_v<T, W>) {

@@ -3,7 +3,8 @@
 //     scores[m][n] = q k'      ->  scale, softcap, masks, softmax     ->  y[m][dv] = scores v
 //
 // A block has as many query rows as keep its scores near the second-level cache. Keys are packed once a head when there are
-// many rows; a few rows meet them as dot products in place. With one query position the rows of a block are the query
+// many rows; a few rows meet them as dot products in place. Values are packed for many rows too: in place each lies on a page
+// of its own, and few lines of a cache serve them all. With one query position the rows of a block are the query
 // heads that share a key head. Keys no row of the block may see at its end are not visited.
 #pragma once
 
@@ -63,7 +64,7 @@ struct AttentionCore {
   int64_t bias_strides[3] = {0, 0, 0};
   bool bias_per_row = false;             ///< one number for all keys
   const W* packed_k = nullptr;           ///< [batch][kv_heads] packed matrices or null
-  int64_t packed_stride = 0;
+  const W* packed_v = nullptr;
   // Kernels, for float.
   const GemmF32Kernels* gemm = nullptr;
   SoftmaxRowsFn* softmax = nullptr;
@@ -85,12 +86,18 @@ struct AttentionCore {
   static int64_t Blocks(const AttentionSizes& s) {
     return ByHead(s) ? s.batch * s.kv_heads : s.batch * s.heads * DivUp(s.queries, RowsPerBlock(s));
   }
-  static int64_t ScoreStride(const AttentionSizes& s) { return RoundUp(std::max<int64_t>(s.keys, 1), kPanelColumns); }
+  /// An odd number of cache lines: rows of a power of two would share a few.
+  static int64_t ScoreStride(const AttentionSizes& s) { return (DivUp(std::max<int64_t>(s.keys, 1), kPanelColumns) | 1) * kPanelColumns; }
   /// Elements of scratch for one block: scores, and a panel for values whose size is not a multiple of 16.
   static int64_t ScratchCount(const AttentionSizes& s) {
     return RowsPerBlock(s) * ScoreStride(s) + kPanelColumns * std::max<int64_t>(std::max(s.keys, s.size), 1);
   }
-  static bool WantsPackedKeys(const AttentionSizes& s) { return std::is_same_v<W, float> && !ByHead(s) && s.queries > 8; }
+  static bool PacksKeys(const AttentionSizes& s) { return std::is_same_v<W, float> && !ByHead(s) && s.queries > 8; }
+  static bool PacksValues(const AttentionSizes& s) { return PacksKeys(s) && s.queries > 24; }
+  /// Elements of what Pack writes for one head of keys and values.
+  static int64_t PackedCount(const AttentionSizes& s) {
+    return (PacksKeys(s) ? PackedSizeF32(s.size, s.keys) : 0) + (PacksValues(s) ? PackedSizeF32(s.keys, s.value_size) : 0);
+  }
 
   Block BlockAt(int64_t index) const {
     if (ByHead(sizes)) {
@@ -101,13 +108,18 @@ struct AttentionCore {
     return {head / sizes.heads, head % sizes.heads, first, std::min(rows, sizes.queries - first), false};
   }
 
-  /// Packs the keys of every head into `packed` (PackedSizeF32(size, keys) floats each), where WantsPackedKeys.
-  Status PackKeys(const RunContext& c, float* packed) {
-    packed_k = packed;
-    packed_stride = PackedSizeF32(sizes.size, sizes.keys);
-    return c.ParallelFor(sizes.batch * sizes.kv_heads, 1, static_cast<double>(sizes.keys * sizes.size), [&](int64_t begin, int64_t end, int) {
+  /// Packs the keys and values of every head into `packed` (batch * kv_heads * PackedCount floats); where PackedCount is not 0.
+  Status Pack(const RunContext& c, float* packed) {
+    const AttentionSizes& s = sizes;
+    const int64_t keys_count = PackedSizeF32(s.size, s.keys), values_count = PackedSizeF32(s.keys, s.value_size);
+    float* packed_values = PacksValues(s) ? packed + s.batch * s.kv_heads * keys_count : nullptr;
+    packed_k = packed, packed_v = packed_values;
+    const double ns = static_cast<double>(s.keys * (s.size + (packed_v ? s.value_size : 0)));
+    return c.ParallelFor(s.batch * s.kv_heads, 1, ns, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) {
-        PackF32(k.at(i / sizes.kv_heads, i % sizes.kv_heads, 0), sizes.size, sizes.keys, 1, k.position_stride, packed + i * packed_stride);
+        const int64_t b = i / s.kv_heads, head = i % s.kv_heads;
+        PackF32(k.at(b, head, 0), s.size, s.keys, 1, k.position_stride, packed + i * keys_count);
+        if (packed_v) PackF32(v.at(b, head, 0), s.keys, s.value_size, v.position_stride, 1, packed_values + i * values_count);
       }
     });
   }
@@ -216,7 +228,7 @@ struct AttentionCore {
       g.m = block.rows, g.n = seen, g.k = sizes.size;
       g.c = scores, g.c_row_stride = stride;
       if (packed_k) {
-        UsePackedB(&g, packed_k + (block.batch * sizes.kv_heads + kv) * packed_stride);
+        UsePackedB(&g, packed_k + (block.batch * sizes.kv_heads + kv) * PackedSizeF32(sizes.size, sizes.keys));
         gemm->run(g, 0, block.rows, 0, PanelCount(seen));
       } else {
         g.b = b, g.b_row_stride = k.position_stride;
@@ -328,7 +340,11 @@ struct AttentionCore {
       g.m = block.rows, g.n = sizes.value_size, g.k = seen;
       g.b = b, g.b_row_stride = v.position_stride, g.b_panel_stride = kPanelColumns;
       g.c = out, g.c_row_stride = out_stride;
-      if (sizes.value_size % kPanelColumns == 0) {
+      if (packed_v) {
+        g.b = packed_v + (block.batch * sizes.kv_heads + kv) * PackedSizeF32(sizes.keys, sizes.value_size);
+        g.b_row_stride = kPanelColumns, g.b_panel_stride = kPanelColumns * sizes.keys;
+        gemm->run(g, 0, block.rows, 0, PanelCount(sizes.value_size));
+      } else if (sizes.value_size % kPanelColumns == 0) {
         gemm->run(g, 0, block.rows, 0, PanelCount(sizes.value_size));
       } else {
         gemm->run_row_major(g, 0, block.rows, panel);

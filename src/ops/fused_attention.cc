@@ -124,9 +124,8 @@ struct FusedAttention {
     // Keys and values are packed again for each part.
     const int64_t heads = b.sizes.batch * b.sizes.heads, wanted = DivUp(int64_t{2} * c.threads(), heads);
     b.parts = c.threads() == 1 ? 1 : std::min(DivUp(b.sizes.queries, kSplitRows), wanted);
-    if (!b.splits && Core::WantsPackedKeys(b.sizes) &&
-        !CheckedMul(heads, PackedSizeF32(b.sizes.size, b.sizes.keys) * 4, &packed)) {
-      return LimitReached("packing the keys overflows");
+    if (!b.splits && !CheckedMul(heads, Core::PackedCount(b.sizes) * 4, &packed)) {
+      return LimitReached("packing keys and values overflows");
     }
     b.packed_bytes = RoundUp(packed, static_cast<int64_t>(kAlignment));
     b.worker_bytes = RoundUp(Core::ScratchCount(b.sizes) * 4, static_cast<int64_t>(kAlignment));
@@ -203,10 +202,7 @@ struct FusedAttention {
         for (int64_t i = begin; i < end; ++i) RunSplit(core, b, i / b.parts, i % b.parts, scratch);
       });
     }
-    if (b.packed_bytes > 0) {
-      float* packed = reinterpret_cast<float*>(c.scratch());
-      LINNET_TRY(core.PackKeys(c, packed));
-    }
+    if (b.packed_bytes > 0) LINNET_TRY(core.Pack(c, reinterpret_cast<float*>(c.scratch())));
     return core.RunAll(c, c.scratch() + b.packed_bytes, b.worker_bytes);
   }
 };
