@@ -24,6 +24,7 @@ struct Case {
   bool column_zeros = false;
   int64_t batch = 2;
   bool from_zero = false;   ///< unsigned bytes of all values without a zero point
+  int32_t bias = 0;         ///< added to every one
 };
 
 class Convolution {
@@ -37,8 +38,8 @@ class Convolution {
     for (uint8_t& v : x_) v = bytes.Next();
     for (uint8_t& v : w_) v = bytes.Next();
     for (int64_t j = 0; j < t.out_c; ++j) {
-      bias_.push_back(bytes.Next() * 50 - 5000);
-      scale_.push_back(static_cast<float>(bytes.Next() + 1) * 3e-5f);
+      bias_.push_back(bytes.Next() * 50 - 5000 + t.bias);
+      scale_.push_back(static_cast<float>(bytes.Next() + 1) * (t.bias ? 1e-8f : 3e-5f));
       zeros_.push_back(t.column_zeros ? static_cast<int8_t>(bytes.Next()) : 0);
     }
   }
@@ -273,6 +274,19 @@ TEST(ConvInt8, Depthwise) {
       t.x_signed = true, t.zero = -128, t.to = To::kInt8, t.from_zero = false;
       Check(t);
     }
+  }
+  // Every width of the image and of its padding; lines of the output in several parts; more channels than a line of the cache holds.
+  for (int64_t in_w : {1, 2, 3, 4, 5, 6, 41, 82}) {
+    for (int64_t pad : {0, 1, 2, 3}) {
+      if (in_w + 2 * pad < 3) continue;
+      for (int64_t stride : {1, 2, 3}) Check({4, in_w, 72, 72, 72, 3, 3, stride, 1, pad});
+    }
+  }
+  // Sums that float32 cannot hold on the way.
+  for (int32_t bias : {(1 << 24) - 100000, (1 << 24) + 1, -(1 << 24), 1 << 30, -(1 << 30)}) {
+    Case t{5, 6, 8, 8, 8};
+    t.bias = bias;
+    Check(t);
   }
   Check({9, 9, 12, 12, 12, 3, 3, 1, 2, 3});
   Check({30, 200, 24, 24, 24, 3, 3, 2, 1, 1});   // more channels than the ring holds at a time

@@ -337,6 +337,10 @@ int64_t DepthwiseScratchBytes(const DepthwiseInt8& conv) {
 // With an instruction for bytes, where that serves; false when nothing was done. Defined in int8_depthwise_bytes.cc.
 void PrepareDepthwiseBytes(const DepthwiseInt8& conv, bool emulated, void* prepared);
 bool DepthwiseBytesRows(const DepthwiseInt8& conv, bool emulated, const void* prepared, int64_t row0, int64_t row1, void* scratch);
+// By floats, where those are exact; false when nothing was done. Defined in int8_depthwise_floats.cc.
+int64_t DepthwiseFloatsBytes(const DepthwiseInt8& conv);
+void PrepareDepthwiseFloats(const DepthwiseInt8& conv, void* prepared);
+bool DepthwiseFloatsRows(const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1);
 
 namespace {
 
@@ -350,12 +354,22 @@ constexpr DepthwiseInt8Kernels kBytes = {
       if (!DepthwiseBytesRows(conv, kEmulated, prepared, row0, row1, scratch)) N_AVX3::DepthwiseInt8Rows(conv, nullptr, row0, row1, scratch);
     }};
 
+#if !defined(LINNET_SMALL)
+constexpr DepthwiseInt8Kernels kFloats = {
+    DepthwiseFloatsBytes, PrepareDepthwiseFloats, [](const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1, void* scratch) {
+      if (!DepthwiseFloatsRows(conv, prepared, row0, row1)) N_AVX2::DepthwiseInt8Rows(conv, nullptr, row0, row1, scratch);
+    }};
+#endif
+
 }  // namespace
 #endif
 
 const DepthwiseInt8Kernels& PickDepthwiseInt8(CpuLevel level) {
 #if defined(__x86_64__)
   if (Supports(level, CpuLevel::kAvx512Vnni)) return kBytes<false>;
+#if !defined(LINNET_SMALL)
+  if (Supports(level, CpuLevel::kAvx2)) return kFloats;
+#endif
 #elif defined(__aarch64__)
   if (Supports(level, CpuLevel::kDotprod)) return kLanesOfBytes;
 #endif

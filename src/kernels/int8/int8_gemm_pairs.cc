@@ -61,6 +61,7 @@ HWY_INLINE __m256i LargestBytes(const uint8_t* p, int64_t n, __m256i most) {
 // Of so many rows from `a` on.
 int LargestByte(const RowsInt8& rows, const uint8_t* a, int count, int64_t fours) {
   __m256i most = _mm256_setzero_si256();
+  if (!rows.offsets && rows.row_stride == fours * 4) fours *= count, count = 1;   // one after the other
   for (int r = 0; r < count; ++r, a += rows.row_stride) {
     if (!rows.offsets) most = LargestBytes(a, fours * 4, most);
     for (int64_t s = 0; rows.offsets && s < rows.steps; ++s) most = LargestBytes(a + rows.offsets[s], rows.step, most);

@@ -1,0 +1,286 @@
+// 8-bit depthwise convolution with kernels of 3x3 on AVX2: products of floats, which are exact here.
+//
+// A byte becomes a float by two instructions, and then takes one for each tap, where pairs of 16-bit numbers take two and must
+// be interleaved first. Nine products, and what the sum begins with, stay below 2^24: float32 holds every sum on the way.
+//
+// Eight channels go along a row of the output, their weights in registers. Each column of three pixels is read once:
+//
+//     stride 1    column x       first taps of output x, second of x - 1, last of x - 2
+//     stride 2    column 2 x     first taps of output x, last of x - 1
+//                 column 2 x + 1 second taps of output x
+//
+// Bytes keep their zero point, whose part of the sums is taken off at the beginning; padding is pixels of the zero point.
+#include <math.h>
+#include <string.h>
+
+#include <algorithm>
+#include <new>
+
+#include "base/memory.h"
+#include "kernels/int8/int8_depthwise.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/int8/int8_depthwise_floats.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/dispatch.h"
+#include "kernels/int8/int8-inl.h"
+#include "kernels/unroll.h"
+
+#if defined(__x86_64__) && !defined(LINNET_SMALL)
+
+#if HWY_TARGET == HWY_AVX2
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+
+constexpr int kTaps = 9, kEight = 8;
+
+// Of eight channels.
+struct alignas(32) EightChannels {
+  float weights[kTaps][kEight];
+  float offset[kEight];   // what sums begin with
+  float scale[kEight];
+};
+struct alignas(64) FloatsHead {
+  bool fits = false;   // sums are exact
+};
+
+bool ServesFloats(const DepthwiseInt8& c) {
+  return c.kernel_h == 3 && c.kernel_w == 3 && c.dilation_h == 1 && c.dilation_w == 1 && c.stride_w <= 2 && c.channels % kEight == 0;
+}
+
+int64_t FloatsBytes(const DepthwiseInt8& c) {
+  return ServesFloats(c) ? RoundUp(static_cast<int64_t>(sizeof(FloatsHead)) + c.channels / kEight * static_cast<int64_t>(sizeof(EightChannels)), int64_t{64}) : 0;
+}
+
+void PrepareFloats(const DepthwiseInt8& c, void* prepared) {
+  constexpr int64_t kExact = int64_t{1} << 24, kMostOfByte = 255;
+  if (!ServesFloats(c)) return;
+  FloatsHead* head = new (prepared) FloatsHead;
+  EightChannels* blocks = reinterpret_cast<EightChannels*>(head + 1);
+  head->fits = c.finish.scale != nullptr;
+  for (int64_t channel = 0; channel < c.channels; ++channel) {
+    EightChannels& block = blocks[channel / kEight];
+    int64_t magnitude = 0, sum = 0;
+    for (int64_t t = 0; t < kTaps; ++t) {
+      const int64_t w = c.packed[(t / 2 * RoundUp(c.channels, int64_t{8}) + channel) * 2 + t % 2];
+      block.weights[t][channel % kEight] = static_cast<float>(w);
+      magnitude += (w < 0 ? -w : w) * kMostOfByte;
+      sum += w;
+    }
+    const int64_t offset = (c.finish.offset ? c.finish.offset[channel] : 0) - sum * c.input_zero;
+    head->fits = head->fits && (offset < 0 ? -offset : offset) + magnitude < kExact;
+    block.offset[channel % kEight] = static_cast<float>(offset);
+    block.scale[channel % kEight] = c.finish.scale ? c.finish.scale[channel] : 0.0f;
+  }
+}
+
+// Three rows of the image at one place: pixels are a step apart, 0 where the row is padding.
+struct ThreeRows {
+  const uint8_t* at[3];
+  int64_t step[3];
+};
+
+template <bool kSigned>
+HWY_INLINE __m256 EightFloats(const uint8_t* p) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return _mm256_cvtepi32_ps(kSigned ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes));
+}
+
+template <bool kSigned, class To>
+class FloatRow {
+ public:
+  FloatRow(const DepthwiseInt8& c, const EightChannels& block)
+      : block_(block), rounding_(std::is_signed_v<To>, c.finish.low, c.finish.high, c.finish.zero), stride_(c.finish.c_row_stride),
+        outside_(_mm256_set1_ps(static_cast<float>(c.input_zero))) {}
+
+  // `count` (at least 1) outputs from `to` on. Of their columns, from `rows` on, the first `left` and the last `right` (at most 1 each)
+  // are padding; what `rows` are at is the first that is not.
+  template <int kStride>
+  HWY_INLINE void Run(const ThreeRows& rows, int64_t count, bool left, bool right, To* to) const {
+    __m256 w[kTaps];
+    LINNET_UNROLL
+    for (int t = 0; t < kTaps; ++t) w[t] = _mm256_load_ps(block_.weights[t]);
+    const uint8_t *p0 = rows.at[0], *p1 = rows.at[1], *p2 = rows.at[2];
+    const int64_t step0 = rows.step[0], step1 = rows.step[1], step2 = rows.step[2];
+    auto column = [&](__m256& x0, __m256& x1, __m256& x2) HWY_ATTR {
+      x0 = EightFloats<kSigned>(p0), x1 = EightFloats<kSigned>(p1), x2 = EightFloats<kSigned>(p2);
+      p0 += step0, p1 += step1, p2 += step2;
+    };
+    auto plus = [&](__m256 sum, __m256 x0, __m256 x1, __m256 x2, int tap) HWY_ATTR {
+      return _mm256_fmadd_ps(x2, w[6 + tap], _mm256_fmadd_ps(x1, w[3 + tap], _mm256_fmadd_ps(x0, w[tap], sum)));
+    };
+    const __m256* const offset = reinterpret_cast<const __m256*>(block_.offset);
+    // Of the next output, and the one after it: what has been added so far.
+    __m256 x0, x1, x2, a, b;
+    if (left) {
+      x0 = x1 = x2 = outside_;
+    } else {
+      column(x0, x1, x2);
+    }
+    a = plus(*offset, x0, x1, x2, 0);
+    if constexpr (kStride == 1) {
+      column(x0, x1, x2);
+      a = plus(a, x0, x1, x2, 1);
+      b = plus(*offset, x0, x1, x2, 0);
+    }
+    const int64_t whole = count - right;   // whose columns are all read
+    for (int64_t n = whole >> 1; n > 0; --n, to += 2 * stride_) {
+      __m256 c, d;
+      column(x0, x1, x2);
+      if constexpr (kStride == 1) {
+        a = plus(a, x0, x1, x2, 2);
+        b = plus(b, x0, x1, x2, 1);
+        c = plus(*offset, x0, x1, x2, 0);
+        column(x0, x1, x2);
+        b = plus(b, x0, x1, x2, 2);
+        Two(a, b, to);
+        a = plus(c, x0, x1, x2, 1);
+        b = plus(*offset, x0, x1, x2, 0);
+      } else {
+        a = plus(a, x0, x1, x2, 1);
+        column(x0, x1, x2);
+        a = plus(a, x0, x1, x2, 2);
+        c = plus(*offset, x0, x1, x2, 0);
+        column(x0, x1, x2);
+        c = plus(c, x0, x1, x2, 1);
+        column(x0, x1, x2);
+        c = plus(c, x0, x1, x2, 2);
+        Two(a, c, to);
+        a = plus(*offset, x0, x1, x2, 0);
+      }
+    }
+    // One whole output that is left, and one whose last column is padding.
+    for (int64_t n = (whole & 1) + right; n > 0; --n, to += stride_) {
+      if constexpr (kStride == 2) {
+        column(x0, x1, x2);
+        a = plus(a, x0, x1, x2, 1);
+      }
+      if (n == 1 && right) {
+        x0 = x1 = x2 = outside_;
+      } else {
+        column(x0, x1, x2);
+      }
+      One(plus(a, x0, x1, x2, 2), to);
+      a = kStride == 1 ? plus(b, x0, x1, x2, 1) : plus(*offset, x0, x1, x2, 0);
+    }
+  }
+
+  // One output, of whose columns only [first, last) lie within the image; `rows` is where the first of three would.
+  HWY_NOINLINE void Edge(const ThreeRows& rows, int64_t first, int64_t last, To* to) const {
+    __m256 sum = _mm256_load_ps(block_.offset);
+    for (int64_t j = 0; j < 3; ++j) {
+      for (int64_t i = 0; i < 3; ++i) {
+        const __m256 x = j < first || j >= last ? outside_ : EightFloats<kSigned>(rows.at[i] + j * rows.step[i]);
+        sum = _mm256_fmadd_ps(x, _mm256_load_ps(block_.weights[3 * i + j]), sum);
+      }
+    }
+    One(sum, to);
+  }
+
+ private:
+  HWY_INLINE void Two(__m256 sum0, __m256 sum1, To* to) const {
+    const __m256 scale = _mm256_load_ps(block_.scale);
+    const __m128i bytes = _mm_shuffle_epi32(rounding_.Half(_mm256_mul_ps(sum0, scale), _mm256_mul_ps(sum1, scale)), 0xd8);
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(to), bytes);
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(to + stride_), _mm_unpackhi_epi64(bytes, bytes));
+  }
+  HWY_INLINE void One(__m256 sum, To* to) const {
+    const __m256 t = _mm256_mul_ps(sum, _mm256_load_ps(block_.scale));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_shuffle_epi32(rounding_.Half(t, t), 0xd8));
+  }
+
+  const EightChannels& block_;
+  const WideByteRounding rounding_;
+  const int64_t stride_;
+  const __m256 outside_;
+};
+
+template <bool kSigned, class To>
+void FloatRows(const DepthwiseInt8& c, const EightChannels* blocks, int64_t row0, int64_t row1) {
+  // A line of the cache holds 64 channels, which go over some columns together: three rows of those stay near.
+  constexpr int64_t kColumns = 40, kGroup = 64 / kEight;
+  uint8_t outside[kEight];
+  memset(outside, c.input_zero, sizeof(outside));
+  // Outputs [inner, inner_end) have at most one column of padding at each end.
+  const int64_t s = c.stride_w, blocks_count = c.channels / kEight;
+  int64_t inner = std::min(c.out_w, c.pad_left <= 1 ? 0 : DivUp(c.pad_left - 1, s));
+  int64_t inner_end = std::clamp((c.in_w - 2 + c.pad_left) / s + 1, inner, c.out_w);
+  if (c.in_w < 3) inner_end = inner;
+  const int64_t runs = DivUp(inner_end - inner, kColumns / s), run = runs > 0 ? DivUp(inner_end - inner, runs) : 1;
+  for (int64_t row = row0; row < row1; ++row) {
+    const int64_t image = row / c.out_h, top = row % c.out_h * c.stride_h - c.pad_top;
+    const uint8_t* from = c.input + image * c.in_h * c.in_w * c.channels;
+    To* to = static_cast<To*>(c.finish.c) + row * c.out_w * c.finish.c_row_stride;
+    auto rows_at = [&](int64_t column, int64_t channel) {
+      ThreeRows rows;
+      for (int64_t i = 0; i < 3; ++i) {
+        const bool inside = top + i >= 0 && top + i < c.in_h;
+        rows.step[i] = inside ? c.channels : 0;
+        rows.at[i] = inside ? from + ((top + i) * c.in_w + column) * c.channels + channel : outside;
+      }
+      return rows;
+    };
+    auto edges = [&](int64_t begin, int64_t end) {
+      for (int64_t x = begin; x < end; ++x) {
+        const int64_t column = x * s - c.pad_left;
+        for (int64_t b = 0; b < blocks_count; ++b) {
+          FloatRow<kSigned, To>(c, blocks[b]).Edge(rows_at(column, b * kEight), -column, c.in_w - column, to + x * c.finish.c_row_stride + b * kEight);
+        }
+      }
+    };
+    edges(0, inner);
+    for (int64_t group = 0; group < blocks_count; group += kGroup) {
+      for (int64_t x = inner; x < inner_end; x += run) {
+        const int64_t count = std::min(run, inner_end - x), column = x * s - c.pad_left;
+        const bool left = column < 0, right = column + (count - 1) * s + 2 >= c.in_w;
+        for (int64_t b = group; b < std::min(blocks_count, group + kGroup); ++b) {
+          const FloatRow<kSigned, To> part(c, blocks[b]);
+          const ThreeRows rows = rows_at(column + left, b * kEight);
+          To* const out = to + x * c.finish.c_row_stride + b * kEight;
+          s == 1 ? part.template Run<1>(rows, count, left, right, out) : part.template Run<2>(rows, count, left, right, out);
+        }
+      }
+    }
+    edges(inner_end, c.out_w);
+  }
+}
+
+// False when nothing was done.
+bool DepthwiseFloats(const DepthwiseInt8& c, const void* prepared, int64_t row0, int64_t row1) {
+  if (!ServesFloats(c)) return false;
+  const FloatsHead* head = static_cast<const FloatsHead*>(prepared);
+  const EightChannels* blocks = reinterpret_cast<const EightChannels*>(head + 1);
+  if (!head->fits) return false;
+  switch (c.finish.to) {
+    case FinishInt8::To::kInt8:
+      c.input_signed ? FloatRows<true, int8_t>(c, blocks, row0, row1) : FloatRows<false, int8_t>(c, blocks, row0, row1);
+      return true;
+    case FinishInt8::To::kUint8:
+      c.input_signed ? FloatRows<true, uint8_t>(c, blocks, row0, row1) : FloatRows<false, uint8_t>(c, blocks, row0, row1);
+      return true;
+    default: return false;
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+
+#endif  // AVX2
+
+#if HWY_ONCE
+namespace linnet {
+
+int64_t DepthwiseFloatsBytes(const DepthwiseInt8& conv) { return N_AVX2::FloatsBytes(conv); }
+void PrepareDepthwiseFloats(const DepthwiseInt8& conv, void* prepared) { N_AVX2::PrepareFloats(conv, prepared); }
+bool DepthwiseFloatsRows(const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1) {
+  return N_AVX2::DepthwiseFloats(conv, prepared, row0, row1);
+}
+
+}  // namespace linnet
+#endif
+
+#endif  // __x86_64__
