@@ -238,6 +238,7 @@ TEST_F(CliQuantize, EqualisedAndCorrected) {
   EXPECT_NE(json["notes"][1].get<std::string>().find("corrected"), std::string::npos);
   fs::remove(out_);
   ExpectFails({"quantize", model_, out_, "--mode", "dynamic", "--equalize"}, "go with static quantization");
+  ExpectFails({"quantize", model_, out_, "--mode", "weights", "--reduce-range"}, "a reduced range goes with static and dynamic quantization");
 }
 
 TEST_F(CliQuantize, OutputsThatCannotBe) {

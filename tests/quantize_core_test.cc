@@ -69,6 +69,34 @@ TEST(QuantizeScale, WeightsRoundHalfToEvenByChannel) {
   EXPECT_FALSE(QuantizeWeights(Tensor::Of<float>(Shape{2}, bad), -1, DType::kInt8, true).ok());
 }
 
+// Sums of two products of any byte and such weights fit 16 bits.
+TEST(QuantizeScale, ReducedWeightsTakeSevenBits) {
+  const std::vector<float> values = Normal(4000, 5);
+  const Tensor x = Tensor::Of<float>(Shape{40, 100}, values);
+  for (DType dtype : {DType::kInt8, DType::kUint8}) {
+    for (bool symmetric : {true, false}) {
+      for (int axis : {-1, 0, 1}) {
+        Result<QuantizedTensor> whole = QuantizeWeights(x, axis, dtype, symmetric, true);
+        ASSERT_TRUE(whole.ok());
+        int least = 1000, most = -1000;
+        for (int64_t i = 0; i < x.elements(); ++i) {
+          const int code = dtype == DType::kInt8 ? whole->integers.as<int8_t>()[i] : whole->integers.as<uint8_t>()[i];
+          const size_t channel = axis < 0 ? 0 : static_cast<size_t>(axis == 0 ? i / 100 : i % 100);
+          const double back = (code - whole->params.zeros[channel]) * static_cast<double>(whole->params.scales[channel]);
+          ASSERT_NEAR(back, values[static_cast<size_t>(i)], 0.51 * static_cast<double>(whole->params.scales[channel]) + (symmetric ? 0 : 0.5 * static_cast<double>(whole->params.scales[channel])));
+          least = std::min(least, code), most = std::max(most, code);
+        }
+        EXPECT_GE(least, dtype == DType::kInt8 ? -64 : 0);
+        EXPECT_LE(most, dtype == DType::kInt8 ? 64 : 127);
+        EXPECT_GE(most - least, 120);
+      }
+    }
+  }
+  EXPECT_EQ(ChooseParams({-1, 1}, DType::kUint8, true, true).zeros[0], 64);
+  EXPECT_EQ(ChooseParams({-1, 1}, DType::kInt8, true, true).scales[0], 1.0f / 64);
+  EXPECT_EQ(ChooseParams({-1, 1}, DType::kInt16, true, true).scales[0], static_cast<float>(1.0 / 32767));   // of 8 bits alone
+}
+
 TEST(QuantizeScale, BiasThatWouldNotFitRaisesTheWeightsScale) {
   Params weights;
   weights.dtype = DType::kInt8;

@@ -86,7 +86,7 @@ class DynamicRewriter {
       }
     }
     const int axis = options_.per_channel && w.shape().rank() == 2 ? 1 : -1;
-    LINNET_ASSIGN(QuantizedTensor whole, QuantizeWeights(w, axis, options_.weights, true));
+    LINNET_ASSIGN(QuantizedTensor whole, QuantizeWeights(w, axis, options_.weights, true, options_.reduced_weights));
     if (options_.format == Format::kQOperator) {
       const Tensor* row = edit_.FloatConstant(bias);
       if (bias == kNoValue || (row && row->elements() == w.shape()[w.shape().rank() - 1])) return Operator(id, std::move(whole), bias);
@@ -149,7 +149,7 @@ class DynamicRewriter {
       LINNET_ASSIGN(Tensor zeros, Tensor::Allocate(options_.weights, Shape{directions, rows}));
       for (int64_t d = 0; d < directions; ++d) {
         const Tensor one = Tensor::View(DType::kFloat, Shape{rows, depth}, from.as<std::byte>() + d * rows * depth * 4, from.owner());
-        LINNET_ASSIGN(QuantizedTensor whole, QuantizeWeights(one, options_.per_channel ? 0 : -1, options_.weights, true));
+        LINNET_ASSIGN(QuantizedTensor whole, QuantizeWeights(one, options_.per_channel ? 0 : -1, options_.weights, true, options_.reduced_weights));
         for (int64_t row = 0; row < rows; ++row) {
           const size_t at = options_.per_channel ? static_cast<size_t>(row) : 0;
           scales.mutable_as<float>()[d * rows + row] = whole.params.scales[at];

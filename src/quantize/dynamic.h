@@ -21,6 +21,7 @@ struct Selection {
 struct DynamicOptions {
   DType weights = DType::kInt8;   ///< int8 or uint8
   bool per_channel = true;
+  bool reduced_weights = false;   ///< of what is multiplied as integers: as StaticOptions has it
   Format format = Format::kQdq;
   Selection selection;
 };

@@ -42,6 +42,7 @@ struct StaticOptions {
   bool per_channel = true;
   bool symmetric_activations = false;
   bool symmetric_weights = true;
+  bool reduced_weights = false;       ///< 7 of their 8 bits: sums of two products fit 16 bits, which other runtimes' kernels may saturate
   Format format = Format::kQdq;
   std::vector<std::string> include;   ///< names of nodes, operator types or names of outputs; empty: what pays
   std::vector<std::string> exclude;

@@ -79,6 +79,7 @@ class Work {
       calibrating_.clear();
       if (recipe_.asks()) return InvalidArgument("a floor on accuracy goes with static quantization");
       if (recipe_.equalize || recipe_.correct_bias) return InvalidArgument("equalisation and bias correction go with static quantization");
+      if (recipe_.options.reduced_weights && recipe_.mode != Mode::kDynamic) return InvalidArgument("a reduced range goes with static and dynamic quantization");
       LINNET_TRY(WithoutData());
     }
     return Verify();
@@ -279,7 +280,7 @@ class Work {
     Result<int> changed = 0;
     if (recipe_.mode == Mode::kDynamic) {
       if (DTypeBits(options.weights) != 8) return InvalidArgument("dynamic quantization has weights of 8 bits");
-      changed = QuantizeDynamic(&quantized, {options.weights, options.per_channel, options.format, selection});
+      changed = QuantizeDynamic(&quantized, {options.weights, options.per_channel, options.reduced_weights, options.format, selection});
     } else if (recipe_.mode == Mode::kWeights) {
       changed = QuantizeWeightsOnly(&quantized, {options.weights, recipe_.block_size, recipe_.rounding, options.format, selection});
     } else {

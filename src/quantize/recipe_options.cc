@@ -33,7 +33,8 @@ Status Set(Recipe* recipe, std::string_view name, std::string_view value) {
   const struct {
     const char* name;
     bool* flag;
-  } flags[] = {{"symmetric", &options.symmetric_activations}, {"equalize", &recipe->equalize}, {"correct-bias", &recipe->correct_bias},
+  } flags[] = {{"symmetric", &options.symmetric_activations}, {"reduce-range", &options.reduced_weights},
+               {"equalize", &recipe->equalize}, {"correct-bias", &recipe->correct_bias},
                {"as-is", &recipe->as_is},                     {"resume", &recipe->resume}};
   for (const auto& flag : flags) {
     if (name != flag.name) continue;

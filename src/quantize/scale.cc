@@ -6,8 +6,6 @@
 
 #include <algorithm>
 
-#include "ops/quantize_helpers.h"
-
 namespace linnet::quantize {
 namespace {
 
@@ -15,7 +13,7 @@ float AsScale(double scale) {
   return static_cast<float>(std::clamp(scale, static_cast<double>(FLT_MIN), static_cast<double>(FLT_MAX)));
 }
 
-int64_t ZeroOfSymmetric(DType dtype) { return IsSigned(dtype) ? 0 : (RangeOf(dtype).high + 1) / 2; }
+int64_t ZeroOfSymmetric(DType dtype, const IntegerRange& codes) { return IsSigned(dtype) ? 0 : (codes.high + 1) / 2; }
 
 template <class T>
 Tensor Narrow(const Shape& shape, const std::vector<int32_t>& values) {
@@ -68,24 +66,32 @@ Tensor Params::ZeroTensor() const {
   return std::move(*out);
 }
 
+IntegerRange Params::Codes() const {
+  IntegerRange codes = RangeOf(dtype);
+  if (reduced && dtype == DType::kInt8) codes.low = -64, codes.high = 64;
+  if (reduced && dtype == DType::kUint8) codes.high = 127;
+  return codes;
+}
+
 Range Params::Expressed(size_t i) const {
-  const IntegerRange codes = RangeOf(dtype);
+  const IntegerRange codes = Codes();
   const double scale = scales[i];
   return {static_cast<double>(codes.low - zeros[i]) * scale, static_cast<double>(codes.high - zeros[i]) * scale};
 }
 
-Params ChooseParams(const Range& range, DType dtype, bool symmetric) {
+Params ChooseParams(const Range& range, DType dtype, bool symmetric, bool reduced) {
   const double low = std::min(range.low, 0.0), high = std::max(range.high, 0.0);
-  const IntegerRange codes = RangeOf(dtype);
   Params params;
   params.dtype = dtype;
+  params.reduced = reduced;
+  const IntegerRange codes = params.Codes();
   if (low == 0 && high == 0) {
     params.scales = {1.0f};
-    params.zeros = {static_cast<int32_t>(symmetric ? ZeroOfSymmetric(dtype) : std::max<int64_t>(codes.low, 0))};
+    params.zeros = {static_cast<int32_t>(symmetric ? ZeroOfSymmetric(dtype, codes) : std::max<int64_t>(codes.low, 0))};
     return params;
   }
   if (symmetric) {
-    const int64_t zero = ZeroOfSymmetric(dtype);
+    const int64_t zero = ZeroOfSymmetric(dtype, codes);
     params.scales = {AsScale(std::max(-low, high) / static_cast<double>(codes.high - zero))};
     params.zeros = {static_cast<int32_t>(zero)};
     return params;
@@ -99,7 +105,7 @@ Params ChooseParams(const Range& range, DType dtype, bool symmetric) {
 
 Result<Tensor> QuantizeTensor(const Tensor& x, const Params& params) {
   LINNET_ASSIGN(Tensor out, Tensor::Allocate(params.dtype, x.shape()));
-  const IntegerRange codes = RangeOf(params.dtype);
+  const IntegerRange codes = params.Codes();
   const int64_t channels = params.axis < 0 ? 1 : x.shape()[params.axis];
   const int64_t inner = params.axis < 0 ? x.elements() : x.shape().Product(params.axis + 1, x.shape().rank());
   if (static_cast<int64_t>(params.scales.size()) != channels) return Internal("a scale for each channel is needed");
@@ -118,16 +124,17 @@ Result<Tensor> QuantizeTensor(const Tensor& x, const Params& params) {
   return out;
 }
 
-Result<QuantizedTensor> QuantizeWeights(const Tensor& x, int axis, DType dtype, bool symmetric) {
+Result<QuantizedTensor> QuantizeWeights(const Tensor& x, int axis, DType dtype, bool symmetric, bool reduced) {
   QuantizedTensor out;
   out.params.dtype = dtype;
+  out.params.reduced = reduced;
   out.params.axis = axis;
   const int64_t channels = axis < 0 ? 1 : x.shape()[axis];
   const int64_t inner = axis < 0 ? x.elements() : x.shape().Product(axis + 1, x.shape().rank());
   const int64_t outer = inner * channels == 0 ? 0 : x.elements() / (inner * channels);
   bool finite = true;
   for (int64_t c = 0; c < channels; ++c) {
-    const Params one = ChooseParams(RangeOfChannel(x.as<float>(), outer, channels, inner, c, &finite), dtype, symmetric);
+    const Params one = ChooseParams(RangeOfChannel(x.as<float>(), outer, channels, inner, c, &finite), dtype, symmetric, reduced);
     out.params.scales.push_back(one.scales[0]);
     out.params.zeros.push_back(one.zeros[0]);
   }

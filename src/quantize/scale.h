@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "graph/tensor.h"
+#include "ops/quantize_helpers.h"
 
 namespace linnet::quantize {
 
@@ -15,6 +16,7 @@ struct Range {
 /// real = (integer - zero) * scale: one pair for a tensor (axis -1), or one for each index of `axis`.
 struct Params {
   DType dtype = DType::kUint8;
+  bool reduced = false;   ///< integers of 8 bits use 7 of them: -64 to 64, or 0 to 127
   int axis = -1;
   std::vector<float> scales;
   std::vector<int32_t> zeros;
@@ -23,21 +25,24 @@ struct Params {
   /// ONNX's forms: a scalar, or a list along the axis.
   Tensor ScaleTensor() const;
   Tensor ZeroTensor() const;
+  /// The integers that there are.
+  IntegerRange Codes() const;
   /// The real numbers that pair `i` can express.
   Range Expressed(size_t i = 0) const;
 };
 
 /// The parameters for `range`, widened to contain 0, which is always exact. Symmetric: the zero point is 0 (128 and 32768
 /// for the unsigned types) and the lowest code of signed types stays unused. An empty range (0, 0) gets scale 1. Scales are
-/// positive normal floats, whatever the range. `dtype` has 4, 8 or 16 bits.
-Params ChooseParams(const Range& range, DType dtype, bool symmetric);
+/// positive normal floats, whatever the range. `dtype` has 4, 8 or 16 bits. Reduced: as Params has it; the zero point of symmetric
+/// uint8 is 64.
+Params ChooseParams(const Range& range, DType dtype, bool symmetric, bool reduced = false);
 
 /// A weight as integers. `axis` -1: one scale for all. Fails where a weight is not finite. `x` holds floats.
 struct QuantizedTensor {
   Tensor integers;
   Params params;
 };
-Result<QuantizedTensor> QuantizeWeights(const Tensor& x, int axis, DType dtype, bool symmetric);
+Result<QuantizedTensor> QuantizeWeights(const Tensor& x, int axis, DType dtype, bool symmetric, bool reduced = false);
 
 /// round-half-even(x / scale) + zero, saturated, as QuantizeLinear has it.
 Result<Tensor> QuantizeTensor(const Tensor& x, const Params& params);

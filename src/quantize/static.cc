@@ -170,6 +170,7 @@ class StaticRewriter {
   StaticOptions WeightOptionsOf(NodeId id) const {
     StaticOptions out;
     out.weights = options_.weights, out.per_channel = options_.per_channel, out.symmetric_weights = options_.symmetric_weights;
+    out.reduced_weights = options_.reduced_weights;
     if (options_.overrides.empty()) return out;
     const Override *node = OverrideOf(graph_.node(id).name), *own = OverrideOf(graph_.value(graph_.node(id).inputs[1]).name);
     for (const Override* asked : {node, own}) {
@@ -332,7 +333,7 @@ class StaticRewriter {
     LINNET_ASSIGN(int64_t channels, OutputChannels(graph_.node(id), w.shape()));
     const bool fits = bias.has_data() && bias.elements() == channels;  // C of Gemm may be broadcast
     const float x_scale = values_.contains(inputs[0]) ? ParamsFor(inputs[0]).scales[0] : 1;
-    LINNET_ASSIGN(QuantizedTensor weights, QuantizeWeights(w, axis, asked.weights, asked.symmetric_weights));
+    LINNET_ASSIGN(QuantizedTensor weights, QuantizeWeights(w, axis, asked.weights, asked.symmetric_weights, asked.reduced_weights));
     if (fits) {
       const Params before = weights.params;
       FitBias(bias, x_scale, &weights.params);

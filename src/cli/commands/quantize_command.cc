@@ -31,7 +31,7 @@ struct QuantizeArguments {
   double min_sqnr = NAN, min_agreement = NAN, min_accuracy = NAN;
   int threads = 0, opset = 0;
   int block = 32;
-  bool plain = false, as_is = false, per_tensor = false, symmetric = false, asymmetric_weights = false, json = false;
+  bool plain = false, as_is = false, per_tensor = false, symmetric = false, asymmetric_weights = false, reduce_range = false, json = false;
   bool equalize = false, correct_bias = false, resume = false;
 };
 
@@ -74,6 +74,7 @@ Result<quantize::Recipe> RecipeOf(const QuantizeArguments& arguments) {
   options.per_channel = !arguments.per_tensor;
   options.symmetric_activations = arguments.symmetric;
   options.symmetric_weights = !arguments.asymmetric_weights;
+  options.reduced_weights = arguments.reduce_range;
   options.format = arguments.format == "qoperator" ? quantize::Format::kQOperator : quantize::Format::kQdq;
   options.include = arguments.include;
   options.exclude = arguments.exclude;
@@ -167,6 +168,7 @@ void AddQuantizeCommand(Arguments& root) {
   command.Flag("--per-tensor", arguments->per_tensor, "One scale for a weight instead of one for each output channel");
   command.Flag("--symmetric", arguments->symmetric, "Activations' ranges are symmetric around 0");
   command.Flag("--asymmetric-weights", arguments->asymmetric_weights, "Weights get a zero point");
+  command.Flag("--reduce-range", arguments->reduce_range, "Weights take 7 of their 8 bits: for runtimes whose 16-bit sums saturate");
   command.Add("--include", arguments->include, "Quantize only these: names of nodes, operators or values").Many();
   command.Add("--exclude", arguments->exclude, "Leave these in float").Many();
   command.Add("--overrides", arguments->overrides, "JSON file: type, range, symmetric, per_channel or exclude by name of a node or tensor");
