@@ -98,7 +98,7 @@ const Accuracy kAccuracies[] = {
     {Pointwise::kSinh, [](double x) { return sinh(x); }, 2, 0},
     {Pointwise::kCosh, [](double x) { return cosh(x); }, 2, 0},
     {Pointwise::kAsinh, [](double x) { return asinh(x); }, 2, 0},
-    {Pointwise::kAcosh, [](double x) { return acosh(x); }, 2, 0},
+    {Pointwise::kAcosh, [](double x) { return x < 1 ? NAN : log1p(x - 1 + sqrt((x - 1) * (x + 1))); }, 2, 0},   // near 1 not all libraries' is exact
     {Pointwise::kAtanh, [](double x) { return atanh(x); }, 2, 0},
 };
 

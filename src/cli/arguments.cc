@@ -71,6 +71,7 @@ void Arguments::OnRun(std::function<int()> run) {
 int RunCommandLine(int argc, char** argv, const char* name, const char* sentence, const char* footer, const char* version,
                    void (*add)(Arguments& root)) {
   CLI::App app{sentence, name};
+  app.allow_windows_style_options(false);   // paths may begin with a slash there too
   app.footer(footer);
   app.set_version_flag("--version", version);
   int exit_code = 0;
