@@ -157,6 +157,34 @@ TEST_F(CliQuantize, OddDataGivesAModelThatLoadsOrASentence) {
   ExpectFails({"quantize", model_, out_, "--table", folder_ + "/table.txt"}, "no calibration table");
 }
 
+TEST_F(CliQuantize, ReportsOnAPage) {
+  auto read = [](const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  const std::string good = Pictures("a.npy", 8, 1, true), page = folder_ + "/page.html";
+  Ran ran = Linnet({"quantize", model_, out_, "--data", good, "--min-sqnr", "10", "--report", page});
+  ASSERT_EQ(ran.code, kSuccess) << ran.err;
+  std::string text = read(page);
+  for (const char* part : {"Asked: SQNR of at least 10 dB; on samples held out: ", "Output probabilities: ", "Compared on 2 samples that were not used to calibrate",
+                           "<svg id=\"sqnr\"", "class=\"histogram\""}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part;
+  }
+  EXPECT_EQ(text.find("http"), std::string::npos);   // needs nothing else
+  // A contract that is not met leaves the reason.
+  fs::remove(out_);
+  std::ofstream(folder_ + "/labels.txt") << "0\n1\n2\n3\n4\n5\n6\n7\n";
+  ran = Linnet({"quantize", model_, out_, "--data", good, "--labels", folder_ + "/labels.txt", "--min-accuracy", "1", "--report", page});
+  EXPECT_EQ(ran.code, kFailure) << ran.err;
+  EXPECT_FALSE(fs::exists(out_));
+  text = read(page);
+  EXPECT_NE(text.find("<li>Refused: "), std::string::npos);
+  EXPECT_NE(text.find("<li>Asked: accuracy of at least 100 %</li>"), std::string::npos) << text;
+  EXPECT_EQ(text.find("<svg"), std::string::npos);
+  ExpectFails({"quantize", model_, folder_ + "/b.onnx", "--mode", "dynamic", "--report", page}, "a report needs samples (--data)");
+  ExpectFails({"quantize", model_, folder_ + "/b.onnx", "--data", good, "--report", folder_ + "/page.txt"}, "must end in .html");
+}
+
 TEST_F(CliQuantize, CalibrationGoesOn) {
   auto read = [](const std::string& path) {
     std::ifstream in(path, std::ios::binary);

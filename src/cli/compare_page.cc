@@ -149,15 +149,28 @@ std::string HistogramPlot(const quantize::ValueComparison& row) {
                            row.has_range ? fmt::format(", {:.3f} % saturated", 100 * row.saturated) : std::string());
 }
 
+/// Up to the heading and the facts below it; `title` and `heading` are escaped.
+std::string Beginning(const std::string& title, const std::string& heading, const std::vector<std::string>& facts) {
+  std::string page = fmt::format("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title><style>{}</style></head><body>\n<h1>{}</h1>\n",
+                                 title, kStyle, heading);
+  if (facts.empty()) return page;
+  page += "<ul id=\"facts\">\n";
+  for (const std::string& fact : facts) page += Cat("<li>", Escape(fact), "</li>\n");
+  return page + "</ul>\n";
+}
+
 }  // namespace
 
-std::string ComparePage(const std::string& first, const std::string& second, const quantize::Comparison& comparison) {
+std::string FactsPage(const std::string& title, const std::vector<std::string>& facts) {
+  return Beginning(Escape(title), Escape(title), facts) + "</body></html>\n";
+}
+
+std::string ComparePage(const std::string& first, const std::string& second, const quantize::Comparison& comparison,
+                        const std::vector<std::string>& facts) {
   const std::vector<quantize::ValueComparison>& rows = comparison.values;
-  std::string page = fmt::format(
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0} and {1}</title><style>{2}</style></head><body>\n"
-      "<h1>{0} <span class=\"note\">and</span> {1}</h1>\n<p class=\"note\">SQNR: power of the first model's values over that of the "
-      "difference; 20 dB is a tenth of the size. Equal values are shown at {3} dB.</p>\n<h2>Error by value</h2>\n",
-      Escape(first), Escape(second), kStyle, kDbMax);
+  std::string page = Beginning(Cat(Escape(first), " and ", Escape(second)), Cat(Escape(first), " <span class=\"note\">and</span> ", Escape(second)), facts);
+  page += fmt::format("<p class=\"note\">SQNR: power of the first model's values over that of the difference; 20 dB is a tenth of the size. Equal "
+                      "values are shown at {} dB.</p>\n<h2>Error by value</h2>\n", kDbMax);
   page += ErrorPlot(rows);
   page += fmt::format("<h2>Time by value</h2>\n<p class=\"note\">Blue: the first model, {} in all its steps and {} of weights; orange: the second, {} and "
                       "{}. The least of five runs on this machine.</p>\n",

@@ -63,6 +63,34 @@ Json QuantizeReport::ToJson() const {
   return json;
 }
 
+std::vector<std::string> QuantizeReport::Facts(const quantize::Recipe& recipe) const {
+  std::vector<std::string> facts;
+  auto asked = [&](const char* what, const std::optional<double>& least, double got, double unit, const char* of) {
+    if (!least) return;
+    facts.push_back(fmt::format("Asked: {} of at least {:g}{}{}", what, *least * unit, of, refused ? "" : fmt::format("; on samples held out: {:g}{}", got * unit, of)));
+  };
+  asked("SQNR", recipe.min_sqnr_db, score.sqnr_db, 1, " dB");
+  asked("agreement of the top-1 class", recipe.min_agreement, score.top1_agreement, 100, " %");
+  asked("accuracy", recipe.min_accuracy, score.accuracy, 100, " %");
+  if (!refused) {
+    facts.push_back(fmt::format("File: {} before, {} after", FormatBytes(FileBytes(input)), FormatBytes(FileBytes(output))));
+    facts.push_back(fmt::format("Weights: {} before, {} after", FormatBytes(before.all), FormatBytes(after.all)));
+    facts.push_back(fmt::format("{} of {} nodes are quantized ({}{}{})", quantized_nodes, nodes, mode, calibrator.empty() ? "" : ", ranges: ", calibrator));
+  }
+  if (compared > 0) {
+    facts.push_back(fmt::format("Compared on {} sample{}{}", compared, compared == 1 ? "" : "s", calibrated == 0 ? "" : held_out ? " that were not used to calibrate" : " that were used to calibrate, for want of others"));
+  }
+  for (size_t i = 0; i < agreements.size(); ++i) {
+    const quantize::Agreement& one = agreements[i];
+    facts.push_back(fmt::format("Output {}: {}, largest error {:.3g} of values up to {:.3g}{}", output_names[i], SqnrText(one), one.max_error, one.max_value,
+                                one.rows ? fmt::format(", the same top-1 in {:.1f} %", 100.0 * static_cast<double>(one.same_top) / static_cast<double>(one.rows)) : ""));
+  }
+  for (const std::string& layer : wide) facts.push_back(Cat("16 bits: ", layer));
+  for (const std::string& layer : in_float) facts.push_back(Cat("Float: ", layer));
+  for (const std::string& note : notes) facts.push_back(note);
+  return facts;
+}
+
 void QuantizeReport::Print() const {
   const int64_t file_before = FileBytes(input), file_after = FileBytes(output);
   fmt::print("{}  {}  ->  {}  {}  ({:.1f} %)  in {:.1f} s\n", Printable(input), FormatBytes(file_before), Printable(output),

@@ -15,6 +15,8 @@ struct QuantizeReport : quantize::Outcome {
 
   Json ToJson() const;
   void Print() const;
+  /// What a page begins with: what was asked, and what came of it.
+  std::vector<std::string> Facts(const quantize::Recipe& recipe) const;
 };
 
 /// "34.1 dB", "equal", "not finite".

@@ -304,6 +304,7 @@ class Work {
     LINNET_ASSIGN(std::unique_ptr<GraphRunner> reference, GraphRunner::Make(reference_, {}, recipe_.threads));
     LINNET_ASSIGN(out_.agreements, CompareOutputs(reference.get(), actual.get(), samples_, held_out_, watch_));
     out_.compared = static_cast<int64_t>(held_out_.size());
+    out_.held = held_out_;
     for (ValueId id : reference_.outputs()) out_.output_names.push_back(reference_.value(id).name);
     return Status();
   }

@@ -50,6 +50,7 @@ struct Outcome {
   int64_t nodes = 0, quantized_nodes = 0;
   ConstantBytes before, after;
   int64_t calibrated = 0, resumed = 0, compared = 0;   ///< samples
+  std::vector<int64_t> held;              ///< those compared, by their numbers
   bool held_out = false;                  ///< those compared were not used to calibrate
   bool refused = false;                   ///< the work was done, and nothing meets the floor
   std::vector<std::string> output_names;

@@ -5,8 +5,10 @@
 #include <cmath>
 #include <filesystem>
 
+#include "api/full_build.h"
 #include "base/number_text.h"
 #include "cli/commands/commands.h"
+#include "cli/compare_page.h"
 #include "cli/system.h"
 #include "cli/data/preprocessing_flags.h"
 #include "cli/data/samples.h"
@@ -14,6 +16,7 @@
 #include "cli/progress_watch.h"
 #include "cli/quantize_overrides.h"
 #include "cli/quantize_report.h"
+#include "quantize/compare.h"
 #include "quantize/recipe.h"
 
 namespace linnet::cli {
@@ -22,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct QuantizeArguments {
-  std::string model, output, mode = "static", calibrate = "likely", activations = "u8", weights = "s8", table, labels, overrides;
+  std::string model, output, mode = "static", calibrate = "likely", activations = "u8", weights = "s8", table, labels, overrides, report;
   std::string format = "qdq", rounding = "squares";
   std::vector<std::string> data, include, exclude;
   PreprocessingFlags preprocessing;
@@ -36,8 +39,8 @@ struct QuantizeArguments {
 };
 
 /// Fails before the work when the file cannot be written after it.
-Status CheckWritable(const std::string& path) {
-  if (!path.ends_with(".onnx")) return InvalidArgument("output ", Quote(path), " must end in .onnx");
+Status CheckWritable(const std::string& path, std::string_view ending) {
+  if (!path.ends_with(ending)) return InvalidArgument("output ", Quote(path), " must end in ", ending);
   std::error_code error;
   if (fs::is_directory(path, error)) return InvalidArgument("output ", Quote(path), " is a folder");
   fs::path folder = fs::path(path).parent_path();
@@ -100,9 +103,32 @@ Result<quantize::Recipe> RecipeOf(const QuantizeArguments& arguments) {
   return recipe;
 }
 
+/// The page of what was done, or why nothing was (`failure`).
+Status WritePage(const QuantizeArguments& arguments, const quantize::Recipe& recipe, const QuantizeReport& report, FileSamples* samples, const Status& failure,
+                 ProgressWatch& watch) {
+  std::vector<std::string> facts = report.Facts(recipe);
+  std::string page;
+  if (!failure.ok()) {
+    facts.insert(facts.begin(), Cat("Refused: ", failure.message()));
+    page = FactsPage(arguments.model, facts);
+  } else {
+    SessionOptions options;
+    LINNET_ASSIGN(OnnxModel first, ImportModel(arguments.model, options));
+    LINNET_ASSIGN(OnnxModel second, ImportModel(arguments.output, options));
+    LINNET_ASSIGN(quantize::Comparison comparison,
+                  quantize::CompareModels(std::move(first), std::move(second), samples, report.held, recipe.threads, watch));
+    page = ComparePage(arguments.model, arguments.output, comparison, facts);
+  }
+  return WriteFileAtomically(arguments.report, [&](Sink& sink) { return sink.Append(page); });
+}
+
 Status Run(const QuantizeArguments& arguments, ProgressWatch& watch, QuantizeReport* report) {
   LINNET_ASSIGN(const quantize::Recipe recipe, RecipeOf(arguments));
-  LINNET_TRY(CheckWritable(arguments.output));
+  LINNET_TRY(CheckWritable(arguments.output, ".onnx"));
+  if (!arguments.report.empty()) {
+    if (arguments.data.empty()) return InvalidArgument("a report needs samples (--data)");
+    LINNET_TRY(CheckWritable(arguments.report, ".html"));
+  }
   LINNET_ASSIGN(quantize::FloatModel model, quantize::OpenFloatModel(arguments.model, recipe));
   std::unique_ptr<FileSamples> samples;
   std::vector<int64_t> labels;
@@ -114,7 +140,11 @@ Status Run(const QuantizeArguments& arguments, ProgressWatch& watch, QuantizeRep
       LINNET_ASSIGN(labels, LoadLabels(arguments.labels, samples->size()));
     }
   }
-  return quantize::QuantizeModel(std::move(model), arguments.output, recipe, samples.get(), labels, watch, report);
+  Status done = quantize::QuantizeModel(std::move(model), arguments.output, recipe, samples.get(), labels, watch, report);
+  if (!arguments.report.empty() && (done.ok() || report->refused)) {
+    LINNET_TRY(WritePage(arguments, recipe, *report, samples.get(), done, watch));
+  }
+  return done;
 }
 
 int Quantize(const QuantizeArguments& arguments) {
@@ -183,6 +213,7 @@ void AddQuantizeCommand(Arguments& root) {
   command.Add("--min-accuracy", arguments->min_accuracy, "Contract: at least this share of samples get their label's class")
       .Range(0.0, 1.0);
   command.Add("--labels", arguments->labels, "File with the number of a class a line, one for each sample in order");
+  command.Add("--report", arguments->report, "Also write a page to this file: what came of it, beside the float model value by value");
   command.Flag("--as-is", arguments->as_is, "8 bits everywhere, whatever the error");
   command.Add("--samples", arguments->samples, "Use at most so many samples").Range(1, 1000000000);
   command.Add("--opset", arguments->opset, "Write at least this opset").Range(13, 25);
