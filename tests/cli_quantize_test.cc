@@ -87,6 +87,8 @@ TEST_F(CliQuantize, DigitsStayAndShrink) {
   Json rows = *ParseJson(compared.out, "rows");
   ASSERT_GE(rows["values"].size(), 6u);
   EXPECT_EQ(rows["values"].back()["name"], "probabilities");
+  // Layers whose Relu is done by rounding are compared behind it.
+  for (const Json& row : rows["values"]) EXPECT_GE(row["sqnr_db"].get<double>(), 20) << row["name"];
   EXPECT_TRUE(rows["values"].back()["output"].get<bool>());
   const std::string page = read(folder_ + "/page.html");
   EXPECT_NE(page.find("<svg id=\"sqnr\""), std::string::npos);
@@ -192,7 +194,7 @@ TEST_F(CliQuantize, CalibrationGoesOn) {
   };
   const std::string whole = folder_ + "/whole.txt", table = folder_ + "/table.txt", good = Pictures("a.npy", 10, 1, true);
   ASSERT_EQ(Linnet({"quantize", model_, out_, "--data", good, "--table", whole, "--as-is"}).code, kSuccess);
-  EXPECT_NE(read(whole).find("# sample " + good + " row 2\n"), std::string::npos);
+  EXPECT_NE(read(whole).find("a.npy row 2\n"), std::string::npos);
   // Fewer first, then all: the same as all at once, in every count.
   ASSERT_EQ(Linnet({"quantize", model_, out_, "--data", good, "--table", table, "--as-is", "--samples", "6", "--resume"}).code, kSuccess);
   EXPECT_NE(read(whole), read(table));

@@ -67,7 +67,7 @@ std::vector<std::string> QuantizeReport::Facts(const quantize::Recipe& recipe) c
   std::vector<std::string> facts;
   auto asked = [&](const char* what, const std::optional<double>& least, double got, double unit, const char* of) {
     if (!least) return;
-    facts.push_back(fmt::format("Asked: {} of at least {:g}{}{}", what, *least * unit, of, refused ? "" : fmt::format("; on samples held out: {:g}{}", got * unit, of)));
+    facts.push_back(fmt::format("Asked: {} of at least {:g}{}{}", what, *least * unit, of, refused ? "" : fmt::format("; on samples held out: {:.1f}{}", got * unit, of)));
   };
   asked("SQNR", recipe.min_sqnr_db, score.sqnr_db, 1, " dB");
   asked("agreement of the top-1 class", recipe.min_agreement, score.top1_agreement, 100, " %");

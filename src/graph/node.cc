@@ -13,7 +13,7 @@ constexpr size_t kIndexOf = 0;
 template <class T, class... Kinds>
 constexpr size_t kIndexOf<T, std::variant<Kinds...>> = [] {
   size_t index = 0;
-  ((std::is_same_v<T, Kinds> ? false : (++index, true)) && ...);
+  (void)((std::is_same_v<T, Kinds> ? false : (++index, true)) && ...);
   return index;
 }();
 

@@ -73,6 +73,19 @@ bool FindRange(const Graph& graph, ValueId id, Range* range) {
   return true;
 }
 
+/// What is read of a value: where all that read it round it first, the rounded. The Relu that rounding does is in it.
+ValueId Read(const Graph& graph, ValueId id) {
+  for (const Use& use : graph.value(id).uses) {
+    if (use.node == kNoNode || use.index != 0 || !graph.node(use.node).Is("QuantizeLinear")) return id;
+  }
+  for (const Use& use : graph.value(id).uses) {
+    for (const Use& rounded : graph.value(graph.node(use.node).outputs[0]).uses) {
+      if (rounded.node != kNoNode && rounded.index == 0 && graph.node(rounded.node).Is("DequantizeLinear")) return graph.node(rounded.node).outputs[0];
+    }
+  }
+  return id;
+}
+
 /// Times a model's steps and gives each to the value it computes: that of the node it is named after, or one that it makes. `names` and
 /// `nodes` are of the rows; `put(row, ns)` adds. Gives the time of all steps.
 template <class Put>
@@ -135,7 +148,7 @@ Result<Comparison> CompareModels(OnnxModel first, OnnxModel second, Samples* sam
       row.is_output = std::find(a.outputs().begin(), a.outputs().end(), out) != a.outputs().end();
       rows.push_back(std::move(row));
       of_a.push_back(out);
-      of_b.push_back(found->second);
+      of_b.push_back(Read(b, found->second));
     }
   }
   if (rows.empty()) return InvalidArgument("the models have no value of the same name");
@@ -158,7 +171,8 @@ Result<Comparison> CompareModels(OnnxModel first, OnnxModel second, Samples* sam
       row.second.Add(g.tensor.as<float>(), g.tensor.elements());
       if (!row.has_range) continue;
       // A Relu's zeros lie on the first code without being cut.
-      const double low = row.range.low < 0 ? row.range.low : -INFINITY, high = row.range.high > 0 ? row.range.high : INFINITY;
+      constexpr double kBelow = 1 - 1e-6;   // the last code times its scale is rounded
+      const double low = row.range.low < 0 ? row.range.low * kBelow : -INFINITY, high = row.range.high > 0 ? row.range.high * kBelow : INFINITY;
       total[i] += g.tensor.elements();
       for (int64_t k = 0; k < g.tensor.elements(); ++k) {
         const double value = g.tensor.as<float>()[k];
