@@ -93,6 +93,7 @@ TEST_F(CliQuantize, DigitsStayAndShrink) {
   const std::string page = read(folder_ + "/page.html");
   EXPECT_NE(page.find("<svg id=\"sqnr\""), std::string::npos);
   EXPECT_NE(page.find("class=\"histogram\""), std::string::npos);
+  EXPECT_NE(page.find("weights of relu11, 48.5 KiB &rarr; "), std::string::npos);   // those of the convolution that has the Relu
   EXPECT_EQ(page.find("http"), std::string::npos);   // needs nothing else
   Ran equal = Linnet({"compare", model_, model_, "--data", data_, "--json"});
   ASSERT_EQ(equal.code, kSuccess) << equal.err;

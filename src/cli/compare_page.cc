@@ -112,12 +112,12 @@ std::vector<double> Columns(const quantize::Histogram& histogram, double low, do
   return out;
 }
 
-/// Both distributions over each other, with the ends of the range.
-std::string HistogramPlot(const quantize::ValueComparison& row) {
+/// Both distributions over each other, with the ends of the range if there is one. `caption` is escaped.
+std::string HistogramPlot(const quantize::Histogram& first, const quantize::Histogram& second, const quantize::Range* range, const std::string& caption) {
   constexpr double kWidth = 320, kHeight = 110, kBottom = 16;
   constexpr int kColumns = 80;
-  double low = std::min(row.first.low(), row.second.low()), high = std::max(row.first.high(), row.second.high());
-  if (row.has_range) low = std::min(low, row.range.low), high = std::max(high, row.range.high);
+  double low = std::min(first.low(), second.low()), high = std::max(first.high(), second.high());
+  if (range) low = std::min(low, range->low), high = std::max(high, range->high);
   if (!(high > low)) return {};
   const double margin = (high - low) * 0.02;
   low -= margin, high += margin;
@@ -135,18 +135,17 @@ std::string HistogramPlot(const quantize::ValueComparison& row) {
     }
     svg += fmt::format("<path d=\"{}\" fill=\"{}\" fill-opacity=\"{}\"/>", path, colour, opacity);
   };
-  bars(row.first, "var(--first)", 0.55);
-  bars(row.second, "var(--second)", 0.45);
-  if (row.has_range) {
-    for (double end : {row.range.low, row.range.high}) {
+  bars(first, "var(--first)", 0.55);
+  bars(second, "var(--second)", 0.45);
+  if (range) {
+    for (double end : {range->low, range->high}) {
       svg += fmt::format("<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"0\" y2=\"{1}\" stroke=\"var(--bad)\" stroke-dasharray=\"3 2\"/>", x_of(end),
                          kHeight - kBottom);
     }
   }
   svg += fmt::format("<text x=\"0\" y=\"{0}\">{1:.3g}</text><text x=\"{2}\" y=\"{0}\" text-anchor=\"end\">{3:.3g}</text></svg>", kHeight - 3,
                      low, kWidth, high);
-  return svg + fmt::format("<figcaption>{} ({}) {}{}</figcaption></figure>\n", Escape(row.name), Escape(row.op), SqnrText(row.agreement),
-                           row.has_range ? fmt::format(", {:.3f} % saturated", 100 * row.saturated) : std::string());
+  return svg + fmt::format("<figcaption>{}</figcaption></figure>\n", caption);
 }
 
 /// Up to the heading and the facts below it; `title` and `heading` are escaped.
@@ -190,7 +189,18 @@ std::string ComparePage(const std::string& first, const std::string& second, con
   }
   page += "</table>\n<h2>Distributions</h2>\n<p class=\"note\">Blue: the first model, orange: the second; heights are logarithms of "
           "counts, zeros left out; red: the ends of the range that the codes express.</p>\n";
-  for (const quantize::ValueComparison& row : rows) page += HistogramPlot(row);
+  for (const quantize::ValueComparison& row : rows) {
+    page += HistogramPlot(row.first, row.second, row.has_range ? &row.range : nullptr,
+                          fmt::format("{} ({}) {}{}", Escape(row.name), Escape(row.op), SqnrText(row.agreement),
+                                      row.has_range ? fmt::format(", {:.3f} % saturated", 100 * row.saturated) : std::string()));
+  }
+  std::string weights;
+  for (const quantize::ValueComparison& row : rows) {
+    if (row.second_weight_values.count() == 0) continue;
+    weights += HistogramPlot(row.first_weight_values, row.second_weight_values, row.has_weight_range ? &row.weight_range : nullptr,
+                             fmt::format("weights of {}, {} &rarr; {}", Escape(row.name), FormatBytes(row.first_weights), FormatBytes(row.second_weights)));
+  }
+  if (!weights.empty()) page += Cat("<h2>Weights</h2>\n<p class=\"note\">The same of constants; red: what the codes express in any channel.</p>\n", weights);
   return page + "</body></html>\n";
 }
 

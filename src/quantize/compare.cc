@@ -44,6 +44,45 @@ int64_t WeightBytes(const Graph& graph, const Node& node) {
   return bytes;
 }
 
+/// Adds the values of a node's matrix or filters, as floats; `range`: of quantized ones what the codes express. False where there are none.
+bool AddWeightValues(const Graph& graph, const Node& node, Histogram* values, Range* range, bool* has_range) {
+  for (size_t i = node.inputs.size() > 1 ? 1 : 0; i < std::min<size_t>(node.inputs.size(), 2); ++i) {
+    const ValueId in = node.inputs[i];
+    if (in == kNoValue) continue;
+    if (const Tensor* whole = ConstantOf(graph, in); whole && whole->dtype() == DType::kFloat && whole->shape().rank() > 1) {
+      values->Add(whole->as<float>(), whole->has_data() ? whole->elements() : 0);
+      return true;
+    }
+    const Node* read = Producer(graph, in);
+    if (!read || !read->Is("DequantizeLinear") || read->inputs.size() < 2) continue;
+    const Tensor *codes = ConstantOf(graph, read->inputs[0]), *scales = ConstantOf(graph, read->inputs[1]);
+    const Tensor* zeros = read->inputs.size() > 2 ? ConstantOf(graph, read->inputs[2]) : nullptr;
+    Result<int64_t> axis = read->Int("axis", 1), block = read->Int("block_size", 0);
+    if (!codes || !scales || scales->dtype() != DType::kFloat || !IsInteger(codes->dtype()) || codes->shape().rank() < 2 || !axis.ok() || !block.ok()) continue;
+    const int64_t channels = scales->elements(), at = *axis < 0 ? *axis + codes->shape().rank() : *axis;
+    if (*block != 0 || scales->shape().rank() > 1 || at < 0 || at >= codes->shape().rank()) continue;
+    if (channels != 1 && codes->shape()[static_cast<int>(at)] != channels) continue;
+    const int64_t inner = codes->shape().Product(static_cast<int>(at) + 1, codes->shape().rank());
+    std::vector<float> floats(static_cast<size_t>(codes->elements()));
+    for (int64_t k = 0; k < codes->elements(); ++k) {
+      const int64_t c = channels == 1 ? 0 : k / inner % channels;
+      const int64_t zero = zeros ? LoadInteger(zeros->dtype(), zeros->data(), c) : 0;
+      floats[static_cast<size_t>(k)] = static_cast<float>(LoadInteger(codes->dtype(), codes->data(), k) - zero) * scales->as<float>()[c];
+    }
+    values->Add(floats.data(), codes->elements());
+    for (int64_t c = 0; c < channels; ++c) {
+      Params params;
+      params.dtype = codes->dtype();
+      params.scales = {scales->as<float>()[c]};
+      params.zeros = {static_cast<int32_t>(zeros ? LoadInteger(zeros->dtype(), zeros->data(), c) : 0)};
+      const Range one = params.Expressed();
+      range->low = std::min(range->low, one.low), range->high = std::max(range->high, one.high);
+    }
+    return *has_range = true;
+  }
+  return false;
+}
+
 /// Behind the node that makes a value, across the Q and DQ that read it back: the node itself.
 const Node* Maker(const Graph& graph, ValueId id) {
   const Node* node = Producer(graph, id);
@@ -86,19 +125,16 @@ ValueId Read(const Graph& graph, ValueId id) {
   return id;
 }
 
-/// Times a model's steps and gives each to the value it computes: that of the node it is named after, or one that it makes. `names` and
-/// `nodes` are of the rows; `put(row, ns)` adds. Gives the time of all steps.
+/// Times a model's steps and gives each to the value it computes: that of the node it is named after, or one that it makes. `values` are of
+/// the rows, `nodes` rows by nodes' names; `put(row, ns)` adds. Gives the time of all steps.
 template <class Put>
 Result<double> TimeSteps(const Graph& graph, std::span<const Datum> sample, int threads, const std::vector<std::string>& values,
-                         const std::vector<std::string>& nodes, Put&& put) {
+                         const std::unordered_map<std::string, size_t>& by_node, Put&& put) {
   constexpr int kRuns = 5;
   LINNET_ASSIGN(std::unique_ptr<GraphRunner> runner, GraphRunner::Make(graph, {}, threads));
   LINNET_ASSIGN(std::vector<GraphRunner::StepTime> times, runner->Time(sample, kRuns));
-  std::unordered_map<std::string, size_t> by_node, by_value;
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (!nodes[i].empty()) by_node.emplace(nodes[i], i);
-    by_value.emplace(values[i], i);
-  }
+  std::unordered_map<std::string, size_t> by_value;
+  for (size_t i = 0; i < values.size(); ++i) by_value.emplace(values[i], i);
   double total = 0;
   for (const GraphRunner::StepTime& time : times) {
     total += time.ns;
@@ -130,7 +166,12 @@ Result<Comparison> CompareModels(OnnxModel first, OnnxModel second, Samples* sam
   LINNET_ASSIGN(std::vector<NodeId> order, a.Order());
   std::vector<ValueComparison>& rows = out.values;
   std::vector<ValueId> of_a, of_b;
-  std::vector<std::string> names, nodes;
+  std::vector<std::string> names;
+  std::unordered_map<std::string, size_t> nodes;
+  std::unordered_map<std::string, NodeId> nodes_of_a;
+  for (NodeId id : order) {
+    if (!a.node(id).name.empty()) nodes_of_a.emplace(a.node(id).name, id);
+  }
   for (NodeId id : order) {
     for (ValueId out : a.node(id).outputs) {
       if (out == kNoValue || !a.value(out).type.is_tensor() || a.value(out).type.dtype != DType::kFloat) continue;
@@ -140,11 +181,21 @@ Result<Comparison> CompareModels(OnnxModel first, OnnxModel second, Samples* sam
       row.name = a.value(out).name;
       row.op = a.node(id).op;
       row.has_range = FindRange(b, found->second, &row.range);
-      row.first_weights = WeightBytes(a, a.node(id));
+      // An activation that the second model has in its product stands for that product.
       const Node* maker = Maker(b, found->second);
+      const auto twin = maker ? nodes_of_a.find(maker->name) : nodes_of_a.end();
+      const Node& product = twin == nodes_of_a.end() ? a.node(id) : a.node(twin->second);
+      row.first_weights = WeightBytes(a, product);
       row.second_weights = maker ? WeightBytes(b, *maker) : 0;
+      if (maker && row.second_weights > 0 && AddWeightValues(b, *maker, &row.second_weight_values, &row.weight_range, &row.has_weight_range)) {
+        bool ignored = false;
+        Range unused;
+        AddWeightValues(a, product, &row.first_weight_values, &unused, &ignored);
+      }
       names.push_back(row.name);
-      nodes.push_back(a.node(id).name);
+      for (const std::string& node : {a.node(id).name, product.name}) {
+        if (!node.empty()) nodes.emplace(node, rows.size());
+      }
       row.is_output = std::find(a.outputs().begin(), a.outputs().end(), out) != a.outputs().end();
       rows.push_back(std::move(row));
       of_a.push_back(out);

@@ -17,7 +17,10 @@ struct ValueComparison {
   bool has_range = false;            ///< the second model quantizes it with one scale
   Range range;                       ///< what the codes express
   double saturated = 0;              ///< share of the second's values that lie on the first or last code, or beyond
-  int64_t first_weights = 0, second_weights = 0;   ///< bytes of the constants behind the node, dequantization followed
+  int64_t first_weights = 0, second_weights = 0;   ///< bytes of the constants behind the node, dequantization followed; of a product before its activation
+  Histogram first_weight_values, second_weight_values;   ///< of its matrix or filters; empty where the second model has none
+  bool has_weight_range = false;     ///< they are quantized in the second model
+  Range weight_range;                ///< what their codes express, in any channel
   bool is_output = false;
   double first_ns = 0, second_ns = 0;   ///< of the step that computes it, with what was fused into that; 0: a part of another's step
 };
