@@ -160,7 +160,9 @@ TEST(Precision, FilesSayWhatTheyWerePreparedFor) {
     for (const std::string& prepared : precisions) {
       Status status = ConvertModel(model, file_of(prepared), With(prepared));
       ASSERT_TRUE(status.ok()) << status.message();
-      if (prepared != "f32") EXPECT_LT(std::filesystem::file_size(file_of(prepared)), std::filesystem::file_size(file_of("f32")));
+      if (prepared != "f32") {
+        EXPECT_LT(std::filesystem::file_size(file_of(prepared)), std::filesystem::file_size(file_of("f32")));
+      }
       for (const std::string asked : {"", "f32", "bf16", "fp16"}) {
         Result<std::unique_ptr<Session>> session = Session::Open(file_of(prepared), With(asked));
         if (!asked.empty() && asked != prepared) {

@@ -112,15 +112,25 @@ const char* CpuLevelName(CpuLevel level) {
 }
 
 CpuLevel DetectedCpuLevel() {
+#if defined(LINNET_MOST_CPU_LEVEL)
+  static const CpuLevel level = [] {
+    const CpuLevel here = Detect();
+    if (here <= kMostCpuLevel) return here;
+    return kMostCpuLevel == CpuLevel::kAvxVnni ? CpuLevel::kAvx2 : kMostCpuLevel;   // which those above need not have
+  }();
+#else
   static const CpuLevel level = Detect();
+#endif
   return level;
 }
 
+#if !defined(LINNET_MOST_CPU_LEVEL)
 bool Supports(CpuLevel level, CpuLevel rung) {
   int have = static_cast<int>(level), need = static_cast<int>(rung);
   if (have / 16 != need / 16 || have < need) return false;
   return !(rung == CpuLevel::kAvxVnni && level != CpuLevel::kAvxVnni);
 }
+#endif
 
 Result<CpuLevel> ParseCpuLevel(std::string_view name) {
   for (const Row& row : kRows) {

@@ -36,3 +36,15 @@ Result<CpuLevel> ParseCpuLevel(std::string_view name);
 bool Supports(CpuLevel level, CpuLevel rung);
 
 }  // namespace linnet
+
+// A build with kernels up to a level alone (LINNET_CPU_LEVEL_MAX): choices above it are none, and what they name is dropped when it is linked.
+#if defined(LINNET_MOST_CPU_LEVEL)
+namespace linnet {
+inline constexpr CpuLevel kMostCpuLevel = CpuLevel::LINNET_MOST_CPU_LEVEL;
+[[gnu::always_inline]] inline bool Supports(CpuLevel level, CpuLevel rung) {
+  const int have = static_cast<int>(level), need = static_cast<int>(rung);
+  if (need > static_cast<int>(kMostCpuLevel) || have / 16 != need / 16 || have < need) return false;
+  return !(rung == CpuLevel::kAvxVnni && level != CpuLevel::kAvxVnni);
+}
+}  // namespace linnet
+#endif
