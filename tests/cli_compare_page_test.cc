@@ -8,6 +8,7 @@
 
 #include "cli/compare_page.h"
 #include "cli/data/image.h"
+#include "pictures_util.h"
 #include "temp_folder.h"
 
 namespace linnet::cli {
@@ -42,6 +43,7 @@ size_t CountOf(const std::string& text, const std::string& part) {
 TEST(CliComparePage, IsDrawnByABrowser) {
   const std::string browser = Browser();
   if (browser.empty()) GTEST_SKIP() << "there is no Chromium to open the page with";
+  LINNET_NEEDS_PICTURES;   // of the screen
   quantize::Comparison comparison;
   comparison.first_ns = 3e6, comparison.second_ns = 1e6;
   for (int i = 0; i < 3; ++i) {
