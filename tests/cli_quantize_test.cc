@@ -60,6 +60,11 @@ class CliQuantize : public testing::Test {
     EXPECT_FALSE(fs::exists(out_)) << part;
   }
 
+  static std::string Read(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  }
+
   std::string folder_, model_, data_, out_;
 };
 
@@ -76,11 +81,7 @@ TEST_F(CliQuantize, DigitsStayAndShrink) {
   // The table alone gives the same file, bit for bit, when nothing was decided by data.
   ASSERT_EQ(Linnet({"quantize", model_, folder_ + "/a.onnx", "--data", data_, "--table", folder_ + "/t.txt", "--as-is"}).code, kSuccess);
   ASSERT_EQ(Linnet({"quantize", model_, folder_ + "/b.onnx", "--table", folder_ + "/t.txt"}).code, kSuccess);
-  auto read = [](const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    return std::string(std::istreambuf_iterator<char>(in), {});
-  };
-  EXPECT_TRUE(read(folder_ + "/a.onnx") == read(folder_ + "/b.onnx"));
+  EXPECT_TRUE(Read(folder_ + "/a.onnx") == Read(folder_ + "/b.onnx"));
 
   Ran compared = Linnet({"compare", model_, out_, "--data", data_, "--json", "--html", folder_ + "/page.html"});
   ASSERT_EQ(compared.code, kSuccess) << compared.err;
@@ -90,7 +91,7 @@ TEST_F(CliQuantize, DigitsStayAndShrink) {
   // Layers whose Relu is done by rounding are compared behind it.
   for (const Json& row : rows["values"]) EXPECT_GE(row["sqnr_db"].get<double>(), 20) << row["name"];
   EXPECT_TRUE(rows["values"].back()["output"].get<bool>());
-  const std::string page = read(folder_ + "/page.html");
+  const std::string page = Read(folder_ + "/page.html");
   EXPECT_NE(page.find("<svg id=\"sqnr\""), std::string::npos);
   EXPECT_NE(page.find("class=\"histogram\""), std::string::npos);
   EXPECT_NE(page.find("weights of relu11, 48.5 KiB &rarr; "), std::string::npos);   // those of the convolution that has the Relu
@@ -161,14 +162,10 @@ TEST_F(CliQuantize, OddDataGivesAModelThatLoadsOrASentence) {
 }
 
 TEST_F(CliQuantize, ReportsOnAPage) {
-  auto read = [](const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    return std::string(std::istreambuf_iterator<char>(in), {});
-  };
   const std::string good = Pictures("a.npy", 8, 1, true), page = folder_ + "/page.html";
   Ran ran = Linnet({"quantize", model_, out_, "--data", good, "--min-sqnr", "10", "--report", page});
   ASSERT_EQ(ran.code, kSuccess) << ran.err;
-  std::string text = read(page);
+  std::string text = Read(page);
   for (const char* part : {"Asked: SQNR of at least 10 dB; on samples held out: ", "Output probabilities: ", "Compared on 2 samples that were not used to calibrate",
                            "<svg id=\"sqnr\"", "class=\"histogram\""}) {
     EXPECT_NE(text.find(part), std::string::npos) << part;
@@ -180,7 +177,7 @@ TEST_F(CliQuantize, ReportsOnAPage) {
   ran = Linnet({"quantize", model_, out_, "--data", good, "--labels", folder_ + "/labels.txt", "--min-accuracy", "1", "--report", page});
   EXPECT_EQ(ran.code, kFailure) << ran.err;
   EXPECT_FALSE(fs::exists(out_));
-  text = read(page);
+  text = Read(page);
   EXPECT_NE(text.find("<li>Refused: "), std::string::npos);
   EXPECT_NE(text.find("<li>Asked: accuracy of at least 100 %</li>"), std::string::npos) << text;
   EXPECT_EQ(text.find("<svg"), std::string::npos);
@@ -189,33 +186,29 @@ TEST_F(CliQuantize, ReportsOnAPage) {
 }
 
 TEST_F(CliQuantize, CalibrationGoesOn) {
-  auto read = [](const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    return std::string(std::istreambuf_iterator<char>(in), {});
-  };
   const std::string whole = folder_ + "/whole.txt", table = folder_ + "/table.txt", good = Pictures("a.npy", 10, 1, true);
   ASSERT_EQ(Linnet({"quantize", model_, out_, "--data", good, "--table", whole, "--as-is"}).code, kSuccess);
-  EXPECT_NE(read(whole).find("a.npy row 2\n"), std::string::npos);
+  EXPECT_NE(Read(whole).find("a.npy row 2\n"), std::string::npos);
   // Fewer first, then all: the same as all at once, in every count.
   ASSERT_EQ(Linnet({"quantize", model_, out_, "--data", good, "--table", table, "--as-is", "--samples", "6", "--resume"}).code, kSuccess);
-  EXPECT_NE(read(whole), read(table));
+  EXPECT_NE(Read(whole), Read(table));
   Ran ran = Linnet({"quantize", model_, out_, "--data", good, "--table", table, "--as-is", "--resume", "--json"});
   ASSERT_EQ(ran.code, kSuccess) << ran.err;
   EXPECT_EQ((*ParseJson(ran.out, "report"))["resumed_samples"].get<int>(), 5);   // one of six was held out
-  EXPECT_EQ(read(whole), read(table));
+  EXPECT_EQ(Read(whole), Read(table));
   fs::remove(out_);
   // Cut short by a sample that does not fit: what was seen stays beside the table, which is as it was.
-  const std::string before = read(table);
+  const std::string before = Read(table);
   Tensor odd = Tensor::Allocate(DType::kFloat, {1, 1, 27, 28}).value();
   std::fill_n(odd.mutable_as<float>(), odd.elements(), 1.0f);
   ASSERT_TRUE(SaveNpy(folder_ + "/odd.npy", odd).ok());
   ExpectFails({"quantize", model_, out_, "--data", good, folder_ + "/odd.npy", "--table", table, "--as-is"}, "'image'");
-  EXPECT_EQ(read(table), before);
+  EXPECT_EQ(Read(table), before);
   ASSERT_TRUE(fs::exists(table + ".partial"));
   ran = Linnet({"quantize", model_, out_, "--data", good, "--table", table, "--as-is", "--resume", "--json"});
   ASSERT_EQ(ran.code, kSuccess) << ran.err;
   EXPECT_EQ((*ParseJson(ran.out, "report"))["resumed_samples"].get<int>(), 8);
-  EXPECT_EQ(read(table), before);
+  EXPECT_EQ(Read(table), before);
   EXPECT_FALSE(fs::exists(table + ".partial"));
   fs::remove(out_);
   // Another choice of samples or of nodes is no continuation.

@@ -124,13 +124,15 @@ CpuLevel DetectedCpuLevel() {
   return level;
 }
 
-#if !defined(LINNET_MOST_CPU_LEVEL)
+#if defined(LINNET_MOST_CPU_LEVEL)
+bool SupportsOfAll(CpuLevel level, CpuLevel rung) {
+#else
 bool Supports(CpuLevel level, CpuLevel rung) {
+#endif
   int have = static_cast<int>(level), need = static_cast<int>(rung);
   if (have / 16 != need / 16 || have < need) return false;
   return !(rung == CpuLevel::kAvxVnni && level != CpuLevel::kAvxVnni);
 }
-#endif
 
 Result<CpuLevel> ParseCpuLevel(std::string_view name) {
   for (const Row& row : kRows) {

@@ -41,10 +41,7 @@ bool Supports(CpuLevel level, CpuLevel rung);
 #if defined(LINNET_MOST_CPU_LEVEL)
 namespace linnet {
 inline constexpr CpuLevel kMostCpuLevel = CpuLevel::LINNET_MOST_CPU_LEVEL;
-[[gnu::always_inline]] inline bool Supports(CpuLevel level, CpuLevel rung) {
-  const int have = static_cast<int>(level), need = static_cast<int>(rung);
-  if (need > static_cast<int>(kMostCpuLevel) || have / 16 != need / 16 || have < need) return false;
-  return !(rung == CpuLevel::kAvxVnni && level != CpuLevel::kAvxVnni);
-}
+bool SupportsOfAll(CpuLevel level, CpuLevel rung);   // whatever the build has
+[[gnu::always_inline]] inline bool Supports(CpuLevel level, CpuLevel rung) { return rung <= kMostCpuLevel && SupportsOfAll(level, rung); }
 }  // namespace linnet
 #endif

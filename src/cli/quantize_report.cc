@@ -20,6 +20,17 @@ int64_t FileBytes(const std::string& path) {
   return error ? 0 : static_cast<int64_t>(bytes);
 }
 
+/// "3 samples that were not used to calibrate".
+std::string ComparedText(const quantize::Outcome& outcome) {
+  return fmt::format("{} sample{}{}", outcome.compared, outcome.compared == 1 ? "" : "s",
+                     outcome.calibrated == 0 ? "" : outcome.held_out ? " that were not used to calibrate" : " that were used to calibrate, for want of others");
+}
+
+/// "98.3 %", or nothing where there are no classes.
+std::string SameTopText(const quantize::Agreement& agreement) {
+  return agreement.rows ? fmt::format("{:.1f} %", 100.0 * static_cast<double>(agreement.same_top) / static_cast<double>(agreement.rows)) : "";
+}
+
 }  // namespace
 
 std::string SqnrText(const quantize::Agreement& agreement) {
@@ -77,13 +88,11 @@ std::vector<std::string> QuantizeReport::Facts(const quantize::Recipe& recipe) c
     facts.push_back(fmt::format("Weights: {} before, {} after", FormatBytes(before.all), FormatBytes(after.all)));
     facts.push_back(fmt::format("{} of {} nodes are quantized ({}{}{})", quantized_nodes, nodes, mode, calibrator.empty() ? "" : ", ranges: ", calibrator));
   }
-  if (compared > 0) {
-    facts.push_back(fmt::format("Compared on {} sample{}{}", compared, compared == 1 ? "" : "s", calibrated == 0 ? "" : held_out ? " that were not used to calibrate" : " that were used to calibrate, for want of others"));
-  }
+  if (compared > 0) facts.push_back(Cat("Compared on ", ComparedText(*this)));
   for (size_t i = 0; i < agreements.size(); ++i) {
     const quantize::Agreement& one = agreements[i];
     facts.push_back(fmt::format("Output {}: {}, largest error {:.3g} of values up to {:.3g}{}", output_names[i], SqnrText(one), one.max_error, one.max_value,
-                                one.rows ? fmt::format(", the same top-1 in {:.1f} %", 100.0 * static_cast<double>(one.same_top) / static_cast<double>(one.rows)) : ""));
+                                one.rows ? Cat(", the same top-1 in ", SameTopText(one)) : ""));
   }
   for (const std::string& layer : wide) facts.push_back(Cat("16 bits: ", layer));
   for (const std::string& layer : in_float) facts.push_back(Cat("Float: ", layer));
@@ -100,8 +109,7 @@ void QuantizeReport::Print() const {
   if (resumed > 0) fmt::print("{} of {} samples had been seen before\n", resumed, calibrated);
   for (const std::string& note : notes) fmt::print("{}\n", Printable(note));
   if (agreements.empty()) return;
-  fmt::print("\nbeside the float model, on {} sample{}{}:\n", compared, compared == 1 ? "" : "s",
-             calibrated == 0 ? "" : held_out ? " that were not used to calibrate" : " that were used to calibrate, for want of others");
+  fmt::print("\nbeside the float model, on {}:\n", ComparedText(*this));
   Terminal terminal(stdout);
   using Align = Table::Align;
   Table table({{"output"}, {"SQNR", Align::kRight}, {"largest error", Align::kRight}, {"of values up to", Align::kRight},
@@ -111,7 +119,7 @@ void QuantizeReport::Print() const {
     const double db = one.SqnrDb();
     table.Row({output_names[i], {SqnrText(one), db >= 20 ? Color::kGreen : db >= 10 ? Color::kYellow : Color::kRed},
                fmt::format("{:.3g}", one.max_error), fmt::format("{:.3g}", one.max_value),
-               one.rows ? fmt::format("{:.1f} %", 100.0 * static_cast<double>(one.same_top) / static_cast<double>(one.rows)) : ""});
+               SameTopText(one)});
   }
   fmt::print("{}", table.ToString(terminal));
 }

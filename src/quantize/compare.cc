@@ -44,6 +44,15 @@ int64_t WeightBytes(const Graph& graph, const Node& node) {
   return bytes;
 }
 
+/// What codes of a type express with one scale and zero point.
+Range ExpressedBy(DType dtype, float scale, int64_t zero) {
+  Params params;
+  params.dtype = dtype;
+  params.scales = {scale};
+  params.zeros = {static_cast<int32_t>(zero)};
+  return params.Expressed();
+}
+
 /// Adds the values of a node's matrix or filters, as floats; `range`: of quantized ones what the codes express. False where there are none.
 bool AddWeightValues(const Graph& graph, const Node& node, Histogram* values, Range* range, bool* has_range) {
   for (size_t i = node.inputs.size() > 1 ? 1 : 0; i < std::min<size_t>(node.inputs.size(), 2); ++i) {
@@ -71,11 +80,7 @@ bool AddWeightValues(const Graph& graph, const Node& node, Histogram* values, Ra
     }
     values->Add(floats.data(), codes->elements());
     for (int64_t c = 0; c < channels; ++c) {
-      Params params;
-      params.dtype = codes->dtype();
-      params.scales = {scales->as<float>()[c]};
-      params.zeros = {static_cast<int32_t>(zeros ? LoadInteger(zeros->dtype(), zeros->data(), c) : 0)};
-      const Range one = params.Expressed();
+      const Range one = ExpressedBy(codes->dtype(), scales->as<float>()[c], zeros ? LoadInteger(zeros->dtype(), zeros->data(), c) : 0);
       range->low = std::min(range->low, one.low), range->high = std::max(range->high, one.high);
     }
     return *has_range = true;
@@ -104,11 +109,7 @@ bool FindRange(const Graph& graph, ValueId id, Range* range) {
   if (!quantize || quantize->inputs.size() < 3) return false;
   const Tensor *scale = ConstantOf(graph, quantize->inputs[1]), *zero = ConstantOf(graph, quantize->inputs[2]);
   if (!scale || !zero || scale->elements() != 1 || scale->dtype() != DType::kFloat || !IsInteger(zero->dtype())) return false;
-  Params params;
-  params.dtype = zero->dtype();
-  params.scales = {*scale->as<float>()};
-  params.zeros = {static_cast<int32_t>(LoadInteger(zero->dtype(), zero->data(), 0))};
-  *range = params.Expressed();
+  *range = ExpressedBy(zero->dtype(), *scale->as<float>(), LoadInteger(zero->dtype(), zero->data(), 0));
   return true;
 }
 

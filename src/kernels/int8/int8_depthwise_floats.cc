@@ -10,7 +10,6 @@
 //                 column 2 x + 1 second taps of output x
 //
 // Bytes keep their zero point, whose part of the sums is taken off at the beginning; padding is pixels of the zero point.
-#include <math.h>
 #include <string.h>
 
 #include <algorithm>
