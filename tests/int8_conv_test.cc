@@ -283,7 +283,7 @@ TEST(ConvInt8, Depthwise) {
     }
   }
   // Sums that float32 cannot hold on the way.
-  for (int32_t bias : {(1 << 24) - 100000, (1 << 24) + 1, -(1 << 24), 1 << 30, -(1 << 30)}) {
+  for (int32_t bias : {(1 << 24) - 100000, (1 << 24) + 1, -(1 << 24), 1 << 30, -(1 << 30), INT32_MIN + 6000}) {
     Case t{5, 6, 8, 8, 8};
     t.bias = bias;
     Check(t);

@@ -55,25 +55,32 @@ int64_t FloatsBytes(const DepthwiseInt8& c) {
 }
 
 void PrepareFloats(const DepthwiseInt8& c, void* prepared) {
-  constexpr int64_t kExact = int64_t{1} << 24, kMostOfByte = 255;
   if (!ServesFloats(c)) return;
+  auto load = [](const void* p) HWY_ATTR { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); };
+  const __m256i exact = _mm256_set1_epi32(1 << 24), least = _mm256_set1_epi32(-(1 << 24)), most_of_byte = _mm256_set1_epi32(255);
+  const __m256i input_zero = _mm256_set1_epi32(c.input_zero);
   FloatsHead* head = new (prepared) FloatsHead;
-  EightChannels* blocks = reinterpret_cast<EightChannels*>(head + 1);
-  head->fits = c.finish.scale != nullptr;
-  for (int64_t channel = 0; channel < c.channels; ++channel) {
-    EightChannels& block = blocks[channel / kEight];
-    int64_t magnitude = 0, sum = 0;
-    for (int64_t t = 0; t < kTaps; ++t) {
-      const int64_t w = c.packed[(t / 2 * RoundUp(c.channels, int64_t{8}) + channel) * 2 + t % 2];
-      block.weights[t][channel % kEight] = static_cast<float>(w);
-      magnitude += (w < 0 ? -w : w) * kMostOfByte;
-      sum += w;
+  EightChannels* block = reinterpret_cast<EightChannels*>(head + 1);
+  __m256i fits = _mm256_set1_epi32(c.finish.scale ? -1 : 0);
+  for (int64_t channel = 0; channel < c.channels; channel += kEight, ++block) {
+    __m256i sum = _mm256_setzero_si256(), magnitude = sum;
+    for (int t = 0; t < kTaps; ++t) {
+      const __m256i both = load(c.packed + (t / 2 * c.channels + channel) * 2);   // of this tap and its neighbour
+      const __m256i w = _mm256_srai_epi32(t % 2 ? both : _mm256_slli_epi32(both, 16), 16);
+      _mm256_store_ps(block->weights[t], _mm256_cvtepi32_ps(w));
+      sum = _mm256_add_epi32(sum, w);
+      magnitude = _mm256_add_epi32(magnitude, _mm256_abs_epi32(w));
     }
-    const int64_t offset = (c.finish.offset ? c.finish.offset[channel] : 0) - sum * c.input_zero;
-    head->fits = head->fits && (offset < 0 ? -offset : offset) + magnitude < kExact;
-    block.offset[channel % kEight] = static_cast<float>(offset);
-    block.scale[channel % kEight] = c.finish.scale ? c.finish.scale[channel] : 0.0f;
+    // A first sum of 2^24 and more, which might overflow below, does not fit as it is.
+    const __m256i first = c.finish.offset ? load(c.finish.offset + channel) : _mm256_setzero_si256();
+    const __m256i offset = _mm256_sub_epi32(first, _mm256_mullo_epi32(sum, input_zero));
+    const __m256i reach = _mm256_add_epi32(_mm256_abs_epi32(offset), _mm256_mullo_epi32(magnitude, most_of_byte));
+    fits = _mm256_and_si256(fits, _mm256_and_si256(_mm256_cmpgt_epi32(exact, first), _mm256_cmpgt_epi32(first, least)));
+    fits = _mm256_and_si256(fits, _mm256_cmpgt_epi32(exact, reach));
+    _mm256_store_ps(block->offset, _mm256_cvtepi32_ps(offset));
+    if (c.finish.scale) _mm256_store_ps(block->scale, _mm256_loadu_ps(c.finish.scale + channel));
   }
+  head->fits = _mm256_movemask_epi8(fits) == -1;
 }
 
 // Three rows of the image at one place: pixels are a step apart, 0 where the row is padding.
