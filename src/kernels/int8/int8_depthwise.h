@@ -16,8 +16,13 @@
 
 namespace linnet {
 
+/// What kernels store where FinishInt8::To is kActivated.
+struct ActivatedByte {
+  uint8_t byte;
+};
+
 /// One convolution; sizes and pads as in ConvInt8, with `channels` groups of one channel each. `finish` needs offset and scale
-/// of `channels` elements rounded up to 16 (and one_scale is not used); row p of its C is output pixel p.
+/// of `channels` elements rounded up to 16, and so a bias for kActivated (one_scale is not used); row p of its C is output pixel p.
 struct DepthwiseInt8 {
   const uint8_t* input = nullptr;
   bool input_signed = false;

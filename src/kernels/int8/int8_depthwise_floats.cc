@@ -97,10 +97,13 @@ HWY_INLINE __m256 EightFloats(const uint8_t* p) {
 
 template <bool kSigned, class To>
 class FloatRow {
+  using D8 = hn::FixedTag<float, kEight>;
+
  public:
-  FloatRow(const DepthwiseInt8& c, const EightChannels& block)
-      : block_(block), rounding_(std::is_signed_v<To>, c.finish.low, c.finish.high, c.finish.zero), stride_(c.finish.c_row_stride),
-        outside_(_mm256_set1_ps(static_cast<float>(c.input_zero))) {}
+  FloatRow(const DepthwiseInt8& c, const EightChannels* blocks, int64_t b)
+      : block_(blocks[b]), rounding_(kActivated ? c.finish.to_signed : std::is_signed_v<To>, c.finish.low, c.finish.high, c.finish.zero),
+        bias_(kActivated ? c.finish.epilogue.bias + b * kEight : nullptr), table_(c.finish.table), find_(c.finish.high), bend_(c.finish),
+        stride_(c.finish.c_row_stride), outside_(_mm256_set1_ps(static_cast<float>(c.input_zero))) {}
 
   // `count` (at least 1) outputs from `to` on. Of their columns, from `rows` on, the first `left` and the last `right` (at most 1 each)
   // are padding; what `rows` are at is the first that is not.
@@ -187,19 +190,50 @@ class FloatRow {
   }
 
  private:
+  static constexpr bool kActivated = std::is_same_v<To, ActivatedByte>;
+
+  HWY_INLINE hn::Vec<D8> Value(__m256 sum) const {
+    return {_mm256_add_ps(_mm256_mul_ps(sum, _mm256_load_ps(block_.scale)), _mm256_loadu_ps(bias_))};
+  }
+  HWY_INLINE void LookUp(__m256 sum, To* to) const {
+    alignas(32) uint32_t places[kEight];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(places), find_(D8(), Value(sum)).raw);
+    LINNET_UNROLL
+    for (int i = 0; i < kEight; ++i) to[i] = To{table_[places[i]]};
+  }
   HWY_INLINE void Two(__m256 sum0, __m256 sum1, To* to) const {
-    const __m256 scale = _mm256_load_ps(block_.scale);
-    const __m128i bytes = _mm_shuffle_epi32(rounding_.Half(_mm256_mul_ps(sum0, scale), _mm256_mul_ps(sum1, scale)), 0xd8);
+    if constexpr (kActivated) {
+      if (!table_) return StoreTwo(bend_(D8(), Value(sum0)).raw, bend_(D8(), Value(sum1)).raw, to);
+      LookUp(sum0, to);
+      LookUp(sum1, to + stride_);
+    } else {
+      const __m256 scale = _mm256_load_ps(block_.scale);
+      StoreTwo(_mm256_mul_ps(sum0, scale), _mm256_mul_ps(sum1, scale), to);
+    }
+  }
+  HWY_INLINE void One(__m256 sum, To* to) const {
+    if constexpr (kActivated) {
+      if (!table_) return StoreOne(bend_(D8(), Value(sum)).raw, to);
+      LookUp(sum, to);
+    } else {
+      StoreOne(_mm256_mul_ps(sum, _mm256_load_ps(block_.scale)), to);
+    }
+  }
+  HWY_INLINE void StoreTwo(__m256 t0, __m256 t1, To* to) const {
+    const __m128i bytes = _mm_shuffle_epi32(rounding_.Half(t0, t1), 0xd8);
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to), bytes);
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to + stride_), _mm_unpackhi_epi64(bytes, bytes));
   }
-  HWY_INLINE void One(__m256 sum, To* to) const {
-    const __m256 t = _mm256_mul_ps(sum, _mm256_load_ps(block_.scale));
+  HWY_INLINE void StoreOne(__m256 t, To* to) const {
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_shuffle_epi32(rounding_.Half(t, t), 0xd8));
   }
 
   const EightChannels& block_;
   const WideByteRounding rounding_;
+  const float* const bias_;
+  const uint8_t* const table_;
+  const TablePlaces find_;
+  const Bend bend_;
   const int64_t stride_;
   const __m256 outside_;
 };
@@ -233,7 +267,7 @@ void FloatRows(const DepthwiseInt8& c, const EightChannels* blocks, int64_t row0
       for (int64_t x = begin; x < end; ++x) {
         const int64_t column = x * s - c.pad_left;
         for (int64_t b = 0; b < blocks_count; ++b) {
-          FloatRow<kSigned, To>(c, blocks[b]).Edge(rows_at(column, b * kEight), -column, c.in_w - column, to + x * c.finish.c_row_stride + b * kEight);
+          FloatRow<kSigned, To>(c, blocks, b).Edge(rows_at(column, b * kEight), -column, c.in_w - column, to + x * c.finish.c_row_stride + b * kEight);
         }
       }
     };
@@ -243,7 +277,7 @@ void FloatRows(const DepthwiseInt8& c, const EightChannels* blocks, int64_t row0
         const int64_t count = std::min(run, inner_end - x), column = x * s - c.pad_left;
         const bool left = column < 0, right = column + (count - 1) * s + 2 >= c.in_w;
         for (int64_t b = group; b < std::min(blocks_count, group + kGroup); ++b) {
-          const FloatRow<kSigned, To> part(c, blocks[b]);
+          const FloatRow<kSigned, To> part(c, blocks, b);
           const ThreeRows rows = rows_at(column + left, b * kEight);
           To* const out = to + x * c.finish.c_row_stride + b * kEight;
           s == 1 ? part.template Run<1>(rows, count, left, right, out) : part.template Run<2>(rows, count, left, right, out);
@@ -266,6 +300,9 @@ bool DepthwiseFloats(const DepthwiseInt8& c, const void* prepared, int64_t row0,
       return true;
     case FinishInt8::To::kUint8:
       c.input_signed ? FloatRows<true, uint8_t>(c, blocks, row0, row1) : FloatRows<false, uint8_t>(c, blocks, row0, row1);
+      return true;
+    case FinishInt8::To::kActivated:
+      c.input_signed ? FloatRows<true, ActivatedByte>(c, blocks, row0, row1) : FloatRows<false, ActivatedByte>(c, blocks, row0, row1);
       return true;
     default: return false;
   }
