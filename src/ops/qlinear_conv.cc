@@ -148,7 +148,7 @@ struct ChannelsLastIntegerConv {
   Status Prepare(PrepareContext& c) {
     if (!kWideResults && !kQuantized) return NoSuchNumbers();
     kernels = &PickInt8(c.cpu());
-    depthwise = &PickDepthwiseInt8(c.cpu());
+    depthwise = &PickDepthwiseInt8(c.cpu(), kFloat && kBytes.Has(c));
     if (kQuantized && c.has_input(kAdded)) {
       if (!kAddedBytes) return NoSuchNumbers();
       add = PickQBinary(QBinary::kAdd, c.dtype(kYZero) == DType::kInt8, c.cpu());

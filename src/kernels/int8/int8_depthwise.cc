@@ -407,14 +407,17 @@ constexpr DepthwiseInt8Kernels kFloats = {
     DepthwiseFloatsBytes, PrepareDepthwiseFloats, [](const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1, void* scratch) {
       if (!DepthwiseFloatsRows(conv, prepared, row0, row1)) N_AVX2::DepthwiseInt8Rows(conv, nullptr, row0, row1, scratch);
     }};
+constexpr bool kFloatsToo = true;
+#else
+constexpr bool kFloatsToo = false;
 #endif
 
 }  // namespace
 #endif
 
-const DepthwiseInt8Kernels& PickDepthwiseInt8(CpuLevel level) {
+const DepthwiseInt8Kernels& PickDepthwiseInt8(CpuLevel level, bool activated) {
 #if defined(__x86_64__)
-  if (Supports(level, CpuLevel::kAvx512Vnni)) return kBytes<false>;
+  if (Supports(level, CpuLevel::kAvx512Vnni) && !(activated && kFloatsToo)) return kBytes<false>;
 #if !defined(LINNET_SMALL)
   if (Supports(level, CpuLevel::kAvx2)) return kFloats;
 #endif

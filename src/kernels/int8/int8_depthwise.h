@@ -52,7 +52,8 @@ struct DepthwiseInt8Kernels {
   /// Computes output rows [row0, row1) of [0, batch * out_h). Any split gives the same bits.
   void (*rows)(const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1, void* scratch);
 };
-const DepthwiseInt8Kernels& PickDepthwiseInt8(CpuLevel level);
+/// `activated`: for FinishInt8::To::kActivated, which not every way of those above has.
+const DepthwiseInt8Kernels& PickDepthwiseInt8(CpuLevel level, bool activated = false);
 /// For tests: those of avx512vnni without its instruction, for processors with AVX-512.
 const DepthwiseInt8Kernels& EmulatedDepthwiseInt8();
 

@@ -296,24 +296,32 @@ void TablePanel(const FinishInt8& finish, const int32_t* sums, const int32_t* ro
 // FinishInt8::To::kActivated without a table, of one panel.
 template <class T>
 void BentPanel(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, T* to, int rows, int64_t column, int64_t columns) {
-  const hn::FixedTag<int32_t, 4> d;
-  const hn::FixedTag<float, 4> df;
+  const hn::CappedTag<float, kPanelColumns> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const hn::Rebind<T, decltype(d)> d8;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const FinishInt8 f = finish;
   const Bend bend(f);
-  const ByteRounding<T> rounding(f.low, f.high, f.zero);
-  for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
-    alignas(64) T tail[kPanelColumns];
-    T* out = columns == kPanelColumns ? to : tail;
-    LINNET_UNROLL
-    for (int j = 0; j < kPanelColumns; j += 8) {
-      auto bent = [&](int64_t at) HWY_ATTR {
-        const float* scale = f.scale + (f.one_scale ? 0 : column + at);
-        const auto t = hn::ConvertTo(df, Corrected(d, f, sums + at, row_sums + r, column + at));
-        return bend(df, hn::Add(hn::Mul(t, hn::LoadU(df, scale)), hn::LoadU(df, f.epilogue.bias + column + at)));
-      };
-      rounding.Store(bent(j), bent(j + 4), out + j);
+  const auto low = hn::Set(d, f.low), high = hn::Set(d, f.high);
+  const auto zero = hn::Set(di, f.zero);
+  for (int64_t v = 0; v < kPanelColumns; v += lanes) {
+    const int64_t left = columns - v;
+    if (left <= 0) break;
+    const auto scale = hn::LoadU(d, f.scale + (f.one_scale ? 0 : column + v)), bias = hn::LoadU(d, f.epilogue.bias + column + v);
+    T* out = to + v;
+    for (int r = 0; r < rows; ++r, out += f.c_row_stride) {
+      const auto sum = hn::ConvertTo(d, Corrected(di, f, sums + r * kPanelColumns + v, row_sums + r, column + v));
+      auto t = bend(d, hn::Add(hn::Mul(sum, scale), bias));
+      t = hn::Min(hn::IfThenElse(hn::Gt(t, low), t, low), high);   // NaN as `low`
+      const auto bytes = hn::DemoteTo(d8, hn::Add(hn::NearestInt(t), zero));
+      if (left >= lanes) {
+        hn::StoreU(bytes, d8, out);
+      } else {
+        T some[kPanelColumns];
+        hn::StoreU(bytes, d8, some);
+        memcpy(out, some, static_cast<size_t>(left));
+      }
     }
-    if (out == tail) memcpy(to, tail, static_cast<size_t>(columns));
   }
 }
 
