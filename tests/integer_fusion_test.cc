@@ -388,6 +388,54 @@ TEST(MoveQuantization, BytesMoveInsteadOfFloats) {
   EXPECT_EQ(Outputs(text, {{2, 6, 9, 11}}, {}, 2), Outputs(text, {{2, 6, 9, 11}}, without, 1));
 }
 
+// Borders of bytes, which become pads of the convolution where they are its zero point.
+TEST(MoveQuantization, PadsBecomePadsOfConvolutions) {
+  std::string body = ConvBody("int8", "", "  y = Relu-13(c)\n", 6, 1);
+  const size_t at = body.find("  c = Conv-11(xf, wf, b)");
+  body.insert(at, "  around = const int64[8]{0, 0, 1, 0, 0, 0, 2, 3}\n  border = const float[]{0}\n  xp = Pad-13(xf, around, border)\n"
+                  "  pq = QuantizeLinear-13(xp, xs, xz)\n  pf = DequantizeLinear-13(pq, xs, xz)\n");
+  body.replace(body.find("Conv-11(xf,"), 11, "Conv-11(pf,");
+  const std::string text = Wrapped("2,6,9,11", body), after = Optimized(text, "fold_pads");
+  EXPECT_FALSE(Contains(after, "= Pad")) << after;
+  EXPECT_TRUE(Contains(after, "pads=[2, 1, 3, 4]")) << after;
+  ExpectWithinOneStep(text, {{2, 6, 9, 11}}, 0.043f);
+  // Another border stays a border, of bytes.
+  std::string three = text;
+  three.replace(three.find("border = const float[]{0}"), 25, "border = const float[]{0.31}");
+  EXPECT_TRUE(Contains(Optimized(three, "fold_pads"), ": uint8[2,6,12,14] = Pad")) << Optimized(three, "fold_pads");
+  ExpectWithinOneStep(three, {{2, 6, 9, 11}}, 0.043f);
+}
+
+TEST(FoldPads, OfFloatConvolutions) {
+  const std::string head = "graph (x: float[1,4,9,11]) -> (y) {\n  w = const float[5,4,3,3]{" + [] {
+    std::string all;
+    for (int i = 0; i < 180; ++i) all += fmt::format("{}{}", i ? "," : "", (i * 37 % 19) * 0.1 - 0.9);
+    return all;
+  }() + "}\n";
+  struct Row {
+    const char* pad;
+    const char* conv;
+    const char* pads;   // of the convolution afterwards; null: the Pad stays
+  };
+  for (const Row& row : {Row{"  p = Pad-2(x) {pads=[0, 0, 1, 2, 0, 0, 3, 0]}\n", "Conv-11(p, w)", "pads=[1, 2, 3, 0]"},
+                         Row{"  a = const int64[4]{1, 2, 0, 1}\n  i = const int64[2]{-1, 2}\n  z = const float[]{0}\n  p = Pad-18(x, a, z, i)\n", "Conv-11(p, w) {pads=[1, 1, 1, 1]}", "pads=[3, 2, 2, 1]"},
+                         Row{"  p = Pad-2(x) {pads=[0, 0, 1, 2, 0, 0, 3, 0]}\n", "Conv-11(p, w) {auto_pad=\"VALID\"}", "pads=[1, 2, 3, 0]"},
+                         Row{"  p = Pad-2(x) {pads=[0, 0, 1, 2, 0, 0, 3, 0]}\n", "Conv-11(p, w) {auto_pad=\"SAME_UPPER\"}", nullptr},
+                         Row{"  p = Pad-2(x) {pads=[0, 0, 1, 2, 0, 0, 3, 0], value=1.0}\n", "Conv-11(p, w)", nullptr},
+                         Row{"  p = Pad-2(x) {pads=[0, 0, 1, 2, 0, 0, 3, 0], mode=\"edge\"}\n", "Conv-11(p, w)", nullptr},
+                         Row{"  p = Pad-2(x) {pads=[0, 0, -1, 2, 0, 0, 3, 0]}\n", "Conv-11(p, w)", nullptr},
+                         Row{"  p = Pad-2(x) {pads=[1, 0, 1, 2, 0, 0, 3, 0]}\n", "Conv-11(p, w)", nullptr}}) {
+    const std::string text = head + row.pad + "  y = " + row.conv + "\n}\n", after = Optimized(text, "fold_pads");
+    EXPECT_EQ(Contains(after, "= Pad"), row.pads == nullptr) << after;
+    EXPECT_TRUE(Contains(after, row.pads ? row.pads : "= Pad")) << after;
+    PipelineOptions without;
+    without.level = kOptimizeNothing;
+    const std::vector<float> expected = Outputs(text, {{1, 4, 9, 11}}, without, 1), got = Outputs(text, {{1, 4, 9, 11}}, {}, 2);
+    ASSERT_EQ(expected.size(), got.size());
+    for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], expected[i], 1e-4f) << i;
+  }
+}
+
 TEST(MoveQuantization, ThroughPoolsAndJoins) {
   const std::string text = Wrapped("2,6,9,11", ConvBody("int8", "", "  d = Relu-13(c)\n  p = MaxPool-12(d) {kernel_shape=[2, 2], strides=[2, 2]}\n"
                                                                     "  q = MaxPool-12(xf) {kernel_shape=[2, 2], strides=[2, 2]}\n  y = Concat-13(p, q) {axis=1}\n", 6, 1));

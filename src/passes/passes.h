@@ -13,6 +13,7 @@ Status MergeCommonSubexpressions(Graph& graph, const PassContext& context);
 Status MoveQuantization(Graph& graph, const PassContext& context);
 Status RelaxQuantization(Graph& graph, const PassContext& context);
 Status FuseIntegerTables(Graph& graph, const PassContext& context);
+Status FoldPads(Graph& graph, const PassContext& context);
 Status FuseIntegerProducts(Graph& graph, const PassContext& context);
 Status FuseInteger(Graph& graph, const PassContext& context);
 Status FuseBlockWeights(Graph& graph, const PassContext& context);
