@@ -25,6 +25,8 @@ struct Case {
   int64_t batch = 2;
   bool from_zero = false;   ///< unsigned bytes of all values without a zero point
   int32_t bias = 0;         ///< added to every one
+  Activated activated;      ///< kActivated
+  bool to_signed = false;
 };
 
 class Convolution {
@@ -80,12 +82,15 @@ class Convolution {
     const bool depthwise = t_.groups == t_.in_c && t_.out_c == t_.in_c;
     const int64_t columns = depthwise ? RoundUpTo(t_.out_c, 16) : ConvColumns(t_.out_c, t_.groups);
     Guarded<int32_t> zeros(columns), offset(columns);
-    Guarded<float> scale(columns);
+    Guarded<float> scale(columns), float_bias(columns);
+    const std::vector<uint8_t> bytes = TableOfBytes();
+    const Guarded<uint8_t> table(bytes);
     const int64_t group_out = depthwise ? t_.out_c : t_.out_c / t_.groups, group_columns = RoundUpTo(group_out, 16);
     for (int64_t j = 0; j < t_.out_c; ++j) {
       const int64_t at = j / group_out * group_columns + j % group_out;
       zeros[at] = zeros_[static_cast<size_t>(j)];
       scale[at] = scale_[static_cast<size_t>(j)];
+      float_bias[at] = FloatBias(j);
       if (depthwise) offset[at] = bias_[static_cast<size_t>(j)];
     }
     FinishInt8 finish;
@@ -96,6 +101,12 @@ class Convolution {
     finish.zero = std::is_signed_v<T> ? -1 : 128;
     if (sizeof(T) == 1) finish.low = std::is_signed_v<T> ? -127 : -128, finish.high = std::is_signed_v<T> ? 128 : 127;
     if (t_.from_zero) finish.zero = 0, finish.low = 0, finish.high = 255;
+    if (t_.to == To::kActivated) {
+      finish.epilogue.bias = float_bias.data(), finish.epilogue.activation = t_.activated.activation, finish.epilogue.alpha = t_.activated.alpha;
+      finish.to_signed = t_.to_signed;
+      if (t_.to_signed) finish.zero = -1, finish.low = -127, finish.high = 128;
+      if (t_.activated.table) finish.table = table.data(), finish.high = static_cast<float>(table.size() - 1);
+    }
     finish.c = y.data();
     finish.c_row_stride = t_.out_c;
     if (depthwise) {
@@ -134,8 +145,11 @@ class Convolution {
     const float value = static_cast<float>(sum) * scale_[static_cast<size_t>(channel)];
     if (std::is_same_v<T, int32_t>) return static_cast<T>(sum);
     if (std::is_same_v<T, float>) return static_cast<T>(value);
+    if (t_.to == To::kActivated) return static_cast<T>(ActivatedByteOf(finish, sum, scale_[static_cast<size_t>(channel)], FloatBias(channel)));
     return static_cast<T>(std::nearbyint(std::min(std::max(value, finish.low), finish.high)) + static_cast<float>(finish.zero));
   }
+
+  static float FloatBias(int64_t channel) { return static_cast<float>(channel % 11) * 7.3f - 20; }
 
   template <class C>
   void Fill(C* c, const Guarded<uint8_t>& x) const {
@@ -156,7 +170,7 @@ class Convolution {
     c.channels = t_.out_c, c.input_zero = t_.zero, c.packed = packed.data(), c.finish = finish;
     Guarded<std::byte> scratch(DepthwiseScratchBytes(c));
     const int64_t rows = t_.batch * out_h_, step = split ? 2 : rows;
-    const DepthwiseInt8Kernels& kernels = emulated ? EmulatedDepthwiseInt8() : PickDepthwiseInt8(level);
+    const DepthwiseInt8Kernels& kernels = emulated ? EmulatedDepthwiseInt8() : PickDepthwiseInt8(level, t_.to == To::kActivated);
     Guarded<std::byte> prepared(kernels.prepared_bytes(c));
     kernels.prepare(c, prepared.data());
     for (int64_t r = 0; r < rows; r += step) kernels.rows(c, prepared.data(), r, std::min(rows, r + step), scratch.data());
@@ -184,7 +198,8 @@ void Check(const Case& t) {
         case To::kInt32: convolution.Check<int32_t>(level, split); break;
         case To::kFloat: convolution.Check<float>(level, split); break;
         case To::kInt8: convolution.Check<int8_t>(level, split); break;
-        case To::kUint8: convolution.Check<uint8_t>(level, split); break;
+        case To::kUint8:
+        case To::kActivated: convolution.Check<uint8_t>(level, split); break;
       }
     }
   }
@@ -237,6 +252,32 @@ TEST(ConvInt8, TypesAndZeroPoints) {
         Check(t);
         t.in_c = t.out_c = t.groups = 19, t.column_zeros = true;
         Check(t);
+      }
+    }
+  }
+}
+
+TEST(ConvInt8, ActivatedBytes) {
+  for (const Activated& activated : AllActivated()) {
+    for (bool to_signed : {false, true}) {
+      for (bool column_zeros : {false, true}) {
+        Case t{9, 11, 12, 40};
+        t.to = To::kActivated, t.activated = activated, t.to_signed = to_signed, t.column_zeros = column_zeros;
+        Check(t);                                                             // pixels in strips
+        t.kernel_h = t.kernel_w = 1, t.pad = 0, t.in_c = 36, t.out_c = 23;
+        Check(t);
+        t.groups = 2, t.out_c = 38;
+        Check(t);
+        for (int64_t channels : {7, 8, 16, 24, 44}) {                        // depthwise
+          for (int64_t kernel : {3, 5, 2}) {
+            for (int64_t stride : {1, 2}) {
+              Case d{8, 9, channels, channels, channels, kernel, kernel, stride, 1, kernel / 2};
+              d.to = To::kActivated, d.activated = activated, d.to_signed = to_signed, d.column_zeros = column_zeros, d.x_signed = to_signed;
+              if (to_signed) d.zero = 3;
+              Check(d);
+            }
+          }
+        }
       }
     }
   }

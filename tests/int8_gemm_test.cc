@@ -26,6 +26,8 @@ struct Case {
   Activation activation = Activation::kNone;
   bool transposed = false;
   bool from_zero = false;   ///< bytes without a zero point and bounds of their own, some of them halves before they are rounded
+  Activated activated{};    ///< kActivated
+  bool to_signed = false;
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& t) {
@@ -108,6 +110,13 @@ class Product {
       if (t_.bias) g.finish.epilogue.bias = float_bias_.data();
       if (t_.residual) g.finish.epilogue.residual = residual_.data(), g.finish.epilogue.residual_row_stride = t_.n + 1;
     }
+    const Guarded<uint8_t> table(TableOfBytes());
+    if (t_.to == To::kActivated) {
+      g.finish.epilogue.bias = float_bias_.data(), g.finish.epilogue.activation = t_.activated.activation, g.finish.epilogue.alpha = t_.activated.alpha;
+      g.finish.to_signed = t_.to_signed;
+      if (t_.to_signed) g.finish.zero = -3, g.finish.low = -124, g.finish.high = 129;
+      if (t_.activated.table) g.finish.table = table.data(), g.finish.high = static_cast<float>(table.size() - 1);
+    }
     Guarded<std::byte> scratch(GemmInt8ScratchBytes(kernels, t_.m, t_.k));
     for (int64_t i = 0; i < t_.m; i += row_grain) {
       for (int64_t p = 0; p < PanelCount(t_.n); p += panel_grain) {
@@ -132,6 +141,8 @@ class Product {
       if (t_.residual) y = y + residual_[i * (t_.n + 1) + j];
       if (t_.activation == Activation::kClip) y = std::min(std::max(static_cast<float>(y), -1.0f), 1.5f);
       return y;
+    } else if (t_.to == To::kActivated) {
+      return static_cast<T>(ActivatedByteOf(g.finish, sum, scale_[j], float_bias_[j]));
     } else {
       const float y = std::min(std::max(static_cast<float>(sum) * scale_[j], g.finish.low), g.finish.high);
       return static_cast<T>(static_cast<int32_t>(std::nearbyint(y)) + g.finish.zero);
@@ -154,7 +165,8 @@ void Check(const Case& t) {
         case To::kInt32: product.Check<int32_t>(*kernels, grain, grain == 5 ? 3 : 1000); break;
         case To::kFloat: product.Check<float>(*kernels, grain, 1000); break;
         case To::kInt8: product.Check<int8_t>(*kernels, grain, 1000); break;
-        case To::kUint8: product.Check<uint8_t>(*kernels, grain, 1000); break;
+        case To::kUint8:
+        case To::kActivated: product.Check<uint8_t>(*kernels, grain, 1000); break;
       }
     }
   }
@@ -181,6 +193,20 @@ TEST(GemmInt8, BlocksOfTiles) {
     }
   }
   Check({33, 260, 4100, false, true, To::kInt8, 128});   // B is larger than a cache
+}
+
+TEST(GemmInt8, ActivatedBytes) {
+  for (const Activated& activated : AllActivated()) {
+    for (bool to_signed : {false, true}) {
+      for (int64_t m : {1, 6, 15, 33}) {
+        for (int64_t n : {5, 16, 64, 81}) {
+          Case t{m, n, m == 6 ? 30 : 64, to_signed, true, To::kActivated, 3, n == 81, n == 64};
+          t.activated = activated, t.to_signed = to_signed;
+          Check(t);
+        }
+      }
+    }
+  }
 }
 
 // A row alone, four panels at a time, whose bytes end anywhere.

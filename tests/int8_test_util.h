@@ -1,6 +1,8 @@
 // What tests of the 8-bit kernels share.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "base/cpu.h"
@@ -41,5 +43,37 @@ class Bytes {
  private:
   uint64_t state_;
 };
+
+/// Ways to FinishInt8::To::kActivated: by a table, or by one of these functions.
+struct Activated {
+  bool table = false;
+  Activation activation = Activation::kNone;
+  float alpha = 0;
+};
+inline std::vector<Activated> AllActivated() {
+  return {{true, Activation::kNone, 0}, {false, Activation::kNone, 0}, {false, Activation::kHardSwish, 0.02f}, {false, Activation::kLeakyRelu, 0.1f}};
+}
+/// 300 bytes; places beyond it are its ends.
+inline std::vector<uint8_t> TableOfBytes() {
+  std::vector<uint8_t> table;
+  Bytes bytes(9);
+  while (table.size() < 300) table.push_back(bytes.Next());
+  return table;
+}
+
+/// What becomes of sum * scale, as the header has it, rounded at each step.
+inline uint8_t ActivatedByteOf(const FinishInt8& f, int32_t sum, float scale, float bias) {
+  volatile float v = static_cast<float>(sum) * scale;
+  v = v + bias;
+  if (f.table) return f.table[static_cast<int>(std::nearbyint(std::min(std::max(static_cast<float>(v), 0.0f), f.high)))];
+  if (f.epilogue.activation == Activation::kHardSwish) {
+    volatile float part = v * f.epilogue.alpha;
+    part = part + 0.5f;
+    v = v * std::min(std::max(static_cast<float>(part), 0.0f), 1.0f);
+  } else if (f.epilogue.activation == Activation::kLeakyRelu && v < 0) {
+    v = v * f.epilogue.alpha;
+  }
+  return static_cast<uint8_t>(static_cast<int>(std::nearbyint(std::min(std::max(static_cast<float>(v), f.low), f.high))) + f.zero);
+}
 
 }  // namespace linnet

@@ -1,4 +1,4 @@
-// move_quantization, fuse_integer, fuse_integer_tables: the graphs they make, and answers within one step of the graph
+// move_quantization and the passes that make integer operators (fuse_integer ... fuse_activation_tables): the graphs they make, and answers within one step of the graph
 // as it is written, which runs in float.
 #include <gtest/gtest.h>
 
@@ -23,8 +23,8 @@ std::string Scales(const std::string& name, int64_t count, float least, uint32_t
   return text + "}\n";
 }
 
-/// y and what a step of it is: results of both must be equal but for a few that differ by one step.
-void ExpectWithinOneStep(const std::string& text, const std::vector<Shape>& shapes, float step) {
+/// y and what a step of it is: results of both must be equal but for one in `few` at most that differs by one step.
+void ExpectWithinOneStep(const std::string& text, const std::vector<Shape>& shapes, float step, size_t few = 200) {
   PipelineOptions without, with;
   without.level = kOptimizeNothing;
   const std::vector<float> expected = Outputs(text, shapes, without, 1), got = Outputs(text, shapes, with, 1);
@@ -37,7 +37,7 @@ void ExpectWithinOneStep(const std::string& text, const std::vector<Shape>& shap
     different += expected[i] != got[i];
     distinct += expected[i] != expected[0];
   }
-  EXPECT_LE(different, expected.size() / 200) << "of " << expected.size();
+  EXPECT_LE(different, expected.size() / few) << "of " << expected.size();
   EXPECT_GT(distinct, expected.size() / 4) << "the numbers must mean something";
 }
 
@@ -259,6 +259,95 @@ TEST(FuseInteger, HugeBiasesStayFloat) {
   EXPECT_FALSE(Contains(Optimized(Wrapped("1,6,9,11", body), "fuse_integer"), "QLinearConv"));
 }
 
+// What follows the product is computed behind its sums, in steps of the output or by a table.
+TEST(FuseActivationTables, ActivationsOfProducts) {
+  struct Row {
+    const char* after;
+    const char* made;   // part of the final graph
+  };
+  const std::string matmul = Constant("w", "int8[20,40]", 800, -127, 127, 3) + Scales("ws", 40, 0.001f, 4) + Scales("b", 40, 0.1f, 7) +
+                             "  wf = DequantizeLinear-13(w, ws) {axis=1}\n  m = MatMul-13(xf, wf)\n  c = Add-13(m, b)\n";
+  for (const Row& row : {Row{"  y = HardSwish-14(c)\n", "activation=\"HardSwish\""}, Row{"  y = LeakyRelu-6(c) {alpha=0.2}\n", "activation=\"LeakyRelu\""},
+                         Row{"  s = Sigmoid-13(c)\n  y = Mul-13(c, s)\n", "uint8[4096]"}, Row{"  y = Sigmoid-13(c)\n", "uint8["},
+                         Row{"  y = Tanh-13(c)\n", "uint8["}, Row{"  y = Elu-6(c)\n", "uint8["}, Row{"  y = Gelu-20(c)\n", "uint8["},
+                         Row{"  y = Softplus-1(c)\n", "uint8["}, Row{"  y = HardSigmoid-6(c)\n", "uint8["}}) {
+    const std::string conv = Wrapped("1,6,19,21", ConvBody("int8", "", row.after, 6, 1)), product = Wrapped("70,20", matmul + row.after);
+    std::string depthwise = ConvBody("uint8", "  wz = const uint8[]{117}\n", row.after, 1, 12);
+    depthwise.replace(depthwise.find("ws = const float[12]"), depthwise.find("}", depthwise.find("ws =")) - depthwise.find("ws =") + 1, "ws = const float[]{0.004}");
+    const std::string separate = Wrapped("1,12,19,21", depthwise);
+    for (const auto& [text, shape] : {std::pair{conv, Shape{1, 6, 19, 21}}, {product, Shape{70, 20}}, {separate, Shape{1, 12, 19, 21}}}) {
+      const std::string after = Optimized(text, "");
+      EXPECT_TRUE(Contains(after, row.made)) << after;
+      EXPECT_TRUE(Contains(after, "IntegerToFloat")) << after;
+      EXPECT_EQ(after.find("QuantizeLinear-13"), after.rfind(" QuantizeLinear-13") + 1) << "that of x alone is left: " << after;
+      ExpectWithinOneStep(text, {shape}, 0.043f, 25);
+    }
+  }
+}
+
+// A function whose bytes are all alike has no table.
+TEST(FuseActivationTables, ConstantFunctions) {
+  std::string text = Wrapped("1,6,9,11", ConvBody("int8", "", "  y = Sigmoid-13(c)\n", 6, 1));
+  text.replace(text.find("ys = const float[]{0.043}"), 25, "ys = const float[]{900.0}");
+  PipelineOptions without;
+  without.level = kOptimizeNothing;
+  EXPECT_EQ(Outputs(text, {{1, 6, 9, 11}}, {}, 1), Outputs(text, {{1, 6, 9, 11}}, without, 1));
+}
+
+TEST(FuseIntegerProducts, ResultsThatStayReal) {
+  const std::string head = "graph (x: float[SHAPE]) -> (y) {\n" + std::string(kParameters) + "  xq = QuantizeLinear-13(x, xs, xz)\n  xf = DequantizeLinear-13(xq, xs, xz)\n";
+  const std::string weights = Constant("w", "int8[40,20]", 800, -127, 127, 3) + Scales("ws", 40, 0.001f, 4);
+  const std::string bias = Constant("b", "int32[40]", 40, -9000, 9000, 5) + Scales("bs", 40, 0.0001f, 6) + "  bf = DequantizeLinear-13(b, bs) {axis=0}\n";
+  const std::string gemm = weights + bias + "  wf = DequantizeLinear-13(w, ws) {axis=0}\n  y = Gemm-13(xf, wf, bf) {transB=1}\n";
+  const std::string linear = weights + Scales("b", 40, 0.1f, 7) + "  wf = DequantizeLinear-13(w, ws) {axis=0}\n  wt = Transpose-13(wf) {perm=[1, 0]}\n" +
+                             "  m = MatMul-13(xf, wt)\n  y = Add-13(m, b)\n";
+  struct Row {
+    std::string body;
+    std::string shape;
+    const char* made;
+  };
+  for (const Row& row : {Row{ConvBody("int8", "", "  y = Relu-13(c)\n", 6, 1), "2,6,9,11", "linnet:ConvIntegerToFloat"},
+                         Row{ConvBody("uint8", Constant("wz", "uint8[12]", 12, 100, 150, 8), "  y = Identity-13(c)\n", 3, 2), "2,6,9,11", "linnet:ConvIntegerToFloat"},
+                         Row{gemm, "5,20", "linnet:MatMulIntegerToFloat"}, Row{linear, "3,5,20", "linnet:MatMulIntegerToFloat"}}) {
+    std::string text = head + row.body + "}\n";
+    text.replace(text.find("SHAPE"), 5, row.shape);
+    const std::string after = Optimized(text, "");
+    EXPECT_TRUE(Contains(after, row.made)) << after;
+    EXPECT_FALSE(Contains(after, "DequantizeLinear")) << after;
+    PipelineOptions without;
+    without.level = kOptimizeNothing;
+    const std::vector<float> expected = Outputs(text, {ParseShape(row.shape)}, without, 1), got = Outputs(text, {ParseShape(row.shape)}, {}, 2);
+    ASSERT_EQ(expected.size(), got.size());
+    for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], expected[i], 2e-4f) << i;
+  }
+}
+
+// Of 16 bits and back, between products, the range is left.
+TEST(RelaxQuantization, SixteenBitsStayFloat) {
+  const std::string text = "graph (x: float[1,6,9,11]) -> (out) {\n  s = const float[]{0.00002}\n  z = const uint16[]{0}\n  xs = const float[]{0.0002}\n  xz = const int16[]{-100}\n" +
+                           Constant("w", "int8[12,6,3,3]", 648, -127, 127, 5) + Scales("ws", 12, 0.002f, 6) +
+                           "  xq = QuantizeLinear-21(x, xs, xz)\n  xf = DequantizeLinear-21(xq, xs, xz)\n  wf = DequantizeLinear-21(w, ws) {axis=0}\n"
+                           "  c = Conv-11(xf, wf) {pads=[1, 1, 1, 1]}\n  r = Relu-14(c)\n  q = QuantizeLinear-21(r, s, z)\n  a = DequantizeLinear-21(q, s, z)\n"
+                           "  b = DequantizeLinear-21(q, s, z)\n  out = Mul-14(a, b)\n}\n";
+  const std::string after = Optimized(text, "");
+  EXPECT_FALSE(Contains(after, "QuantizeLinear") || Contains(after, "DequantizeLinear") || Contains(after, "Relu")) << after;
+  EXPECT_TRUE(Contains(after, "activation=\"Clip\"")) << after;
+  PipelineOptions without;
+  without.level = kOptimizeNothing;
+  const std::vector<float> expected = Outputs(text, {{1, 6, 9, 11}}, without, 1), got = Outputs(text, {{1, 6, 9, 11}}, {}, 2);
+  bool saturated = false;
+  for (size_t i = 0; i < got.size(); ++i) {
+    // Half a step of the input for each of 54 products with weights up to 0.4, half a step of c, and its square.
+    ASSERT_NEAR(std::sqrt(got[i]), std::sqrt(expected[i]), 0.003f) << i;
+    saturated = saturated || expected[i] > 1.717f;
+  }
+  EXPECT_TRUE(saturated) << "1.3107 is the largest factor";
+  // A graph's outputs keep their steps, and so does what is read as 16 bits.
+  std::string shown = text;
+  shown.replace(shown.find("(out)"), 5, "(out, a)");
+  EXPECT_TRUE(Contains(Optimized(shown, ""), "DequantizeLinear-21"));
+}
+
 TEST(FuseIntegerTables, FunctionsBecomeTables) {
   for (const char* body : {"  y = Sigmoid-13(xf)\n", "  s = Sigmoid-13(xf)\n  y = Mul-13(xf, s)\n",
                            "  a = Mul-13(xf, three)\n  b = Tanh-13(a)\n  y = Add-13(b, xf)\n", "  y = Identity-13(xf)\n", "  y = Relu-13(xf)\n"}) {
@@ -297,6 +386,54 @@ TEST(MoveQuantization, BytesMoveInsteadOfFloats) {
   PipelineOptions without;
   without.level = kOptimizeNothing;
   EXPECT_EQ(Outputs(text, {{2, 6, 9, 11}}, {}, 2), Outputs(text, {{2, 6, 9, 11}}, without, 1));
+}
+
+// Borders of bytes, which become pads of the convolution where they are its zero point.
+TEST(MoveQuantization, PadsBecomePadsOfConvolutions) {
+  std::string body = ConvBody("int8", "", "  y = Relu-13(c)\n", 6, 1);
+  const size_t at = body.find("  c = Conv-11(xf, wf, b)");
+  body.insert(at, "  around = const int64[8]{0, 0, 1, 0, 0, 0, 2, 3}\n  border = const float[]{0}\n  xp = Pad-13(xf, around, border)\n"
+                  "  pq = QuantizeLinear-13(xp, xs, xz)\n  pf = DequantizeLinear-13(pq, xs, xz)\n");
+  body.replace(body.find("Conv-11(xf,"), 11, "Conv-11(pf,");
+  const std::string text = Wrapped("2,6,9,11", body), after = Optimized(text, "fold_pads");
+  EXPECT_FALSE(Contains(after, "= Pad")) << after;
+  EXPECT_TRUE(Contains(after, "pads=[2, 1, 3, 4]")) << after;
+  ExpectWithinOneStep(text, {{2, 6, 9, 11}}, 0.043f);
+  // Another border stays a border, of bytes.
+  std::string three = text;
+  three.replace(three.find("border = const float[]{0}"), 25, "border = const float[]{0.31}");
+  EXPECT_TRUE(Contains(Optimized(three, "fold_pads"), ": uint8[2,6,12,14] = Pad")) << Optimized(three, "fold_pads");
+  ExpectWithinOneStep(three, {{2, 6, 9, 11}}, 0.043f);
+}
+
+TEST(FoldPads, OfFloatConvolutions) {
+  const std::string head = "graph (x: float[1,4,9,11]) -> (y) {\n  w = const float[5,4,3,3]{" + [] {
+    std::string all;
+    for (int i = 0; i < 180; ++i) all += fmt::format("{}{}", i ? "," : "", (i * 37 % 19) * 0.1 - 0.9);
+    return all;
+  }() + "}\n";
+  struct Row {
+    const char* pad;
+    const char* conv;
+    const char* pads;   // of the convolution afterwards; null: the Pad stays
+  };
+  for (const Row& row : {Row{"  p = Pad-2(x) {pads=[0, 0, 1, 2, 0, 0, 3, 0]}\n", "Conv-11(p, w)", "pads=[1, 2, 3, 0]"},
+                         Row{"  a = const int64[4]{1, 2, 0, 1}\n  i = const int64[2]{-1, 2}\n  z = const float[]{0}\n  p = Pad-18(x, a, z, i)\n", "Conv-11(p, w) {pads=[1, 1, 1, 1]}", "pads=[3, 2, 2, 1]"},
+                         Row{"  p = Pad-2(x) {pads=[0, 0, 1, 2, 0, 0, 3, 0]}\n", "Conv-11(p, w) {auto_pad=\"VALID\"}", "pads=[1, 2, 3, 0]"},
+                         Row{"  p = Pad-2(x) {pads=[0, 0, 1, 2, 0, 0, 3, 0]}\n", "Conv-11(p, w) {auto_pad=\"SAME_UPPER\"}", nullptr},
+                         Row{"  p = Pad-2(x) {pads=[0, 0, 1, 2, 0, 0, 3, 0], value=1.0}\n", "Conv-11(p, w)", nullptr},
+                         Row{"  p = Pad-2(x) {pads=[0, 0, 1, 2, 0, 0, 3, 0], mode=\"edge\"}\n", "Conv-11(p, w)", nullptr},
+                         Row{"  p = Pad-2(x) {pads=[0, 0, -1, 2, 0, 0, 3, 0]}\n", "Conv-11(p, w)", nullptr},
+                         Row{"  p = Pad-2(x) {pads=[1, 0, 1, 2, 0, 0, 3, 0]}\n", "Conv-11(p, w)", nullptr}}) {
+    const std::string text = head + row.pad + "  y = " + row.conv + "\n}\n", after = Optimized(text, "fold_pads");
+    EXPECT_EQ(Contains(after, "= Pad"), row.pads == nullptr) << after;
+    EXPECT_TRUE(Contains(after, row.pads ? row.pads : "= Pad")) << after;
+    PipelineOptions without;
+    without.level = kOptimizeNothing;
+    const std::vector<float> expected = Outputs(text, {{1, 4, 9, 11}}, without, 1), got = Outputs(text, {{1, 4, 9, 11}}, {}, 2);
+    ASSERT_EQ(expected.size(), got.size());
+    for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], expected[i], 1e-4f) << i;
+  }
 }
 
 TEST(MoveQuantization, ThroughPoolsAndJoins) {

@@ -301,6 +301,10 @@ TEST(Winograd, ChosenByCost) {
   EXPECT_EQ(WinogradTile(64, 64, 56, 56), 4);
   EXPECT_EQ(WinogradTile(256, 256, 14, 14), 2);   // the weights of 4 x 4 tiles would cost more than they save
   EXPECT_EQ(WinogradTile(512, 512, 7, 7), 2);
+  EXPECT_EQ(WinogradTile(128, 128, 28, 28), 2);   // 1.3 MB more for what they save
+  EXPECT_EQ(WinogradTile(256, 128, 32, 32), 2);
+  EXPECT_EQ(WinogradTile(128, 128, 56, 56), 4);   // a larger map is worth them
+  EXPECT_EQ(WinogradTile(64, 128, 32, 32), 4);    // and 0.7 MB any
   EXPECT_EQ(WinogradTile(512, 512, 1, 1), 0);     // nearly all of a tile would be thrown away
   EXPECT_EQ(WinogradTile(3, 32, 224, 224), 0);    // transforms dominate
   EXPECT_EQ(WinogradTile(1, 1, 100, 100), 0);

@@ -50,6 +50,7 @@ constexpr Rule kRules[] = {
     {"ScaledConv", Work::kConv, 0, 1},
     {"ConvBlock", Work::kBlock, 0, 3},
     {"ConvInteger", Work::kConv, 0, 1},
+    {"ConvIntegerToFloat", Work::kConv, 0, 1},
     {"QLinearConv", Work::kConv, 0, 3},
     {"ConvTranspose", Work::kTranspose, 0, 1},
     {"MatMul", Work::kMatMul, 0, 1},

@@ -8,6 +8,7 @@
 #include "ops/convert.h"
 #include "ops/elementwise.h"
 #include "ops/packed_weights.h"
+#include "ops/quantize_helpers.h"
 
 namespace linnet {
 namespace {
@@ -221,6 +222,37 @@ Status IntegerProduct::Run(const RunContext& c, const IntegerProductParams& p, c
     }));
   }
   return Status();
+}
+
+Result<DType> ActivatedBytes::Infer(InferContext& c, const FusedActivation& activation) const {
+  if (!Has(c)) return DType::kFloat;
+  if (c.has_input(table) && c.has_input(zero)) return InvalidModel("both a table and a zero point are given");
+  const int i = c.has_input(table) ? table : zero;
+  LINNET_TRY(c.CheckType(i, kByteTypes));
+  const Shape& shape = c.shape(i);
+  // Places are whole numbers among the floats below 2^23.
+  if (shape.is_static() && (i == table ? shape.rank() != 1 || shape[0] < 1 || shape[0] > 1 << 23 : shape.elements() != 1)) {
+    return InvalidModel(i == table ? "the table" : "the zero point", " has shape ", ToString(shape));
+  }
+  const Activation kind = activation.kind;
+  const bool bends = i == zero && (kind == Activation::kHardSwish || kind == Activation::kLeakyRelu);
+  if (!bends && kind != Activation::kNone) return InvalidModel("this activation is given beside a table or zero point");
+  if (c.has_input(residual)) return InvalidModel("a residual is given beside a table or zero point");
+  return c.dtype(i);
+}
+
+void ActivatedBytes::Set(const RunContext& c, FinishInt8* finish) const {
+  if (!Has(c)) return;
+  if (c.has_input(table)) {
+    finish->table = c.in<uint8_t>(table);
+    finish->high = static_cast<float>(c.input_shape(table).elements() - 1);
+  } else {
+    const DType dtype = c.input_dtype(zero);
+    const IntegerRange range = RangeOf(dtype);
+    FinishBytes(dtype, static_cast<int32_t>(LoadInteger(dtype, c.input(zero), 0)), range.low, range.high, finish);
+    finish->to_signed = dtype == DType::kInt8;
+  }
+  finish->to = FinishInt8::To::kActivated;
 }
 
 void FinishBytes(DType dtype, int32_t zero, int64_t low, int64_t high, FinishInt8* finish) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "kernels/int8/int8_gemm.h"
+#include "ops/activation_helpers.h"
 #include "ops/op.h"
 
 namespace linnet {
@@ -75,5 +76,18 @@ struct IntegerProduct {
 
 /// `to`, and the bounds and zero point of an output of 8 bits with zero point `zero`, clamped to [low, high].
 void FinishBytes(DType dtype, int32_t zero, int64_t low, int64_t high, FinishInt8* finish);
+
+/// Of a product whose output may be activated bytes instead of floats (FinishInt8::To::kActivated): optional inputs `table`, a list of
+/// bytes, and `zero`, the output's zero point, of which one at most is there, and then no residual, which would be input `residual`. With
+/// `zero`, scale and bias are in steps of the output; the activation may be HardSwish or LeakyRelu, with FinishInt8's alpha.
+struct ActivatedBytes {
+  int table, zero, residual;
+
+  template <class Context>
+  bool Has(const Context& c) const { return c.has_input(table) || c.has_input(zero); }
+  /// The type of the output: floats, or bytes.
+  Result<DType> Infer(InferContext& c, const FusedActivation& activation) const;
+  void Set(const RunContext& c, FinishInt8* finish) const;
+};
 
 }  // namespace linnet

@@ -7,7 +7,7 @@
 //
 // a's scale and zero point are one number, b's one number or one per column. The internal linnet:MatMulIntegerToFloat, which
 // fuse_integer_matmul makes, may add a tensor of the output's shape (input 7) and apply an activation (attributes activation,
-// alpha, beta), and then LogSoftmax along the columns (attribute log_softmax), whose sums are made of each part of the
+// alpha, beta), or make bytes (inputs 8 and 9, IntegerProduct's ActivatedBytes), and may take LogSoftmax along the columns (attribute log_softmax), whose sums are made of each part of the
 // product while it is in the cache.
 #include "kernels/softmax.h"
 #include "ops/activation_helpers.h"
@@ -25,8 +25,9 @@ template <Form form>
 struct MatMulToFloat {
   static constexpr bool kDynamic = form == Form::kDynamic;
   static constexpr int kA = 0, kB = 1, kAScale = kDynamic ? -1 : 2, kBScale = kDynamic ? 2 : 3, kAZero = kDynamic ? -1 : 4;
-  static constexpr int kBZero = kDynamic ? 3 : 5, kBias = kDynamic ? 4 : 6, kResidual = 7;
-  static constexpr int kRequired = kDynamic ? 3 : 4, kMax = form == Form::kFused ? 8 : kDynamic ? 5 : 7;
+  static constexpr int kBZero = kDynamic ? 3 : 5, kBias = kDynamic ? 4 : 6, kResidual = 7, kTable = 8, kYZero = 9;
+  static constexpr ActivatedBytes kBytes = {kTable, kYZero, kResidual};
+  static constexpr int kRequired = kDynamic ? 3 : 4, kMax = form == Form::kFused ? 10 : kDynamic ? 5 : 7;
 
   struct Bound {
     IntegerProductParams product;
@@ -79,7 +80,12 @@ struct MatMulToFloat {
         return InvalidModel("residual of shape ", ToString(c.shape(kResidual)), " where ", ToString(y), " is expected");
       }
     }
-    return c.SetOutput(0, DType::kFloat, y);
+    DType to = DType::kFloat;
+    if (form == Form::kFused) {
+      LINNET_ASSIGN(to, kBytes.Infer(c, activation));
+    }
+    if (to != DType::kFloat && (log_softmax || !c.has_input(kBias))) return InvalidModel("bytes are asked for with log_softmax, or without a bias");
+    return c.SetOutput(0, to, y);
   }
 
   static Status CheckSame(const InferContext& c, int i, int j) {
@@ -141,6 +147,7 @@ struct MatMulToFloat {
     if (form == Form::kFused) {
       activation.Set(&o.finish.epilogue);
       if (c.has_input(kResidual)) o.finish.epilogue.residual = c.in<float>(kResidual);
+      kBytes.Set(c, &o.finish);
     }
     return log_softmax ? RunLogSoftmax(c, b, o) : product.Run(c, b.product, o);
   }

@@ -8,6 +8,7 @@
 // com.microsoft's QLinearAdd, a block of them at a time. ConvIntegerToFloat is ConvInteger and what commonly
 // follows it, activation(float(sum) scale + bias + residual): inputs 4 to 6 are the scale (one number or one for each output
 // channel), and, both optional, a bias for each channel and a tensor of the output's shape; attributes activation, alpha, beta.
+// With input 7 or 8 the output is bytes (ops/integer_product.h, ActivatedBytes).
 //
 // What does not depend on the image (offsets, scales, the order in which a kernel wants them) is computed once where scales and
 // zero points are constants, and in every run otherwise.
@@ -53,7 +54,8 @@ struct ChannelsLastIntegerConv {
   Block constants;                ///< what Columns lays out, when it is known ahead
   static constexpr int kX = 0, kW = kQuantized ? 3 : 1, kXZero = 2, kWZero = kQuantized ? 5 : 3;
   static constexpr int kXScale = 1, kWScale = 4, kYScale = 6, kYZero = 7, kBias = 8;
-  static constexpr int kSumScale = 4, kFloatBias = 5, kResidual = 6, kResidualOf = kFloat ? kResidual : -1;   // of kFloat
+  static constexpr int kSumScale = 4, kFloatBias = 5, kResidual = 6, kTable = 7, kToZero = 8, kResidualOf = kFloat ? kResidual : -1;   // of kFloat
+  static constexpr ActivatedBytes kBytes = {kTable, kToZero, kResidual};
   static constexpr int kAdded = 9, kAddedScale = 10, kTotalScale = 12;   // of kQuantized
 
   struct Bound {
@@ -76,7 +78,7 @@ struct ChannelsLastIntegerConv {
   }
 
   Status Infer(InferContext& c) const {
-    LINNET_TRY(c.CheckInputs(kQuantized ? 8 : kFloat ? 5 : 2, kQuantized ? 14 : kFloat ? 7 : 4));
+    LINNET_TRY(c.CheckInputs(kQuantized ? 8 : kFloat ? 5 : 2, kQuantized ? 14 : kFloat ? 9 : 4));
     for (int i : {kX, kW}) LINNET_TRY(c.CheckType(i, kByteTypes));
     LINNET_TRY(CheckSame(c, kX, kXZero));
     LINNET_TRY(CheckSame(c, kW, kWZero));
@@ -94,7 +96,8 @@ struct ChannelsLastIntegerConv {
       if (c.has_input(kResidual) && c.shape(kResidual).is_static() && y.is_static() && !(c.shape(kResidual) == y)) {
         return InvalidModel("residual of shape ", ToString(c.shape(kResidual)), " where ", ToString(y), " is expected");
       }
-      return c.SetOutput(0, DType::kFloat, y);
+      LINNET_ASSIGN(const DType to, kBytes.Infer(c, activation));
+      return c.SetOutput(0, to, y);
     } else {
       for (int i : {kXScale, kWScale, kYScale}) LINNET_TRY(c.CheckType(i, Mask(DType::kFloat)));
       LINNET_TRY(c.CheckType(kYZero, kByteTypes));
@@ -145,7 +148,7 @@ struct ChannelsLastIntegerConv {
   Status Prepare(PrepareContext& c) {
     if (!kWideResults && !kQuantized) return NoSuchNumbers();
     kernels = &PickInt8(c.cpu());
-    depthwise = &PickDepthwiseInt8(c.cpu());
+    depthwise = &PickDepthwiseInt8(c.cpu(), kFloat && kBytes.Has(c));
     if (kQuantized && c.has_input(kAdded)) {
       if (!kAddedBytes) return NoSuchNumbers();
       add = PickQBinary(QBinary::kAdd, c.dtype(kYZero) == DType::kInt8, c.cpu());
@@ -313,7 +316,8 @@ struct ChannelsLastIntegerConv {
     }
     if (kFloat) {
       activation.Set(&conv.finish.epilogue);
-      if (c.has_input(kFloatBias)) conv.finish.epilogue.bias = columns.biases(at);
+      kBytes.Set(c, &conv.finish);
+      if (kBytes.Has(c) || c.has_input(kFloatBias)) conv.finish.epilogue.bias = columns.biases(at);
       conv.finish.epilogue.residual = c.has_input(kResidual) ? c.in<float>(kResidual) : nullptr;
       conv.finish.epilogue.residual_row_stride = weights.out_c;
     }

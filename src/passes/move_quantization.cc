@@ -30,6 +30,7 @@ bool Moves(const Graph& graph, const Node& node) {
                    "Unsqueeze"})) {
     return node.op != "Reshape" || node.version >= 5;
   }
+  if (node.Is("Pad")) return node.version >= 13;
   if (node.Is("MaxPool")) {
     return node.version >= 12 && (node.outputs.size() == 1 || node.outputs[1] == kNoValue || graph.value(node.outputs[1]).uses.empty());
   }
@@ -83,6 +84,7 @@ class Mover {
       // Quantizing before a choice is more work unless something that computes takes it in.
       if (!joins && !Producer(graph_, moved.inputs[0])) continue;
       const DType byte = graph_.value(quantize.outputs[0]).type.dtype;
+      if (moved.Is("Pad") && !PadBytes(*QuantizationBy(graph_, quantize), false, &moved)) continue;
       graph_.RemoveNode(id);
       graph_.RemoveNode(above);
       const size_t count = joins ? moved.inputs.size() : 1;
@@ -114,16 +116,35 @@ class Mover {
       const Node mover = graph_.node(use.node);
       // An embedding is looked up before it is made real.
       if (!Moves(graph_, mover) || (Repeats(mover) && !ConstantOf(graph_, from->q))) continue;
+      Node bytes = mover;
+      if (mover.Is("Pad") && (!from->quantization.per_tensor() || !PadBytes(from->quantization, true, &bytes))) continue;
       int64_t axis = from->quantization.axis;
       if (!from->quantization.per_tensor()) {
         Result<std::vector<int64_t>> perm = mover.Ints("perm");
         if (mover.op != "Transpose" || !perm.ok() || perm->empty()) continue;
         axis = std::find(perm->begin(), perm->end(), axis) - perm->begin();
       }
-      LINNET_TRY(SinkBelow(use.node, mover, graph_.node(id), from->q, axis, order));
+      LINNET_TRY(SinkBelow(use.node, std::move(bytes), graph_.node(id), from->q, axis, order));
     }
     if (graph_.value(out).uses.empty()) graph_.RemoveNode(id);
     return Status();
+  }
+
+  /// Lets a Pad add borders of bytes. False when its value is not known, or (`exact`) no byte means just that.
+  bool PadBytes(const Quantization& q, bool exact, Node* pad) {
+    std::optional<float> value = 0.0f;
+    if (pad->inputs.size() > 2 && pad->inputs[2] != kNoValue) value = ScalarOf(graph_, pad->inputs[2]);
+    Result<std::string> mode = pad->String("mode", "constant");
+    if (!mode.ok() || !value) return false;
+    if (*mode != "constant") return true;
+    const int64_t code = q.Stored(*value);
+    if (exact && static_cast<float>(code - q.zeros[0]) * q.scales[0] != *value) return false;
+    Result<Tensor> byte = Tensor::Allocate(q.type, Shape(std::initializer_list<int64_t>{}));
+    if (!byte.ok()) return false;
+    *byte->mutable_as<uint8_t>() = static_cast<uint8_t>(code);
+    pad->inputs.resize(std::max<size_t>(pad->inputs.size(), 3), kNoValue);
+    pad->inputs[2] = graph_.AddConstant(graph_.FreshName("border"), std::move(*byte));
+    return true;
   }
 
   Status SinkBelow(NodeId id, Node mover, const Node& dequantize, ValueId q, int64_t axis, std::vector<NodeId>* order) {

@@ -42,9 +42,12 @@ const std::vector<Pass>& BuiltInPasses() {
       {"shape_arithmetic", "writes down the targets of Reshapes that are computed from dimensions", FollowShapes, kOptimizeBasic},
       {"simplify", "removes nodes that change nothing and merges neighbours that move data twice", Simplify, kOptimizeBasic},
       {"common_subexpressions", "makes nodes that compute the same thing one", MergeCommonSubexpressions, kOptimizeBasic},
+      {"relax_quantization", "leaves floats between products what is made 16 bits and back", RelaxQuantization, kOptimizeAll, false},
       {"move_quantization", "brings QuantizeLinear and DequantizeLinear next to what computes", MoveQuantization, kOptimizeAll, false},
       {"fuse_integer", "makes integer operators of what lies between DequantizeLinear and QuantizeLinear", FuseInteger, kOptimizeAll, false},
       {"fuse_integer_tables", "makes tables of functions between DequantizeLinear and QuantizeLinear", FuseIntegerTables, kOptimizeAll, false},
+      {"fuse_integer_products", "makes integer products of those whose operands are dequantized and whose results stay real", FuseIntegerProducts, kOptimizeAll, false},
+      {"fold_pads", "makes pads of convolutions of the Pads before them", FoldPads, kOptimizeAll},
       {"fuse_block_weights", "makes one node of a product and the dequantization of its weights in blocks", FuseBlockWeights, kOptimizeAll, false},
       {"fold_dequantized", "computes weights that are still to be dequantized", FoldDequantized, kOptimizeBasic, false},
       {"fold_batch_norm", "folds BatchNormalization and per-channel Mul and Add into convolutions", FoldBatchNorm, kOptimizeAll},
@@ -55,6 +58,7 @@ const std::vector<Pass>& BuiltInPasses() {
       {"resolve", "lowers ONNX's image operators to channels-last operators", Resolve, kOptimizeNothing, false},
       {"layout", "moves and cancels the transposes around channels-last operators", MoveLayouts, kOptimizeAll, false},
       {"fuse_epilogues", "fuses bias, residual and activation into convolutions and matrix products", FuseEpilogues, kOptimizeAll, false},
+      {"fuse_activation_tables", "makes one node of an 8-bit product, its activation and the rounding to bytes", FuseActivationTables, kOptimizeAll, false},
       {"fuse_log_softmax", "makes LogSoftmax part of the 8-bit product before it", FuseLogSoftmax, kOptimizeAll, false},
       {"fuse_conv_blocks", "makes one node of expand, depthwise and project convolutions where their images are big", FuseConvBlocks, kOptimizeAll, false},
       {"fuse_concats", "lets convolutions write into the tensor that a Concat would make of their outputs", FuseConcats, kOptimizeAll, false},
@@ -114,7 +118,7 @@ Status RunPipeline(Graph& graph, const PassContext& context, const PipelineOptio
   if (options.watch) options.watch(options.watch_user, graph);
   for (const Pass& pass : BuiltInPasses()) {
     // Behind the last simplification the graph is as small as it gets and still in ONNX's operators.
-    if (pass.run == MoveQuantization) {
+    if (pass.run == RelaxQuantization) {
       for (const CustomPass& custom : options.custom) {
         LINNET_TRY(run_custom(custom));
         if (options.stop_after == custom.name) return Status();

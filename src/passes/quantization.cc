@@ -79,6 +79,24 @@ std::optional<Quantization> QuantizationBy(const Graph& graph, const Node& node)
   return out;
 }
 
+std::optional<ClipBounds> RangeOf16Bits(const Graph& graph, const Node& node) {
+  if (!node.Is("QuantizeLinear") || node.inputs.size() < 2 || node.inputs[0] == kNoValue || node.outputs.size() != 1) return std::nullopt;
+  const Value& q = graph.value(node.outputs[0]);
+  const DType type = q.type.dtype;
+  if (type != DType::kInt16 && type != DType::kUint16) return std::nullopt;
+  Quantization to;
+  if (graph.value(node.inputs[0]).type.dtype != DType::kFloat || !ReadParameters(graph, node, type, &to) || !to.per_tensor()) return std::nullopt;
+  for (const Use& use : q.uses) {
+    if (use.node == kNoNode || use.index != 0 || !graph.node(use.node).Is("DequantizeLinear")) return std::nullopt;
+    Quantization back;
+    const Node& reader = graph.node(use.node);
+    if (!ReadParameters(graph, reader, type, &back) || !back.SameAs(to) || graph.value(reader.outputs[0]).type.dtype != DType::kFloat) return std::nullopt;
+  }
+  const int64_t least = type == DType::kInt16 ? -32768 : 0;
+  auto real = [&](int64_t stored) { return static_cast<float>(stored - to.zeros[0]) * to.scales[0]; };
+  return ClipBounds{real(least), real(least + 65535)};
+}
+
 bool HasQuantization(const Graph& graph) {
   for (NodeId id = 0; id < graph.node_count(); ++id) {
     if (graph.node(id).Is("QuantizeLinear") || graph.node(id).Is("DequantizeLinear")) return true;

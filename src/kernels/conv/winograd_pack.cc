@@ -132,6 +132,8 @@ double WeightCost(double bytes) {
   return bytes <= kCache ? bytes * kFromCache : kCache * kFromCache + (bytes - kCache) * kFromMemory;
 }
 
+double WinogradBytes(double in_c, double out_c, int tile) { return (tile + 2) * (tile + 2) * in_c * out_c * 4; }
+
 double WinogradCost(double in_c, double out_c, int64_t out_h, int64_t out_w, int tile) {
   // Starting and storing a row of a product costs as much as some channels; a transform, per channel of a tile.
   constexpr double kRow = 8;
@@ -139,7 +141,7 @@ double WinogradCost(double in_c, double out_c, int64_t out_h, int64_t out_w, int
   const double positions = (tile + 2) * (tile + 2);
   const double tiles = static_cast<double>((out_h + tile - 1) / tile) * static_cast<double>((out_w + tile - 1) / tile);
   return tiles * (positions * (in_c + kRow) * out_c + transform * (in_c + out_c)) +
-         WeightCost(positions * in_c * out_c * 4);
+         WeightCost(WinogradBytes(in_c, out_c, tile));
 }
 
 }  // namespace
@@ -152,8 +154,11 @@ int WinogradTile(int64_t in_c, int64_t out_c, int64_t out_h, int64_t out_w) {
   const double in = static_cast<double>(in_c), out = static_cast<double>(out_c);
   const double direct = static_cast<double>(out_h) * static_cast<double>(out_w) * 9 * in * out + WeightCost(9 * in * out * 4);
   const double two = WinogradCost(in, out, out_h, out_w, 2), four = WinogradCost(in, out, out_h, out_w, 4);
-  // Four must gain clearly: it is less exact and its weights are 2.25 times as big.
-  const int tile = four < 0.78 * two ? 4 : 2;
+  // Four must gain clearly: it is less exact and its weights are 2.25 times as big. Where that is megabytes, each byte must save so
+  // many multiply-adds: on maps of less than about 38 x 38 it saves fewer, and there weights are most of a model's memory.
+  constexpr double kLarge = 1 << 20, kSavedPerByte = 30;
+  const double more = WinogradBytes(in, out, 4) - WinogradBytes(in, out, 2);
+  const int tile = two - four > std::max(0.22 * two, more > kLarge ? kSavedPerByte * more : 0) ? 4 : 2;
   return (tile == 4 ? four : two) < 0.9 * direct ? tile : 0;
 }
 

@@ -21,6 +21,7 @@
 #endif
 
 #include "hwy/highway.h"
+#include "kernels/int8/int8_gemm.h"
 #include "kernels/vec-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -133,6 +134,39 @@ class ByteRounding {
   hn::Rebind<T, hn::FixedTag<int16_t, 8>> d8_;
   V low_, high_;
   hn::Vec<hn::FixedTag<int16_t, 8>> zero_, least_;
+};
+
+/// round(min(max(t, 0), high)), halves to even, high below 2^23; NaN as 0.
+class TablePlaces {
+ public:
+  HWY_INLINE explicit TablePlaces(float high) : high_(high) {}
+  template <class D>
+  HWY_INLINE hn::Vec<hn::RebindToUnsigned<D>> operator()(D d, hn::Vec<D> t) const {
+    // Where a unit is the last bit, an addition rounds, and the sum's bits count.
+    const hn::RebindToUnsigned<D> du;
+    t = hn::Min(hn::IfThenElseZero(hn::Gt(t, hn::Zero(d)), t), hn::Set(d, high_));
+    return hn::Sub(hn::BitCast(du, hn::Add(t, hn::Set(d, 0x1p23f))), hn::Set(du, 0x4b000000));
+  }
+
+ private:
+  float high_;
+};
+
+/// FinishInt8's f for kActivated: no exponentials, so the same bits at every level.
+class Bend {
+ public:
+  HWY_INLINE explicit Bend(const FinishInt8& f) : swish_(f.epilogue.activation == Activation::kHardSwish),
+        slope_(f.epilogue.activation == Activation::kNone ? 1 : f.epilogue.alpha) {}
+  template <class D>
+  HWY_INLINE hn::Vec<D> operator()(D d, hn::Vec<D> v) const {
+    const auto by_slope = hn::Mul(v, hn::Set(d, slope_)), zero = hn::Zero(d);
+    if (swish_) return hn::Mul(v, hn::Min(hn::Max(hn::Add(by_slope, hn::Set(d, 0.5f)), zero), hn::Set(d, 1.0f)));
+    return hn::IfThenElse(hn::Lt(v, zero), by_slope, v);
+  }
+
+ private:
+  bool swish_;
+  float slope_;
 };
 
 #if HWY_TARGET == HWY_AVX2

@@ -46,7 +46,7 @@ constexpr int kWideChannels = 16;
 // scales are wanted as 0-3, 8-11 and 4-7, 12-15.
 template <int kPairs, class To>
 HWY_NOINLINE void DepthwiseWide(const DepthwiseRow& r, int64_t c) {
-  const FinishInt8& f = r.conv.finish;
+  const FinishInt8 f = r.conv.finish;
   auto load = [](const void* p) HWY_ATTR { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); };
   auto first = [&](const void* p) HWY_ATTR { return _mm256_permute2x128_si256(load(p), load(static_cast<const char*>(p) + 32), 0x20); };
   auto second = [&](const void* p) HWY_ATTR { return _mm256_permute2x128_si256(load(p), load(static_cast<const char*>(p) + 32), 0x31); };
@@ -62,7 +62,11 @@ HWY_NOINLINE void DepthwiseWide(const DepthwiseRow& r, int64_t c) {
   const __m256i offset0 = f.offset ? first(f.offset + at) : _mm256_setzero_si256();
   const __m256i offset1 = f.offset ? second(f.offset + at) : _mm256_setzero_si256();
   const __m256 scale0 = _mm256_castsi256_ps(first(f.scale + at)), scale1 = _mm256_castsi256_ps(second(f.scale + at));
-  const WideByteRounding rounding(std::is_signed_v<To>, f.low, f.high, f.zero);
+  const float* const biases = std::is_same_v<To, ActivatedByte> ? f.epilogue.bias : f.scale;
+  const __m256 bias0 = _mm256_castsi256_ps(first(biases + at)), bias1 = _mm256_castsi256_ps(second(biases + at));
+  const TablePlaces find(f.high);
+  const Bend bend(f);
+  const WideByteRounding rounding(std::is_same_v<To, ActivatedByte> ? f.to_signed : std::is_signed_v<To>, f.low, f.high, f.zero);
   To* to = static_cast<To*>(f.c) + r.pixel * f.c_row_stride + at;
   const int64_t step = r.step, stride = f.c_row_stride, end = r.count * step;
   for (int64_t x = 0; x < end; x += step, to += stride) {
@@ -74,12 +78,26 @@ HWY_NOINLINE void DepthwiseWide(const DepthwiseRow& r, int64_t c) {
       high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), load(weights[q][1])));
     }
     const __m256 t0 = _mm256_mul_ps(_mm256_cvtepi32_ps(low), scale0), t1 = _mm256_mul_ps(_mm256_cvtepi32_ps(high), scale1);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), rounding.Half(t0, t1));
+    if constexpr (std::is_same_v<To, ActivatedByte>) {
+      const hn::FixedTag<float, 8> df;
+      const hn::Vec<decltype(df)> value0{_mm256_add_ps(t0, bias0)}, value1{_mm256_add_ps(t1, bias1)};
+      if (f.table) {
+        alignas(32) uint32_t places[kWideChannels];
+        _mm256_store_si256(reinterpret_cast<__m256i*>(places), find(df, value0).raw);
+        _mm256_store_si256(reinterpret_cast<__m256i*>(places + 8), find(df, value1).raw);
+        LINNET_UNROLL
+        for (int i = 0; i < kWideChannels; ++i) to[i].byte = f.table[places[i / 4 % 2 * 8 + i / 8 * 4 + i % 4]];
+      } else {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), rounding.Half(bend(df, value0).raw, bend(df, value1).raw));
+      }
+    } else {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to), rounding.Half(t0, t1));
+    }
   }
 }
 #endif
 
-// kPairs: of taps, 0 for any number. To: uint8_t, int8_t, or void for what Int8Finish does.
+// kPairs: of taps, 0 for any number. To: uint8_t, int8_t, ActivatedByte, or void for what Int8Finish does.
 template <int kPairs, class To>
 void DepthwisePixels(const DepthwiseRow& row) {
   const D16 d16;
@@ -104,8 +122,13 @@ void DepthwisePixels(const DepthwiseRow& row) {
   const int16_t* const weights = r.conv.packed + r.channel0 * 2;
   const float* const scale = f.scale ? f.scale + r.channel0 : nullptr;
   const int32_t* const offset = f.offset ? f.offset + r.channel0 : nullptr;
-  using Byte = std::conditional_t<std::is_void_v<To>, uint8_t, To>;
+  const float* const bias = f.epilogue.bias ? f.epilogue.bias + r.channel0 : nullptr;
+  const TablePlaces find(f.high);
+  const hn::RebindToUnsigned<D32> du;
+  using Byte = std::conditional_t<std::is_integral_v<To>, To, uint8_t>;
   const ByteRounding<Byte> rounding(f.low, f.high, f.zero);
+  const ByteRounding<int8_t> rounding_signed(f.low, f.high, f.zero);
+  const Bend bend(f);
   for (int64_t x = 0; x < r.count; ++x) {
     Byte* to = static_cast<Byte*>(f.c) + (r.pixel + x) * f.c_row_stride + r.channel0;
     for (int64_t c = first_channel; c < width; c += kChannels) {
@@ -122,7 +145,25 @@ void DepthwisePixels(const DepthwiseRow& row) {
         }
       }
       const int64_t left = width - c;
-      if constexpr (std::is_void_v<To>) {
+      if constexpr (std::is_same_v<To, ActivatedByte>) {
+        auto value = [&](hn::Vec<D32> sum, int64_t at) HWY_ATTR {
+          return hn::Add(hn::Mul(hn::ConvertTo(df, sum), hn::LoadU(df, scale + at)), hn::LoadU(df, bias + at));
+        };
+        uint8_t bytes[kChannels];
+        uint8_t* const out = left >= kChannels ? to + c : bytes;
+        if (f.table) {
+          alignas(16) uint32_t places[kChannels];
+          hn::Store(find(df, value(low, c)), du, places);
+          hn::Store(find(df, value(high, c + 4)), du, places + 4);
+          LINNET_UNROLL
+          for (int i = 0; i < kChannels; ++i) out[i] = f.table[places[i]];
+        } else if (f.to_signed) {
+          rounding_signed.Store(bend(df, value(low, c)), bend(df, value(high, c + 4)), reinterpret_cast<int8_t*>(out));
+        } else {
+          rounding.Store(bend(df, value(low, c)), bend(df, value(high, c + 4)), out);
+        }
+        if (out == bytes) memcpy(to + c, bytes, static_cast<size_t>(left));
+      } else if constexpr (std::is_void_v<To>) {
         alignas(16) int32_t sums[kPanelColumns] = {};
         hn::Store(low, d32, sums);
         hn::Store(high, d32, sums + 4);
@@ -205,6 +246,13 @@ void DepthwisePixelsOf(const DepthwiseRow& row) {
       if constexpr (kSignedBytes) return DepthwisePixelsOf<int8_t>(row);
       break;
     case FinishInt8::To::kUint8: return DepthwisePixelsOf<uint8_t>(row);
+    case FinishInt8::To::kActivated:
+#if defined(LINNET_SMALL)
+      if constexpr (kWideResults) DepthwisePixels<0, ActivatedByte>(row);
+      return;
+#else
+      return DepthwisePixelsOf<ActivatedByte>(row);
+#endif
     default: break;
   }
 #if defined(LINNET_SMALL)
@@ -359,14 +407,17 @@ constexpr DepthwiseInt8Kernels kFloats = {
     DepthwiseFloatsBytes, PrepareDepthwiseFloats, [](const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1, void* scratch) {
       if (!DepthwiseFloatsRows(conv, prepared, row0, row1)) N_AVX2::DepthwiseInt8Rows(conv, nullptr, row0, row1, scratch);
     }};
+constexpr bool kFloatsToo = true;
+#else
+constexpr bool kFloatsToo = false;
 #endif
 
 }  // namespace
 #endif
 
-const DepthwiseInt8Kernels& PickDepthwiseInt8(CpuLevel level) {
+const DepthwiseInt8Kernels& PickDepthwiseInt8(CpuLevel level, bool activated) {
 #if defined(__x86_64__)
-  if (Supports(level, CpuLevel::kAvx512Vnni)) return kBytes<false>;
+  if (Supports(level, CpuLevel::kAvx512Vnni) && !(activated && kFloatsToo)) return kBytes<false>;
 #if !defined(LINNET_SMALL)
   if (Supports(level, CpuLevel::kAvx2)) return kFloats;
 #endif

@@ -16,8 +16,13 @@
 
 namespace linnet {
 
+/// What kernels store where FinishInt8::To is kActivated.
+struct ActivatedByte {
+  uint8_t byte;
+};
+
 /// One convolution; sizes and pads as in ConvInt8, with `channels` groups of one channel each. `finish` needs offset and scale
-/// of `channels` elements rounded up to 16 (and one_scale is not used); row p of its C is output pixel p.
+/// of `channels` elements rounded up to 16, and so a bias for kActivated (one_scale is not used); row p of its C is output pixel p.
 struct DepthwiseInt8 {
   const uint8_t* input = nullptr;
   bool input_signed = false;
@@ -47,7 +52,8 @@ struct DepthwiseInt8Kernels {
   /// Computes output rows [row0, row1) of [0, batch * out_h). Any split gives the same bits.
   void (*rows)(const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1, void* scratch);
 };
-const DepthwiseInt8Kernels& PickDepthwiseInt8(CpuLevel level);
+/// `activated`: for FinishInt8::To::kActivated, which not every way of those above has.
+const DepthwiseInt8Kernels& PickDepthwiseInt8(CpuLevel level, bool activated = false);
 /// For tests: those of avx512vnni without its instruction, for processors with AVX-512.
 const DepthwiseInt8Kernels& EmulatedDepthwiseInt8();
 

@@ -1,13 +1,15 @@
-// 8-bit depthwise convolution with kernels of 3x3 on AVX2: products of floats, which are exact here.
+// 8-bit depthwise convolution with kernels of 3x3 and 5x5 on AVX2: products of floats, which are exact here.
 //
 // A byte becomes a float by two instructions, and then takes one for each tap, where pairs of 16-bit numbers take two and must
-// be interleaved first. Nine products, and what the sum begins with, stay below 2^24: float32 holds every sum on the way.
+// be interleaved first. Nine or 25 products, and what the sum begins with, stay below 2^24: float32 holds every sum on the way.
 //
 // Eight channels go along a row of the output, their weights in registers. Each column of three pixels is read once:
 //
 //     stride 1    column x       first taps of output x, second of x - 1, last of x - 2
 //     stride 2    column 2 x     first taps of output x, last of x - 1
 //                 column 2 x + 1 second taps of output x
+//
+// With 5x5 a column of five pixels is added to the five (three, two) outputs that it belongs to.
 //
 // Bytes keep their zero point, whose part of the sums is taken off at the beginning; padding is pixels of the zero point.
 #include <string.h>
@@ -34,11 +36,11 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
 
-constexpr int kTaps = 9, kEight = 8;
+constexpr int kTaps = 9, kTapsMax = 25, kEight = 8;
 
 // Of eight channels.
 struct alignas(32) EightChannels {
-  float weights[kTaps][kEight];
+  float weights[kTapsMax][kEight];   // row by row, of which 3x3 kernels have nine
   float offset[kEight];   // what sums begin with
   float scale[kEight];
 };
@@ -47,7 +49,7 @@ struct alignas(64) FloatsHead {
 };
 
 bool ServesFloats(const DepthwiseInt8& c) {
-  return c.kernel_h == 3 && c.kernel_w == 3 && c.dilation_h == 1 && c.dilation_w == 1 && c.stride_w <= 2 && c.channels % kEight == 0;
+  return c.kernel_h == c.kernel_w && (c.kernel_h == 3 || c.kernel_h == 5) && c.dilation_h == 1 && c.dilation_w == 1 && c.stride_w <= 2 && c.channels % kEight == 0;
 }
 
 int64_t FloatsBytes(const DepthwiseInt8& c) {
@@ -59,12 +61,13 @@ void PrepareFloats(const DepthwiseInt8& c, void* prepared) {
   auto load = [](const void* p) HWY_ATTR { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); };
   const __m256i exact = _mm256_set1_epi32(1 << 24), least = _mm256_set1_epi32(-(1 << 24)), most_of_byte = _mm256_set1_epi32(255);
   const __m256i input_zero = _mm256_set1_epi32(c.input_zero);
+  const int taps = static_cast<int>(c.kernel_h * c.kernel_w);
   FloatsHead* head = new (prepared) FloatsHead;
   EightChannels* block = reinterpret_cast<EightChannels*>(head + 1);
   __m256i fits = _mm256_set1_epi32(c.finish.scale ? -1 : 0);
   for (int64_t channel = 0; channel < c.channels; channel += kEight, ++block) {
     __m256i sum = _mm256_setzero_si256(), magnitude = sum;
-    for (int t = 0; t < kTaps; ++t) {
+    for (int t = 0; t < taps; ++t) {
       const __m256i both = load(c.packed + (t / 2 * c.channels + channel) * 2);   // of this tap and its neighbour
       const __m256i w = _mm256_srai_epi32(t % 2 ? both : _mm256_slli_epi32(both, 16), 16);
       _mm256_store_ps(block->weights[t], _mm256_cvtepi32_ps(w));
@@ -83,11 +86,13 @@ void PrepareFloats(const DepthwiseInt8& c, void* prepared) {
   head->fits = _mm256_movemask_epi8(fits) == -1;
 }
 
-// Three rows of the image at one place: pixels are a step apart, 0 where the row is padding.
-struct ThreeRows {
-  const uint8_t* at[3];
-  int64_t step[3];
+// Rows of the image at one place: pixels are a step apart, 0 where the row is padding.
+template <int kRows>
+struct Rows {
+  const uint8_t* at[kRows];
+  int64_t step[kRows];
 };
+using ThreeRows = Rows<3>;
 
 template <bool kSigned>
 HWY_INLINE __m256 EightFloats(const uint8_t* p) {
@@ -95,12 +100,16 @@ HWY_INLINE __m256 EightFloats(const uint8_t* p) {
   return _mm256_cvtepi32_ps(kSigned ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes));
 }
 
+// Outputs of one row and eight channels.
 template <bool kSigned, class To>
 class FloatRow {
+  using D8 = hn::FixedTag<float, kEight>;
+
  public:
-  FloatRow(const DepthwiseInt8& c, const EightChannels& block)
-      : block_(block), rounding_(std::is_signed_v<To>, c.finish.low, c.finish.high, c.finish.zero), stride_(c.finish.c_row_stride),
-        outside_(_mm256_set1_ps(static_cast<float>(c.input_zero))) {}
+  FloatRow(const DepthwiseInt8& c, const EightChannels* blocks, int64_t b)
+      : block_(blocks[b]), rounding_(kActivated ? c.finish.to_signed : std::is_signed_v<To>, c.finish.low, c.finish.high, c.finish.zero),
+        bias_(kActivated ? c.finish.epilogue.bias + b * kEight : nullptr), table_(c.finish.table), find_(c.finish.high), bend_(c.finish),
+        stride_(c.finish.c_row_stride), outside_(_mm256_set1_ps(static_cast<float>(c.input_zero))) {}
 
   // `count` (at least 1) outputs from `to` on. Of their columns, from `rows` on, the first `left` and the last `right` (at most 1 each)
   // are padding; what `rows` are at is the first that is not.
@@ -174,6 +183,46 @@ class FloatRow {
     }
   }
 
+  // `count` outputs with 5x5 kernels. `rows` is where the first of their columns would be, of which those from `first` on and before
+  // `last` lie within the image.
+  template <int kStride>
+  HWY_NOINLINE void RunFive(const Rows<5>& rows, int64_t count, int64_t first, int64_t last, To* to) const {
+    constexpr int kSide = 5, kOpen = (kSide + kStride - 1) / kStride;   // outputs that a column may belong to
+    // The newest first; in two parts, as additions that wait for each other would take longer than there is work.
+    __m256 open[kOpen][2];
+    auto begin = [&](int age) HWY_ATTR { open[age][0] = _mm256_load_ps(block_.offset), open[age][1] = _mm256_setzero_ps(); };
+    for (int age = 0; age < kOpen; ++age) begin(age);
+    auto add = [&](int64_t column, int phase) HWY_ATTR {
+      const bool inside = column >= first && column < last;
+      LINNET_UNROLL
+      for (int i = 0; i < kSide; ++i) {
+        const __m256 x = inside ? EightFloats<kSigned>(rows.at[i] + column * rows.step[i]) : outside_;
+        LINNET_UNROLL
+        for (int age = 0; age < kOpen; ++age) {
+          const int tap = phase + age * kStride;
+          if (tap < kSide) open[age][i % 2] = _mm256_fmadd_ps(x, _mm256_load_ps(block_.weights[i * kSide + tap]), open[age][i % 2]);
+        }
+      }
+    };
+    auto next = [&]() HWY_ATTR {
+      LINNET_UNROLL
+      for (int age = kOpen - 1; age > 0; --age) open[age][0] = open[age - 1][0], open[age][1] = open[age - 1][1];
+      begin(0);
+    };
+    // An output is whole with tap 4 of its last column; those before the first begin in its columns as well, and are dropped.
+    int64_t column = 0;
+    for (int64_t begun = 1; begun < kOpen; ++begun) {
+      for (int phase = 0; phase < kStride; ++phase) add(column++, phase);
+      next();
+    }
+    for (; count > 0; --count, to += stride_) {
+      add(column++, 0);
+      One(_mm256_add_ps(open[kOpen - 1][0], open[kOpen - 1][1]), to);
+      if constexpr (kStride == 2) add(column++, 1);
+      next();
+    }
+  }
+
   // One output, of whose columns only [first, last) lie within the image; `rows` is where the first of three would.
   HWY_NOINLINE void Edge(const ThreeRows& rows, int64_t first, int64_t last, To* to) const {
     __m256 sum = _mm256_load_ps(block_.offset);
@@ -187,19 +236,50 @@ class FloatRow {
   }
 
  private:
+  static constexpr bool kActivated = std::is_same_v<To, ActivatedByte>;
+
+  HWY_INLINE hn::Vec<D8> Value(__m256 sum) const {
+    return {_mm256_add_ps(_mm256_mul_ps(sum, _mm256_load_ps(block_.scale)), _mm256_loadu_ps(bias_))};
+  }
+  HWY_INLINE void LookUp(__m256 sum, To* to) const {
+    alignas(32) uint32_t places[kEight];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(places), find_(D8(), Value(sum)).raw);
+    LINNET_UNROLL
+    for (int i = 0; i < kEight; ++i) to[i] = To{table_[places[i]]};
+  }
   HWY_INLINE void Two(__m256 sum0, __m256 sum1, To* to) const {
-    const __m256 scale = _mm256_load_ps(block_.scale);
-    const __m128i bytes = _mm_shuffle_epi32(rounding_.Half(_mm256_mul_ps(sum0, scale), _mm256_mul_ps(sum1, scale)), 0xd8);
+    if constexpr (kActivated) {
+      if (!table_) return StoreTwo(bend_(D8(), Value(sum0)).raw, bend_(D8(), Value(sum1)).raw, to);
+      LookUp(sum0, to);
+      LookUp(sum1, to + stride_);
+    } else {
+      const __m256 scale = _mm256_load_ps(block_.scale);
+      StoreTwo(_mm256_mul_ps(sum0, scale), _mm256_mul_ps(sum1, scale), to);
+    }
+  }
+  HWY_INLINE void One(__m256 sum, To* to) const {
+    if constexpr (kActivated) {
+      if (!table_) return StoreOne(bend_(D8(), Value(sum)).raw, to);
+      LookUp(sum, to);
+    } else {
+      StoreOne(_mm256_mul_ps(sum, _mm256_load_ps(block_.scale)), to);
+    }
+  }
+  HWY_INLINE void StoreTwo(__m256 t0, __m256 t1, To* to) const {
+    const __m128i bytes = _mm_shuffle_epi32(rounding_.Half(t0, t1), 0xd8);
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to), bytes);
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to + stride_), _mm_unpackhi_epi64(bytes, bytes));
   }
-  HWY_INLINE void One(__m256 sum, To* to) const {
-    const __m256 t = _mm256_mul_ps(sum, _mm256_load_ps(block_.scale));
+  HWY_INLINE void StoreOne(__m256 t, To* to) const {
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_shuffle_epi32(rounding_.Half(t, t), 0xd8));
   }
 
   const EightChannels& block_;
   const WideByteRounding rounding_;
+  const float* const bias_;
+  const uint8_t* const table_;
+  const TablePlaces find_;
+  const Bend bend_;
   const int64_t stride_;
   const __m256 outside_;
 };
@@ -233,7 +313,7 @@ void FloatRows(const DepthwiseInt8& c, const EightChannels* blocks, int64_t row0
       for (int64_t x = begin; x < end; ++x) {
         const int64_t column = x * s - c.pad_left;
         for (int64_t b = 0; b < blocks_count; ++b) {
-          FloatRow<kSigned, To>(c, blocks[b]).Edge(rows_at(column, b * kEight), -column, c.in_w - column, to + x * c.finish.c_row_stride + b * kEight);
+          FloatRow<kSigned, To>(c, blocks, b).Edge(rows_at(column, b * kEight), -column, c.in_w - column, to + x * c.finish.c_row_stride + b * kEight);
         }
       }
     };
@@ -243,7 +323,7 @@ void FloatRows(const DepthwiseInt8& c, const EightChannels* blocks, int64_t row0
         const int64_t count = std::min(run, inner_end - x), column = x * s - c.pad_left;
         const bool left = column < 0, right = column + (count - 1) * s + 2 >= c.in_w;
         for (int64_t b = group; b < std::min(blocks_count, group + kGroup); ++b) {
-          const FloatRow<kSigned, To> part(c, blocks[b]);
+          const FloatRow<kSigned, To> part(c, blocks, b);
           const ThreeRows rows = rows_at(column + left, b * kEight);
           To* const out = to + x * c.finish.c_row_stride + b * kEight;
           s == 1 ? part.template Run<1>(rows, count, left, right, out) : part.template Run<2>(rows, count, left, right, out);
@@ -254,6 +334,33 @@ void FloatRows(const DepthwiseInt8& c, const EightChannels* blocks, int64_t row0
   }
 }
 
+template <bool kSigned, class To>
+void FiveRows(const DepthwiseInt8& c, const EightChannels* blocks, int64_t row0, int64_t row1) {
+  uint8_t outside[kEight];
+  memset(outside, c.input_zero, sizeof(outside));
+  for (int64_t row = row0; row < row1; ++row) {
+    const int64_t image = row / c.out_h, top = row % c.out_h * c.stride_h - c.pad_top;
+    const uint8_t* from = c.input + image * c.in_h * c.in_w * c.channels;
+    To* to = static_cast<To*>(c.finish.c) + row * c.out_w * c.finish.c_row_stride;
+    for (int64_t b = 0; b < c.channels / kEight; ++b, to += kEight) {
+      Rows<5> rows;
+      for (int64_t i = 0; i < 5; ++i) {
+        const bool inside = top + i >= 0 && top + i < c.in_h;
+        rows.step[i] = inside ? c.channels : 0;
+        rows.at[i] = inside ? from + ((top + i) * c.in_w - c.pad_left) * c.channels + b * kEight : outside;
+      }
+      const FloatRow<kSigned, To> part(c, blocks, b);
+      const int64_t last = c.in_w + c.pad_left;
+      c.stride_w == 1 ? part.template RunFive<1>(rows, c.out_w, c.pad_left, last, to) : part.template RunFive<2>(rows, c.out_w, c.pad_left, last, to);
+    }
+  }
+}
+
+template <bool kSigned, class To>
+void AllRows(const DepthwiseInt8& c, const EightChannels* blocks, int64_t row0, int64_t row1) {
+  c.kernel_h == 3 ? FloatRows<kSigned, To>(c, blocks, row0, row1) : FiveRows<kSigned, To>(c, blocks, row0, row1);
+}
+
 // False when nothing was done.
 bool DepthwiseFloats(const DepthwiseInt8& c, const void* prepared, int64_t row0, int64_t row1) {
   if (!ServesFloats(c)) return false;
@@ -262,10 +369,13 @@ bool DepthwiseFloats(const DepthwiseInt8& c, const void* prepared, int64_t row0,
   if (!head->fits) return false;
   switch (c.finish.to) {
     case FinishInt8::To::kInt8:
-      c.input_signed ? FloatRows<true, int8_t>(c, blocks, row0, row1) : FloatRows<false, int8_t>(c, blocks, row0, row1);
+      c.input_signed ? AllRows<true, int8_t>(c, blocks, row0, row1) : AllRows<false, int8_t>(c, blocks, row0, row1);
       return true;
     case FinishInt8::To::kUint8:
-      c.input_signed ? FloatRows<true, uint8_t>(c, blocks, row0, row1) : FloatRows<false, uint8_t>(c, blocks, row0, row1);
+      c.input_signed ? AllRows<true, uint8_t>(c, blocks, row0, row1) : AllRows<false, uint8_t>(c, blocks, row0, row1);
+      return true;
+    case FinishInt8::To::kActivated:
+      c.input_signed ? AllRows<true, ActivatedByte>(c, blocks, row0, row1) : AllRows<false, ActivatedByte>(c, blocks, row0, row1);
       return true;
     default: return false;
   }

@@ -65,17 +65,22 @@ inline void PackInt8(const void* b, bool is_signed, int64_t k, int64_t n, int64_
 ///     kInt32     t
 ///     kFloat     activation(t * scale[j] + bias[j] + residual[i, j])
 ///     kInt8, kUint8  zero + round(min(max(t * scale[j], low), high)), halves to even; NaN as `low`
+///     kActivated  a byte, of v = t * scale[j] + bias[j]: table[round(min(max(v, 0), high))], NaN as 0, or, without a table,
+///                zero + round(min(max(f(v), low), high)), where f is v min(max(alpha v + 1/2, 0), 1) for kHardSwish, v < 0 ? alpha v : v
+///                for kLeakyRelu, and v for kNone
 ///
 /// offset, column_zero, scale and the bias of `epilogue` are readable up to a multiple of 16 columns.
 struct FinishInt8 {
-  enum class To : uint8_t { kInt32, kFloat, kInt8, kUint8 } to = To::kInt32;
+  enum class To : uint8_t { kInt32, kFloat, kInt8, kUint8, kActivated } to = To::kInt32;
   const int32_t* offset = nullptr;        ///< null: zeros
   const int32_t* column_zero = nullptr;   ///< null: zeros
   const float* scale = nullptr;           ///< not for kInt32
   bool one_scale = false;                 ///< scale[0] for all columns; it is there 16 times
   float low = 0, high = 0;                ///< integers, such that zero + low and zero + high are of the output's type
   int32_t zero = 0;
-  Epilogue epilogue;                      ///< kFloat
+  const uint8_t* table = nullptr;         ///< kActivated: high + 1 bytes, or null
+  bool to_signed = false;                 ///< kActivated without a table: low and high with zero are signed bytes
+  Epilogue epilogue;                      ///< kFloat; of kActivated the bias, which is there, and the activation
   void* c = nullptr;                      ///< row i, column j at element i * c_row_stride + j
   int64_t c_row_stride = 0;
 };

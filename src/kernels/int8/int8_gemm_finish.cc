@@ -267,6 +267,109 @@ void FinishInts(const FinishInt8& f, const int32_t* sums, const int32_t* row_sum
   }
 }
 
+// Columns [column, column + columns) of one panel. First all places, then all bytes: compilers would take places out of registers, which
+// takes longer than reading them back.
+void TablePanel(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, uint8_t* to, int rows, int64_t column, int64_t columns) {
+  const F32 d;
+  const FinishInt8 f = finish;
+  const TablePlaces find(f.high);
+  alignas(64) uint32_t places[kFinishRows * kPanelColumns];
+  for (int64_t v = 0; v < kPanelColumns; v += kLanes32) {
+    const auto scale = hn::LoadU(d, f.scale + (f.one_scale ? 0 : column + v)), bias = hn::LoadU(d, f.epilogue.bias + column + v);
+    for (int r = 0; r < rows; ++r) {
+      const auto sum = Corrected(I32(), f, sums + r * kPanelColumns + v, row_sums + r, column + v);
+      hn::Store(find(d, hn::Add(hn::Mul(hn::ConvertTo(d, sum), scale), bias)), hn::RebindToUnsigned<I32>(), places + r * kPanelColumns + v);
+    }
+  }
+  const uint8_t* const table = f.table;
+  const uint32_t* place = places;
+  for (int r = 0; r < rows; ++r, to += f.c_row_stride, place += kPanelColumns) {
+    if (HWY_LIKELY(columns == kPanelColumns)) {
+      LINNET_UNROLL
+      for (int64_t i = 0; i < kPanelColumns; ++i) to[i] = table[place[i]];
+    } else {
+      for (int64_t i = 0; i < columns; ++i) to[i] = table[place[i]];
+    }
+  }
+}
+
+// FinishInt8::To::kActivated without a table, of one panel.
+template <class T>
+void BentPanel(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, T* to, int rows, int64_t column, int64_t columns) {
+  const hn::CappedTag<float, kPanelColumns> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const hn::Rebind<T, decltype(d)> d8;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const FinishInt8 f = finish;
+  const Bend bend(f);
+  const auto low = hn::Set(d, f.low), high = hn::Set(d, f.high);
+  const auto zero = hn::Set(di, f.zero);
+  for (int64_t v = 0; v < kPanelColumns; v += lanes) {
+    const int64_t left = columns - v;
+    if (left <= 0) break;
+    const auto scale = hn::LoadU(d, f.scale + (f.one_scale ? 0 : column + v)), bias = hn::LoadU(d, f.epilogue.bias + column + v);
+    T* out = to + v;
+    for (int r = 0; r < rows; ++r, out += f.c_row_stride) {
+      const auto sum = hn::ConvertTo(d, Corrected(di, f, sums + r * kPanelColumns + v, row_sums + r, column + v));
+      auto t = bend(d, hn::Add(hn::Mul(sum, scale), bias));
+      t = hn::Min(hn::IfThenElse(hn::Gt(t, low), t, low), high);   // NaN as `low`
+      const auto bytes = hn::DemoteTo(d8, hn::Add(hn::NearestInt(t), zero));
+      if (left >= lanes) {
+        hn::StoreU(bytes, d8, out);
+      } else {
+        T some[kPanelColumns];
+        hn::StoreU(bytes, d8, some);
+        memcpy(out, some, static_cast<size_t>(left));
+      }
+    }
+  }
+}
+
+#if HWY_TARGET == HWY_AVX2
+
+// Two rows at a time, the last of an odd number of them twice.
+void BentRows(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, uint8_t* to, int rows, int64_t column) {
+  const hn::FixedTag<float, 8> d;
+  const hn::FixedTag<int32_t, 8> di;
+  const FinishInt8 f = finish;
+  const Bend bend(f);
+  const WideByteRounding rounding(f.to_signed, f.low, f.high, f.zero);
+  const auto scale0 = hn::LoadU(d, f.scale + (f.one_scale ? 0 : column)), scale1 = hn::LoadU(d, f.scale + (f.one_scale ? 0 : column) + 8);
+  const auto bias0 = hn::LoadU(d, f.epilogue.bias + column), bias1 = hn::LoadU(d, f.epilogue.bias + column + 8);
+  for (int r = 0; r < rows; r += 2, to += 2 * f.c_row_stride) {
+    const int next = std::min(r + 1, rows - 1);
+    auto bent = [&](int row, int64_t at) HWY_ATTR {
+      const auto t = hn::ConvertTo(d, Corrected(di, f, sums + row * kPanelColumns + at, row_sums + row, column + at));
+      return bend(d, hn::Add(hn::Mul(t, at ? scale1 : scale0), at ? bias1 : bias0)).raw;
+    };
+    const __m256i bytes = rounding.Bytes(bent(r, 0), bent(r, 8), bent(next, 0), bent(next, 8));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(bytes));
+    if (r + 1 < rows) _mm_storeu_si128(reinterpret_cast<__m128i*>(to + f.c_row_stride), _mm256_extracti128_si256(bytes, 1));
+  }
+}
+
+#endif
+
+// The same multiplications, additions and roundings at every level. Of several panels, `rows` is 1.
+void FinishActivated(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
+                     int64_t columns) {
+  uint8_t* to = static_cast<uint8_t*>(f.c) + row * f.c_row_stride + column;
+  for (int64_t j = 0; j < columns; j += kPanelColumns) {
+    const int64_t some = std::min(columns - j, kPanelColumns);
+    if (f.table) {
+      TablePanel(f, sums + j, row_sums, to + j, rows, column + j, some);
+#if HWY_TARGET == HWY_AVX2
+    } else if (some == kPanelColumns) {
+      BentRows(f, sums + j, row_sums, to + j, rows, column + j);
+#endif
+    } else if (f.to_signed) {
+      BentPanel(f, sums + j, row_sums, reinterpret_cast<int8_t*>(to + j), rows, column + j, some);
+    } else {
+      BentPanel(f, sums + j, row_sums, to + j, rows, column + j, some);
+    }
+  }
+}
+
 void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
                 int64_t columns) {
   switch (f.to) {
@@ -281,6 +384,9 @@ void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sum
       return;
     case FinishInt8::To::kUint8:
       return FinishBytes<uint8_t>(f, sums, row_sums, row, rows, column, columns);
+    case FinishInt8::To::kActivated:
+      if constexpr (kWideResults) FinishActivated(f, sums, row_sums, row, rows, column, columns);
+      return;
   }
 }
 
