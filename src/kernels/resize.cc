@@ -28,7 +28,7 @@ HWY_INLINE void Combine(const float* x, int64_t stride, const int32_t* index, co
     VF32 sum = hn::Zero(d);
     for (int64_t t = 0; t < taps; ++t) {
       if (weight[t] == 0) continue;
-      sum = hn::MulAdd(LoadSome(d, x + index[t] * stride + i, left), hn::Set(d, weight[t]), sum);
+      sum = hn::Add(hn::Mul(LoadSome(d, x + index[t] * stride + i, left), hn::Set(d, weight[t])), sum);
     }
     StoreSome(sum, d, out + i, left);
   }
@@ -55,7 +55,7 @@ HWY_INLINE void ResizeRow(const ResizeAxis& cols, const float* row, int64_t widt
   int64_t x = 0;
   auto add = [&](VF32 sum, VF32 weight, hn::Vec<decltype(di)> index) HWY_ATTR {
     const VF32 value = hn::GatherIndex(d, row, index);
-    return hn::MulAdd(hn::IfThenZeroElse(hn::Eq(weight, hn::Zero(d)), value), weight, sum);
+    return hn::Add(hn::Mul(hn::IfThenZeroElse(hn::Eq(weight, hn::Zero(d)), value), weight), sum);
   };
   for (; x + lanes <= width; x += lanes) {
     const int32_t* index = cols.index + x * kTaps;
@@ -102,7 +102,7 @@ RowFn* RowOf(const ResizeArgs& args) {
 
 HWY_INLINE VF32 CombineRows(F32 d, const float* const* rows, const float* weights, int64_t count, int64_t i, size_t left) {
   VF32 sum = hn::Zero(d);
-  for (int64_t t = 0; t < count; ++t) sum = hn::MulAdd(LoadSome(d, rows[t] + i, left), hn::Set(d, weights[t]), sum);
+  for (int64_t t = 0; t < count; ++t) sum = hn::Add(hn::Mul(LoadSome(d, rows[t] + i, left), hn::Set(d, weights[t])), sum);
   return sum;
 }
 

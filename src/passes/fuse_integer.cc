@@ -322,14 +322,15 @@ class Fuser {
   }
 
   /// Interpolated bytes are rounded once more between scales that differ, which stays within a step while the output's is more than half of
-  /// the input's.
+  /// the input's. Cubic ones leave the range of the input's bytes, which the output's may hold.
   Status Resize(const Node& op, const Node& quantize, const Quantization& y, bool unbounded, Node* fused, bool* fits) {
     std::optional<Dequantized> x = ByteOperand(graph_, op.inputs[0]);
     if (!x || x->quantization.type != y.type || op.version < 11) return Status();
     LINNET_ASSIGN(std::string mode, op.String("mode", "nearest"));
     LINNET_ASSIGN(std::string where, op.String("coordinate_transformation_mode", "half_pixel"));
     const bool same = x->quantization.SameAs(y);
-    if (mode == "nearest" || where == "tf_crop_and_resize" || !(same || (unbounded && x->quantization.scales[0] < 2 * y.scales[0]))) return Status();
+    const bool requantizes = unbounded && mode == "linear" && x->quantization.scales[0] < 2 * y.scales[0];
+    if (mode == "nearest" || where == "tf_crop_and_resize" || !(same || requantizes)) return Status();
     *fused = op;
     fused->outputs.clear();
     fused->inputs[0] = x->q;
