@@ -278,7 +278,10 @@ typedef struct LinnetInput {
 } LinnetInput;
 
 /* An output. With `data`, the caller's memory, the run writes there (not possible for strings and what is no tensor); it may
- * overlap no other memory of the run. Without, the run makes `value`, which the caller closes. `type` says what came out. */
+ * overlap no other memory of the run, but may begin where the memory of one input does (`data` of both is the same) if nothing reads
+ * that input once the output is being written, or if what writes it lets a cache grow in place: Concat behind its first input,
+ * Attention's keys and values, TensorScatter. Where neither is so the run is refused before it writes anything to that output.
+ * Without `data`, the run makes `value`, which the caller closes. `type` says what came out. */
 typedef struct LinnetOutput {
   const char* name;
   void* data;

@@ -39,9 +39,11 @@ Status BindingObject::CheckOverlaps() {
     const Type& type = facts[i].type;
     if (!type.is_tensor() || feeds[i].copy.has_data()) continue;
     LINNET_ASSIGN(int64_t bytes, ByteSize(type.dtype, type.shape.elements()));
-    overlaps.Add(facts[i].data, static_cast<size_t>(bytes), false, InputName(i));
+    overlaps.AddInput(facts[i].data, static_cast<size_t>(bytes), feeds[i].value != nullptr, InputName(i));
   }
-  for (size_t i = 0; i < outputs.size(); ++i) overlaps.Add(outputs[i].target.data, outputs[i].target.bytes, true, OutputName(i));
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    overlaps.AddOutput(outputs[i].target.data, outputs[i].target.bytes, run_outputs[i], OutputName(i));
+  }
   LINNET_TRY(overlaps.Check());
   unchecked = false;
   return Status();

@@ -22,7 +22,7 @@ Status RunOnce(SessionParts& parts, const LinnetInput* inputs, size_t input_coun
     if (status.ok()) status = Refresh(feeds[i]);
     if (!status.ok()) return std::move(status).At(Cat("input ", Quote(name)));
     facts[i] = feeds[i].fact;
-    if (!inputs[k].value && !feeds[i].copy.has_data()) overlaps.Add(inputs[k].data, inputs[k].bytes, false, name);
+    if (!inputs[k].value && !feeds[i].copy.has_data()) overlaps.AddInput(inputs[k].data, inputs[k].bytes, false, name);
   }
   for (RunOutput& output : run_outputs) output.wanted = false;
   for (size_t k = 0; k < output_count; ++k) {
@@ -32,7 +32,7 @@ Status RunOnce(SessionParts& parts, const LinnetInput* inputs, size_t input_coun
     if (run_outputs[i].wanted) return InvalidArgument("output ", Quote(name), " is asked for twice");
     LINNET_ASSIGN(targets[k], MakeTarget(parts, indices[k], outputs[k].data, outputs[k].bytes));
     Prepare(targets[k], run_outputs[i]);
-    overlaps.Add(outputs[k].data, outputs[k].bytes, true, name);
+    overlaps.AddOutput(outputs[k].data, outputs[k].bytes, run_outputs[i], name);
   }
   LINNET_TRY(overlaps.Check());
   LINNET_TRY(Execute(parts, facts.data(), run_outputs.data(), options));

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace linnet::api {
 
@@ -126,22 +127,36 @@ Status CopyOut(const Target& target, const Datum& datum) {
   return Status();
 }
 
-void Overlaps::Add(const void* data, size_t bytes, bool written, const std::string& name) {
-  if (data && bytes > 0) ranges_.push_back({reinterpret_cast<uintptr_t>(data), bytes, written, &name});
+void Overlaps::AddInput(const void* data, size_t bytes, bool lent, const std::string& name) {
+  if (data && bytes > 0) ranges_.push_back({reinterpret_cast<uintptr_t>(data), bytes, lent, nullptr, &name});
+}
+
+void Overlaps::AddOutput(const void* data, size_t bytes, RunOutput& output, const std::string& name) {
+  output.over_input = false;
+  if (data && bytes > 0) ranges_.push_back({reinterpret_cast<uintptr_t>(data), bytes, false, &output, &name});
 }
 
 Status Overlaps::Check() {
-  std::sort(ranges_.begin(), ranges_.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+  std::sort(ranges_.begin(), ranges_.end(), [](const Range& a, const Range& b) {
+    return a.begin != b.begin ? a.begin < b.begin : !a.output && b.output;
+  });
+  // An output that begins where an input does counts as one with it.
+  for (size_t i = 1; i < ranges_.size(); ++i) {
+    Range &input = ranges_[i - 1], &range = ranges_[i];
+    if (input.begin != range.begin || input.output || input.lent || !range.output) continue;
+    range.output->over_input = true;
+    range.bytes = std::max(range.bytes, std::exchange(input.bytes, 0));
+  }
   const Range *farthest = nullptr, *written = nullptr;   // of all so far, and of what is written: those that end last
   for (const Range& range : ranges_) {
-    const Range* other = range.written ? farthest : written;
+    const Range* other = range.output ? farthest : written;
     if (other && other->begin + other->bytes > range.begin) {
       return InvalidArgument("the memory of ", Quote(*range.name), " overlaps that of ", Quote(*other->name),
                              ", and a run writes one of them");
     }
     auto later = [&](const Range* best) { return !best || range.begin + range.bytes > best->begin + best->bytes; };
     if (later(farthest)) farthest = &range;
-    if (range.written && later(written)) written = &range;
+    if (range.output && later(written)) written = &range;
   }
   return Status();
 }

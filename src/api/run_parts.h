@@ -77,18 +77,21 @@ void Prepare(const Target& target, RunOutput& output);
 /// Brings a value that the run made to where the caller wants it.
 Status CopyOut(const Target& target, const Datum& datum);
 
-/// Memory of a run, to see that what it writes overlaps nothing.
+/// Memory of a run, to see that what it writes overlaps nothing but the one input that begins where an output does.
 class Overlaps {
  public:
-  /// `name` outlives this object.
-  void Add(const void* data, size_t bytes, bool written, const std::string& name);
+  /// `name` outlives this object. `lent`: the contents of a value, which nobody may change.
+  void AddInput(const void* data, size_t bytes, bool lent, const std::string& name);
+  /// Check sets `output.over_input`.
+  void AddOutput(const void* data, size_t bytes, RunOutput& output, const std::string& name);
   Status Check();
 
  private:
   struct Range {
     uintptr_t begin;
     size_t bytes;
-    bool written;
+    bool lent;
+    RunOutput* output;   ///< null: an input
     const std::string* name;
   };
   std::vector<Range> ranges_;

@@ -2,6 +2,7 @@
 #include "cli/growth.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <algorithm>
 
@@ -25,6 +26,46 @@ Result<GrowthRange> ParseGrowth(const std::string& text) {
   }
   return InvalidArgument("--grow ", Quote(text), " is not of the form SYMBOL=FROM:TO with 0 <= FROM <= TO <= 1000000");
 }
+
+namespace {
+
+/// The output that an input named after the past grows into, or -1.
+int PresentOf(const Session& session, const std::string& input) {
+  for (std::string_view past : {"past_key_values", "past"}) {
+    const size_t at = input.find(past);
+    if (at == std::string::npos) continue;
+    const std::string wanted = std::string(input).replace(at, past.size(), "present");
+    for (size_t o = 0; o < session.outputs().size(); ++o) {
+      if (session.outputs()[o].name == wanted) return static_cast<int>(o);
+    }
+  }
+  return -1;
+}
+
+/// Lets the caches of all steps lie where they grow. How many do; none where some step cannot.
+int64_t ShareCaches(Session& session, std::vector<std::vector<Fact>>& steps, std::vector<RunOutput>& outputs) {
+  const std::vector<std::vector<Fact>> apart = steps;
+  int64_t shared = 0;
+  for (size_t i = 0; i < session.inputs().size(); ++i) {
+    const int o = PresentOf(session, session.inputs()[i].name);
+    if (o < 0) continue;
+    RunOutput& output = outputs[static_cast<size_t>(o)];
+    const Type &largest = steps.back()[i].type, &first = steps.front()[i].type;
+    if (!output.data || !largest.is_tensor() || largest == first) continue;
+    Result<int64_t> bytes = ByteSize(largest.dtype, largest.shape.elements());
+    if (!bytes.ok() || *bytes > output.capacity) continue;
+    memcpy(output.data, steps.back()[i].data, static_cast<size_t>(*bytes));
+    for (std::vector<Fact>& step : steps) step[i].data = output.data;
+    output.over_input = true;
+    ++shared;
+  }
+  if (shared == 0 || session.Run(steps.back().data(), outputs.data()).ok()) return shared;
+  steps = apart;
+  for (RunOutput& output : outputs) output.over_input = false;
+  return 0;
+}
+
+}  // namespace
 
 Result<Growth> MeasureGrowth(Session& session, const ShapeOptions& shapes, const GrowthRange& range) {
   std::vector<std::vector<Fact>> steps;
@@ -54,6 +95,7 @@ Result<Growth> MeasureGrowth(Session& session, const ShapeOptions& shapes, const
   }
 
   Growth growth;
+  growth.in_place = ShareCaches(session, steps, outputs);
   std::vector<double> ns(steps.size());
   for (int pass = 0; pass < 2; ++pass) {
     int64_t allocations = HeapAllocations(), plans = session.model().plans_made();

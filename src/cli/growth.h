@@ -23,9 +23,11 @@ struct Growth {
   int64_t plans_made = 0;
   int64_t allocations = 0;          ///< heap allocations, in all runs of the second pass together
   int64_t allocations_first = 0;    ///< the same of the first pass but for its first run
+  int64_t in_place = 0;             ///< caches that grow where they are
 };
 
-/// Runs `session` at every value of the range, twice, from inputs and into outputs whose memory fits the last.
+/// Runs `session` at every value of the range, twice, from inputs and into outputs whose memory fits the last. An input named "past"
+/// is read from where the output named "present" is written, where all runs can do that.
 Result<Growth> MeasureGrowth(Session& session, const ShapeOptions& shapes, const GrowthRange& range);
 
 }  // namespace linnet::cli

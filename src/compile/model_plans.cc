@@ -98,6 +98,7 @@ Result<PlanRef> Model::Follow(const StoredPlan& stored) const {
   }
   LINNET_TRY(follower.End());
   plan.next_node = nodes_.size();
+  NoteSharing(plan, inputs.size(), last_use_);
   return ref;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "compile/stored_plan.h"
 #include "run/context.h"
 
 namespace linnet {
@@ -52,6 +53,7 @@ Status Planner::Make(Plan& plan, size_t first) {
   plan.callers.clear();
   plan.copies.clear();
   plan.heap_frees.clear();
+  plan.overs.clear();
   plan.memory.Clear();
   plan.outputs = model_.outputs;
   plan.boundary = false;
@@ -98,6 +100,7 @@ Status Planner::Make(Plan& plan, size_t first) {
       plan.copies.push_back({model_.outputs[i], static_cast<int32_t>(i)});
     }
   }
+  NoteSharing(plan, model_.inputs.size(), needed_until_);
   SortSlots();
   return Status();
 }
@@ -384,6 +387,7 @@ Status Planner::PlaceOutputs(const PreparedNode& node, const Bound& bound, size_
   }
   if (step.scratch_offset >= 0) arena_.Give(step.scratch_offset);
   plan.steps.push_back(step);
+  NoteOvers(plan, io, bound);
   return Status();
 }
 

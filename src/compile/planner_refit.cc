@@ -139,6 +139,9 @@ Result<bool> Planner::Refit(Plan& plan, bool* grew) {
   plan.copies = basis_->copies;
   plan.outputs = basis_->outputs;
   plan.heap_frees = basis_->heap_frees;
+  plan.overs = basis_->overs;
+  plan.read_until = basis_->read_until;
+  plan.written_from = basis_->written_from;
   plan.memory.Clear();
   plan.arena_bytes = basis_->arena_bytes;
   plan.segment = 0;

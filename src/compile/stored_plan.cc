@@ -22,6 +22,23 @@ Status CopyView(const void*, RunContext& context) {
 
 }  // namespace
 
+void NoteOvers(Plan& plan, const NodeIo& io, const Bound& bound) {
+  auto root_of = [&](ValueId id) {
+    const Place& place = plan.places[static_cast<size_t>(id)];
+    return place.kind == Place::kAlias ? place.root : id;
+  };
+  for (const Bound::View& view : bound.in_places()) {
+    if (!view.grows) continue;
+    const ValueId in = io.inputs[static_cast<size_t>(view.in)], root = root_of(in);
+    if (plan.places[static_cast<size_t>(root)].kind != Place::kInput) continue;
+    // Another input that looks at the same memory would see it change.
+    int readers = 0;
+    for (ValueId id : io.inputs) readers += id != kNoValue && root_of(id) == root;
+    if (readers != 1) continue;
+    plan.overs.push_back({in, io.outputs[static_cast<size_t>(view.out)], static_cast<int32_t>(plan.steps.size()) - 1});
+  }
+}
+
 int64_t PlanFollower::BytesOf(ValueId id) const {
   const Type& type = plan_.facts[static_cast<size_t>(id)].type;
   return ByteSize(type.dtype, type.shape.elements()).value();   // shapes passed CheckShape
@@ -196,6 +213,7 @@ Status PlanFollower::Add(const OpInstance& op, const NodeIo& io, int32_t index) 
     step.scratch_bytes = bound.scratch_bytes;
     step.scratch_offset = scratch > 0 ? RoundUp(plan_.arena_bytes, static_cast<int64_t>(kAlignment)) : -1;
     plan_.steps.push_back(step);
+    NoteOvers(plan_, io, bound);
   }
   for (ValueId id : io.inputs) EndDead(id, index);
   for (ValueId id : io.outputs) EndDead(id, index);

@@ -12,6 +12,9 @@
 
 namespace linnet {
 
+/// Notes where the last step, of a node that is bound so, may write an output over an input. Its inputs have their places.
+void NoteOvers(Plan& plan, const NodeIo& io, const Bound& bound);
+
 class PlanFollower {
  public:
   /// `plan` has the facts and places of the graph's constants, its inputs and `stored`, and is given steps. `last_use`: per value the

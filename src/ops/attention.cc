@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ops/attention_core.h"
+#include "ops/movement.h"
 
 namespace linnet {
 namespace {
@@ -178,6 +179,8 @@ struct Attention {
 
   Status Bind(BindContext& c) const {
     Bound& b = *c.Params<Bound>();
+    c.GrowInPlace(kPresentKey, kPastKey);
+    c.GrowInPlace(kPresentValue, kPastValue);
     LINNET_ASSIGN(Dims q, Read(c.shape(kQ), q_heads, "Q"));
     LINNET_ASSIGN(Dims k, Read(c.shape(kK), kv_heads, "K"));
     LINNET_ASSIGN(Dims v, Read(c.shape(kV), kv_heads, "V"));
@@ -236,10 +239,20 @@ struct Attention {
     }
   }
 
-  /// past ++ present as [batch, heads, positions, size].
+  /// past ++ present as [batch, heads, positions, size]. The past may lie where that begins.
   template <class U, class T>
   static void Join(const T* past, int64_t past_length, HeadView<const T> now, int64_t batch, int64_t heads, int64_t total,
                    int64_t size, U* out) {
+    if constexpr (std::is_same_v<U, T>) {
+      if (past == out && past_length > 0) {
+        SpreadRows(out, batch * heads, past_length * size, total * size);
+        for (int64_t row = 0; row < batch * heads; ++row) {
+          T* to = out + (row * total + past_length) * size;
+          for (int64_t p = past_length; p < total; ++p, to += size) CopyRun(to, now.at(row / heads, row % heads, p - past_length), size);
+        }
+        return;
+      }
+    }
     for (int64_t i = 0; i < batch; ++i) {
       for (int64_t h = 0; h < heads; ++h) {
         for (int64_t p = 0; p < total; ++p) {
@@ -276,6 +289,9 @@ struct Attention {
       if (c.has_output(output)) return View(static_cast<const W*>(c.out<T>(output)), false, s.kv_heads, s.keys, size);
     }
     W* joined = reinterpret_cast<W*>(memory);
+    if (c.has_output(output)) {   // the past may be gone
+      return View(Widened<W>(static_cast<const T*>(c.out<T>(output)), s.batch * s.kv_heads * s.keys * size, memory), false, s.kv_heads, s.keys, size);
+    }
     Join(past, b.past, now, s.batch, s.kv_heads, s.keys, size, joined);
     return View(static_cast<const W*>(joined), false, s.kv_heads, s.keys, size);
   }

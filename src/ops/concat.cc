@@ -2,6 +2,7 @@
 //
 // Seen from memory, the output is rows (the axes before the concatenated one); a row is one contiguous piece of each
 // input in turn. Work is split by output elements, so that a few long rows and many short ones go equally well.
+// What the caller has lie at the beginning of the output's memory (a cache that grows) is moved there, the last row first.
 #include "ops/movement.h"
 #include "ops/output_slice.h"
 
@@ -75,6 +76,7 @@ struct Concat {
     p->start = start;
     start[0] = 0;
     for (int i = 0; i < c.input_count(); ++i) start[i + 1] = start[i] + c.shape(i).Product(at, out.rank());
+    c.GrowInPlace(0, 0);
     return Status();
   }
   Status Run(RunContext& c) const {
@@ -89,6 +91,8 @@ struct Concat {
   static Status Join(RunContext& c, const Params& p, T* out) {
     if (p.rows == 0 || p.row == 0) return Status();
     const int inputs = c.input_count();
+    const bool grows = c.input(0) == c.output(0);
+    if (grows) SpreadRows(out, p.rows, p.start[1], p.row);
     double ns = 0.1 * sizeof(T) + 4.0 * inputs / static_cast<double>(p.row);
     return c.ParallelFor(p.rows * p.row, 256, ns, [&](int64_t begin, int64_t end, int) {
       int64_t row = begin / p.row, at = begin % p.row;
@@ -97,7 +101,7 @@ struct Concat {
         while (p.start[i + 1] <= at) ++i;
         int64_t length = p.start[i + 1] - p.start[i];
         int64_t count = std::min(p.start[i + 1] - at, end - begin);
-        CopyRun(out + begin, c.in<T>(i) + row * length + (at - p.start[i]), count);
+        if (i > 0 || !grows) CopyRun(out + begin, c.in<T>(i) + row * length + (at - p.start[i]), count);
         begin += count;
         at += count;
         if (at == p.row) {

@@ -72,6 +72,16 @@ inline void CopyRun(T* to, const T* from, int64_t count) {
 }
 void CopyElements(DType dtype, void* to, const void* from, int64_t count);
 
+/// Rows of `length` elements that lie behind each other get a distance of `stride`, at least `length`: a cache that grows.
+template <class T>
+inline void SpreadRows(T* rows, int64_t count, int64_t length, int64_t stride) {
+  if constexpr (!std::is_same_v<T, std::string>) {   // these lie in no caller's memory
+    for (int64_t i = count - 1; i > 0 && length > 0 && stride != length; --i) {
+      memmove(rows + i * stride, rows + i * length, static_cast<size_t>(length) * sizeof(T));
+    }
+  }
+}
+
 /// Address of element `index` of an array of `dtype` (one of kWholeBytes).
 inline const void* ElementAt(DType dtype, const void* base, int64_t index) {
   return static_cast<const std::byte*>(base) + index * static_cast<int64_t>(DTypeBytes(dtype));

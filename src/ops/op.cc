@@ -82,4 +82,10 @@ void BindContext::InPlace(int out, int in) {
   }
 }
 
+void BindContext::GrowInPlace(int out, int in) {
+  const int count = bound_.in_place_count;
+  InPlace(out, in);
+  if (bound_.in_place_count > count) bound_.in_place_list[count].grows = true;
+}
+
 }  // namespace linnet

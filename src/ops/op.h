@@ -142,6 +142,7 @@ struct Bound {
   struct View {
     int8_t out, in;
     int64_t byte_offset;
+    bool grows = false;   ///< of those in place: also where the caller's memory begins
   };
   const void* params = nullptr;
   int64_t scratch_bytes = 0;             ///< per worker
@@ -183,6 +184,8 @@ class BindContext : public InferContext {
   void Alias(int out, int in, int64_t byte_offset = 0);
   /// Run works when output `out` has the very memory of input `in` (same byte size).
   void InPlace(int out, int in);
+  /// As InPlace, and where `out`, which may be larger, begins in the caller's memory where input `in` does.
+  void GrowInPlace(int out, int in);
 
   int threads() const { return threads_; }
   /// For long work: what ends the run that waits for this plan; may be null.

@@ -1,7 +1,7 @@
 // TensorScatter: writes an update into a cache at a position of its own for each batch entry (key and value caches).
 //
 // Mode linear needs room behind the position; circular continues at the start. The cache is updated in place when
-// nobody else reads it.
+// nobody else reads it, or when the caller has given the same memory for both.
 #include "ops/movement.h"
 
 namespace linnet {
@@ -52,7 +52,7 @@ struct TensorScatter {
     int at = static_cast<int>(axis < 0 ? axis + cache.rank() : axis);
     auto* p = c.Params<Params>();
     *p = {cache[0], cache.Product(1, at), cache[at], update[at], cache.Product(at + 1, cache.rank())};
-    c.InPlace(0, 0);
+    c.GrowInPlace(0, 0);
     return Status();
   }
   Status Run(RunContext& c) const {
@@ -64,7 +64,7 @@ struct TensorScatter {
                                " updates is outside the axis of size ", p.length);
       }
     }
-    CopyElements(c.input_dtype(0), c.output(0), c.input(0), c.input_shape(0).elements());
+    if (c.output(0) != c.input(0)) CopyElements(c.input_dtype(0), c.output(0), c.input(0), c.input_shape(0).elements());
     if (p.length == 0) return Status();
     return ForWidth(c.input_dtype(0), [&]<class T>() {
       for (int64_t line = 0; line < p.batch * p.outer; ++line) {

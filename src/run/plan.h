@@ -94,6 +94,12 @@ struct Copy {
   int32_t output;
 };
 
+/// Step `step` may write `out`, the storage of an output, where `in`, an input, begins.
+struct Over {
+  ValueId in, out;
+  int32_t step;
+};
+
 struct Plan;
 
 /// A counted reference to a plan; the planner reuses plans that nobody refers to.
@@ -127,6 +133,9 @@ struct Plan {
   std::vector<Copy> copies;
   std::vector<ValueId> outputs;     ///< the value of each output: a view of what a step writes there may name its type
   std::vector<std::pair<int32_t, int32_t>> heap_frees;  ///< (step index, heap slot) freed after that step; ascending
+  std::vector<Over> overs;          ///< by step
+  std::vector<int32_t> read_until;  ///< per input: the last step that reads its memory; -1: none, INT32_MAX: what follows the steps does
+  std::vector<int32_t> written_from;///< per output: the first step that writes it; their count: a copy does, INT32_MAX: a later plan
   Bump memory;                      ///< parameters and contents known before the run
   PlanRef base;                     ///< the plan whose memory holds what this one has in common with it; may be null
   int64_t arena_bytes = 0;
@@ -144,6 +153,13 @@ inline PlanRef::PlanRef(Plan* plan) : plan_(plan) {
 inline PlanRef::~PlanRef() {
   if (plan_ && plan_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete plan_;
 }
+
+/// Notes when the memory of inputs and outputs is read and written, for MayLieOver. The plan is whole but for `overs`' steps;
+/// `needed_until`: per value the last node that reads its storage.
+void NoteSharing(Plan& plan, size_t input_count, const std::vector<int32_t>& needed_until);
+/// Whether an output may begin where an input does: nothing reads the input once the output is being written, unless the step that
+/// writes it lets a cache grow in place. True as well where the plan does not write that output.
+bool MayLieOver(const Plan& plan, int32_t output, int32_t input);
 
 class RunState;
 struct StopSource;

@@ -83,12 +83,26 @@ Status RunState::Run(PlanSource& source, const RunEnv& env, const Fact* inputs, 
 Status RunState::RunPlans(PlanSource& source, RunOutput* outputs, int output_count) {
   for (;;) {
     const Plan& plan = *chain_.back();
+    for (int i = 0; i < output_count; ++i) {
+      if (outputs[i].over_input && outputs[i].wanted) LINNET_TRY(CheckOverInput(plan, i, outputs[i].data));
+    }
     LINNET_TRY(Enter(plan, outputs));
     LINNET_TRY(Execute(source, plan));
     if (!plan.boundary) return Finish(plan, source, outputs, output_count);
     LINNET_ASSIGN(PlanRef next, source.Continue(plan, *this));
     chain_.push_back(std::move(next));
   }
+}
+
+Status RunState::CheckOverInput(const Plan& plan, int output, const void* data) const {
+  for (int i = 0; i < input_count_; ++i) {
+    const Fact& input = inputs_[i];
+    if (input.data != data || !input.type.is_tensor() || input.type.shape.elements() == 0) continue;
+    if (MayLieOver(plan, output, i)) continue;
+    return InvalidArgument("the memory of output ", output, " overlaps that of input ", i,
+                           ", which is still read when the output is written");
+  }
+  return Status();
 }
 
 Status RunState::Enter(const Plan& plan, RunOutput* outputs) {

@@ -43,13 +43,14 @@ struct RunOutput {
   Type type;
   Datum datum;
   bool wanted = true;
+  bool over_input = false;            ///< `data` is also where an input lies: refused unless the plan allows it
 };
 
 /// Grows to what its plans need and is used again by later runs. Not thread-safe: one run at a time borrows it.
 class RunState {
  public:
   /// Runs `source` on inputs (declared, then captures): types and bytes of tensors, `const Datum*` of other kinds.
-  /// Inputs' memory may not overlap outputs'. On failure the state stays usable.
+  /// Inputs' memory may not overlap outputs' but where RunOutput::over_input says so. On failure the state stays usable.
   Status Run(PlanSource& source, const RunEnv& env, const Fact* inputs, int input_count, RunOutput* outputs,
              int output_count);
 
@@ -74,6 +75,8 @@ class RunState {
 
  private:
   Status RunPlans(PlanSource& source, RunOutput* outputs, int output_count);
+  /// An output that begins where an input does.
+  Status CheckOverInput(const Plan& plan, int output, const void* data) const;
   Status Enter(const Plan& plan, RunOutput* outputs);
   Status Execute(PlanSource& source, const Plan& plan);
   Status Finish(const Plan& plan, PlanSource& source, RunOutput* outputs, int output_count);

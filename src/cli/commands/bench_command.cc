@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "api/precision.h"
 #include "cli/allocations.h"
@@ -147,6 +148,24 @@ Result<Difference> CompareWithPeer(const Session& session, const std::vector<Run
   return worst;
 }
 
+/// What a precision costs: its outputs beside those of float32. Nothing for float32 itself, and for prepared files, whose weights have only theirs.
+Result<std::optional<Difference>> BesideFloat32(const BenchOptions& options, SessionOptions session_options, const Session& session,
+                                                const std::vector<Fact>& inputs, const std::vector<RunOutput>& ours) {
+  if (session.precision() == Precision::kFloat32 || options.model.ends_with(".linnet")) return std::optional<Difference>();
+  session_options.precision = "f32";
+  LINNET_ASSIGN(std::unique_ptr<Session> exact, Session::Open(options.model, session_options));
+  std::vector<RunOutput> expected(exact->outputs().size());
+  LINNET_TRY(exact->Run(inputs.data(), expected.data()));
+  Difference worst;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    if (!expected[i].datum.type.is_tensor() || expected[i].datum.type.dtype == DType::kString) continue;
+    const Difference difference = Measure(ours[i].datum.tensor, expected[i].datum.tensor);
+    worst.max_abs = std::max(worst.max_abs, difference.max_abs);
+    worst.max_rel = std::max(worst.max_rel, difference.max_rel);
+  }
+  return std::optional<Difference>(worst);
+}
+
 /// --grow: instead of one shape, a dimension that grows by one a run.
 int BenchGrowth(const BenchOptions& options) {
   Result<SessionOptions> session_options = options.common.ToSession();
@@ -164,7 +183,8 @@ int BenchGrowth(const BenchOptions& options) {
               {"to", range->to},                 {"runs", growth->runs},
               {"median_ms", growth->median_ns / 1e6}, {"total_ms", growth->total_ns / 1e6},
               {"plans_made", growth->plans_made}, {"planning_share", share},
-              {"allocations", growth->allocations}, {"allocations_warm_up", growth->allocations_first}};
+              {"allocations", growth->allocations}, {"allocations_warm_up", growth->allocations_first},
+              {"caches_in_place", growth->in_place}};
     fmt::print("{}", FormatJson(json));
     return kSuccess;
   }
@@ -175,6 +195,7 @@ int BenchGrowth(const BenchOptions& options) {
              100 * share);
   fmt::print("memory    {} heap allocations in {} runs ({} while warming up)\n", growth->allocations, growth->runs,
              growth->allocations_first);
+  if (growth->in_place > 0) fmt::print("caches    {} grow in place\n", growth->in_place);
   return kSuccess;
 }
 
@@ -257,6 +278,9 @@ int Bench(const BenchOptions& options) {
   }
   if (!status.ok()) return Report(status);
 
+  Result<std::optional<Difference>> cost = BesideFloat32(options, *session_options, *session, inputs, first);
+  if (!cost.ok()) return Report(cost.status());
+
   double ratio = our_times.median() > 0 ? their_times.median() / our_times.median() : 0;
   if (options.json) {
     Json json;
@@ -273,6 +297,7 @@ int Bench(const BenchOptions& options) {
     json["arena_bytes"] = session->arena_bytes();
     json["weight_bytes"] = session->model().weight_bytes();
     json["allocations_per_run"] = allocations;
+    if (*cost) json["precision_max_abs_diff"] = (*cost)->max_abs, json["precision_max_rel_diff"] = (*cost)->max_rel;
     if (peer_session) {
       json["peer"] = {{"version", peer->version()},
                       {"median_ms", their_times.median() / 1e6},
@@ -295,6 +320,9 @@ int Bench(const BenchOptions& options) {
   fmt::print("load      {}   first run {}\n", FormatDurationNs(load_ns), FormatDurationNs(first_ns));
   fmt::print("memory    peak RSS {}   arena {}   weights {}   allocations per run {}\n", FormatBytes(peak_rss),
              FormatBytes(session->arena_bytes()), FormatBytes(session->model().weight_bytes()), allocations);
+  if (*cost) {
+    fmt::print("precision beside float32: largest difference {:.3g} absolute, {:.3g} of the output's maximum\n", (*cost)->max_abs, (*cost)->max_rel);
+  }
   if (peer_session) {
     fmt::print("peer {}   median {}   p90 {}   load {}\n", peer->version(), FormatDurationNs(their_times.median()),
                FormatDurationNs(their_times.Quantile(0.9)), FormatDurationNs(peer_load_ns));
