@@ -323,32 +323,6 @@ TEST(FuseIntegerProducts, ResultsThatStayReal) {
   }
 }
 
-// Of 16 bits and back, between products, the range is left.
-TEST(RelaxQuantization, SixteenBitsStayFloat) {
-  const std::string text = "graph (x: float[1,6,9,11]) -> (out) {\n  s = const float[]{0.00002}\n  z = const uint16[]{0}\n  xs = const float[]{0.0002}\n  xz = const int16[]{-100}\n" +
-                           Constant("w", "int8[12,6,3,3]", 648, -127, 127, 5) + Scales("ws", 12, 0.002f, 6) +
-                           "  xq = QuantizeLinear-21(x, xs, xz)\n  xf = DequantizeLinear-21(xq, xs, xz)\n  wf = DequantizeLinear-21(w, ws) {axis=0}\n"
-                           "  c = Conv-11(xf, wf) {pads=[1, 1, 1, 1]}\n  r = Relu-14(c)\n  q = QuantizeLinear-21(r, s, z)\n  a = DequantizeLinear-21(q, s, z)\n"
-                           "  b = DequantizeLinear-21(q, s, z)\n  out = Mul-14(a, b)\n}\n";
-  const std::string after = Optimized(text, "");
-  EXPECT_FALSE(Contains(after, "QuantizeLinear") || Contains(after, "DequantizeLinear") || Contains(after, "Relu")) << after;
-  EXPECT_TRUE(Contains(after, "activation=\"Clip\"")) << after;
-  PipelineOptions without;
-  without.level = kOptimizeNothing;
-  const std::vector<float> expected = Outputs(text, {{1, 6, 9, 11}}, without, 1), got = Outputs(text, {{1, 6, 9, 11}}, {}, 2);
-  bool saturated = false;
-  for (size_t i = 0; i < got.size(); ++i) {
-    // Half a step of the input for each of 54 products with weights up to 0.4, half a step of c, and its square.
-    ASSERT_NEAR(std::sqrt(got[i]), std::sqrt(expected[i]), 0.003f) << i;
-    saturated = saturated || expected[i] > 1.717f;
-  }
-  EXPECT_TRUE(saturated) << "1.3107 is the largest factor";
-  // A graph's outputs keep their steps, and so does what is read as 16 bits.
-  std::string shown = text;
-  shown.replace(shown.find("(out)"), 5, "(out, a)");
-  EXPECT_TRUE(Contains(Optimized(shown, ""), "DequantizeLinear-21"));
-}
-
 TEST(FuseIntegerTables, FunctionsBecomeTables) {
   for (const char* body : {"  y = Sigmoid-13(xf)\n", "  s = Sigmoid-13(xf)\n  y = Mul-13(xf, s)\n",
                            "  a = Mul-13(xf, three)\n  b = Tanh-13(a)\n  y = Add-13(b, xf)\n", "  y = Identity-13(xf)\n", "  y = Relu-13(xf)\n"}) {
@@ -444,6 +418,58 @@ TEST(MoveQuantization, ThroughPoolsAndJoins) {
   EXPECT_TRUE(Contains(after, "QLinearConv") && Contains(after, "linnet:LookupTable")) << after;
   EXPECT_FALSE(Contains(after, "= Relu") || Contains(after, " float[2,6,4,5] = MaxPool")) << after;
   ExpectWithinOneStep(text, {{2, 6, 9, 11}}, 0.043f);
+}
+
+/// x and what `body` makes of xf, both rounded to 16 bits: of scale 0.001 by default.
+std::string Rounded(const std::string& shape, const std::string& body, const std::string& out = "ys, yz") {
+  return "graph (x: float[" + shape + "]) -> (out) {\n  xs = const float[]{0.001}\n  xz = const uint16[]{31000}\n"
+         "  ys = const float[]{0.002}\n  yz = const int16[]{-32768}\n  zero = const float[]{0}\n  most = const float[]{140}\n"
+         "  xq = QuantizeLinear-21(x, xs, xz)\n  xf = DequantizeLinear-21(xq, xs, xz)\n" + body +
+         "  yq = QuantizeLinear-21(y, " + out + ")\n  out = DequantizeLinear-21(yq, " + out + ")\n}\n";
+}
+
+TEST(MoveQuantization, SixteenBitsAreSteps) {
+  PipelineOptions without;
+  without.level = kOptimizeNothing;
+  const std::string pair = "  {0}q = QuantizeLinear-21({0}, xs, xz)\n  {0}f = DequantizeLinear-21({0}q, xs, xz)\n";
+  // Once on the grid, moved numbers stay there: the end's steps are the beginning's.
+  const std::string moves = "  a = MaxPool-12(xf) {kernel_shape=[2, 2]}\n" + fmt::format(fmt::runtime(pair), "a") + "  b = Transpose-13(af) {perm=[0, 2, 3, 1]}\n" +
+                            fmt::format(fmt::runtime(pair), "b") + "  y = Concat-13(bf, bf) {axis=1}\n";
+  const std::string alike = Rounded("2,6,9,11", moves, "xs, xz"), other = Rounded("2,6,9,11", moves);
+  for (const std::string& text : {alike, other}) {
+    const std::string after = Optimized(text, "move_quantization");
+    EXPECT_FALSE(Contains(after, "QuantizeLinear")) << after;
+    EXPECT_EQ(CountOf(after, "linnet:Steps"), 2) << after;   // the last makes the graph's output
+    for (int threads : {1, 3}) EXPECT_EQ(Outputs(text, {{2, 6, 9, 11}}, {}, threads), Outputs(text, {{2, 6, 9, 11}}, without, 1));
+  }
+  // Bounds that the 16 bits have anyway go; others stay.
+  const std::string relu = Rounded("4,50", "  y = Relu-13(xf)\n"), clip = Rounded("4,50", "  y = Clip-13(xf, zero, most)\n");
+  const std::string less = Rounded("4,50", "  y = Clip-13(xf, zero, xs)\n");
+  EXPECT_FALSE(Contains(Optimized(relu, "move_quantization"), "Relu"));
+  EXPECT_FALSE(Contains(Optimized(clip, "move_quantization"), "Clip"));
+  EXPECT_TRUE(Contains(Optimized(less, "move_quantization"), "Clip"));
+  for (const std::string& text : {relu, clip, less}) EXPECT_EQ(Outputs(text, {{4, 50}}, {}, 2), Outputs(text, {{4, 50}}, without, 1));
+}
+
+TEST(MoveQuantization, StepsBecomeTheConvolutions) {
+  const std::string text = Rounded("2,6,9,11", Constant("w", "int8[12,6,3,3]", 12 * 54, -127, 127, 5) + "  ws = const float[]{0.002}\n  wf = DequantizeLinear-13(w, ws)\n"
+                                               "  c = Conv-11(xf, wf) {pads=[1, 1, 1, 1]}\n  y = Relu-13(c)\n");
+  const std::string after = Optimized(text, "");
+  EXPECT_TRUE(Contains(after, "activation=\"Steps\"") && !Contains(after, "Relu") && !Contains(after, "QuantizeLinear")) << after;
+  PipelineOptions without;
+  without.level = kOptimizeNothing;
+  const std::vector<float> expected = Outputs(text, {{2, 6, 9, 11}}, without, 1), got = Outputs(text, {{2, 6, 9, 11}}, {}, 1);
+  ASSERT_EQ(expected.size(), got.size());
+  for (size_t i = 0; i < expected.size(); ++i) ASSERT_LE(std::fabs(expected[i] - got[i]), 0.002f * 1.001f) << i;
+}
+
+TEST(FuseIntegerTables, TablesTakeAnyLayout) {
+  const std::string text = Wrapped("2,6,9,11", ConvBody("int8", "", "  cq = QuantizeLinear-13(c, ys, yz)\n  cf = DequantizeLinear-13(cq, ys, yz)\n  s = HardSwish-14(cf)\n"
+                                                                    "  sq = QuantizeLinear-13(s, xs, xz)\n  sf = DequantizeLinear-13(sq, xs, xz)\n" +
+                                                                        Constant("v", "int8[7,12,1,1]", 84, -127, 127, 9) + "  vf = DequantizeLinear-13(v, xs, iz)\n  y = Conv-11(sf, vf)\n", 6, 1));
+  const std::string after = Optimized(text, "layout");
+  EXPECT_TRUE(Contains(after, "linnet:LookupTable")) << after;
+  EXPECT_EQ(CountOf(after, "ToChannels"), 2) << after;   // around both convolutions
 }
 
 TEST(MoveQuantization, WeightsAreTransposedAsBytes) {

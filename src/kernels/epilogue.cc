@@ -11,6 +11,7 @@
 #include "hwy/highway.h"
 #include "kernels/epilogue-inl.h"
 #include "kernels/math-inl.h"
+#include "kernels/tiles/steps-inl.h"
 #include "kernels/unroll.h"
 #include "kernels/vec-inl.h"
 
@@ -140,6 +141,9 @@ void ActivateRows(const Epilogue& e, float* c, int64_t row_stride, int64_t rows,
       LINNET_FOR(Softplus(d, x));
     LINNET_CASE(kMish);
       LINNET_FOR(Mish(d, x));
+    LINNET_CASE(kSteps);
+      if (QuickSteps(e.alpha)) return ForRows(c, row_stride, rows, columns, StepsOf<true>(e.alpha, e.beta));
+      return ForRows(c, row_stride, rows, columns, StepsOf<false>(e.alpha, e.beta));
   }
 #undef LINNET_CASE
 #undef LINNET_FOR

@@ -22,6 +22,7 @@ enum class Activation : uint8_t {
   kGeluTanh,  ///< its approximation by tanh
   kSoftplus,  ///< log(1 + exp(x))
   kMish,      ///< x tanh(softplus(x))
+  kSteps,     ///< Pointwise::kSteps
 };
 
 /// y = activation(x + bias[column] + residual[row, column]).

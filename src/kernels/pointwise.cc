@@ -11,6 +11,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/math-inl.h"
+#include "kernels/tiles/steps-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
@@ -182,6 +183,18 @@ void PowLoop(float* out, const float* x, const float* y, const float* z, int64_t
   for (int64_t i = 0; i < n; ++i) out[i] = powf(x[i * x_step], y[i * y_step]);
 }
 
+template <bool kFast>
+void EachStep(float* out, const float* x, int64_t n, uint32_t scalars, float alpha, float beta) {
+  const F32 d;
+  const StepsOf<kFast> steps(alpha, beta);
+  Spread spread;
+  Operand ox(x, scalars & 1, spread);
+  for (int64_t left = n; left > 0; left -= hn::Lanes(d), out += hn::Lanes(d)) StoreSome(steps(ox.Next(d, left)), d, out, left);
+}
+void StepsLoop(float* out, const float* x, const float*, const float*, int64_t n, uint32_t scalars, float alpha, float beta) {
+  return QuickSteps(alpha) ? EachStep<true>(out, x, n, scalars, alpha, beta) : EachStep<false>(out, x, n, scalars, alpha, beta);
+}
+
 // In the order of Pointwise; null where a scalar library function serves on every processor.
 PointwiseFn* const kLoops[kPointwiseCount] = {
     Loop1<AbsF>,
@@ -216,6 +229,7 @@ PointwiseFn* const kLoops[kPointwiseCount] = {
     Loop1<ShrinkF>,
     Loop1<ClipF>,
     Loop1<AffineF>,
+    StepsLoop,
     // kSin ... kAtanh
     nullptr,
     nullptr,
@@ -321,6 +335,7 @@ constexpr Row kRows[kPointwiseCount] = {
     {"Shrink", 1},
     {"Clip", 1},
     {"Affine", 1},
+    {"Steps", 1},
     {"Sin", 1, Scalar1<sinf>},
     {"Cos", 1, Scalar1<cosf>},
     {"Tan", 1, Scalar1<tanf>},

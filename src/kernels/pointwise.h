@@ -43,6 +43,7 @@ enum class Pointwise : uint8_t {
   kShrink,  ///< x < -alpha ? x + beta : x > alpha ? x - beta : 0; alpha is ONNX's lambd, beta its bias
   kClip,    ///< min(beta, max(alpha, x))
   kAffine,  ///< alpha x + beta
+  kSteps,   ///< alpha max(beta, min(beta + 65535, round(x / alpha))), half to even: 16 bits of scale alpha > 0, as a number again; NaN gives 0
   kSin,
   kCos,
   kTan,

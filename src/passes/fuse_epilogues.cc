@@ -45,6 +45,7 @@ constexpr ActivationRule kActivations[] = {
     {"Softplus", "Softplus", nullptr, 0, nullptr, 0},
     {"Mish", "Mish", nullptr, 0, nullptr, 0},
     {"Swish", "Silu", "alpha", 1.0f, nullptr, 0},
+    {"Steps", "Steps", "alpha", 1.0f, "beta", 0},
 };
 
 class EpilogueFuser {
@@ -261,7 +262,7 @@ class EpilogueFuser {
   }
 
   bool SetActivation(const Node& reader, ValueId y, Node* fused) const {
-    if (!reader.domain.empty() || reader.inputs[0] != y) return false;
+    if ((!reader.domain.empty() && !reader.Is("Steps", "linnet")) || reader.inputs[0] != y) return false;
     if (reader.op == "Clip") {
       const std::optional<ClipBounds> bounds = ClipBoundsOf(graph_, reader);
       if (!bounds) return false;

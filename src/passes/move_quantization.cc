@@ -4,9 +4,12 @@
 //     DQ → Transpose → g     becomes   Transpose → DQ → g    and are real numbers again where they are used
 //     f, g → Concat → Q      becomes   f → Q, g → Q → Concat
 //     DQ → Q                 vanishes  where both mean the same numbers
+//     Q → DQ                 becomes   linnet:Steps, of 16 bits, which no operator computes with; what it would not change vanishes
 //
 // What lies between then moves bytes. Nothing is rounded differently: these operators only move elements, or (MaxPool)
 // choose among them in an order that quantization keeps.
+#include <math.h>
+
 #include <algorithm>
 
 #include "passes/passes.h"
@@ -64,6 +67,11 @@ class Mover {
     }
     LINNET_ASSIGN(order, graph_.Order());
     for (NodeId id : order) Cancel(id);
+    if (!context_.table->Find("linnet", "Steps", 1).ok()) return Status();
+    LINNET_ASSIGN(order, graph_.Order());
+    for (NodeId id : order) {
+      if (graph_.node(id).alive) LINNET_TRY(Join(id));
+    }
     return Status();
   }
 
@@ -193,6 +201,61 @@ class Mover {
     graph_.ReplaceUses(out, from->q);
     graph_.RemoveNode(id);
   }
+
+  /// Makes linnet:Steps of a DequantizeLinear and the QuantizeLinear before it.
+  Status Join(NodeId id) {
+    std::optional<Steps> steps = StepsBy(graph_, graph_.node(id));
+    if (!steps) return Status();
+    const ValueId out = graph_.node(id).outputs[0];
+    const std::vector<ValueId>& outputs = graph_.outputs();
+    if (OnSteps(steps->x, *steps, 0) && std::find(outputs.begin(), outputs.end(), out) == outputs.end()) {
+      graph_.ReplaceUses(out, steps->x);
+      graph_.RemoveNode(id);
+      return Status();
+    }
+    while (Bounds(steps->x, *steps)) steps->x = Producer(graph_, steps->x)->inputs[0];
+    Node node;
+    node.op = "Steps";
+    node.domain = "linnet";
+    node.version = 1;
+    node.name = graph_.value(out).name;
+    node.Set("alpha", steps->alpha);
+    node.Set("beta", steps->beta);
+    node.inputs = {steps->x};
+    node.outputs = {out};
+    return ReplaceNode(graph_, id, std::move(node));
+  }
+
+  /// Whether `id` has numbers only that `steps` leaves as they are: it made them, and others moved them.
+  bool OnSteps(ValueId id, const Steps& steps, int depth) const {
+    const Node* node = id == kNoValue ? nullptr : Producer(graph_, id);
+    if (!node || depth > kMovesMax) return false;
+    if (node->Is("Steps", "linnet")) {
+      Result<float> alpha = node->Float("alpha", 1), beta = node->Float("beta", 0);
+      return alpha.ok() && beta.ok() && *alpha == steps.alpha && *beta == steps.beta;
+    }
+    if (Moves(graph_, *node)) return OnSteps(node->inputs[0], steps, depth + 1);
+    return node->Is("Concat") && std::all_of(node->inputs.begin(), node->inputs.end(),
+                                             [&](ValueId input) { return OnSteps(input, steps, depth + 1); });
+  }
+
+  /// Whether a Relu or Clip makes `id`, for one reader, and bounds what the steps bound anyway.
+  bool Bounds(ValueId id, const Steps& steps) const {
+    const Node* node = Producer(graph_, id);
+    const bool relu = node && node->Is("Relu");
+    if (!node || !(relu || node->Is("Clip"))) return false;
+    const std::vector<Use>& uses = graph_.value(id).uses;   // the QuantizeLinear's, and those of DequantizeLinears made Steps
+    for (const Use& use : uses) {
+      if (use.node == kNoNode || !(graph_.node(use.node).Is("QuantizeLinear"))) return false;
+    }
+    const std::optional<ClipBounds> clip = relu ? std::nullopt : ClipBoundsOf(graph_, *node);
+    if (!relu && !clip) return false;
+    const double low = relu ? 0 : clip->low, high = relu ? INFINITY : clip->high;
+    return low <= high && low / steps.alpha < steps.beta + 0.25 && high / steps.alpha > steps.beta + 65534.75;
+  }
+
+  /// So many nodes between two places that are quantized alike.
+  static constexpr int kMovesMax = 16;
 
   Graph& graph_;
   const PassContext& context_;

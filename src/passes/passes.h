@@ -11,7 +11,6 @@ Status FollowShapes(Graph& graph, const PassContext& context);
 Status Simplify(Graph& graph, const PassContext& context);
 Status MergeCommonSubexpressions(Graph& graph, const PassContext& context);
 Status MoveQuantization(Graph& graph, const PassContext& context);
-Status RelaxQuantization(Graph& graph, const PassContext& context);
 Status FuseIntegerTables(Graph& graph, const PassContext& context);
 Status FoldPads(Graph& graph, const PassContext& context);
 Status FuseIntegerProducts(Graph& graph, const PassContext& context);

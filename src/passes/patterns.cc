@@ -79,6 +79,7 @@ bool OneOf(const Node& node, const char* const (&names)[n]) {
 }  // namespace
 
 bool IsUnaryElementwise(const Node& node) {
+  if (node.Is("LookupTable", "linnet") || node.Is("Steps", "linnet")) return true;
   static constexpr const char* kNames[] = {
       "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Cast", "Ceil", "Celu", "Clip", "Cos",
       "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Identity", "IsInf", "IsNaN",

@@ -42,7 +42,6 @@ const std::vector<Pass>& BuiltInPasses() {
       {"shape_arithmetic", "writes down the targets of Reshapes that are computed from dimensions", FollowShapes, kOptimizeBasic},
       {"simplify", "removes nodes that change nothing and merges neighbours that move data twice", Simplify, kOptimizeBasic},
       {"common_subexpressions", "makes nodes that compute the same thing one", MergeCommonSubexpressions, kOptimizeBasic},
-      {"relax_quantization", "leaves floats between products what is made 16 bits and back", RelaxQuantization, kOptimizeAll, false},
       {"move_quantization", "brings QuantizeLinear and DequantizeLinear next to what computes", MoveQuantization, kOptimizeAll, false},
       {"fuse_integer", "makes integer operators of what lies between DequantizeLinear and QuantizeLinear", FuseInteger, kOptimizeAll, false},
       {"fuse_integer_tables", "makes tables of functions between DequantizeLinear and QuantizeLinear", FuseIntegerTables, kOptimizeAll, false},
@@ -118,7 +117,7 @@ Status RunPipeline(Graph& graph, const PassContext& context, const PipelineOptio
   if (options.watch) options.watch(options.watch_user, graph);
   for (const Pass& pass : BuiltInPasses()) {
     // Behind the last simplification the graph is as small as it gets and still in ONNX's operators.
-    if (pass.run == RelaxQuantization) {
+    if (pass.run == MoveQuantization) {
       for (const CustomPass& custom : options.custom) {
         LINNET_TRY(run_custom(custom));
         if (options.stop_after == custom.name) return Status();

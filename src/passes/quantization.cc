@@ -79,22 +79,19 @@ std::optional<Quantization> QuantizationBy(const Graph& graph, const Node& node)
   return out;
 }
 
-std::optional<ClipBounds> RangeOf16Bits(const Graph& graph, const Node& node) {
-  if (!node.Is("QuantizeLinear") || node.inputs.size() < 2 || node.inputs[0] == kNoValue || node.outputs.size() != 1) return std::nullopt;
-  const Value& q = graph.value(node.outputs[0]);
-  const DType type = q.type.dtype;
-  if (type != DType::kInt16 && type != DType::kUint16) return std::nullopt;
-  Quantization to;
-  if (graph.value(node.inputs[0]).type.dtype != DType::kFloat || !ReadParameters(graph, node, type, &to) || !to.per_tensor()) return std::nullopt;
-  for (const Use& use : q.uses) {
-    if (use.node == kNoNode || use.index != 0 || !graph.node(use.node).Is("DequantizeLinear")) return std::nullopt;
-    Quantization back;
-    const Node& reader = graph.node(use.node);
-    if (!ReadParameters(graph, reader, type, &back) || !back.SameAs(to) || graph.value(reader.outputs[0]).type.dtype != DType::kFloat) return std::nullopt;
-  }
-  const int64_t least = type == DType::kInt16 ? -32768 : 0;
-  auto real = [&](int64_t stored) { return static_cast<float>(stored - to.zeros[0]) * to.scales[0]; };
-  return ClipBounds{real(least), real(least + 65535)};
+std::optional<Steps> StepsBy(const Graph& graph, const Node& node) {
+  const Node* quantize = node.Is("DequantizeLinear") && node.inputs.size() > 1 ? Producer(graph, node.inputs[0]) : nullptr;
+  if (!quantize || !quantize->Is("QuantizeLinear") || quantize->inputs.size() < 2) return std::nullopt;
+  const Type& x = graph.value(quantize->inputs[0]).type;
+  const DType type = graph.value(node.inputs[0]).type.dtype;
+  if (!x.is_tensor() || x.dtype != DType::kFloat || (type != DType::kInt16 && type != DType::kUint16)) return std::nullopt;
+  Result<int64_t> precision = quantize->Int("precision", 0), output = node.Int("output_dtype", 0);
+  if (!precision.ok() || (*precision != 0 && *precision != static_cast<int64_t>(DType::kFloat))) return std::nullopt;
+  if (!output.ok() || (*output != 0 && *output != static_cast<int64_t>(DType::kFloat))) return std::nullopt;
+  Quantization to, from;
+  if (!ReadParameters(graph, *quantize, type, &to) || !ReadParameters(graph, node, type, &from)) return std::nullopt;
+  if (!to.per_tensor() || !to.SameAs(from)) return std::nullopt;
+  return Steps{quantize->inputs[0], to.scales[0], static_cast<float>((type == DType::kInt16 ? -32768 : 0) - to.zeros[0])};
 }
 
 bool HasQuantization(const Graph& graph) {

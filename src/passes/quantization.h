@@ -46,9 +46,12 @@ std::optional<Dequantized> ByteWeights(const Graph& graph, ValueId id, int64_t a
 /// What a QuantizeLinear of floats to 8 bits, one scale for the tensor, does; nullopt for others.
 std::optional<Quantization> QuantizationBy(const Graph& graph, const Node& node);
 
-/// What is left of a QuantizeLinear of floats to 16 bits, one scale for the tensor, all of whose readers dequantize again: the range. Between
-/// its ends numbers move by half of one of 65,535 steps. nullopt for others.
-std::optional<ClipBounds> RangeOf16Bits(const Graph& graph, const Node& node);
+/// What is left of numbers that a QuantizeLinear to 16 bits and the DequantizeLinear `node` behind it pass on: linnet:Steps of `x`.
+struct Steps {
+  ValueId x = kNoValue;
+  float alpha = 1, beta = 0;
+};
+std::optional<Steps> StepsBy(const Graph& graph, const Node& node);
 
 /// True when the graph itself, not its subgraphs, quantizes or dequantizes something.
 bool HasQuantization(const Graph& graph);

@@ -11,6 +11,7 @@
 #include "hwy/highway.h"
 #include "kernels/dispatch.h"
 #include "kernels/int8/int8-inl.h"
+#include "kernels/unroll.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
@@ -221,6 +222,115 @@ void MaxWindowRun(const void* x, int64_t rows, int64_t row_stride, int64_t colum
 
 MaxWindowFn* MaxWindowOf(bool is_signed) { return is_signed ? MaxWindowRun<int8_t> : MaxWindowRun<uint8_t>; }
 
+template <class T>
+void SumRowsRun(const void* x, int64_t rows, int64_t row_stride, int64_t n, int32_t* sums) {
+  using Wide = std::conditional_t<std::is_signed_v<T>, int16_t, uint16_t>;
+  constexpr int64_t kRows = 256;   // whose sum 16 bits hold
+  // The columns of a vector of 16-bit sums, or of `kCount`, side by side.
+  auto columns = [&]<int kCount>(auto d16, int64_t i) HWY_ATTR {
+    using D16 = decltype(d16);
+    const hn::Rebind<T, D16> d8;
+    const hn::Half<D16> half;
+    const hn::Rebind<int32_t, decltype(half)> d32;
+    const int64_t lanes = static_cast<int64_t>(hn::Lanes(d16));
+    for (int64_t done = 0; done < rows; done += kRows) {
+      const T* row = static_cast<const T*>(x) + done * row_stride + i;
+      hn::Vec<D16> added[kCount];
+      LINNET_UNROLL
+      for (int k = 0; k < kCount; ++k) added[k] = hn::Zero(d16);
+      for (int64_t r = rows - done < kRows ? rows - done : kRows; r > 0; --r, row += row_stride) {
+        LINNET_UNROLL
+        for (int k = 0; k < kCount; ++k) added[k] = hn::Add(added[k], hn::PromoteTo(d16, hn::LoadU(d8, row + k * lanes)));
+      }
+      LINNET_UNROLL
+      for (int k = 0; k < kCount; ++k) {
+        int32_t *low = sums + i + k * lanes, *high = low + lanes / 2;
+        hn::StoreU(hn::Add(hn::LoadU(d32, low), hn::PromoteTo(d32, hn::LowerHalf(half, added[k]))), d32, low);
+        hn::StoreU(hn::Add(hn::LoadU(d32, high), hn::PromoteTo(d32, hn::UpperHalf(half, added[k]))), d32, high);
+      }
+    }
+  };
+  const hn::ScalableTag<Wide> d;
+  constexpr int64_t kLanes = HWY_LANES(Wide);
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) columns.template operator()<4>(d, i);
+  for (; i + kLanes <= n; i += kLanes) columns.template operator()<1>(d, i);
+  for (; i + 8 <= n; i += 8) columns.template operator()<1>(hn::FixedTag<Wide, 8>(), i);
+  for (; i < n; ++i) {
+    const T* at = static_cast<const T*>(x) + i;
+    for (int64_t r = 0; r < rows; ++r) sums[i] += at[r * row_stride];
+  }
+}
+
+SumRowsFn* SumRowsOf(bool is_signed) { return kSignedBytes && is_signed ? SumRowsRun<int8_t> : SumRowsRun<uint8_t>; }
+
+#if HWY_ARCH_ARM_A64
+
+void LookUpBytesRun(const uint8_t* table, const uint8_t* x, int64_t n, uint8_t* out) {
+  const uint8x16x4_t a = vld1q_u8_x4(table), b = vld1q_u8_x4(table + 64), c = vld1q_u8_x4(table + 128), d = vld1q_u8_x4(table + 192);
+  const uint8x16_t step = vdupq_n_u8(64);
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    // What lies outside of a quarter leaves the result as it is.
+    uint8x16_t at = vld1q_u8(x + i), y = vqtbl4q_u8(a, at);
+    y = vqtbx4q_u8(y, b, at = vsubq_u8(at, step));
+    y = vqtbx4q_u8(y, c, at = vsubq_u8(at, step));
+    vst1q_u8(out + i, vqtbx4q_u8(y, d, vsubq_u8(at, step)));
+  }
+  for (; i < n; ++i) out[i] = table[x[i]];
+}
+
+#elif HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+
+// A shuffle looks up 16 bytes, and gives 0 where the highest bit of an index is set. For a byte below 128, the indices x, x - 16,
+// x - 32 ... are so while they are not negative: the shuffles' tables are the differences of neighbouring parts of 16, which
+// add up to the part x lies in. The same for x - 128 and the upper half; saturation keeps the other half's bytes negative.
+void LookUpBytesRun(const uint8_t* table, const uint8_t* x, int64_t n, uint8_t* out) {
+  constexpr int64_t kLanes = HWY_LANES(uint8_t);
+  int64_t i = 0;
+  if (n >= 8 * kLanes) {
+    const hn::ScalableTag<int8_t> d;
+    const hn::FixedTag<int8_t, 16> part;
+    HWY_ALIGN int8_t parts[256];
+    const int8_t* t = reinterpret_cast<const int8_t*>(table);
+    for (int k = 0; k < 16; ++k) {
+      const auto own = hn::LoadU(part, t + 16 * k);
+      hn::Store(k % 8 == 0 ? own : hn::Xor(own, hn::LoadU(part, t + 16 * k - 16)), part, parts + 16 * k);
+    }
+    const auto step = hn::Set(d, 16), upper = hn::Set(d, -128);
+    for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+      const int8_t* from = reinterpret_cast<const int8_t*>(x + i);
+      const auto bytes0 = hn::LoadU(d, from), bytes1 = hn::LoadU(d, from + kLanes);
+      auto y0 = hn::Zero(d), y1 = hn::Zero(d);
+      for (int half = 0; half < 2; ++half) {
+        auto at0 = half == 0 ? bytes0 : hn::Xor(bytes0, upper), at1 = half == 0 ? bytes1 : hn::Xor(bytes1, upper);
+        LINNET_UNROLL
+        for (int k = 0; k < 8; ++k) {
+          const auto differences = hn::LoadDup128(d, parts + 128 * half + 16 * k);
+          y0 = hn::Xor(y0, hn::TableLookupBytesOr0(differences, at0));
+          y1 = hn::Xor(y1, hn::TableLookupBytesOr0(differences, at1));
+          at0 = hn::SaturatedSub(at0, step);
+          at1 = hn::SaturatedSub(at1, step);
+        }
+      }
+      int8_t* to = reinterpret_cast<int8_t*>(out + i);
+      hn::StoreU(y0, d, to);
+      hn::StoreU(y1, d, to + kLanes);
+    }
+  }
+  for (; i < n; ++i) out[i] = table[x[i]];
+}
+
+#else
+
+void LookUpBytesRun(const uint8_t* table, const uint8_t* x, int64_t n, uint8_t* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = table[x[i]];
+}
+
+#endif
+
+LookUpBytesFn* LookUpBytesOf() { return LookUpBytesRun; }
+
 QBinaryFn* QBinaryOf(QBinary op, bool is_signed) {
   if (op == QBinary::kAdd) return kSignedBytes && is_signed ? QBinaryRun<QBinary::kAdd, int8_t> : QBinaryRun<QBinary::kAdd, uint8_t>;
   return kSignedBytes && is_signed ? QBinaryRun<QBinary::kMul, int8_t> : QBinaryRun<QBinary::kMul, uint8_t>;
@@ -239,9 +349,9 @@ MaxBytesFn* PickMaxBytes(bool is_signed, CpuLevel level) { return LINNET_PICK(le
 
 MaxWindowFn* PickMaxWindow(bool is_signed, CpuLevel level) { return LINNET_PICK(level, MaxWindowOf)(is_signed); }
 
-void LookUpBytes(const uint8_t* table, const uint8_t* x, int64_t n, uint8_t* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] = table[x[i]];
-}
+SumRowsFn* PickSumRows(bool is_signed, CpuLevel level) { return LINNET_PICK(level, SumRowsOf)(is_signed); }
+
+LookUpBytesFn* PickLookUpBytes(CpuLevel level) { return LINNET_PICK(level, LookUpBytesOf)(); }
 
 }  // namespace linnet
 #endif

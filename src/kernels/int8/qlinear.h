@@ -1,4 +1,4 @@
-// Elementwise 8-bit loops: sums, products and maxima of two quantized arrays, and functions of one by table.
+// 8-bit loops: sums, products and maxima of two quantized arrays, functions of one by table, sums over its rows.
 #pragma once
 
 #include <stdint.h>
@@ -35,7 +35,12 @@ using MaxWindowFn = void(const void* x, int64_t rows, int64_t row_stride, int64_
                          int64_t n, void* y);
 MaxWindowFn* PickMaxWindow(bool is_signed, CpuLevel level);
 
-/// out[i] = table[x[i]], bytes taken as unsigned. out may be x.
-void LookUpBytes(const uint8_t* table, const uint8_t* x, int64_t n, uint8_t* out);
+/// sums[i] += x[row * row_stride + i] over `rows`, i < n; at most 2^16 rows at a time keep 32 bits from overflowing.
+using SumRowsFn = void(const void* x, int64_t rows, int64_t row_stride, int64_t n, int32_t* sums);
+SumRowsFn* PickSumRows(bool is_signed, CpuLevel level);
+
+/// out[i] = table[x[i]], i < n, bytes taken as unsigned, of a table of 256. out may be x.
+using LookUpBytesFn = void(const uint8_t* table, const uint8_t* x, int64_t n, uint8_t* out);
+LookUpBytesFn* PickLookUpBytes(CpuLevel level);
 
 }  // namespace linnet
