@@ -136,7 +136,7 @@ endfunction()
 
 # RESULT: the mask (Activation of kernels/epilogue.h) of the fused activations among the parts that a configuration names.
 function(linnet_activation_mask result)
-  set(names None Relu Clip LeakyRelu HardSigmoid HardSwish Elu Selu Sigmoid Tanh Silu Gelu GeluTanh Softplus Mish)
+  set(names None Relu Clip LeakyRelu HardSigmoid HardSwish Elu Selu Sigmoid Tanh Silu Gelu GeluTanh Softplus Mish Steps)
   set(mask 1)
   foreach(part IN LISTS ARGN)
     string(REGEX REPLACE "^Fused" "" name "${part}")

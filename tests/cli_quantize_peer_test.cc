@@ -60,7 +60,7 @@ TEST_F(QuantizePeer, BlockWiseWeights) {
           OnnxModel model = Network();
           const bool small = DTypeBits(weights) == 4 && format == Format::kQdq;
           ASSERT_TRUE(Prepare(&model, small ? kOpsetSmallAndWide : kOpsetPerChannel).ok());
-          Result<int> changed = QuantizeWeightsOnly(&model, {weights, block, rounding, format, {}});
+          Result<int> changed = QuantizeWeightsOnly(&model, {weights, block, rounding, true, true, format, {}});
           ASSERT_TRUE(changed.ok()) << changed.status().message();
           // Behind DequantizeLinear the peer makes products with 8-bit activations of its own accord.
           EXPECT_GE(Beside(model, &samples), format == Format::kQdq ? 25 : 90) << DTypeName(weights) << " " << block << " " << static_cast<int>(rounding) << static_cast<int>(format);
@@ -87,6 +87,29 @@ TEST_F(QuantizePeer, StaticOperatorsOnIntegers) {
       EXPECT_GE(Beside(built.quantized, &samples), 35) << DTypeName(c.activations) << " " << DTypeName(c.weights) << static_cast<int>(format);
     }
   }
+}
+
+TEST_F(QuantizePeer, WideActivations) {
+  RandomSamples samples({1, 3, 8, 8}, 12);
+  for (DType activations : {DType::kUint16, DType::kInt16}) {
+    for (bool per_channel : {true, false}) {
+      StaticOptions options;
+      options.activations = activations, options.per_channel = per_channel;
+      Built built = Quantized(Network(), options, &samples);
+      EXPECT_GE(Beside(built.quantized, &samples), 35) << DTypeName(activations) << per_channel;
+    }
+  }
+}
+
+TEST_F(QuantizePeer, HalfPrecision) {
+  RandomSamples samples({1, 3, 8, 8}, 12), sequences({6, 2, 20}, 12);
+  OnnxModel model = Network();
+  ASSERT_TRUE(Prepare(&model, kOpsetPerChannel).ok());
+  ASSERT_TRUE(ConvertToHalf(&model, {}).ok());
+  EXPECT_GE(Beside(model, &samples), 45);
+  OnnxModel lstm = Lstm();
+  ASSERT_TRUE(ConvertToHalf(&lstm, {}).ok());
+  EXPECT_GE(Beside(lstm, &sequences), 45);
 }
 
 TEST_F(QuantizePeer, Dynamic) {

@@ -46,6 +46,8 @@ double Activate(const Epilogue& e, double x) {
       return std::log1p(std::exp(x));
     case Activation::kMish:
       return x * std::tanh(std::log1p(std::exp(x)));
+    case Activation::kSteps:
+      return e.alpha * clip(std::nearbyint(x / e.alpha), e.beta, static_cast<double>(e.beta) + 65535);
   }
   return NAN;
 }

@@ -89,6 +89,8 @@ const Accuracy kAccuracies[] = {
     {Pointwise::kClip, [](double x) { return isnan(x) ? x : fmin(6, fmax(-1, x)); }, 0, 0, -kInf, kInf, false,
      -1, 6},
     {Pointwise::kAffine, [](double x) { return 2 * x + 1; }, 0.51, 0, -kInf, kInf, false, 2, 1},
+    {Pointwise::kSteps, [](double x) { return isnan(x) ? 0 : 0.5 * fmin(64535, fmax(-1000, nearbyint(x / 0.5))); }, 0, 0, -kInf, kInf, false,
+     0.5f, -1000},
     {Pointwise::kSin, [](double x) { return sin(x); }, 1, 0, -1e6f, 1e6f},
     {Pointwise::kCos, [](double x) { return cos(x); }, 1, 0, -1e6f, 1e6f},
     {Pointwise::kTan, [](double x) { return tan(x); }, 1, 0, -1e6f, 1e6f},
@@ -146,6 +148,28 @@ TEST(Pointwise, UnaryAccuracyOnEveryLevel) {
       }
       EXPECT_LE(worst, row.ulp_max) << PointwiseName(row.function) << " at " << at << " on "
                                     << CpuLevelName(level);
+    }
+  }
+}
+
+// What QuantizeLinear and DequantizeLinear are defined to do, each step rounded to float: the very bits, on every level.
+TEST(Pointwise, StepsAreThoseOfSixteenBits) {
+  std::vector<float> samples = Samples(), out(samples.size());
+  for (float scale : {0.37f, 1.0f / 65535, 3.0517578e-05f, 0x1.fffffep-3f, 1e-30f, 1e25f, 3e-39f}) {
+    if (kFlushesDenormals && fpclassify(scale) == FP_SUBNORMAL) continue;
+    for (float low : {0.0f, -32768.0f, -65535.0f, -12345.0f}) {
+      for (int i = 0; i < 2000; ++i) samples[static_cast<size_t>(i)] = (low + 33 * static_cast<float>(i) - 100.5f) * scale;   // halves, and beyond both ends
+      for (CpuLevel level : FloatLevels()) {
+        PickPointwise(Pointwise::kSteps, level)(out.data(), samples.data(), nullptr, nullptr, static_cast<int64_t>(samples.size()), 0, scale, low);
+        for (size_t i = 0; i < samples.size(); ++i) {
+          if (kFlushesDenormals && fpclassify(samples[i]) == FP_SUBNORMAL) continue;
+          volatile float quotient = samples[i] / scale;
+          const float stored = fminf(fmaxf(nearbyintf(quotient), low), low + 65535);
+          const float expected = isnan(samples[i]) ? 0 : static_cast<float>(static_cast<int32_t>(stored)) * scale;
+          ASSERT_EQ(memcmp(&out[i], &expected, sizeof(float)), 0)
+              << out[i] << " for " << samples[i] << ", " << expected << " expected, scale " << scale << " from " << low << " on " << CpuLevelName(level);
+        }
+      }
     }
   }
 }

@@ -98,13 +98,47 @@ TEST(QLinear, Windows) {
 
 TEST(QLinear, Table) {
   uint8_t table[256];
-  for (int i = 0; i < 256; ++i) table[i] = static_cast<uint8_t>(i * 7 + 3);
-  for (int64_t n : {0, 1, 17, 300}) {
-    Guarded<uint8_t> x(n), out(n);
-    for (int64_t i = 0; i < n; ++i) x[i] = static_cast<uint8_t>(i * 11);
-    LookUpBytes(table, x.data(), n, out.data());
-    for (int64_t i = 0; i < n; ++i) ASSERT_EQ(out[i], table[x[i]]);
+  for (int i = 0; i < 256; ++i) table[i] = static_cast<uint8_t>(i * 7 + i / 16 * 91 + 3);
+  for (CpuLevel level : IntegerLevels()) {
+    LookUpBytesFn* look_up = PickLookUpBytes(level);
+    for (int64_t n : {0, 1, 17, 255, 256, 300, 512, 4133}) {
+      Guarded<uint8_t> x(n), out(n);
+      for (int64_t i = 0; i < n; ++i) x[i] = static_cast<uint8_t>(i * 11);
+      look_up(table, x.data(), n, out.data());
+      for (int64_t i = 0; i < n; ++i) ASSERT_EQ(out[i], table[x[i]]) << CpuLevelName(level) << " " << i << " of " << n;
+      ASSERT_TRUE(out.Intact());
+      look_up(table, x.data(), n, x.data());   // in place
+      for (int64_t i = 0; i < n; ++i) ASSERT_EQ(x[i], out[i]);
+    }
   }
+}
+
+template <class T>
+void RowSums() {
+  for (CpuLevel level : IntegerLevels()) {
+    SumRowsFn* add = PickSumRows(std::is_signed_v<T>, level);
+    for (int64_t n = 1; n < 150; ++n) {
+      for (int64_t rows : {1, 5, 256, 700}) {
+        if (rows > 5 && n % 7 != 0) continue;
+        const int64_t stride = n + 3;
+        Guarded<T> x((rows - 1) * stride + n, T(-1));   // of unsigned bytes the largest
+        for (int64_t i = 0; i < x.size(); i += 1 + n % 5) x[i] = static_cast<T>(i * 89 + n);
+        Guarded<int32_t> sums(n, 1000);
+        add(x.data(), rows, stride, n, sums.data());
+        for (int64_t i = 0; i < n; ++i) {
+          int32_t expected = 1000;
+          for (int64_t r = 0; r < rows; ++r) expected += x[r * stride + i];
+          ASSERT_EQ(sums[i], expected) << CpuLevelName(level) << " " << i << " of " << n << ", " << rows << " rows";
+        }
+        ASSERT_TRUE(sums.Intact());
+      }
+    }
+  }
+}
+
+TEST(QLinear, RowSums) {
+  RowSums<uint8_t>();
+  RowSums<int8_t>();
 }
 
 }  // namespace

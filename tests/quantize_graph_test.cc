@@ -148,8 +148,16 @@ TEST(QuantizeContract, SpendsPrecisionOnlyWhereItIsNeeded) {
   for (double db : {10.0, 34.0, 48.0, 60.0}) {
     Floor floor;
     floor.sqnr_db = db;
-    Result<Decision> decision = Decide(prepared, nodes, options, **calibration, {}, calibrators, floor, &judge, kFour, &known, kQuiet);
+    Result<Decision> decision = ChooseCalibrator(prepared, nodes, options, **calibration, {}, calibrators, floor, &judge, kFour, kQuiet);
     ASSERT_TRUE(decision.ok()) << decision.status().message();
+    auto make = [&](const NodePrecisions& candidate) -> Result<OnnxModel> {
+      OnnxModel made{prepared.graph.Clone(), prepared.info};
+      LINNET_TRY(QuantizeStatic(&made, candidate, decision->ranges, options));
+      return made;
+    };
+    if (!decision->met) {
+      ASSERT_TRUE(SearchLayers(prepared, make, true, floor, &judge, kFour, &known, kQuiet, &*decision).ok());
+    }
     const size_t now = decision->wide.size() + 2 * decision->in_float.size();
     EXPECT_GE(now, exceptions) << db;
     exceptions = now;
@@ -356,6 +364,78 @@ TEST(QuantizeRaise, RefusesWhatHasNoNewerForm) {
   Status status = RaiseOpset(&model, 13);
   ASSERT_FALSE(status.ok());
   EXPECT_NE(status.message().find("version 10"), std::string_view::npos) << status.message();
+}
+
+/// Rows of a table, and a product behind them.
+OnnxModel Embedding() {
+  OnnxModel model = Model("graph g (ids: int64[1,5], table: float[64,32], w: float[32,16]) -> (y) {\n"
+                          "  rows = Gather-13(table, ids) {axis=0} @embed\n"
+                          "  t = Tanh-13(rows)\n"
+                          "  y = MatMul-13(t, w) @product\n"
+                          "}\n", 13);
+  for (size_t i = 1; i < model.graph.inputs.size(); ++i) {
+    const ValueId id = model.graph.inputs[i];
+    model.graph.SetConstant(id, Random(model.graph.value(id).type.shape, i, 0.3f));
+  }
+  EXPECT_TRUE(Prepare(&model, 13).ok());
+  return model;
+}
+
+/// Ids from 0 to 63.
+class Ids : public Samples {
+ public:
+  int64_t size() const override { return 16; }
+  Result<std::vector<Datum>> Load(int64_t index) override {
+    Tensor ids = Tensor::Allocate(DType::kInt64, {1, 5}).value();
+    for (int64_t i = 0; i < 5; ++i) ids.mutable_as<int64_t>()[i] = (index * 13 + i * 7) % 64;
+    return std::vector<Datum>{Datum::Of(ids)};
+  }
+};
+
+TEST(QuantizeTables, RowsAreIntegersInEveryMode) {
+  Ids samples;
+  const OnnxModel plain = Embedding();
+  OnnxModel in_weights = Embedding(), in_blocks = Embedding(), in_static = Embedding(), wide = Embedding(), without = Embedding();
+  EXPECT_EQ(QuantizeWeightsOnly(&in_weights, {DType::kInt8}).value(), 2);
+  EXPECT_EQ(QuantizeWeightsOnly(&in_blocks, {DType::kUint4}).value(), 2);
+  StaticOptions options;
+  auto quantize = [&](OnnxModel* model) -> Status {
+    LINNET_ASSIGN(NodePrecisions nodes, ChooseNodes(model->graph, options));
+    LINNET_ASSIGN(std::unique_ptr<Calibration> calibration, Calibration::Make(model->graph, ValuesToObserve(model->graph, nodes), 1));
+    std::vector<int64_t> which = {0, 1, 2, 3};
+    LINNET_TRY(Calibrate(calibration.get(), &samples, which, kQuiet));
+    LINNET_ASSIGN(RangeTable ranges, calibration->Choose({}));
+    return QuantizeStatic(model, nodes, ranges, options);
+  };
+  Status status = quantize(&in_static);
+  ASSERT_TRUE(status.ok()) << status.message();
+  options.activations = DType::kUint16;
+  status = quantize(&wide);
+  ASSERT_TRUE(status.ok()) << status.message();
+  options.activations = DType::kUint8, options.exclude = {"embed"};
+  ASSERT_TRUE(quantize(&without).ok());
+  struct {
+    const OnnxModel* model;
+    DType table;
+    double db;
+  } const cases[] = {{&in_weights, DType::kInt8, 35}, {&in_blocks, DType::kUint8, 18}, {&in_static, DType::kInt8, 30}, {&wide, DType::kUint16, 35},
+                     {&without, DType::kFloat, 30}};
+  for (const auto& c : cases) {
+    const Graph& graph = c.model->graph;
+    ASSERT_TRUE(Verify(graph).ok());
+    int gathers = 0;
+    for (NodeId id = 0; id < graph.node_count(); ++id) {
+      if (!graph.node(id).Is("Gather")) continue;
+      ++gathers;
+      EXPECT_EQ(graph.value(graph.node(id).inputs[0]).type.dtype, c.table);
+    }
+    EXPECT_EQ(gathers, 1);
+    auto first = GraphRunner::Make(plain.graph, {}, 1), second = GraphRunner::Make(graph, {}, 1);
+    ASSERT_TRUE(first.ok() && second.ok());
+    Result<std::vector<Agreement>> agreements = CompareOutputs(first->get(), second->get(), &samples, {8, 9, 10, 11}, kQuiet);
+    ASSERT_TRUE(agreements.ok()) << agreements.status().message();
+    EXPECT_GE((*agreements)[0].SqnrDb(), c.db) << DTypeName(c.table);
+  }
 }
 
 }  // namespace

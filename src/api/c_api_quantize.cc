@@ -125,6 +125,7 @@ LinnetCode LinnetQuantizerOverride(LinnetQuantizer* handle, const char* name, co
     if (found != quantizer.recipe.options.overrides.end()) override = found->second;
     LINNET_TRY(quantize::SetOverride(&override, option, value));
     quantizer.recipe.options.overrides[name] = override;
+    quantizer.recipe.given.emplace_back("overrides");
     return Status();
   });
 }

@@ -62,6 +62,14 @@ void Arguments::Flag(const char* name, bool& variable, const char* sentence) { a
 
 Arguments Arguments::Command(const char* name, const char* sentence) { return Arguments(app_->add_subcommand(name, sentence), exit_code_); }
 
+std::vector<std::string> Arguments::Given() const {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app_->get_options()) {
+    if (option->count() > 0 && !option->get_lnames().empty()) names.push_back(option->get_lnames()[0]);
+  }
+  return names;
+}
+
 void Arguments::RequireCommand() { app_->require_subcommand(1); }
 
 void Arguments::OnRun(std::function<int()> run) {

@@ -49,6 +49,8 @@ class Arguments {
   void Flag(const char* name, bool& variable, const char* sentence);
   /// A subcommand of this one.
   Arguments Command(const char* name, const char* sentence);
+  /// Names, without dashes, of the options that the command line gave.
+  std::vector<std::string> Given() const;
   /// One of the subcommands must be given.
   void RequireCommand();
   /// What the command does; gives its exit code.

@@ -31,6 +31,11 @@ std::string SameTopText(const quantize::Agreement& agreement) {
   return agreement.rows ? fmt::format("{:.1f} %", 100.0 * static_cast<double>(agreement.same_top) / static_cast<double>(agreement.rows)) : "";
 }
 
+/// "accuracy 98.7 %, float model 98.9 %".
+std::string AccuracyText(const quantize::Outcome& outcome) {
+  return fmt::format("accuracy {:.2f} %, float model {:.2f} %", 100 * outcome.score.accuracy, 100 * outcome.reference_accuracy);
+}
+
 }  // namespace
 
 std::string SqnrText(const quantize::Agreement& agreement) {
@@ -70,6 +75,7 @@ Json QuantizeReport::ToJson() const {
   json["layers_16_bit"] = wide;
   json["layers_float"] = in_float;
   if (score.accuracy >= 0) json["accuracy"] = score.accuracy;
+  if (reference_accuracy >= 0) json["float_accuracy"] = reference_accuracy;
   json["seconds"] = seconds;
   return json;
 }
@@ -94,6 +100,7 @@ std::vector<std::string> QuantizeReport::Facts(const quantize::Recipe& recipe) c
     facts.push_back(fmt::format("Output {}: {}, largest error {:.3g} of values up to {:.3g}{}", output_names[i], SqnrText(one), one.max_error, one.max_value,
                                 one.rows ? Cat(", the same top-1 in ", SameTopText(one)) : ""));
   }
+  if (reference_accuracy >= 0) facts.push_back(AccuracyText(*this));
   for (const std::string& layer : wide) facts.push_back(Cat("16 bits: ", layer));
   for (const std::string& layer : in_float) facts.push_back(Cat("Float: ", layer));
   for (const std::string& note : notes) facts.push_back(note);
@@ -122,6 +129,7 @@ void QuantizeReport::Print() const {
                SameTopText(one)});
   }
   fmt::print("{}", table.ToString(terminal));
+  if (reference_accuracy >= 0) fmt::print("{}\n", AccuracyText(*this));
 }
 
 }  // namespace linnet::cli

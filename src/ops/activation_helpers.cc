@@ -30,6 +30,7 @@ constexpr Row kRows[] = {
     {"GeluTanh", Activation::kGeluTanh},
     {"Softplus", Activation::kSoftplus},
     {"Mish", Activation::kMish},
+    {"Steps", Activation::kSteps},
 };
 
 }  // namespace

@@ -48,6 +48,7 @@ W Activate(const FusedActivation& f, W x) {
       return x * (one + std::tanh(W(0.79788456080286535588) * (x + W(0.044715) * x * x * x))) / W(2);
     case Activation::kSoftplus: return softplus(x);
     case Activation::kMish: return x * std::tanh(softplus(x));
+    case Activation::kSteps: return x != x ? zero : alpha * clamp(std::nearbyint(x / alpha), beta, beta + W(65535));
   }
   return x;
 }

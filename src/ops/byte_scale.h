@@ -25,38 +25,6 @@ T StoredAs(const ByteScale& s, float real) {
   constexpr float kHalfUlp = 0x1.8p23f;   // adding it rounds to integers, halves to even, in the default mode
   return static_cast<T>(static_cast<int32_t>((v + kHalfUlp) - kHalfUlp) + s.zero);
 }
-/// Sums of up to 64 neighbouring channels of bytes.
-template <class T>
-class ByteSums {
- public:
-  static constexpr int64_t kChannels = 64;
-  void Add(const T* x, int64_t channels) {
-    if (channels == kChannels) {   // of a fixed length: compilers use vectors
-      for (int64_t k = 0; k < kChannels; ++k) few_[k] += x[k];
-    } else {
-      for (int64_t k = 0; k < channels; ++k) few_[k] += x[k];
-    }
-    if (++taken_ == kFew) Flush();
-  }
-  /// The sums, once all is added.
-  const int64_t* Total() {
-    Flush();
-    return sums_;
-  }
-
- private:
-  void Flush() {
-    for (int64_t k = 0; k < kChannels; ++k) {
-      sums_[k] += few_[k];
-      few_[k] = 0;
-    }
-    taken_ = 0;
-  }
-  static constexpr int kFew = 1 << 16;   // bytes that 32 bits hold the sum of
-  int taken_ = 0;
-  int32_t few_[kChannels] = {};
-  int64_t sums_[kChannels] = {};
-};
 
 /// A function of one byte as a table by its bits.
 template <class F>

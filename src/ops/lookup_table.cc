@@ -2,6 +2,7 @@
 //
 // Inputs x (uint8 or int8) and table ([256], uint8 or int8: the output's type). What any function of one quantized tensor
 // becomes once its results are quantized too (passes/fuse_integer_tables.cc).
+#include "kernels/int8/qlinear.h"
 #include "ops/op.h"
 
 namespace linnet {
@@ -23,6 +24,13 @@ struct LookupTable {
     return c.SetOutput(0, c.dtype(1), c.shape(0));
   }
 
+  LookUpBytesFn* look_up = nullptr;
+
+  Status Prepare(PrepareContext& c) {
+    look_up = PickLookUpBytes(c.cpu());
+    return Status();
+  }
+
   Status Bind(BindContext& c) const {
     c.InPlace(0, 0);
     return Status();
@@ -32,8 +40,9 @@ struct LookupTable {
     const int64_t n = c.input_shape(0).elements();
     const uint8_t *x = static_cast<const uint8_t*>(c.input(0)), *table = static_cast<const uint8_t*>(c.input(1));
     uint8_t* y = static_cast<uint8_t*>(c.output(0));
-    return c.ParallelFor(DivUp(n, kChunk), 1, 0.4 * kChunk, [&](int64_t begin, int64_t end, int) {
-      for (int64_t i = begin * kChunk, stop = std::min(n, end * kChunk); i < stop; ++i) y[i] = table[x[i]];
+    return c.ParallelFor(DivUp(n, kChunk), 1, 0.15 * kChunk, [&](int64_t begin, int64_t end, int) {
+      const int64_t first = begin * kChunk;
+      look_up(table, x + first, std::min(n, end * kChunk) - first, y + first);
     });
   }
 };

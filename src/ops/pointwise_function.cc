@@ -52,6 +52,7 @@ constexpr Row kUnary[] = {
     {"Swish", P::kSwish, 0.7f, {"alpha", 1}},
     {"Mish", P::kMish, 0.8f},
     {"Shrink", P::kShrink, 0.15f, {"lambd", 0.5f}, {"bias", 0}},
+    {"Steps", P::kSteps, 0.2f, {"alpha", 1}, {"beta", 0}},
     {"Reciprocal", P::kReciprocal, 0.3f},
     {"Floor", P::kFloor, 0.1f},
     {"Ceil", P::kCeil, 0.1f},
@@ -85,7 +86,7 @@ const Row* FindRow(const Row (&rows)[n], std::string_view op) {
 }  // namespace
 
 Result<std::optional<PointwiseFunction>> UnaryFunctionOf(const Node& node) {
-  if (!node.domain.empty() && node.domain != "com.microsoft") return std::optional<PointwiseFunction>();
+  if (!node.domain.empty() && node.domain != "com.microsoft" && node.domain != "linnet") return std::optional<PointwiseFunction>();
   const Row* row = FindRow(kUnary, node.op);
   if (!row) return std::optional<PointwiseFunction>();
   if (node.op == "Gelu") {

@@ -7,6 +7,8 @@
 // one tensor are tables of 256 bytes.
 #include "kernels/int8/qlinear.h"
 
+#include <string.h>
+
 #include "base/parts.h"
 #include "ops/byte_scale.h"
 #include "ops/elementwise.h"
@@ -26,6 +28,7 @@ struct BinaryRun {
 template <QBinary op>
 struct QLinearBinary {
   static constexpr int kOut = 6;   ///< where the output's scale is
+  static constexpr int64_t kRowsBytes = 1024;
 
   Status Parse(const Node&) { return Status(); }
 
@@ -73,7 +76,28 @@ struct QLinearBinary {
     f.args.high = dtype == DType::kInt8 ? 127 : 255;
     f.run = kernels[dtype == DType::kInt8];
     const void* in[] = {c.input(0), c.input(3)};
-    return RunElementwise(c, c.params<ElementwiseParams>(), &f, c.output(0), in);
+    const ElementwiseParams& params = c.params<ElementwiseParams>();
+    const BroadcastLoop& loop = params.loop;
+    for (int k : {0, 1}) {
+      const bool rows = loop.rank == 1 && loop.scalars == 0 && loop.strides[k][0] == 0 && loop.strides[1 - k][0] == loop.run;
+      if (rows && 2 * loop.run <= kRowsBytes) return RunRows(c, f, loop, in, k);
+    }
+    return RunElementwise(c, params, &f, c.output(0), in);
+  }
+
+  /// Operand `k` is one row for all of the other's, a short one: several at a time.
+  static Status RunRows(RunContext& c, const BinaryRun& f, const BroadcastLoop& loop, const void* const* in, int k) {
+    const int64_t rows = loop.dims[0], some = std::min(rows, kRowsBytes / loop.run);
+    uint8_t repeated[kRowsBytes];
+    for (int64_t r = 0; r < some; ++r) memcpy(repeated + r * loop.run, in[k], static_cast<size_t>(loop.run));
+    const uint8_t* x = static_cast<const uint8_t*>(in[1 - k]);
+    uint8_t* y = c.out<uint8_t>(0);
+    return c.ParallelFor(DivUp(rows, some), 1, static_cast<double>(some * loop.run), [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t first = i * some * loop.run, n = std::min(some, rows - i * some) * loop.run;
+        f.run(f.args, k == 0 ? repeated : x + first, k == 0 ? x + first : repeated, y + first, n, 0);
+      }
+    });
   }
 };
 
@@ -102,6 +126,13 @@ struct QLinearUnary {
     return c.SetOutput(0, c.dtype(0), c.shape(0));
   }
 
+  LookUpBytesFn* look_up = nullptr;
+
+  Status Prepare(PrepareContext& c) {
+    look_up = PickLookUpBytes(c.cpu());
+    return Status();
+  }
+
   Status Bind(BindContext& c) const {
     c.InPlace(0, 0);
     return Status();
@@ -113,7 +144,7 @@ struct QLinearUnary {
     uint8_t table[256];
     FillByteTable(c.input_dtype(0), in, out, table, [this](float x) { return F()(alpha, x); });
     return c.ParallelFor(c.input_shape(0).elements(), 4096, 0.5, [&](int64_t begin, int64_t end, int) {
-      LookUpBytes(table, c.in<uint8_t>(0) + begin, end - begin, c.out<uint8_t>(0) + begin);
+      look_up(table, c.in<uint8_t>(0) + begin, end - begin, c.out<uint8_t>(0) + begin);
     });
   }
 };
@@ -126,6 +157,13 @@ struct QGlobalAveragePool {
     channels_last = last != 0;
     return Status();
   }
+  SumRowsFn* sum_rows[2] = {};   ///< unsigned, signed
+
+  Status Prepare(PrepareContext& c) {
+    for (bool is_signed : {false, true}) sum_rows[is_signed] = PickSumRows(is_signed, c.cpu());
+    return Status();
+  }
+
   Layout layout() const { return channels_last ? Layout::kChannelsLast : Layout::kChannelsFirst; }
 
   Status Infer(InferContext& c) const {
@@ -148,17 +186,25 @@ struct QGlobalAveragePool {
     LINNET_ASSIGN(const ByteScale in, ReadByteScale(c, 1, c.input_dtype(0)));
     LINNET_ASSIGN(const ByteScale out, ReadByteScale(c, 3, c.input_dtype(0)));
     const int64_t channels = x[ChannelAxis(layout(), x.rank())], pixels = x.elements() / (x[0] * channels);
-    const int64_t step = channels_last ? channels : 1;
+    const bool is_signed = c.input_dtype(0) == DType::kInt8;
     return ForType<kSignedBytes ? kByteTypes : Mask(DType::kUint8)>(c.input_dtype(0), [&]<class T>() -> Status {
-      return c.ParallelFor(x[0] * channels, channels_last ? kChannels : 1, static_cast<double>(pixels) / 4,
+      return c.ParallelFor(x[0] * channels, channels_last ? kChannels : 1, static_cast<double>(pixels) / (channels_last ? 16 : 4),
                            [&](int64_t begin, int64_t end, int) {
         for (int64_t i = begin; i < end;) {
           // Neighbouring channels of an image lie side by side with channels last.
           const int64_t count = channels_last ? std::min({kChannels, end - i, channels - i % channels}) : 1;
           const T* from = c.in<T>(0) + (channels_last ? i / channels * pixels * channels + i % channels : i * pixels);
-          ByteSums<T> added;
-          for (int64_t p = 0; p < pixels; ++p, from += step) added.Add(from, count);
-          const int64_t* sums = added.Total();
+          int64_t sums[kChannels] = {};
+          for (int64_t first = 0; first < pixels; first += kPixels) {
+            const int64_t some = std::min(kPixels, pixels - first);
+            int32_t few[kChannels] = {};
+            if (channels_last) {
+              sum_rows[is_signed](from + first * channels, some, channels, count, few);
+            } else {
+              for (int64_t p = first; p < first + some; ++p) few[0] += from[p];
+            }
+            for (int64_t k = 0; k < count; ++k) sums[k] += few[k];
+          }
           for (int64_t k = 0; k < count; ++k) {
             const double mean = static_cast<double>(sums[k]) / static_cast<double>(std::max<int64_t>(pixels, 1));
             c.out<T>(0)[i + k] = StoredAs<T>(out, in.scale * (static_cast<float>(mean) - static_cast<float>(in.zero)));
@@ -170,6 +216,7 @@ struct QGlobalAveragePool {
   }
 
   static constexpr int64_t kChannels = 64;
+  static constexpr int64_t kPixels = 1 << 16;   ///< bytes that 32 bits hold the sum of
 };
 
 }  // namespace

@@ -15,6 +15,10 @@ struct QLinearAveragePool {
   bool count_padding = false;
   Layout layout = Layout::kChannelsFirst;
 
+  static constexpr int64_t kChannels = 64;
+  static constexpr int64_t kTaps = 1 << 16;   ///< bytes that 32 bits hold the sum of
+  SumRowsFn* sum_rows[2] = {};                ///< unsigned, signed
+
   struct Bound {
     Window window;
     int64_t images = 0, channels = 0, outputs = 0;   ///< channels first: images of one channel
@@ -46,6 +50,11 @@ struct QLinearAveragePool {
       y = ImageShape(layout, x[0], x[ChannelAxis(layout, x.rank())], {spatial, static_cast<size_t>(fitted.rank)});
     }
     return c.SetOutput(0, c.dtype(0), y);
+  }
+
+  Status Prepare(PrepareContext& c) {
+    for (bool is_signed : {false, true}) sum_rows[is_signed] = PickSumRows(is_signed, c.cpu());
+    return Status();
   }
 
   Status Bind(BindContext& c) const {
@@ -89,20 +98,25 @@ struct QLinearAveragePool {
       count *= std::clamp<int64_t>(DivUp(beyond - start, axis.dilation), 0, axis.kernel);
     }
     if (!count_padding) count = inside;
-    constexpr int64_t kChannels = ByteSums<T>::kChannels;
     for (int64_t first = 0; first < b.channels; first += kChannels) {
       const int64_t channels = std::min(kChannels, b.channels - first);
-      ByteSums<T> added;
-      BoxCounter tap = box;
+      int64_t sums[kChannels] = {};
+      BoxCounter tap = box;   // of the rows of taps
+      const int last = b.window.rank - 1;
+      const int64_t row = tap.end[last] - tap.begin[last], step = b.window.axes[last].dilation * b.channels;
+      tap.end[last] = std::min(tap.end[last], tap.begin[last] + 1);
       for (bool more = tap.Start(); more; more = tap.Next()) {
         int64_t from = 0;
         for (int i = 0; i < b.window.rank; ++i) {
           const WindowAxis& axis = b.window.axes[i];
           from = from * axis.in + at[i] * axis.stride - axis.pad + tap.at[i] * axis.dilation;
         }
-        added.Add(image + from * b.channels + first, channels);
+        for (int64_t done = 0; done < row; done += kTaps) {
+          int32_t few[kChannels] = {};
+          sum_rows[std::is_signed_v<T>](image + from * b.channels + first + done * step, std::min(kTaps, row - done), step, channels, few);
+          for (int64_t k = 0; k < channels; ++k) sums[k] += few[k];
+        }
       }
-      const int64_t* sums = added.Total();
       for (int64_t k = 0; k < channels; ++k) {
         const double sum = static_cast<double>(sums[k] - inside * in.zero);
         y[first + k] = StoredAs<T>(out, count == 0 ? 0 : in.scale * static_cast<float>(sum / static_cast<double>(count)));

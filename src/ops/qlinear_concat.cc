@@ -15,6 +15,8 @@ namespace {
 struct QLinearConcat {
   int64_t axis = 0;
 
+  LookUpBytesFn* look_up = nullptr;
+
   struct Bound {
     int axis = 0;
     int64_t outer = 1, inner = 1;   ///< runs of a part: its dimension `axis` times inner
@@ -67,6 +69,11 @@ struct QLinearConcat {
     return c.SetOutput(0, dtype, y);
   }
 
+  Status Prepare(PrepareContext& c) {
+    look_up = PickLookUpBytes(c.cpu());
+    return Status();
+  }
+
   Status Bind(BindContext& c) const {
     Bound& b = *c.Params<Bound>();
     const Shape& y = c.output_shape(0);
@@ -95,7 +102,7 @@ struct QLinearConcat {
           if (same) {
             memcpy(to + o * row, x + o * run, static_cast<size_t>(run));
           } else {
-            LookUpBytes(table, x + o * run, run, to + o * row);
+            look_up(table, x + o * run, run, to + o * row);
           }
         }
       }));

@@ -53,6 +53,7 @@ constexpr Row kRows[] = {
     {P::kSwish, [](double x, double a, double) { return x * Sigmoid(a * x); }},
     {P::kMish, [](double x, double, double) { return x * tanh(Softplus(x)); }},
     {P::kShrink, [](double x, double a, double b) { return x < -a ? x + b : x > a ? x - b : 0; }, kAnyInteger},
+    {P::kSteps, [](double x, double a, double b) { return x != x ? 0 : a * fmax(b, fmin(b + 65535, rint(x / a))); }},
     {P::kReciprocal, [](double x, double, double) { return 1 / x; }},
     {P::kFloor, [](double x, double, double) { return floor(x); }},
     {P::kCeil, [](double x, double, double) { return ceil(x); }},
@@ -246,5 +247,6 @@ LINNET_OP(Not, 1, Complement<Mask(DType::kBool)>);
 LINNET_OP(BitwiseNot, 18, Complement<kAnyInteger>);
 LINNET_MS_OP(Gelu, 1, Unary);
 LINNET_MS_OP(QuickGelu, 1, Unary);
+LINNET_INTERNAL_OP(Steps, 1, Unary);
 
 }  // namespace linnet

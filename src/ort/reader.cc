@@ -12,6 +12,9 @@ namespace linnet {
 namespace ort {
 namespace {
 
+/// The identifier of .linnet files (schema/linnet.fbs), which are not read here.
+bool IsPrepared(std::string_view bytes) { return bytes.size() > 8 && bytes.substr(4, 4) == "LNNT"; }
+
 constexpr int64_t kBytesMax = INT32_MAX;
 
 Result<OnnxModel> Read(Context& context) {
@@ -99,6 +102,9 @@ Result<OnnxModel> ReadOrtBytes(std::span<const std::byte> bytes, std::shared_ptr
 
 Result<OnnxModel> ReadModelFile(const std::string& path, const ReadOptions& options) {
   LINNET_ASSIGN(MappedFile::Ref file, OpenModelBytes(path, options));
+  if (ort::IsPrepared(file->bytes())) {
+    return InvalidArgument(Quote(path), " is a prepared file (.linnet), which is run as it is and not read back as a model; give the .onnx or .ort file it was made from");
+  }
   if (!IsOrtFile(file->bytes())) return ReadOnnxFile(std::move(file), path, options);
   Result<OnnxModel> model = ort::Read(onnx::Source{file->bytes(), file, file->mapped() ? file.get() : nullptr}, options);
   if (!model.ok()) return model.TakeStatus().At(Quote(path));

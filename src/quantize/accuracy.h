@@ -17,8 +17,10 @@ struct Agreement {
   int64_t not_finite = 0;            ///< elements that are finite in the reference alone; those in neither do not count
   int64_t unlike = 0;                ///< tensors
   int64_t rows = 0, same_top = 0;    ///< rows along the last axis, and those whose largest element is at the same place
+  int64_t labelled = 0, right = 0, reference_right = 0;   ///< tensors with a label, and those whose largest element is there
 
-  void Add(const Datum& reference, const Datum& actual);
+  /// `label`, where it is not negative, is the place of the element that should be the largest.
+  void Add(const Datum& reference, const Datum& actual, int64_t label = -1);
   /// Signal to quantization noise in dB: infinite when equal, -infinite when something is not finite or nothing compares.
   double SqnrDb() const;
   double Cosine() const;

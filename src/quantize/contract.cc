@@ -13,37 +13,50 @@ constexpr size_t kExpectedMax = 16;
 /// Samples that a layer's own error is measured on.
 constexpr size_t kSensitivitySamples = 2;
 
-/// A convolution or matrix product with the nodes that follow it up to the next ones.
+/// A convolution, matrix product or recurrent operator with the nodes that follow it up to the next ones; a table; or what comes
+/// before all of them.
 struct Layer {
   std::string name;
   std::vector<NodeId> nodes;
   double error = 0;      ///< noise over signal at the worst output when it alone is quantized
 };
 
+Result<std::vector<Layer>> LayersOf(const Graph& graph, const NodePrecisions& nodes) {
+  LINNET_ASSIGN(std::vector<NodeId> order, graph.Order());
+  std::vector<Layer> layers(1);   // before all others
+  std::vector<size_t> layer_of(static_cast<size_t>(graph.node_count()), 0);
+  for (NodeId id : order) {
+    const size_t i = static_cast<size_t>(id);
+    const Node& node = graph.node(id);
+    const bool taken = nodes[i] != Precision::kFloat;
+    const Role role = RoleOf(graph, node);
+    const bool begins = role == Role::kMatrix || role == Role::kTable || node.Is("LSTM") || node.Is("GRU") || node.Is("RNN");
+    if (taken && begins) {
+      layer_of[i] = layers.size();
+      layers.emplace_back();
+    } else {
+      for (ValueId in : node.inputs) {
+        const NodeId producer = in == kNoValue ? kNoNode : graph.value(in).producer;
+        if (producer != kNoNode) layer_of[i] = std::max(layer_of[i], layer_of[static_cast<size_t>(producer)]);
+      }
+    }
+    Layer& layer = layers[layer_of[i]];
+    if (!taken) continue;
+    if (layer.nodes.empty()) layer.name = node.name.empty() ? graph.value(node.outputs[0]).name : node.name;
+    layer.nodes.push_back(id);
+  }
+  if (layers[0].nodes.empty()) layers.erase(layers.begin());
+  return layers;
+}
+
 class Search {
  public:
-  Search(const OnnxModel& prepared, const NodePrecisions& nodes, const StaticOptions& options, const RangeTable& ranges, Judge* judge,
-         const Floor& floor, const std::vector<int64_t>& which, Watch watch)
-      : prepared_(prepared), nodes_(nodes), options_(options), ranges_(ranges), judge_(judge), floor_(floor), which_(which), watch_(watch) {}
+  Search(const OnnxModel& prepared, const NodePrecisions& nodes, Maker make, Judge* judge, const Floor& floor, const std::vector<int64_t>& which,
+         Watch watch)
+      : prepared_(prepared), nodes_(nodes), make_(make), judge_(judge), floor_(floor), which_(which), watch_(watch) {}
 
   Status FindLayers() {
-    LINNET_ASSIGN(std::vector<NodeId> order, prepared_.graph.Order());
-    const Graph& graph = prepared_.graph;
-    std::vector<int> layer_of(static_cast<size_t>(graph.node_count()), -1);
-    for (NodeId id : order) {
-      const size_t i = static_cast<size_t>(id);
-      const Node& node = graph.node(id);
-      if (nodes_[i] != Precision::kFloat && RoleOf(graph, node) == Role::kMatrix) {
-        layer_of[i] = static_cast<int>(layers_.size());
-        layers_.push_back({node.name.empty() ? graph.value(node.outputs[0]).name : node.name, {}});
-      } else {
-        for (ValueId in : node.inputs) {
-          const NodeId producer = in == kNoValue ? kNoNode : graph.value(in).producer;
-          if (producer != kNoNode) layer_of[i] = std::max(layer_of[i], layer_of[static_cast<size_t>(producer)]);
-        }
-      }
-      if (nodes_[i] != Precision::kFloat && layer_of[i] >= 0) layers_[static_cast<size_t>(layer_of[i])].nodes.push_back(id);
-    }
+    LINNET_ASSIGN(layers_, LayersOf(prepared_.graph, nodes_));
     return Status();
   }
 
@@ -76,8 +89,7 @@ class Search {
     return out;
   }
   Result<Score> Judged(const NodePrecisions& nodes, const std::vector<int64_t>& which) {
-    OnnxModel candidate{prepared_.graph.Clone(), prepared_.info};
-    LINNET_TRY(QuantizeStatic(&candidate, nodes, ranges_, options_));
+    LINNET_ASSIGN(OnnxModel candidate, make_(nodes));
     return judge_->Of(candidate.graph, which);
   }
   Result<Score> Judged(size_t in_float, size_t wide) { return Judged(With(in_float, wide), which_); }
@@ -100,23 +112,13 @@ class Search {
  private:
   const OnnxModel& prepared_;
   const NodePrecisions& nodes_;
-  const StaticOptions& options_;
-  const RangeTable& ranges_;
+  Maker make_;
   Judge* judge_;
   const Floor& floor_;
   const std::vector<int64_t>& which_;
   Watch watch_;
   std::vector<Layer> layers_;
 };
-
-int64_t TopOf(const Tensor& scores) {
-  int64_t top = 0;
-  if (scores.dtype() != DType::kFloat) return -1;
-  for (int64_t i = 1; i < scores.elements(); ++i) {
-    if (scores.as<float>()[i] > scores.as<float>()[top]) top = i;
-  }
-  return top;
-}
 
 }  // namespace
 
@@ -139,36 +141,34 @@ Result<Score> Judge::Of(const Graph& candidate, const std::vector<int64_t>& whic
   }
   LINNET_ASSIGN(std::unique_ptr<GraphRunner> actual, GraphRunner::Make(candidate, {}, threads_));
   std::vector<Agreement> agreements;
-  int64_t right = 0;
   for (int64_t i : which) {
     LINNET_ASSIGN(std::vector<Datum> sample, samples_->Load(i));
     LINNET_ASSIGN(const std::vector<Datum>* expected, Expected(i, sample));
     LINNET_ASSIGN(std::vector<Datum> got, actual->Run(sample));
     agreements.resize(expected->size());
-    for (size_t k = 0; k < expected->size() && k < got.size(); ++k) agreements[k].Add((*expected)[k], got[k]);
-    if (!labels_.empty() && !got.empty()) right += TopOf(got[0].tensor) == labels_[static_cast<size_t>(i)];
+    for (size_t k = 0; k < expected->size() && k < got.size(); ++k) {
+      agreements[k].Add((*expected)[k], got[k], k == 0 && !labels_.empty() ? labels_[static_cast<size_t>(i)] : -1);
+    }
   }
+  return ScoreOf(agreements);
+}
+
+Score ScoreOf(std::span<const Agreement> agreements) {
   Score score;
   score.sqnr_db = INFINITY;
   for (const Agreement& one : agreements) {
     if (one.count > 0 || one.not_finite > 0) score.sqnr_db = std::min(score.sqnr_db, one.SqnrDb());
   }
-  if (!agreements.empty() && agreements[0].rows > 0) {
-    score.top1_agreement = static_cast<double>(agreements[0].same_top) / static_cast<double>(agreements[0].rows);
-  }
-  if (!labels_.empty() && !which.empty()) score.accuracy = static_cast<double>(right) / static_cast<double>(which.size());
+  if (agreements.empty()) return score;
+  const Agreement& first = agreements[0];
+  if (first.rows > 0) score.top1_agreement = static_cast<double>(first.same_top) / static_cast<double>(first.rows);
+  if (first.labelled > 0) score.accuracy = static_cast<double>(first.right) / static_cast<double>(first.labelled);
   return score;
 }
 
-Result<double> Judge::ReferenceAccuracy(const std::vector<int64_t>& which) {
-  LINNET_ASSIGN(Score score, Of(reference_, which));
-  return score.accuracy;
-}
-
-Result<Decision> Decide(const OnnxModel& prepared, const NodePrecisions& nodes, const StaticOptions& options,
-                        const Calibration& calibration, const CalibrationChoice& choice, std::span<const Calibrator> calibrators,
-                        const Floor& floor, Judge* judge, const std::vector<int64_t>& which,
-                        Sensitivities* known, Watch watch) {
+Result<Decision> ChooseCalibrator(const OnnxModel& prepared, const NodePrecisions& nodes, const StaticOptions& options,
+                                  const Calibration& calibration, const CalibrationChoice& choice, std::span<const Calibrator> calibrators,
+                                  const Floor& floor, Judge* judge, const std::vector<int64_t>& which, Watch watch) {
   Decision best;
   best.score.sqnr_db = -INFINITY;
   int64_t tried = 0;
@@ -177,33 +177,43 @@ Result<Decision> Decide(const OnnxModel& prepared, const NodePrecisions& nodes, 
     CalibrationChoice one = choice;
     one.calibrator = calibrator;
     LINNET_ASSIGN(RangeTable ranges, calibration.Choose(one));
-    Search search(prepared, nodes, options, ranges, judge, floor, which, watch);
-    LINNET_ASSIGN(Score score, search.Judged(nodes, which));
-    if (best.ranges.empty() || score.sqnr_db > best.score.sqnr_db) {
-      best.nodes = nodes;
-      best.calibrator = calibrator;
-      best.ranges = std::move(ranges);
-      best.score = score;
-    }
-    if (!score.Meets(floor)) continue;
-    best = {nodes, calibrator, calibration.Choose(one).value(), score, true};
-    break;
+    OnnxModel candidate{prepared.graph.Clone(), prepared.info};
+    LINNET_TRY(QuantizeStatic(&candidate, nodes, ranges, options));
+    LINNET_ASSIGN(Score score, judge->Of(candidate.graph, which));
+    const bool met = score.Meets(floor);
+    if (met || best.ranges.empty() || score.sqnr_db > best.score.sqnr_db) best = {nodes, calibrator, std::move(ranges), score, met};
+    if (met) break;
   }
-  Search search(prepared, nodes, options, best.ranges, judge, floor, which, watch);
-  LINNET_TRY(search.FindLayers());
-  best.layers = static_cast<int>(search.layers().size());
-  if (best.met) return best;
+  return best;
+}
 
+Result<int> CountLayers(const OnnxModel& prepared, const NodePrecisions& nodes) {
+  LINNET_ASSIGN(std::vector<Layer> layers, LayersOf(prepared.graph, nodes));
+  return static_cast<int>(layers.size());
+}
+
+Status SearchLayers(const OnnxModel& prepared, Maker make, bool has_wide, const Floor& floor, Judge* judge, const std::vector<int64_t>& which,
+                    Sensitivities* known, Watch watch, Decision* decision) {
+  Decision& best = *decision;
+  const NodePrecisions nodes = best.nodes;
+  Search search(prepared, nodes, make, judge, floor, which, watch);
+  LINNET_TRY(search.FindLayers());
   const size_t count = search.layers().size();
   LINNET_TRY(search.Rank(Precision::kInt8, &known->narrow));
-  size_t in_float = 0, wide = count;
-  LINNET_ASSIGN(Score score, search.Judged(0, count));
-  if (!score.Meets(floor)) {
+  size_t in_float = 0, wide = has_wide ? count : 0;
+  bool enough = false;
+  if (has_wide) {
+    LINNET_ASSIGN(Score score, search.Judged(0, count));
+    enough = score.Meets(floor);
     // 16 bits are not enough: what is left is the weights' error.
-    LINNET_TRY(search.Rank(Precision::kInt16, &known->wide));
+    if (!enough) LINNET_TRY(search.Rank(Precision::kInt16, &known->wide));
+  }
+  if (!enough) {
     LINNET_ASSIGN(Score all, search.Judged(count, 0));
     if (!all.Meets(floor)) {
-      in_float = wide = count;  // not even the float model does
+      in_float = count, wide = 0;  // not even the float model does
+    } else if (!has_wide) {
+      LINNET_ASSIGN(in_float, search.Least(count, [&](size_t n) { return search.Judged(n, 0); }));
     } else {
       LINNET_ASSIGN(in_float, search.Least(count, [&](size_t n) { return search.Judged(n, count - n); }));
       wide = count - in_float;
@@ -223,7 +233,7 @@ Result<Decision> Decide(const OnnxModel& prepared, const NodePrecisions& nodes, 
   if (best.met) {
     LINNET_ASSIGN(best.score, search.Judged(in_float, wide));
   }
-  return best;
+  return Status();
 }
 
 }  // namespace linnet::quantize

@@ -19,6 +19,8 @@ struct Score {
   double accuracy = -1;           ///< -1: no labels
   bool Meets(const Floor& floor) const;
 };
+/// Of what was summed for each output: the worst SQNR, the classes of the first.
+Score ScoreOf(std::span<const Agreement> agreements);
 
 /// Outputs of float models and labels, against which candidates are scored on some samples.
 class Judge {
@@ -27,8 +29,6 @@ class Judge {
   Judge(const Graph& reference, Samples* samples, std::span<const int64_t> labels, int threads)
       : reference_(reference), samples_(samples), labels_(labels), threads_(threads) {}
   Result<Score> Of(const Graph& candidate, const std::vector<int64_t>& which);
-  /// The float model's own accuracy; -1 without labels.
-  Result<double> ReferenceAccuracy(const std::vector<int64_t>& which);
 
  private:
   const Graph& reference_;
@@ -59,13 +59,22 @@ struct Decision {
   std::vector<std::string> in_float;   ///< what stays in float
 };
 
-/// Tries `calibrators` in order and takes the first with which 8 bits everywhere meet `floor`. Otherwise ranks the layers by
-/// the error each makes when it alone is quantized and gives the worst 16-bit activations, as few as meet the floor, and
-/// where that is not enough leaves the worst in float. What meets nothing is the best that was found, with `met` false.
-/// `which` of the judge's samples decide. `known` carries measurements from one call to the next for the same model.
-Result<Decision> Decide(const OnnxModel& prepared, const NodePrecisions& nodes, const StaticOptions& options,
-                        const Calibration& calibration, const CalibrationChoice& choice, std::span<const Calibrator> calibrators,
-                        const Floor& floor, Judge* judge, const std::vector<int64_t>& which,
-                        Sensitivities* known, Watch watch);
+/// A candidate: the model with these precisions of its nodes.
+using Maker = FunctionRef<Result<OnnxModel>(const NodePrecisions& nodes)>;
+
+/// Tries `calibrators` in order and takes the first with which 8 bits everywhere meet `floor`, or the best, with `met` false.
+/// `which` of the judge's samples decide.
+Result<Decision> ChooseCalibrator(const OnnxModel& prepared, const NodePrecisions& nodes, const StaticOptions& options,
+                                  const Calibration& calibration, const CalibrationChoice& choice, std::span<const Calibrator> calibrators,
+                                  const Floor& floor, Judge* judge, const std::vector<int64_t>& which, Watch watch);
+
+/// The layers of a model: how many, for Decision::layers.
+Result<int> CountLayers(const OnnxModel& prepared, const NodePrecisions& nodes);
+
+/// Where `decision` does not meet `floor`: ranks the layers of its nodes by the error each makes when it alone is quantized and, where `has_wide`,
+/// gives the worst 16-bit activations, as few as meet the floor; where that is not enough leaves the worst in float. What meets
+/// nothing is the best that was found, with `met` false. `known` carries measurements from one call to the next for the same model.
+Status SearchLayers(const OnnxModel& prepared, Maker make, bool has_wide, const Floor& floor, Judge* judge, const std::vector<int64_t>& which,
+                    Sensitivities* known, Watch watch, Decision* decision);
 
 }  // namespace linnet::quantize

@@ -17,9 +17,6 @@
 namespace linnet::quantize {
 namespace {
 
-/// Smaller tables are not worth a node.
-constexpr int64_t kTableElementsMin = 1024;
-
 class DynamicRewriter {
  public:
   DynamicRewriter(Graph& graph, int opset, const DynamicOptions& options) : edit_(graph, opset), graph_(graph), options_(options) {}
@@ -31,7 +28,7 @@ class DynamicRewriter {
       const Node& node = graph_.node(id);
       if (!node.domain.empty() || !options_.selection.Takes(graph_, node)) continue;
       Result<bool> done = node.op == "MatMul" || node.op == "Gemm" ? Product(id)
-                          : node.op == "Gather"                    ? Table(id)
+                          : node.op == "Gather"                    ? edit_.QuantizeTable(id, options_.weights, options_.per_channel, true)
                           : node.op == "LSTM" && options_.format == Format::kQOperator ? Lstm(id)
                           : node.op == "LSTM" || node.op == "GRU" || node.op == "RNN" ? Recurrent(id)
                                                                                      : Result<bool>(false);
@@ -181,30 +178,6 @@ class DynamicRewriter {
       }
     }
     return out;
-  }
-
-  /// Rows are picked from the integers; the scales of the columns apply behind.
-  Result<bool> Table(NodeId id) {
-    const std::vector<ValueId> inputs = graph_.node(id).inputs;
-    const Tensor* table = edit_.FloatConstant(inputs[0]);
-    LINNET_ASSIGN(int64_t axis, graph_.node(id).Int("axis", 0));
-    const ValueId out = graph_.node(id).outputs[0];
-    const Type type = graph_.value(out).type;
-    if (!table || axis != 0 || table->shape().rank() != 2 || table->elements() < kTableElementsMin || !type.shape.has_rank()) return false;
-    const int columns = options_.per_channel ? 1 : -1;
-    LINNET_ASSIGN(QuantizedTensor whole, QuantizeWeights(*table, columns, options_.weights, true));
-    const std::string name = graph_.value(inputs[0]).name, node_name = graph_.node(id).name;
-    const DType dtype = whole.params.dtype;
-    const ValueId integers = graph_.AddConstant(graph_.FreshName(name + "_quantized"), std::move(whole.integers));
-    const ValueId scale = graph_.AddConstant(graph_.FreshName(name + "_scale"), whole.params.ScaleTensor());
-    const ValueId zero = graph_.AddConstant(graph_.FreshName(name + "_zero"), whole.params.ZeroTensor());
-    LINNET_ASSIGN(ValueId rows, edit_.Add("Gather", {integers, inputs[1]}, {{"axis", int64_t{0}}}, Type::Tensor(dtype, type.shape),
-                                          node_name + "_integer"));
-    graph_.RemoveNode(id);
-    std::vector<Attribute> attributes;
-    if (columns >= 0) attributes.push_back({"axis", static_cast<int64_t>(type.shape.rank() - 1)});
-    LINNET_TRY(edit_.AddFor("DequantizeLinear", {rows, scale, zero}, out, node_name, std::move(attributes)));
-    return true;
   }
 
   Result<bool> Recurrent(NodeId id) {

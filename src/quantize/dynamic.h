@@ -7,6 +7,7 @@
 #include "graph/graph.h"
 #include "quantize/block_rounding.h"
 #include "quantize/format.h"
+#include "quantize/plan.h"
 
 namespace linnet::quantize {
 
@@ -36,6 +37,7 @@ struct WeightOptions {
   DType weights = DType::kInt4;   ///< int4, uint4, int8 or uint8
   int block_size = 32;            ///< rows of a matrix that share a scale: 4 bits, and the products of kQOperator
   BlockRounding rounding = BlockRounding::kSquares;   ///< of blocks
+  bool per_channel = true, symmetric = true;          ///< of 8 bits that are not in blocks
   Format format = Format::kQdq;
   Selection selection;
 };
@@ -43,8 +45,8 @@ struct WeightOptions {
 /// Weights become integers, in bodies of If, Loop and Scan too; everything is computed in float. kQdq: behind DequantizeLinear, 8 bits for convolutions, products
 /// and recurrent operators, with a scale a channel; 4 bits for products, with a scale a block (opset 21). kQOperator: products
 /// become com.microsoft's MatMulNBits, 4 or 8 bits with a scale a block, unsigned weights with zero points, which half-quadratic
-/// rounding makes real numbers where they have 4 bits; 8-bit weights of the other operators as before. Gives the number of weights changed; fails when
-/// there is none.
+/// rounding makes real numbers where they have 4 bits; 8-bit weights of the other operators as before. Tables that Gather picks rows from as
+/// QuantizeDynamic has them, with 8 bits always. Gives the number of nodes changed; fails when there is none.
 Result<int> QuantizeWeightsOnly(OnnxModel* model, const WeightOptions& options);
 
 struct HalfOptions {
@@ -52,9 +54,13 @@ struct HalfOptions {
   Selection keep;                 ///< `exclude` stays in float
 };
 
-/// Converts the model's inner floats to 16 bits; inputs and outputs keep their types behind Casts. Operators that do not take
-/// such numbers, nodes with subgraphs, and nodes with a constant beyond 65504 (float16) stay in float. Gives the number of
-/// nodes changed.
-Result<int> ConvertToHalf(OnnxModel* model, const HalfOptions& options);
+/// Converts the model's inner floats to 16 bits, in bodies of If, Loop and Scan too; inputs and outputs keep their types behind Casts.
+/// Operators that do not take such numbers, nodes with subgraphs and what makes values that these capture, and nodes with a constant beyond
+/// 65504 or with none from 2^-14 on (float16) stay in float, and so do those that are kFloat in `nodes` (of the model's own graph). Gives the
+/// number of nodes changed; fails when there is none and `nodes` is null.
+Result<int> ConvertToHalf(OnnxModel* model, const HalfOptions& options, const NodePrecisions* nodes = nullptr);
+
+/// By node of the model's own graph: kFloat for what ConvertToHalf leaves in float.
+NodePrecisions ChooseHalfNodes(OnnxModel* model, const HalfOptions& options);
 
 }  // namespace linnet::quantize

@@ -84,6 +84,33 @@ Result<ValueId> Edit::Dequantized(std::string name, QuantizedTensor tensor) {
   return Add("DequantizeLinear", std::move(inputs), std::move(attributes), Type::Tensor(DType::kFloat, shape), name + "_dequantized");
 }
 
+bool IsTable(const Graph& graph, const Node& node) {
+  constexpr int64_t kElementsMin = 1024;
+  if (!node.Is("Gather") || node.inputs.size() != 2) return false;
+  const Tensor* table = ConstantOf(graph, node.inputs[0]);
+  const Result<int64_t> axis = node.Int("axis", 0);
+  return table && table->dtype() == DType::kFloat && table->has_data() && axis.ok() && *axis == 0 && table->shape().rank() == 2 &&
+         table->elements() >= kElementsMin && graph.value(node.outputs[0]).type.shape.has_rank();
+}
+
+Result<bool> Edit::QuantizeTable(NodeId id, DType dtype, bool per_column, bool symmetric) {
+  if (!IsTable(graph_, graph_.node(id))) return false;
+  const std::vector<ValueId> inputs = graph_.node(id).inputs;
+  const ValueId out = graph_.node(id).outputs[0];
+  const Type type = graph_.value(out).type;
+  LINNET_ASSIGN(QuantizedTensor whole, QuantizeWeights(graph_.value(inputs[0]).constant, per_column ? 1 : -1, dtype, symmetric));
+  const std::string name = ShortName(graph_.value(inputs[0]).name), node_name = graph_.node(id).name;
+  const ValueId integers = graph_.AddConstant(graph_.FreshName(name + "_quantized"), std::move(whole.integers));
+  const ValueId scale = graph_.AddConstant(graph_.FreshName(name + "_scale"), whole.params.ScaleTensor());
+  const ValueId zero = graph_.AddConstant(graph_.FreshName(name + "_zero"), whole.params.ZeroTensor());
+  LINNET_ASSIGN(ValueId rows, Add("Gather", {integers, inputs[1]}, {{"axis", int64_t{0}}}, Type::Tensor(dtype, type.shape), node_name + "_integer"));
+  graph_.RemoveNode(id);
+  std::vector<Attribute> attributes;
+  if (per_column) attributes.push_back({"axis", static_cast<int64_t>(type.shape.rank() - 1)});
+  LINNET_TRY(AddFor("DequantizeLinear", {rows, scale, zero}, out, node_name, std::move(attributes)));
+  return true;
+}
+
 Status Selection::Check(const Graph& graph) const {
   for (const std::vector<std::string>* list : {&include, &exclude}) {
     for (const std::string& pattern : *list) {

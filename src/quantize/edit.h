@@ -13,6 +13,9 @@ int OpsetOf(const OnnxModel& model);
 /// The end of a long name: what is derived from it is written four times a value, and exporters' names can be long.
 std::string ShortName(const std::string& name);
 
+/// A Gather that picks rows from a constant matrix of floats that is large enough to be worth a node more.
+bool IsTable(const Graph& graph, const Node& node);
+
 /// Adds nodes of ai.onnx in one version to one graph.
 class Edit {
  public:
@@ -29,6 +32,9 @@ class Edit {
   const Tensor* FloatConstant(ValueId id) const;
   /// A constant of integers and the DequantizeLinear behind it. `name` is the float constant's.
   Result<ValueId> Dequantized(std::string name, QuantizedTensor tensor);
+  /// A Gather of rows of a table (IsTable): rows are picked from integers, and dequantized behind it with a scale a column
+  /// (`per_column`) or one for all. False, and nothing is done, for other nodes.
+  Result<bool> QuantizeTable(NodeId id, DType dtype, bool per_column, bool symmetric);
 
  private:
   Graph& graph_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/float_types.h"
 #include "passes/pass.h"
@@ -26,6 +27,7 @@ constexpr HalfRow kHalf[] = {
     {"Slice", 13},      {"Split", 13},         {"Gather", 13},      {"Expand", 13},      {"Tile", 13},          {"Identity", 13},
     {"Pad", 13},        {"Sqrt", 13},          {"Exp", 13},         {"Log", 13},         {"Erf", 13},           {"Neg", 13},
     {"Abs", 13},        {"ReduceMean", 13},    {"ReduceSum", 13},   {"ReduceMax", 13},   {"DepthToSpace", 13},  {"SpaceToDepth", 13},
+    {"LSTM", 22},       {"GRU", 22},           {"RNN", 22},
     {"Where", 16},      {"Elu", 22},           {"PRelu", 16},       {"GlobalAveragePool", 22}, {"LayerNormalization", 17}, {"Pow", 13},
 };
 
@@ -33,12 +35,21 @@ class HalfRewriter {
  public:
   HalfRewriter(Graph& graph, int opset, const HalfOptions& options) : edit_(graph, opset), graph_(graph), options_(options) {}
 
-  Result<int> Run() {
+  /// By node: kFloat where it stays.
+  NodePrecisions Choose() {
+    Look();
+    NodePrecisions out;
+    for (NodeId id = 0; id < graph_.node_count(); ++id) out.push_back(Takes(graph_.node(id)) ? Precision::kInt8 : Precision::kFloat);
+    return out;
+  }
+
+  /// `nodes`: null, or what stays in float besides.
+  Result<int> Run(const NodePrecisions* nodes) {
     LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());
-    for (ValueId id = 0; id < graph_.value_count(); ++id) original_.push_back(graph_.value(id).type);
+    Look();
     int changed = 0;
     for (NodeId id : order) {
-      if (!Takes(graph_.node(id))) {
+      if (!Takes(graph_.node(id)) || (nodes && (*nodes)[static_cast<size_t>(id)] == Precision::kFloat)) {
         LINNET_TRY(ReadFloats(id));
         continue;
       }
@@ -58,22 +69,34 @@ class HalfRewriter {
   }
 
  private:
+  void Look() {
+    for (ValueId id = 0; id < graph_.value_count(); ++id) original_.push_back(graph_.value(id).type);
+    // A body reads outer values under their own names: those stay float.
+    for (NodeId id = 0; id < graph_.node_count(); ++id) {
+      if (graph_.node(id).alive) captured_.insert(graph_.node(id).captures.begin(), graph_.node(id).captures.end());
+    }
+  }
   bool IsFloat(ValueId id) const {
     return id != kNoValue && static_cast<size_t>(id) < original_.size() && original_[static_cast<size_t>(id)].is_tensor() &&
            original_[static_cast<size_t>(id)].dtype == DType::kFloat;
   }
+  /// Beyond float16's range, or all of it so small that float16 has few bits left for it or none.
   bool Fits(const Tensor& tensor) const {
     if (options_.to != DType::kFloat16) return true;
+    float most = 0;
     for (int64_t i = 0; i < tensor.elements(); ++i) {
       const float value = fabsf(tensor.as<float>()[i]);
-      if (isfinite(value) && value > 65504.0f) return false;
+      if (isfinite(value)) most = std::max(most, value);
     }
-    return true;
+    return most == 0 || (most <= 65504.0f && most >= 0x1p-14f);
   }
   bool Takes(const Node& node) const {
     if (!node.domain.empty() || !node.captures.empty() || !options_.keep.Takes(graph_, node)) return false;
     const auto* row = std::find_if(std::begin(kHalf), std::end(kHalf), [&](const HalfRow& r) { return node.op == r.op; });
     if (row == std::end(kHalf)) return false;
+    for (ValueId out : node.outputs) {
+      if (captured_.contains(out)) return false;
+    }
     if (options_.to == DType::kBfloat16 && edit_.opset() < row->bfloat16_since) return false;
     bool any = false;
     for (ValueId in : node.inputs) {
@@ -120,11 +143,6 @@ class HalfRewriter {
       LINNET_ASSIGN(ValueId wide, Wide(in));
       graph_.SetInput(id, static_cast<int>(i), wide);
     }
-    if (graph_.node(id).captures.empty()) return Status();
-    // A subgraph reads outer values under their own names: those stay float.
-    for (ValueId captured : graph_.node(id).captures) {
-      if (narrow_.contains(captured)) return Unsupported("it captures ", Quote(graph_.value(captured).name), "; keep what makes it in float");
-    }
     return Status();
   }
 
@@ -147,17 +165,26 @@ class HalfRewriter {
   Graph& graph_;
   const HalfOptions& options_;
   std::vector<Type> original_;
+  std::set<ValueId> captured_;
   std::map<ValueId, bool> narrow_;         ///< values that are 16 bits now
   std::map<ValueId, ValueId> narrowed_, widened_;
 };
 
 }  // namespace
 
-Result<int> ConvertToHalf(OnnxModel* model, const HalfOptions& options) {
+NodePrecisions ChooseHalfNodes(OnnxModel* model, const HalfOptions& options) {
+  return HalfRewriter(model->graph, OpsetOf(*model), options).Choose();
+}
+
+Result<int> ConvertToHalf(OnnxModel* model, const HalfOptions& options, const NodePrecisions* nodes) {
   LINNET_TRY(options.keep.Check(model->graph));
-  HalfRewriter rewriter(model->graph, OpsetOf(*model), options);
-  LINNET_ASSIGN(int changed, rewriter.Run());
-  if (changed == 0) return InvalidArgument("the model has no operator that computes in ", DTypeName(options.to));
+  int changed = 0;
+  LINNET_TRY(ForEachGraph(model->graph, [&](Graph& each) -> Status {
+    LINNET_ASSIGN(int here, HalfRewriter(each, OpsetOf(*model), options).Run(&each == &model->graph ? nodes : nullptr));
+    changed += here;
+    return Status();
+  }));
+  if (changed == 0 && !nodes) return InvalidArgument("the model has no operator that computes in ", DTypeName(options.to));
   LINNET_ASSIGN(model->graph, model->graph.Compacted());
   PassContext context;
   context.table = &OpTable::BuiltIn();

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "passes/patterns.h"
+#include "quantize/edit.h"
 #include "quantize/region.h"
 
 namespace linnet::quantize {
@@ -105,6 +106,7 @@ Role RoleOf(const Graph& graph, const Node& node) {
       if (node.inputs.size() != 2 || !IsFloatTensor(graph, node.inputs[1])) return Role::kNone;
       return graph.is_constant(node.inputs[0]) && graph.is_constant(node.inputs[1]) ? Role::kNone : Role::kPair;
     case Role::kMove:
+      if (node.op == "Gather" && graph.is_constant(node.inputs[0])) return IsTable(graph, node) ? Role::kTable : Role::kNone;
       if (node.op == "Resize") {
         // What is interpolated between two numbers lies between them; cubics go beyond, and crops have a number of their own.
         Result<std::string> mode = node.String("mode", "nearest"), where = node.String("coordinate_transformation_mode", "half_pixel");
@@ -142,12 +144,30 @@ static bool Excluded(const Graph& graph, const Node& node, const StaticOptions& 
   }));
 }
 
+/// Why there is nothing: what there is instead.
+static Status NothingToQuantize(const Graph& graph) {
+  for (NodeId id = 0; id < graph.node_count(); ++id) {
+    const Node& node = graph.node(id);
+    if (!node.alive || node.inputs.empty() || !node.domain.empty()) continue;
+    const DType dtype = node.inputs[0] == kNoValue ? DType::kUndefined : graph.value(node.inputs[0]).type.dtype;
+    const bool product = node.op == "Conv" || node.op == "ConvTranspose" || node.op == "Gemm" || node.op == "MatMul";
+    if (product && dtype != DType::kFloat && IsFloating(dtype)) {
+      return InvalidArgument("the model computes in ", DTypeName(dtype), " (", node.Label(graph), "); give the float32 model it was made from");
+    }
+    if (node.op == "LSTM" || node.op == "GRU" || node.op == "RNN") {
+      return InvalidArgument("the model's products are within ", node.op, ", which static quantization leaves in float; --mode dynamic or --mode weights "
+                             "makes its weights integers");
+    }
+  }
+  return InvalidArgument("the model has no operator that static quantization could work on");
+}
+
 Result<NodePrecisions> ChooseNodes(const Graph& graph, const StaticOptions& options) {
   LINNET_TRY(CheckOverrides(graph, options));
   LINNET_ASSIGN(std::vector<NodeId> order, graph.Order());
   const size_t count = static_cast<size_t>(graph.node_count());
   std::vector<char> used_include(options.include.size(), 0), used_exclude(options.exclude.size(), 0);
-  std::vector<char> wanted(count, 0), matrix(count, 0);
+  std::vector<char> wanted(count, 0), matrix(count, 0), table(count, 0);
   for (NodeId id : order) {
     const Node& node = graph.node(id);
     bool in = options.include.empty(), out = Excluded(graph, node, options);
@@ -164,6 +184,7 @@ Result<NodePrecisions> ChooseNodes(const Graph& graph, const StaticOptions& opti
     const Role role = RoleOf(graph, node);
     wanted[static_cast<size_t>(id)] = in && !out && role != Role::kNone;
     matrix[static_cast<size_t>(id)] = wanted[static_cast<size_t>(id)] && role == Role::kMatrix;
+    table[static_cast<size_t>(id)] = role == Role::kTable;
   }
   for (size_t i = 0; i < used_include.size(); ++i) {
     if (!used_include[i]) return InvalidArgument("no node, operator or value is called ", Quote(options.include[i]));
@@ -178,17 +199,18 @@ Result<NodePrecisions> ChooseNodes(const Graph& graph, const StaticOptions& opti
   for (NodeId id : order) {
     const size_t i = static_cast<size_t>(id);
     if (!wanted[i]) continue;
-    if (!matrix[i] && options.include.empty() && !(below[i] && above[i])) continue;
+    if (!matrix[i] && !table[i] && options.include.empty() && !(below[i] && above[i])) continue;
     precisions[i] = wide ? Precision::kInt16 : Precision::kInt8;
     ++chosen;
   }
-  if (chosen == 0) return InvalidArgument("the model has no operator that static quantization could work on");
+  if (chosen == 0) return NothingToQuantize(graph);
   return precisions;
 }
 
 std::vector<ValueId> ActivationsOf(const Graph& graph, const Node& node) {
   switch (RoleOf(graph, node)) {
-    case Role::kNone: return {};
+    case Role::kNone:
+    case Role::kTable: return {};
     case Role::kMatrix:
       if (node.op == "MatMul" && !IsWeight(graph, node.inputs[1])) return {node.inputs[0], node.inputs[1]};
       return {node.inputs[0]};
@@ -208,6 +230,7 @@ std::vector<ValueId> ValuesToObserve(const Graph& graph, const NodePrecisions& n
   };
   for (NodeId id = 0; id < static_cast<NodeId>(nodes.size()); ++id) {
     if (nodes[static_cast<size_t>(id)] == Precision::kFloat) continue;
+    if (RoleOf(graph, graph.node(id)) == Role::kTable) continue;
     for (ValueId in : ActivationsOf(graph, graph.node(id))) add(in);
     for (ValueId out : graph.node(id).outputs) add(out);
     if (RoleOf(graph, graph.node(id)) == Role::kMatrix) add(RegionBehind(graph, graph.node(id).outputs[0]).exit);

@@ -22,6 +22,7 @@ enum class Role : uint8_t {
   kConcat,
   kMove,        ///< its outputs hold its input's numbers: one range for all of them
   kActivation,  ///< Relu and Clip
+  kTable,       ///< Gather of rows of a constant matrix, which become integers and real numbers behind it
   kUnary,       ///< any other with one input, ranges of their own
 };
 /// The role of a node in `graph`, by its operator, attributes and types.
@@ -53,7 +54,7 @@ struct StaticOptions {
 using NodePrecisions = std::vector<Precision>;
 
 /// Convolutions and matrix products with constant weights, products of two activations, and what lies between such
-/// nodes; everything before the first and behind the last stays in float. Fails when include, exclude or overrides name nothing, and
+/// nodes, and tables; everything else before the first and behind the last stays in float. Fails when include, exclude or overrides name nothing, and
 /// when there is nothing to quantize.
 Result<NodePrecisions> ChooseNodes(const Graph& graph, const StaticOptions& options);
 

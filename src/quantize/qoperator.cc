@@ -45,6 +45,17 @@ class Converter {
     return Status();
   }
 
+  /// ONNX Runtime has no product of signed activations with unsigned weights, which overrides can ask for.
+  Status CheckProducts() const {
+    for (NodeId id = 0; id < graph_.node_count(); ++id) {
+      const Node& node = graph_.node(id);
+      if (!node.alive || (node.op != "QLinearConv" && node.op != "QLinearMatMul" && node.op != "QGemm")) continue;
+      if (graph_.value(node.inputs[0]).type.dtype != DType::kInt8 || graph_.value(node.inputs[3]).type.dtype != DType::kUint8) continue;
+      return Unsupported("there is no operator on integers for activations s8 with weights u8; take other types or format qdq").At(node.Label(graph_));
+    }
+    return Status();
+  }
+
   /// Nodes of one version, and how many are still between DequantizeLinear and QuantizeLinear.
   int Finish() {
     int left = 0;
@@ -191,6 +202,7 @@ Result<int> ToQOperator(OnnxModel* model) {
   LINNET_TRY(converter.Elements());
   LINNET_TRY(FuseInteger(model->graph, context));
   LINNET_TRY(converter.Products());
+  LINNET_TRY(converter.CheckProducts());
   LINNET_TRY(RemoveDeadCode(model->graph, context));
   const int left = converter.Finish();
   LINNET_ASSIGN(model->graph, model->graph.Compacted());

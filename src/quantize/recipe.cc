@@ -12,26 +12,29 @@
 #include "quantize/calibration/calibration_file.h"
 #include "quantize/equalize.h"
 #include "quantize/prepare.h"
+#include "quantize/recipe_options.h"
 #include "run/state.h"
 
 namespace linnet::quantize {
 namespace {
 
-constexpr const char* kModes[] = {"static", "dynamic", "weights", "fp16", "bf16"};
-
-/// Without a wish: about what 8 bits give a model that takes to them.
-constexpr double kUsualDb = 20.5;
+/// Without a wish: about what 8 bits (and bfloat16) give a model that takes to them, and what float16 does where nothing overflows.
+constexpr double kUsualDb = 20.5, kUsualFloat16Db = 30;
+/// Below it a tenth of the numbers is error: whoever wanted the file all the same is told.
+constexpr double kPoorDb = 20;
 /// Attempts to keep on new samples what was found on those that decided.
 constexpr int kAttempts = 3;
 /// Samples that are compared at most, that decide, and that correct biases.
 constexpr size_t kComparedMax = 256, kDecidingMax = 8, kDecidingSharesMax = 4096, kCorrectingMax = 16;
+
+bool IsHalf(Mode mode) { return mode == Mode::kFloat16 || mode == Mode::kBfloat16; }
 
 Floor FloorOf(const Recipe& recipe) {
   Floor floor;
   if (recipe.min_sqnr_db) floor.sqnr_db = *recipe.min_sqnr_db;
   if (recipe.min_agreement) floor.top1_agreement = *recipe.min_agreement;
   if (recipe.min_accuracy) floor.accuracy = *recipe.min_accuracy;
-  if (!recipe.asks() && !recipe.as_is) floor.sqnr_db = kUsualDb;
+  if (!recipe.asks() && !recipe.as_is) floor.sqnr_db = recipe.mode == Mode::kFloat16 ? kUsualFloat16Db : kUsualDb;
   return floor;
 }
 
@@ -48,6 +51,12 @@ std::string ScoreText(const Score& score) {
   if (score.accuracy < 0) return out;
   snprintf(text, sizeof text, ", accuracy %.4f", score.accuracy);
   return out + text;
+}
+
+std::string Effect(const Score& before, const Score& after) {
+  char text[96];
+  snprintf(text, sizeof text, ": %.1f dB -> %.1f dB on calibration samples", before.sqnr_db, after.sqnr_db);
+  return text;
 }
 
 int64_t CountQuantized(const NodePrecisions& nodes) {
@@ -72,17 +81,22 @@ class Work {
   }
 
   Status Run() {
-    if (samples_) Split();
-    if (recipe_.mode == Mode::kStatic) {
-      LINNET_TRY(Static());
-    } else {
-      calibrating_.clear();
-      if (recipe_.asks()) return InvalidArgument("a floor on accuracy goes with static quantization");
-      if (recipe_.equalize || recipe_.correct_bias) return InvalidArgument("equalisation and bias correction go with static quantization");
-      if (recipe_.options.reduced_weights && recipe_.mode != Mode::kDynamic) return InvalidArgument("a reduced range goes with static and dynamic quantization");
-      LINNET_TRY(WithoutData());
+    LINNET_TRY(CheckGiven(recipe_, samples_ != nullptr));
+    if (recipe_.min_accuracy && labels_.empty()) return InvalidArgument("a floor on accuracy needs labels (--labels)");
+    if (!labels_.empty() && samples_ && static_cast<int64_t>(labels_.size()) != samples_->size()) {
+      return InvalidArgument("there are ", labels_.size(), " labels for ", samples_->size(), " samples");
     }
-    return Verify();
+    out_.nodes = CountNodes(model_.graph);
+    if (samples_) {
+      Split();
+      judge_ = std::make_unique<Judge>(reference_, samples_, labels_, recipe_.threads);
+      // Some of the samples decide; what is held out only verifies. Shares of samples need them all.
+      deciding_ = Spread(calibrating_, labels_.empty() && !recipe_.min_agreement ? kDecidingMax : kDecidingSharesMax);
+    }
+    LINNET_TRY(recipe_.mode == Mode::kStatic ? Static() : IsHalf(recipe_.mode) ? Half() : Weights());
+    LINNET_TRY(Verify());
+    Warn();
+    return Status();
   }
 
  private:
@@ -101,101 +115,121 @@ class Work {
     if (DTypeBits(options.weights) != 8) {
       return InvalidArgument("static quantization has weights of 8 bits; 4 bits are for weights alone (--mode weights)");
     }
+    choice_ = {recipe_.calibrator, recipe_.percentile, options.activations, options.symmetric_activations};
+    const OnnxModel plain{model_.graph.Clone(), model_.info};
+    int pairs = 0;
     if (recipe_.equalize) {
-      LINNET_ASSIGN(int pairs, EqualizeLayers(&model_.graph));
-      out_.notes.push_back(Cat(pairs, " pairs of layers equalised"));
+      LINNET_ASSIGN(pairs, EqualizeLayers(&model_.graph));
     }
     LINNET_ASSIGN(nodes_, ChooseNodes(model_.graph, options));
-    out_.nodes = static_cast<int64_t>(nodes_.size());
-    if (recipe_.min_accuracy && labels_.empty()) return InvalidArgument("a floor on accuracy needs labels (--labels)");
-    if (!labels_.empty() && samples_ && static_cast<int64_t>(labels_.size()) != samples_->size()) {
-      return InvalidArgument("there are ", labels_.size(), " labels for ", samples_->size(), " samples");
+    if (recipe_.equalize) {
+      std::string effect;
+      if (pairs > 0 && samples_) {
+        LINNET_ASSIGN(Score before, Everywhere(plain));
+        LINNET_ASSIGN(Score after, Everywhere(model_));
+        effect = Effect(before, after);
+      }
+      out_.notes.push_back(Cat(pairs, " pairs of layers equalised", effect));
     }
     if (!samples_) return ByTable();
     out_.calibrated = static_cast<int64_t>(calibrating_.size());
     LINNET_ASSIGN(calibration_, Calibration::Make(model_.graph, ValuesToObserve(model_.graph, nodes_), recipe_.threads));
-    LINNET_TRY(See());
-    choice_ = {recipe_.calibrator, recipe_.percentile, options.activations, options.symmetric_activations};
+    Seeing seeing{recipe_.table, recipe_.resume};
+    LINNET_TRY(Calibrate(calibration_.get(), samples_, calibrating_, watch_, &seeing));
+    out_.resumed = seeing.resumed;
+    if (seeing.alike) {
+      out_.notes.push_back(Cat("warning: all samples are alike, ", calibrating_.size(), " times the same numbers: ranges fit no others"));
+    }
     calibrators_ = {recipe_.calibrator};
     if (recipe_.asks()) {
-      for (Calibrator other : {Calibrator::kMse, Calibrator::kPercentile}) {
+      for (Calibrator other : {Calibrator::kMse, Calibrator::kPercentile, Calibrator::kEntropy}) {
         if (other != recipe_.calibrator) calibrators_.push_back(other);
       }
     }
-    judge_ = std::make_unique<Judge>(reference_, samples_, labels_, recipe_.threads);
-    // Some of the samples decide; what is held out only verifies. Shares of samples need them all.
-    deciding_ = Spread(calibrating_, labels_.empty() && !recipe_.min_agreement ? kDecidingMax : kDecidingSharesMax);
     LINNET_TRY(Attempts());
     if (recipe_.table.empty()) return Status();
     LINNET_TRY(WriteCalibration(recipe_.table, ranges_, calibration_.get()));
-    remove(Partial().c_str());
+    remove(PartialOf(recipe_.table).c_str());
     return Status();
+  }
+
+  /// `model` with 8 bits everywhere, calibrated and scored on a few of the samples that decide.
+  Result<Score> Everywhere(const OnnxModel& model) {
+    const std::vector<int64_t> few = Spread(deciding_, kDecidingMax);
+    LINNET_ASSIGN(std::unique_ptr<Calibration> seen, Calibration::Make(model.graph, ValuesToObserve(model.graph, nodes_), recipe_.threads));
+    LINNET_TRY(Calibrate(seen.get(), samples_, few, watch_));
+    LINNET_ASSIGN(RangeTable ranges, seen->Choose(choice_));
+    OnnxModel quantized{model.graph.Clone(), model.info};
+    LINNET_TRY(QuantizeStatic(&quantized, nodes_, ranges, recipe_.options));
+    return judge_->Of(quantized.graph, few);
   }
 
   /// Without samples: ranges that were saved.
   Status ByTable() {
     if (recipe_.table.empty()) return InvalidArgument("static quantization needs samples (--data), or a table (--table) that was saved before");
-    if (recipe_.asks()) return InvalidArgument("a floor on accuracy needs samples (--data) to measure it");
-    if (recipe_.correct_bias) return InvalidArgument("bias correction needs samples (--data)");
-    if (recipe_.resume) return InvalidArgument("going on with a calibration needs its samples (--data)");
     LINNET_ASSIGN(ranges_, ReadCalibration(recipe_.table, nullptr));
     out_.calibrator = "table";
     out_.quantized_nodes = CountQuantized(nodes_);
     LINNET_TRY(QuantizeStatic(&model_, nodes_, ranges_, recipe_.options));
-    return Write(model_);
+    return Commit(model_, FloorOf(recipe_), true).TakeStatus();
   }
 
-  /// What was seen while calibration is not through: the table itself stays as it was until then.
-  std::string Partial() const { return recipe_.table + ".partial"; }
-
-  /// Runs the samples through calibration. With a table, what was seen is saved now and then and when it fails, and can be gone on from.
-  Status See() {
-    std::vector<std::string> names;
-    for (int64_t i : calibrating_) names.push_back(samples_->Name(i));
-    if (recipe_.resume) LINNET_TRY(Resume(names));
-    const Status seen = SeeRest(names);
-    if (!seen.ok() && !recipe_.table.empty() && calibration_->samples() > 0) {
-      LINNET_TRY(WriteCalibration(Partial(), {}, calibration_.get()));
-    }
-    return seen.Clone();
-  }
-  Status Resume(const std::vector<std::string>& names) {
-    if (recipe_.table.empty()) return InvalidArgument("going on with a calibration needs its table (--table)");
-    const bool partial = MappedFile::Open(Partial()).ok();
-    const std::string from = partial ? Partial() : recipe_.table;
-    LINNET_TRY(ReadCalibration(from, calibration_.get()).TakeStatus());
-    // What was seen must be what is to be seen, whatever is still missing of it.
-    for (const std::string& seen : calibration_->sample_names()) {
-      if (std::find(names.begin(), names.end(), seen) == names.end()) {
-        return InvalidArgument(Quote(from), " has seen ", Quote(seen), ", which is not among the samples to calibrate with");
-      }
-    }
-    out_.resumed = calibration_->samples();
-    return Status();
-  }
-  Status SeeRest(const std::vector<std::string>& names) {
-    constexpr int64_t kSaveNs = 5'000'000'000;
-    int64_t saved = MonotonicNs(), done = out_.resumed;
-    for (size_t i = 0; i < calibrating_.size(); ++i) {
-      if (calibration_->HasSeen(names[i])) continue;
-      watch_("calibrating", done++, static_cast<int64_t>(calibrating_.size()));
-      LINNET_ASSIGN(std::vector<Datum> sample, samples_->Load(calibrating_[i]));
-      LINNET_TRY(calibration_->Add(sample, names[i]).At(names[i]));
-      if (recipe_.table.empty() || MonotonicNs() - saved < kSaveNs) continue;
-      LINNET_TRY(WriteCalibration(Partial(), {}, calibration_.get()));
-      saved = MonotonicNs();
-    }
-    return Status();
-  }
-
+  /// The modes in which layers are chosen: what has the precision asked for, and then what must not.
   Result<Decision> DecideOnce(const Floor& aim) {
-    if (recipe_.as_is) {
-      Decision decision{nodes_, choice_.calibrator};
-      decision.met = true;
-      LINNET_ASSIGN(decision.ranges, calibration_->Choose(choice_));
-      return decision;
+    Decision best{nodes_, choice_.calibrator};
+    if (recipe_.as_is && !recipe_.asks()) {
+      best.met = true;
+      if (calibration_) {
+        LINNET_ASSIGN(best.ranges, calibration_->Choose(choice_));
+      }
+      return best;
     }
-    return Decide(model_, nodes_, recipe_.options, *calibration_, choice_, calibrators_, aim, judge_.get(), deciding_, &known_, watch_);
+    if (calibration_) {
+      LINNET_ASSIGN(best, ChooseCalibrator(model_, nodes_, recipe_.options, *calibration_, choice_, calibrators_, aim, judge_.get(), deciding_, watch_));
+      if (!best.met && recipe_.asks()) LINNET_TRY(Improve(aim, &best));
+    } else {
+      LINNET_ASSIGN(OnnxModel all, Plainly(nodes_));
+      LINNET_ASSIGN(best.score, judge_->Of(all.graph, deciding_));
+      best.met = best.score.Meets(aim);
+    }
+    LINNET_ASSIGN(best.layers, CountLayers(model_, nodes_));
+    if (best.met || recipe_.as_is) return best;
+    ranges_ = best.ranges;
+    LINNET_TRY(SearchLayers(model_, [&](const NodePrecisions& nodes) { return Plainly(nodes); }, calibration_ != nullptr, aim, judge_.get(), deciding_,
+                            &known_, watch_, &best));
+    return best;
+  }
+
+  /// What may help 8 bits everywhere beyond calibrators, in order of cost: corrected biases, then equalised layers and both.
+  Status Improve(const Floor& aim, Decision* best) {
+    LINNET_TRY(TryCorrection(aim, best));
+    // A table of an equalised model would not fit the model as it is.
+    if (best->met || recipe_.equalize || equalized_tried_ || !recipe_.table.empty()) return Status();
+    equalized_tried_ = true;
+    OnnxModel scaled{model_.graph.Clone(), model_.info};
+    LINNET_ASSIGN(int pairs, EqualizeLayers(&scaled.graph));
+    if (pairs == 0) return Status();
+    LINNET_ASSIGN(Score before, Everywhere(model_));
+    LINNET_ASSIGN(Score after, Everywhere(scaled));
+    if (!(after.sqnr_db > before.sqnr_db)) return Status();
+    LINNET_ASSIGN(std::unique_ptr<Calibration> seen, Calibration::Make(scaled.graph, ValuesToObserve(scaled.graph, nodes_), recipe_.threads));
+    LINNET_TRY(Calibrate(seen.get(), samples_, calibrating_, watch_));
+    LINNET_ASSIGN(Decision other, ChooseCalibrator(scaled, nodes_, recipe_.options, *seen, choice_, calibrators_, aim, judge_.get(), deciding_, watch_));
+    if (!(other.score.sqnr_db > best->score.sqnr_db)) return Status();
+    model_ = std::move(scaled), calibration_ = std::move(seen);
+    corrected_.reset(), known_ = {};
+    fixed_notes_.push_back(Cat(pairs, " pairs of layers equalised", Effect(before, after)));
+    *best = std::move(other);
+    return best->met ? Status() : TryCorrection(aim, best);
+  }
+  Status TryCorrection(const Floor& aim, Decision* best) {
+    ranges_ = best->ranges;
+    corrected_.reset();
+    LINNET_TRY(Correct(best->nodes));
+    if (!corrected_->nearer) return Status();
+    best->score = corrected_->score;
+    best->met = best->score.Meets(aim);
+    return Status();
   }
 
   void Note(const Decision& decision) {
@@ -210,89 +244,140 @@ class Work {
     }
   }
 
-  /// The model with `nodes` as integers; biases are corrected where that brings it nearer.
-  Result<OnnxModel> Made(const NodePrecisions& nodes) {
-    OnnxModel quantized{model_.graph.Clone(), model_.info};
-    LINNET_TRY(QuantizeStatic(&quantized, nodes, ranges_, recipe_.options));
-    if (!recipe_.correct_bias) return quantized;
+  /// The model with `nodes` as integers, or in half precision.
+  Result<OnnxModel> Plainly(const NodePrecisions& nodes) {
+    OnnxModel made{model_.graph.Clone(), model_.info};
+    if (recipe_.mode == Mode::kStatic) {
+      LINNET_TRY(QuantizeStatic(&made, nodes, ranges_, recipe_.options));
+      out_.quantized_nodes = CountQuantized(nodes);
+    } else {
+      LINNET_ASSIGN(out_.quantized_nodes, ConvertToHalf(&made, HalfOptionsOf(), &nodes));
+    }
+    return made;
+  }
+
+  struct Corrected {
+    NodePrecisions nodes;
+    OnnxModel model;
+    Score score;
+    bool nearer = false;
+    std::string note;
+  };
+  /// Corrects the biases of the model with `nodes` as integers.
+  Status Correct(const NodePrecisions& nodes) {
+    if (corrected_ && corrected_->nodes == nodes) return Status();
     OnnxModel corrected{model_.graph.Clone(), model_.info};
     LINNET_ASSIGN(int layers, CorrectBiases(&corrected, nodes, ranges_, recipe_.options, samples_, Spread(calibrating_, kCorrectingMax),
                                             recipe_.threads, watch_));
     LINNET_TRY(QuantizeStatic(&corrected, nodes, ranges_, recipe_.options));
+    LINNET_ASSIGN(OnnxModel quantized, Plainly(nodes));
     LINNET_ASSIGN(Score before, judge_->Of(quantized.graph, deciding_));
     LINNET_ASSIGN(Score after, judge_->Of(corrected.graph, deciding_));
     const bool nearer = after.sqnr_db >= before.sqnr_db;
-    char text[128];
-    snprintf(text, sizeof text, "biases of %d layers corrected: %.1f dB -> %.1f dB on calibration samples%s", layers, before.sqnr_db, after.sqnr_db,
-             nearer ? "" : "; left as they were");
-    out_.notes.push_back(text);
-    return nearer ? std::move(corrected) : std::move(quantized);
+    corrected_ = Corrected{nodes, std::move(corrected), after, nearer,
+                           Cat("biases of ", layers, " layers corrected", Effect(before, after), nearer ? "" : "; left as they were")};
+    return Status();
+  }
+
+  /// The same with biases corrected where that brings it nearer.
+  Result<OnnxModel> Made(const NodePrecisions& nodes) {
+    LINNET_ASSIGN(OnnxModel quantized, Plainly(nodes));
+    if (recipe_.mode != Mode::kStatic || !(recipe_.correct_bias || (corrected_ && corrected_->nearer))) return quantized;
+    LINNET_TRY(Correct(nodes));
+    out_.notes.push_back(corrected_->note);
+    return corrected_->nearer ? OnnxModel{corrected_->model.graph.Clone(), corrected_->model.info} : std::move(quantized);
   }
 
   Status Attempts() {
     const Floor floor = FloorOf(recipe_);
     Floor aim = floor;
-    const std::vector<std::string> notes = out_.notes;
+    fixed_notes_ = out_.notes;
     for (int attempt = 1;; ++attempt) {
       LINNET_ASSIGN(Decision decision, DecideOnce(aim));
       if (!decision.met && recipe_.asks()) {
-        out_.refused = true;
-        return InvalidArgument("no choice of layers meets the floor; the best has ", ScoreText(decision.score), "; the layers that cost most: ",
-                               Listed(decision.in_float.empty() ? decision.wide : decision.in_float));
+        return Refuse(recipe_.as_is ? "with no layer in more bits (--as-is) the floor is not met" : "no choice of layers meets the floor", "the best", decision.score,
+                      recipe_.as_is ? "" : Cat("; the layers that cost most: ", Listed(decision.in_float.empty() ? decision.wide : decision.in_float)));
       }
       ranges_ = decision.ranges;
-      out_.notes = notes;
+      out_.notes = fixed_notes_;
       Note(decision);
-      out_.quantized_nodes = CountQuantized(decision.nodes);
-      if (out_.quantized_nodes == 0) return InvalidArgument("no layer can be quantized without falling below ", floor.sqnr_db, " dB");
       LINNET_ASSIGN(OnnxModel quantized, Made(decision.nodes));
-      // What will be the file is read again and run on what was held out, before there is a file: a broken promise leaves none,
-      // whatever ends the process.
-      std::string bytes;
-      LINNET_TRY(WriteOnnx(quantized, bytes));
-      bool kept = true;
-      if (!recipe_.as_is) {
-        LINNET_ASSIGN(OnnxModel again, ReadOnnxBytes(std::as_bytes(std::span<const char>(bytes))));
-        LINNET_ASSIGN(out_.score, judge_->Of(again.graph, held_out_));
-        kept = out_.score.Meets(floor);
+      if (out_.quantized_nodes == 0) {
+        return InvalidArgument("no layer can be quantized without falling below ", floor.sqnr_db, " dB", Outlier("; "));
       }
-      if (!kept && attempt == kAttempts && recipe_.asks()) {
-        out_.refused = true;
-        return InvalidArgument("on samples that were not used to calibrate it has only ", ScoreText(out_.score),
-                               "; more and more varied samples may help. ", out_.notes.empty() ? "" : out_.notes[0]);
+      const bool last = attempt == kAttempts;
+      LINNET_ASSIGN(bool written, Commit(quantized, floor, last && !recipe_.asks()));
+      if (written) return Status();
+      if (last) {
+        return Refuse("on samples that decided nothing the floor is not kept", "it", out_.score,
+                      Cat("; more and more varied samples may help. ", out_.notes.empty() ? "" : out_.notes[0]));
       }
-      if (kept || attempt == kAttempts) {
-        return WriteFileAtomically(output_, [&](Sink& sink) { return sink.Append(bytes); });
-      }
-      // What decided was seen in calibration; ask more of it than of what is new.
+      // What decided was seen before; ask more of it than of what is new.
       if (aim.sqnr_db > 0) aim.sqnr_db = decision.score.sqnr_db + std::max(floor.sqnr_db - out_.score.sqnr_db, 0.0) + 0.5;
       aim.top1_agreement = aim.top1_agreement < 0 ? -1 : (1 + aim.top1_agreement) / 2;
       aim.accuracy = aim.accuracy < 0 ? -1 : aim.accuracy + 0.002;
     }
   }
 
-  /// The modes that need no data; with some the result is compared all the same.
-  Status WithoutData() {
-    out_.nodes = model_.graph.node_count();
-    OnnxModel quantized{model_.graph.Clone(), model_.info};
-    const StaticOptions& options = recipe_.options;
-    const Selection selection{options.include, options.exclude};
-    Result<int> changed = 0;
-    if (recipe_.mode == Mode::kDynamic) {
-      if (DTypeBits(options.weights) != 8) return InvalidArgument("dynamic quantization has weights of 8 bits");
-      changed = QuantizeDynamic(&quantized, {options.weights, options.per_channel, options.reduced_weights, options.format, selection});
-    } else if (recipe_.mode == Mode::kWeights) {
-      changed = QuantizeWeightsOnly(&quantized, {options.weights, recipe_.block_size, recipe_.rounding, options.format, selection});
-    } else {
-      changed = ConvertToHalf(&quantized, {recipe_.mode == Mode::kFloat16 ? DType::kFloat16 : DType::kBfloat16, selection});
-    }
-    if (!changed.ok()) return changed.TakeStatus();
-    out_.quantized_nodes = *changed;
-    return Write(quantized);
+  Status Refuse(const char* what, const char* who, const Score& score, const std::string& more) {
+    out_.refused = true;
+    return InvalidArgument(what, "; ", who, " has only ", ScoreText(score), more, Outlier("; "));
+  }
+  /// What a few numbers beyond all others do to a range, behind `before`; or nothing.
+  std::string Outlier(const char* before) const {
+    const std::string found = calibration_ ? calibration_->Outlier() : "";
+    return found.empty() ? found : before + found;
   }
 
-  Status Write(const OnnxModel& model) {
-    return WriteFileAtomically(output_, [&](Sink& sink) { return WriteOnnx(model, sink); });
+  /// Writes the model. What will be the file is read again and run on what was held out, before there is a file: a broken promise leaves
+  /// none, whatever ends the process. False when it falls below `floor`, and then nothing is written unless it is wanted `anyway`.
+  Result<bool> Commit(const OnnxModel& model, const Floor& floor, bool anyway) {
+    std::string bytes;
+    LINNET_TRY(WriteOnnx(model, bytes));
+    if (judge_ && (recipe_.asks() || (!recipe_.as_is && LayersAreChosen()))) {
+      LINNET_ASSIGN(OnnxModel again, ReadOnnxBytes(std::as_bytes(std::span<const char>(bytes))));
+      LINNET_ASSIGN(out_.score, judge_->Of(again.graph, held_out_));
+      if (!out_.score.Meets(floor) && !anyway) return false;
+    }
+    LINNET_TRY(WriteFileAtomically(output_, [&](Sink& sink) { return sink.Append(bytes); }));
+    return true;
+  }
+  bool LayersAreChosen() const { return recipe_.mode == Mode::kStatic || IsHalf(recipe_.mode); }
+
+  HalfOptions HalfOptionsOf() const {
+    return {recipe_.mode == Mode::kFloat16 ? DType::kFloat16 : DType::kBfloat16, {recipe_.options.include, recipe_.options.exclude}};
+  }
+  Status Half() {
+    const HalfOptions options = HalfOptionsOf();
+    if (recipe_.mode == Mode::kBfloat16) {
+      out_.notes.push_back("ONNX Runtime has no convolutions, pools and recurrent operators on bfloat16 for processors: it may refuse this file");
+    }
+    if (samples_) {
+      LINNET_TRY(options.keep.Check(model_.graph));
+      nodes_ = ChooseHalfNodes(&model_, options);
+      OnnxModel trial{model_.graph.Clone(), model_.info};
+      LINNET_TRY(ConvertToHalf(&trial, options).TakeStatus());   // there is something to convert
+      return Attempts();
+    }
+    LINNET_ASSIGN(out_.quantized_nodes, ConvertToHalf(&model_, options));
+    return Commit(model_, FloorOf(recipe_), true).TakeStatus();
+  }
+
+  /// The modes that need no data and choose nothing by it; with some the result is compared all the same.
+  Status Weights() {
+    const StaticOptions& options = recipe_.options;
+    const Selection selection{options.include, options.exclude};
+    if (recipe_.mode == Mode::kDynamic) {
+      if (DTypeBits(options.weights) != 8) return InvalidArgument("dynamic quantization has weights of 8 bits");
+      LINNET_ASSIGN(out_.quantized_nodes,
+                    QuantizeDynamic(&model_, {options.weights, options.per_channel, options.reduced_weights, options.format, selection}));
+    } else {
+      LINNET_ASSIGN(out_.quantized_nodes, QuantizeWeightsOnly(&model_, {options.weights, recipe_.block_size, recipe_.rounding, options.per_channel,
+                                                                        options.symmetric_weights, options.format, selection}));
+    }
+    LINNET_ASSIGN(bool written, Commit(model_, FloorOf(recipe_), false));
+    if (written) return Status();
+    return Refuse("this mode does not meet the floor", "it", out_.score, "; --mode static, fp16 and bf16 choose layers that stay more exact");
   }
 
   /// Reads the file that was written and runs it beside the float model.
@@ -302,11 +387,24 @@ class Work {
     LINNET_ASSIGN(std::unique_ptr<GraphRunner> actual, GraphRunner::Make(written.graph, {}, recipe_.threads));
     if (!samples_) return Status();
     LINNET_ASSIGN(std::unique_ptr<GraphRunner> reference, GraphRunner::Make(reference_, {}, recipe_.threads));
-    LINNET_ASSIGN(out_.agreements, CompareOutputs(reference.get(), actual.get(), samples_, held_out_, watch_));
+    LINNET_ASSIGN(out_.agreements, CompareOutputs(reference.get(), actual.get(), samples_, held_out_, watch_, labels_));
+    out_.score = ScoreOf(out_.agreements);
+    if (!out_.agreements.empty() && out_.agreements[0].labelled > 0) {
+      out_.reference_accuracy = static_cast<double>(out_.agreements[0].reference_right) / static_cast<double>(out_.agreements[0].labelled);
+    }
     out_.compared = static_cast<int64_t>(held_out_.size());
     out_.held = held_out_;
     for (ValueId id : reference_.outputs()) out_.output_names.push_back(reference_.value(id).name);
     return Status();
+  }
+
+  /// Files that were wanted all the same are no good, or nearly.
+  void Warn() {
+    if (!samples_ || !(out_.score.sqnr_db < kPoorDb)) return;
+    char text[64];
+    snprintf(text, sizeof text, "warning: only %.1f dB: ", out_.score.sqnr_db);
+    out_.notes.push_back(Cat(out_.score.sqnr_db < -1e300 ? "warning: outputs are not finite: " : text, "the answers are far from the float model's",
+                             recipe_.as_is ? "; without --as-is the layers that cost most stay more exact" : "", Outlier("; ")));
   }
 
   OnnxModel model_;
@@ -325,30 +423,12 @@ class Work {
   RangeTable ranges_;
   std::unique_ptr<Judge> judge_;
   Sensitivities known_;
+  std::optional<Corrected> corrected_;
+  bool equalized_tried_ = false;
+  std::vector<std::string> fixed_notes_;   ///< those that every attempt keeps
 };
 
 }  // namespace
-
-bool ModeFromName(std::string_view name, Mode* out) {
-  for (size_t i = 0; i < std::size(kModes); ++i) {
-    if (name != kModes[i]) continue;
-    *out = static_cast<Mode>(i);
-    return true;
-  }
-  return false;
-}
-const char* ModeName(Mode mode) { return kModes[static_cast<size_t>(mode)]; }
-
-bool TypeFromName(std::string_view name, DType* out) {
-  constexpr std::pair<const char*, DType> kTypes[] = {{"u8", DType::kUint8},   {"s8", DType::kInt8},  {"u16", DType::kUint16},
-                                                      {"s16", DType::kInt16}, {"u4", DType::kUint4}, {"s4", DType::kInt4}};
-  for (const auto& [known, dtype] : kTypes) {
-    if (name != known) continue;
-    *out = dtype;
-    return true;
-  }
-  return false;
-}
 
 Result<FloatModel> OpenFloatModel(const std::string& path, const Recipe& recipe) {
   FloatModel out;

@@ -21,13 +21,15 @@ struct Recipe {
   int block_size = 32;
   BlockRounding rounding = BlockRounding::kSquares;
   bool equalize = false, correct_bias = false;
-  bool as_is = false;                  ///< 8 bits everywhere, whatever the error
+  bool as_is = false;                  ///< 8 bits everywhere (or half precision): no layer gets more; without a contract whatever the error
   std::optional<double> min_sqnr_db, min_agreement, min_accuracy;   ///< a contract: met, or nothing is written
   int64_t samples = 0;                 ///< at most so many; 0: all
   int opset = 0;                       ///< at least this one
   int threads = 0;                     ///< 0: all processors
   std::string table;                   ///< calibration table: written with samples, read without
   bool resume = false;                 ///< go on from what the table, or the run that was cut beside it (.partial), has seen
+
+  std::vector<std::string> given;      ///< names of options that were given, as on the command line without dashes
 
   bool asks() const { return min_sqnr_db || min_agreement || min_accuracy; }
 };
@@ -57,7 +59,8 @@ struct Outcome {
   std::vector<Agreement> agreements;      ///< one an output; empty without samples
   std::vector<std::string> notes;         ///< sentences
   std::vector<std::string> wide, in_float;   ///< layers that are not 8-bit integers
-  Score score;                            ///< on what was held out
+  Score score;                            ///< on what was held out, or what is compared
+  double reference_accuracy = -1;         ///< the float model's there; -1: no labels
 };
 
 /// `samples` may be null where the mode needs none, or a table is given; every fourth is held out. `labels`: empty, or one class a sample.

@@ -8,6 +8,8 @@
 namespace linnet::quantize {
 namespace {
 
+constexpr const char* kModes[] = {"static", "dynamic", "weights", "fp16", "bf16"};
+
 Result<bool> FlagOf(std::string_view value) {
   if (value == "1") return true;
   if (value == "0") return false;
@@ -113,8 +115,83 @@ Status Set(Recipe* recipe, std::string_view name, std::string_view value) {
 
 }  // namespace
 
+bool ModeFromName(std::string_view name, Mode* out) {
+  for (size_t i = 0; i < std::size(kModes); ++i) {
+    if (name != kModes[i]) continue;
+    *out = static_cast<Mode>(i);
+    return true;
+  }
+  return false;
+}
+const char* ModeName(Mode mode) { return kModes[static_cast<size_t>(mode)]; }
+
+bool TypeFromName(std::string_view name, DType* out) {
+  constexpr std::pair<const char*, DType> kTypes[] = {{"u8", DType::kUint8},   {"s8", DType::kInt8},  {"u16", DType::kUint16},
+                                                      {"s16", DType::kInt16}, {"u4", DType::kUint4}, {"s4", DType::kInt4}};
+  for (const auto& [known, dtype] : kTypes) {
+    if (name != known) continue;
+    *out = dtype;
+    return true;
+  }
+  return false;
+}
+
 Status SetOption(Recipe* recipe, std::string_view name, std::string_view value) {
-  return Set(recipe, name, value).At(Cat("option ", Quote(name)));
+  LINNET_TRY(Set(recipe, name, value).At(Cat("option ", Quote(name))));
+  std::erase(recipe->given, name);
+  if (value != "0") recipe->given.emplace_back(name);   // a flag that is off is not given
+  return Status();
+}
+
+Status CheckGiven(const Recipe& recipe, bool has_samples) {
+  enum : uint8_t { kStatic = 1, kDynamic = 2, kWeights = 4, kBlocks = 8, kHalf = 16, kAll = 31 };
+  constexpr const char* kColumns[] = {"mode static", "mode dynamic", "mode weights with 8 bits and format qdq", "mode weights with 4 bits or format qoperator",
+                                      "modes fp16 and bf16"};
+  static constexpr struct {
+    const char* name;
+    uint8_t columns;
+    bool needs_samples;
+  } kRows[] = {
+      {"format", kAll & ~kHalf, false},      {"block", kBlocks, false},      {"rounding", kBlocks, false},
+      {"plain", kBlocks, false},             {"calibrate", kStatic, true},   {"percentile", kStatic, true},
+      {"activations", kStatic, false},       {"symmetric", kStatic, false},  {"overrides", kStatic, false},
+      {"weights", kAll & ~kHalf, false},     {"reduce-range", kStatic | kDynamic, false},
+      {"per-tensor", kStatic | kDynamic | kWeights, false},
+      {"asymmetric-weights", kStatic | kWeights, false},
+      {"equalize", kStatic, false},          {"correct-bias", kStatic, true}, {"table", kStatic, false},
+      {"resume", kStatic, true},             {"as-is", kStatic | kHalf, false},
+      {"min-sqnr", kAll, true},              {"min-agreement", kAll, true},  {"min-accuracy", kAll, true},
+      {"labels", kAll, true},                {"report", kAll, true},         {"samples", kAll, true},
+      {"size", kAll, true},                  {"resize", kAll, true},         {"scale", kAll, true},
+      {"mean", kAll, true},                  {"std", kAll, true},            {"layout", kAll, true},
+      {"bgr", kAll, true},                   {"invert", kAll, true},
+  };
+  const bool blocks = DTypeBits(recipe.options.weights) == 4 || recipe.options.format == Format::kQOperator;
+  const uint8_t column = recipe.mode == Mode::kStatic    ? kStatic
+                         : recipe.mode == Mode::kDynamic ? kDynamic
+                         : recipe.mode != Mode::kWeights ? kHalf
+                         : blocks                        ? kBlocks
+                                                         : kWeights;
+  for (const std::string& given : recipe.given) {
+    for (const auto& row : kRows) {
+      if (given != row.name) continue;
+      std::string wanted;
+      for (int i = 0; i < 5; ++i) {
+        if (row.columns >> i & 1) wanted += (wanted.empty() ? "" : ", ") + std::string(kColumns[i]);
+      }
+      if (!(row.columns & column)) return InvalidArgument("option ", Quote(given), " has no use with mode ", ModeName(recipe.mode), " as asked; it goes with ", wanted);
+      if (row.needs_samples && !has_samples) return InvalidArgument("option ", Quote(given), " needs samples (--data)");
+    }
+    if (given == "percentile" && recipe.calibrator != Calibrator::kPercentile && !recipe.asks()) {
+      return InvalidArgument("option 'percentile' has no use with the calibrator ", CalibratorName(recipe.calibrator), "; it goes with percentile (--calibrate percentile)");
+    }
+  }
+  const StaticOptions& options = recipe.options;
+  if (recipe.mode == Mode::kStatic && options.format == Format::kQOperator && IsSigned(options.activations) && DTypeBits(options.activations) == 8 &&
+      !IsSigned(options.weights)) {
+    return InvalidArgument("there are no operators on integers for activations s8 with weights u8; take weights s8, activations u8 or format qdq");
+  }
+  return Status();
 }
 
 Status SetOverride(Override* override, std::string_view name, std::string_view value) {

@@ -10,6 +10,8 @@ namespace linnet::quantize {
 /// Sets an option by the name that `linnet quantize` gives it, without dashes. Flags take 1 and 0; include and exclude add. Fails naming
 /// the option and what it takes.
 Status SetOption(Recipe* recipe, std::string_view name, std::string_view value);
+/// Fails naming an option among those given that has no use in the recipe's mode, or without samples. Part of QuantizeModel.
+Status CheckGiven(const Recipe& recipe, bool has_samples);
 /// type, range ("low high"), symmetric, per_channel, exclude.
 Status SetOverride(Override* override, std::string_view name, std::string_view value);
 

@@ -76,6 +76,10 @@ Result<std::vector<Datum>> GraphRunner::RunWith(std::span<const Datum> inputs, P
   if (inputs.size() != input_names_.size()) {
     return InvalidArgument("the model has ", input_names_.size(), " inputs, the sample ", inputs.size());
   }
+  const bool empty = !inputs.empty() && std::all_of(inputs.begin(), inputs.end(), [](const Datum& input) {
+    return input.type.is_tensor() && input.type.shape.is_static() && input.type.shape.elements() == 0;
+  });
+  if (empty) return InvalidArgument("the sample is empty: input ", Quote(input_names_[0]), " is ", ToString(inputs[0].type), ", without a number in it");
   std::vector<Fact> facts;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Type& wanted = input_types_[i];

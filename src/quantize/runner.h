@@ -18,7 +18,7 @@ class GraphRunner {
   static Result<std::unique_ptr<GraphRunner>> Make(const Graph& graph, std::span<const ValueId> inside, int threads);
 
   /// One datum for each of the graph's inputs without a default; gives the graph's outputs and then `inside`, in order.
-  /// Fails naming the input that is missing or does not fit the model's type.
+  /// Fails naming the input that is missing or does not fit the model's type, and when no input has an element.
   Result<std::vector<Datum>> Run(std::span<const Datum> inputs);
 
   /// How long each step of a run takes: the least of `runs` runs, behind one that is not timed.

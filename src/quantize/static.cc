@@ -47,6 +47,9 @@ class StaticRewriter {
     for (NodeId id : order) {
       if (Active(id)) LINNET_TRY(QuantizeConstants(id));
     }
+    for (NodeId id : order) {
+      if (Quantized(id) && IsTable(graph_, graph_.node(id))) LINNET_TRY(QuantizeTable(id).At(graph_.node(id).Label(graph_)));
+    }
     for (const auto& [value, place] : values_) LINNET_TRY(Insert(value));
     return Status();
   }
@@ -108,7 +111,7 @@ class StaticRewriter {
       }
     }
     for (NodeId id : order) {
-      if (!Active(id)) continue;
+      if (!Active(id) || IsTable(graph_, graph_.node(id))) continue;
       const Precision precision = nodes_[static_cast<size_t>(id)];
       const Node& node = graph_.node(id);
       for (ValueId in : ActivationsOf(graph_, node)) {
@@ -378,6 +381,11 @@ class StaticRewriter {
       graph_.SetInput(id, static_cast<int>(i), read);
     }
     return Status();
+  }
+
+  Status QuantizeTable(NodeId id) {
+    const DType dtype = nodes_[static_cast<size_t>(id)] == Precision::kInt8 ? options_.weights : TypeOf(Precision::kInt16);
+    return edit_.QuantizeTable(id, dtype, options_.per_channel, options_.symmetric_weights).TakeStatus();
   }
 
   /// Q and DQ behind a value.

@@ -23,6 +23,12 @@ class WeightRewriter {
     for (NodeId id : order) {
       const Node& node = graph_.node(id);
       if (!node.domain.empty() || !options_.selection.Takes(graph_, node)) continue;
+      if (node.op == "Gather") {
+        Result<bool> done = edit_.QuantizeTable(id, IsSigned(options_.weights) ? DType::kInt8 : DType::kUint8, options_.per_channel, options_.symmetric);
+        if (!done.ok()) return done.TakeStatus().At(graph_.node(id).Label(graph_));
+        changed += *done;
+        continue;
+      }
       const bool product = node.op == "MatMul" || node.op == "Gemm", recurrent = node.op == "LSTM" || node.op == "GRU" || node.op == "RNN";
       if (!product && (narrow || (!recurrent && node.op != "Conv" && node.op != "ConvTranspose"))) continue;
       if (product && options_.format == Format::kQOperator) {
@@ -31,12 +37,14 @@ class WeightRewriter {
         changed += *done;
         if (*done) continue;
       }
+      bool any = false;
       for (int i = 1; i <= (recurrent ? 2 : 1); ++i) {
         if (static_cast<size_t>(i) >= graph_.node(id).inputs.size()) continue;
         Result<bool> done = Weight(id, i, narrow);
         if (!done.ok()) return done.TakeStatus().At(graph_.node(id).Label(graph_));
-        changed += *done;
+        any = any || *done;
       }
+      changed += any;
     }
     return changed;
   }
@@ -55,8 +63,8 @@ class WeightRewriter {
       return true;
     }
     const int axis = op == "Conv" || transposed != 0 ? 0 : op == "MatMul" ? w->shape().rank() - 1 : 1;
-    const int shared = op == "MatMul" && w->shape().rank() != 2 ? -1 : axis;
-    LINNET_ASSIGN(QuantizedTensor whole, QuantizeWeights(*w, shared, options_.weights, true));
+    const int shared = !options_.per_channel || (op == "MatMul" && w->shape().rank() != 2) ? -1 : axis;
+    LINNET_ASSIGN(QuantizedTensor whole, QuantizeWeights(*w, shared, options_.weights, options_.symmetric));
     LINNET_ASSIGN(ValueId read, edit_.Dequantized(name, std::move(whole)));
     graph_.SetInput(id, input, read);
     return true;

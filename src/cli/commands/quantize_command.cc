@@ -17,7 +17,7 @@
 #include "cli/quantize_overrides.h"
 #include "cli/quantize_report.h"
 #include "quantize/compare.h"
-#include "quantize/recipe.h"
+#include "quantize/recipe_options.h"
 
 namespace linnet::cli {
 namespace {
@@ -36,6 +36,7 @@ struct QuantizeArguments {
   int block = 32;
   bool plain = false, as_is = false, per_tensor = false, symmetric = false, asymmetric_weights = false, reduce_range = false, json = false;
   bool equalize = false, correct_bias = false, resume = false;
+  std::vector<std::string> given;   ///< names of options
 };
 
 /// Fails before the work when the file cannot be written after it.
@@ -47,6 +48,21 @@ Status CheckWritable(const std::string& path, std::string_view ending) {
   if (folder.empty()) folder = ".";
   if (!fs::is_directory(folder, error)) return IoError("there is no folder ", Quote(folder.string()), " to write into");
   if (!CanWriteInto(folder.string())) return IoError("no file can be written into ", Quote(folder.string()));
+  return Status();
+}
+
+/// No file that is written is another one that is read or written.
+Status CheckApart(const QuantizeArguments& arguments) {
+  const std::pair<const char*, const std::string*> files[] = {
+      {"the model", &arguments.model}, {"the output", &arguments.output}, {"the table", &arguments.table}, {"the report", &arguments.report}};
+  std::error_code error;
+  for (size_t i = 0; i < std::size(files); ++i) {
+    for (size_t k = i + 1; k < std::size(files); ++k) {
+      const std::string &a = *files[i].second, &b = *files[k].second;
+      if (a.empty() || b.empty() || (a != b && !fs::equivalent(a, b, error))) continue;
+      return InvalidArgument(files[i].first, " and ", files[k].first, " are the same file, ", Quote(b), "; give another name");
+    }
+  }
   return Status();
 }
 
@@ -100,6 +116,7 @@ Result<quantize::Recipe> RecipeOf(const QuantizeArguments& arguments) {
   recipe.threads = arguments.threads;
   recipe.table = arguments.table;
   recipe.resume = arguments.resume;
+  recipe.given = arguments.given;
   return recipe;
 }
 
@@ -124,11 +141,11 @@ Status WritePage(const QuantizeArguments& arguments, const quantize::Recipe& rec
 
 Status Run(const QuantizeArguments& arguments, ProgressWatch& watch, QuantizeReport* report) {
   LINNET_ASSIGN(const quantize::Recipe recipe, RecipeOf(arguments));
+  LINNET_TRY(quantize::CheckGiven(recipe, !arguments.data.empty()));
+  LINNET_TRY(CheckApart(arguments));
   LINNET_TRY(CheckWritable(arguments.output, ".onnx"));
-  if (!arguments.report.empty()) {
-    if (arguments.data.empty()) return InvalidArgument("a report needs samples (--data)");
-    LINNET_TRY(CheckWritable(arguments.report, ".html"));
-  }
+  if (!arguments.report.empty()) LINNET_TRY(CheckWritable(arguments.report, ".html"));
+  if (!arguments.table.empty() && !arguments.data.empty()) LINNET_TRY(CheckWritable(arguments.table, ""));
   LINNET_ASSIGN(quantize::FloatModel model, quantize::OpenFloatModel(arguments.model, recipe));
   std::unique_ptr<FileSamples> samples;
   std::vector<int64_t> labels;
@@ -214,13 +231,16 @@ void AddQuantizeCommand(Arguments& root) {
       .Range(0.0, 1.0);
   command.Add("--labels", arguments->labels, "File with the number of a class a line, one for each sample in order");
   command.Add("--report", arguments->report, "Also write a page to this file: what came of it, beside the float model value by value");
-  command.Flag("--as-is", arguments->as_is, "8 bits everywhere, whatever the error");
+  command.Flag("--as-is", arguments->as_is, "The precision asked for everywhere, no layer in more; the error is as it is, unless a contract asks for less");
   command.Add("--samples", arguments->samples, "Use at most so many samples").Range(1, 1000000000);
   command.Add("--opset", arguments->opset, "Write at least this opset").Range(13, 25);
   command.Add("--threads", arguments->threads, "Threads (all processors)").Range(1, 64);
   AddPreprocessingFlags(command, &arguments->preprocessing);
   command.Flag("--json", arguments->json, "Print one JSON object");
-  command.OnRun([arguments] { return Quantize(*arguments); });
+  command.OnRun([arguments, command] {
+    arguments->given = command.Given();
+    return Quantize(*arguments);
+  });
 }
 
 }  // namespace linnet::cli

@@ -190,13 +190,19 @@ void VisitFortranOrder(const Shape& shape, Visit visit) {
   }
 }
 
+/// A file whose head has been read.
+struct Opened {
+  Descr descr;
+  Shape shape;
+  bool fortran_order = false;
+  std::string_view data;
+};
+
 void SwapBytes(char* data, int64_t bytes, int64_t unit) {
   for (int64_t i = 0; i < bytes; i += unit) std::reverse(data + i, data + i + unit);
 }
 
-}  // namespace
-
-Result<Tensor> ReadNpy(std::string_view file) {
+Result<Opened> Open(std::string_view file) {
   if (!file.starts_with(kMagic) || file.size() < 10) return InvalidArgument("not a .npy file: it starts differently");
   int major = file[6];
   if (major < 1 || major > 3) return Unsupported(".npy format version ", major, " is unknown");
@@ -221,8 +227,17 @@ Result<Tensor> ReadNpy(std::string_view file) {
     return LimitReached(".npy file of ", elements, " empty strings");
   }
 
+  return Opened{descr, shape, header.fortran_order, data};
+}
+
+/// The tensor of what was opened.
+Result<Tensor> Decode(const Opened& opened) {
+  const Descr& descr = opened.descr;
+  const Shape& shape = opened.shape;
+  const std::string_view data = opened.data;
+  const int64_t elements = shape.elements(), bytes = elements * descr.bytes;
   LINNET_ASSIGN(Tensor tensor, Tensor::Allocate(descr.dtype, shape));
-  bool transposed = header.fortran_order && shape.rank() > 1;
+  bool transposed = opened.fortran_order && shape.rank() > 1;
   if (descr.kind) {
     std::string* out = tensor.mutable_as<std::string>();
     Status status;
@@ -251,6 +266,35 @@ Result<Tensor> ReadNpy(std::string_view file) {
     for (int64_t i = 0; i < bytes; ++i) out[i] = out[i] != 0;
   }
   return tensor;
+}
+
+}  // namespace
+
+Result<Tensor> ReadNpy(std::string_view file) {
+  LINNET_ASSIGN(Opened opened, Open(file));
+  return Decode(opened);
+}
+
+Result<Shape> ReadNpyShape(std::string_view file) {
+  LINNET_ASSIGN(Opened opened, Open(file));
+  return opened.shape;
+}
+
+Result<Tensor> ReadNpyRow(std::string_view file, int64_t row) {
+  LINNET_ASSIGN(Opened opened, Open(file));
+  if (opened.shape.rank() == 0 || row < 0 || row >= opened.shape[0]) return InvalidArgument(".npy file of shape ", ToString(opened.shape), " has no row ", row);
+  const int64_t rows = opened.shape[0], elements = opened.shape.elements() / rows;
+  const size_t size = static_cast<size_t>(opened.descr.bytes);
+  opened.shape[0] = 1;
+  std::string gathered;
+  if (opened.fortran_order && rows > 1) {
+    // The rows' elements lie side by side.
+    for (int64_t i = 0; i < elements; ++i) gathered += opened.data.substr(static_cast<size_t>(row + i * rows) * size, size);
+    opened.data = gathered;
+  } else {
+    opened.data = opened.data.substr(static_cast<size_t>(row * elements) * size, static_cast<size_t>(elements) * size);
+  }
+  return Decode(opened);
 }
 
 Result<Tensor> LoadNpy(const std::string& path) {

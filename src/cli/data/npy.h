@@ -13,6 +13,10 @@ namespace linnet {
 /// 'S' become strings), of either byte order and either array order. Object arrays, which are pickled code, and
 /// structures are refused. Memory is bounded by the file's size.
 Result<Tensor> ReadNpy(std::string_view file);
+/// Its shape alone; the file is held to it.
+Result<Shape> ReadNpyShape(std::string_view file);
+/// Row `row` of its first axis, as a tensor with 1 there. Only that is read and takes memory.
+Result<Tensor> ReadNpyRow(std::string_view file, int64_t row);
 Result<Tensor> LoadNpy(const std::string& path);
 
 /// Appends a version 1.0 file. Types numpy does not have are widened: bfloat16, float8 and float4 to float32, 2- and

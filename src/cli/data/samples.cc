@@ -30,6 +30,12 @@ bool IsPicture(const std::string& ending) {
   return false;
 }
 
+/// Whether an array is a sample a row: the model takes one row, or any number, and it has more.
+bool HasRows(const Shape& declared, const Shape& shape) {
+  return declared.has_rank() && declared.rank() > 0 && declared.rank() == shape.rank() && shape[0] > 1 &&
+         (declared[0] == 1 || !IsKnownDim(declared[0]));
+}
+
 /// Integers of one and two bytes become floats where the model takes floats: a picture saved as an array.
 Result<Tensor> Fitting(Tensor tensor, const PortInfo& port) {
   const DType wanted = port.type.dtype;
@@ -76,7 +82,7 @@ Status FileSamples::AddPath(const std::string& path, bool named) {
     LINNET_TRY(NeedOneInput(path));
     entries_.push_back({ending == ".pb" ? Kind::kValue : Kind::kPicture, path});
   } else if (ending == ".npz") {
-    entries_.push_back({Kind::kArrays, path});
+    return AddArrays(path);
   } else if (ending == ".npy") {
     LINNET_TRY(NeedOneInput(path));
     return AddArray(path);
@@ -109,15 +115,49 @@ Status FileSamples::AddFolder(const std::string& path) {
 }
 
 Status FileSamples::AddArray(const std::string& path) {
-  LINNET_ASSIGN(Tensor array, LoadNpy(path));
-  const Shape& declared = ports_[0].type.shape;
-  const bool rows = declared.has_rank() && declared.rank() > 0 && declared.rank() == array.shape().rank() &&
-                    array.shape()[0] > 1 && (declared[0] == 1 || !IsKnownDim(declared[0]));
-  if (!rows) {
+  LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(path));
+  Result<Shape> shape = ReadNpyShape(file->bytes());
+  if (!shape.ok()) return shape.TakeStatus().At(Quote(path));
+  if (shape->elements() == 0) return InvalidArgument(Quote(path), " is an array of shape ", ToString(*shape), ": there is no sample in it");
+  if (!HasRows(ports_[0].type.shape, *shape)) {
     entries_.push_back({Kind::kArray, path});
     return Status();
   }
-  for (int64_t row = 0; row < array.shape()[0]; ++row) entries_.push_back({Kind::kArray, path, row});
+  for (int64_t row = 0; row < (*shape)[0]; ++row) entries_.push_back({Kind::kArray, path, row});
+  return Status();
+}
+
+Status FileSamples::ReadArrays(const std::string& path) {
+  if (arrays_path_ == path) return Status();
+  arrays_path_.clear();
+  LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(path));
+  LINNET_ASSIGN(auto arrays, ReadNpz(file->bytes()));
+  arrays_.clear();
+  for (const PortInfo& port : ports_) {
+    const auto found = std::find_if(arrays.begin(), arrays.end(), [&](const auto& array) { return array.first == port.name; });
+    if (found == arrays.end()) return InvalidArgument("it has no array called ", Quote(port.name));
+    LINNET_ASSIGN(Tensor tensor, Fitting(std::move(found->second), port));
+    arrays_.push_back(std::move(tensor));
+  }
+  arrays_path_ = path;
+  return Status();
+}
+
+Status FileSamples::AddArrays(const std::string& path) {
+  LINNET_TRY(ReadArrays(path).At(Quote(path)));
+  int64_t rows = 0;
+  bool agree = true;
+  for (size_t i = 0; i < ports_.size(); ++i) {
+    const Shape& shape = arrays_[i].shape();
+    if (!HasRows(ports_[i].type.shape, shape)) continue;
+    agree = agree && (rows == 0 || rows == shape[0]);
+    rows = shape[0];
+  }
+  if (rows == 0 || !agree) {
+    entries_.push_back({Kind::kArrays, path});
+    return Status();
+  }
+  for (int64_t row = 0; row < rows; ++row) entries_.push_back({Kind::kArrays, path, row});
   return Status();
 }
 
@@ -150,32 +190,27 @@ Result<std::vector<Datum>> FileSamples::LoadEntry(const Entry& entry) {
       return sample;
     }
     case Kind::kArray: {
-      if (array_path_ != entry.path) {
-        LINNET_ASSIGN(array_, LoadNpy(entry.path));
-        LINNET_ASSIGN(array_, Fitting(std::move(array_), ports_[0]));
-        array_path_ = entry.path;
-      }
-      if (entry.row < 0) {
-        sample.push_back(Datum::Of(array_));
-        return sample;
-      }
-      if (array_.dtype() == DType::kString) return Unsupported("rows of strings");
-      Shape shape = array_.shape();
-      const int64_t bytes = array_.bytes() / std::max<int64_t>(shape[0], 1);
-      shape[0] = 1;
-      if (entry.row >= array_.shape()[0]) return IoError("the file has changed");
-      sample.push_back(Datum::Of(
-          Tensor::View(array_.dtype(), shape, static_cast<const std::byte*>(array_.data()) + entry.row * bytes, array_.owner())));
+      LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(entry.path));
+      LINNET_ASSIGN(Tensor tensor, entry.row < 0 ? ReadNpy(file->bytes()) : ReadNpyRow(file->bytes(), entry.row));
+      LINNET_ASSIGN(tensor, Fitting(std::move(tensor), ports_[0]));
+      sample.push_back(Datum::Of(std::move(tensor)));
       return sample;
     }
     case Kind::kArrays: {
-      LINNET_ASSIGN(MappedFile::Ref file, MappedFile::Open(entry.path));
-      LINNET_ASSIGN(auto arrays, ReadNpz(file->bytes()));
-      for (const PortInfo& port : ports_) {
-        const auto found = std::find_if(arrays.begin(), arrays.end(), [&](const auto& array) { return array.first == port.name; });
-        if (found == arrays.end()) return InvalidArgument("it has no array called ", Quote(port.name));
-        LINNET_ASSIGN(Tensor tensor, Fitting(std::move(found->second), port));
-        sample.push_back(Datum::Of(std::move(tensor)));
+      LINNET_TRY(ReadArrays(entry.path));
+      for (size_t i = 0; i < ports_.size(); ++i) {
+        const Tensor& whole = arrays_[i];
+        if (entry.row < 0 || !HasRows(ports_[i].type.shape, whole.shape())) {
+          sample.push_back(Datum::Of(whole));
+          continue;
+        }
+        if (whole.dtype() == DType::kString) return Unsupported("rows of strings");
+        if (entry.row >= whole.shape()[0]) return IoError("the file has changed");
+        Shape shape = whole.shape();
+        const int64_t bytes = whole.bytes() / shape[0];
+        shape[0] = 1;
+        sample.push_back(
+            Datum::Of(Tensor::View(whole.dtype(), shape, static_cast<const std::byte*>(whole.data()) + entry.row * bytes, whole.owner())));
       }
       return sample;
     }

@@ -15,7 +15,7 @@ namespace linnet::cli {
 /// * a picture, prepared as `classify` does: one sample of a model with one input;
 /// * .npy or .pb: one sample of a model with one input; an array with one sample's size fixed to 1 along its first axis and
 ///   N there gives N;
-/// * .npz: one sample, arrays by the names of the inputs;
+/// * .npz: one sample, arrays by the names of the inputs; where all arrays that could be rows as above have N of them, N;
 /// * any other folder: everything above that lies in it, by name.
 class FileSamples : public quantize::Samples {
  public:
@@ -42,6 +42,8 @@ class FileSamples : public quantize::Samples {
   Status AddPath(const std::string& path, bool named);
   Status AddFolder(const std::string& path);
   Status AddArray(const std::string& path);
+  Status AddArrays(const std::string& path);
+  Status ReadArrays(const std::string& path);
   Result<std::vector<Datum>> LoadEntry(const Entry& entry);
   Status NeedOneInput(const std::string& path) const;
 
@@ -49,8 +51,8 @@ class FileSamples : public quantize::Samples {
   ModelInfo info_;
   PreprocessingFlags flags_;
   std::vector<Entry> entries_;
-  Tensor array_;            ///< the array read last, whose rows the next samples may be
-  std::string array_path_;
+  std::vector<Tensor> arrays_;   ///< one an input, of the .npz file read last, whose rows the next samples may be
+  std::string arrays_path_;
 };
 
 /// The arrays of an .npz file, by name, as numpy.savez and numpy.savez_compressed write it.

@@ -38,7 +38,11 @@ Status Calibration::Add(std::span<const Datum> inputs, std::string name) {
   LINNET_ASSIGN(std::vector<Datum> results, runner_->Run(inputs));
   for (size_t i = 0; i < names_.size(); ++i) {
     const Tensor& value = results[first_ + i].tensor;
-    seen_[names_[i]].Add(value.as<float>(), value.has_data() ? value.elements() : 0);
+    Histogram& seen = seen_[names_[i]];
+    seen.Add(value.as<float>(), value.has_data() ? value.elements() : 0);
+    const double most = std::max(-seen.low(), seen.high());
+    auto [largest, is_new] = largest_.try_emplace(names_[i], most, name);
+    if (most > largest->second.first) largest->second = {most, name};
   }
   sample_names_.push_back(std::move(name));
   return Status();
@@ -58,6 +62,33 @@ Result<RangeTable> Calibration::Choose(const CalibrationChoice& choice) const {
     table[name] = *range;
   }
   return table;
+}
+
+std::string Calibration::Outlier() const {
+  /// The largest number is as much of all others, and at most such a share of the numbers lies between.
+  constexpr int kTimes = 64;
+  constexpr double kShare = 1e-3;
+  std::vector<std::string> names = input_names();
+  names.insert(names.end(), names_.begin(), names_.end());
+  for (const std::string& name : names) {
+    const auto found = seen_.find(name);
+    if (found == seen_.end() || found->second.width() == 0) continue;
+    const Histogram& seen = found->second;
+    const double most = std::max(-seen.low(), seen.high());
+    int64_t all = 0, beyond = 0;
+    for (int i = 0; i < 2 * Histogram::kBinsASide; ++i) {
+      const int64_t n = seen.bins()[static_cast<size_t>(i)];
+      all += n;
+      if (fabs(seen.Centre(i)) > most / kTimes) beyond += n;
+    }
+    if (static_cast<double>(beyond) > kShare * static_cast<double>(all)) continue;
+    const auto largest = largest_.find(name);
+    const bool known = largest != largest_.end() && largest->second.first == most && !largest->second.second.empty();
+    return Cat("of the values of ", Quote(name), " ", beyond, " of ", seen.count(), " lie far beyond the others, up to ", FormatNumber(most),
+               known ? Cat(" in ", Quote(largest->second.second)) : std::string(),
+               ": leave them out, give the range by --overrides, or choose a calibrator that cuts (--calibrate percentile --percentile 99.9)");
+  }
+  return "";
 }
 
 std::string EscapedName(std::string_view name) {

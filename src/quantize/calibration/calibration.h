@@ -28,6 +28,10 @@ class Calibration {
   /// A range for every value. Fails when no sample was added, and naming a value that never was a finite number.
   Result<RangeTable> Choose(const CalibrationChoice& choice) const;
 
+  /// A sentence about a value of which a few numbers lie so far beyond all others that they leave those few codes; inputs first.
+  /// Empty when there is none.
+  std::string Outlier() const;
+
   const std::vector<std::string>& input_names() const { return runner_->input_names(); }
   /// What was seen, by value name.
   const std::map<std::string, Histogram>& seen() const { return seen_; }
@@ -38,6 +42,7 @@ class Calibration {
   size_t first_ = 0;   ///< where the observed values begin among the runner's results
   std::map<std::string, Histogram> seen_;
   std::vector<std::string> sample_names_;
+  std::map<std::string, std::pair<double, std::string>> largest_;   ///< by value name, its largest magnitude and the sample that has it
 };
 
 /// A name in one line: as in C strings.

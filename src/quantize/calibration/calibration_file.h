@@ -7,6 +7,9 @@
 
 namespace linnet::quantize {
 
+/// The file beside a table that has what was seen while a calibration is not through: the table stays as it was until then.
+inline std::string PartialOf(const std::string& table) { return table + ".partial"; }
+
 /// Replaces the file: the table's lines (WriteTable), and behind them, as comments to ReadTable, the samples that are in and a
 /// histogram a value.
 Status WriteCalibration(const std::string& path, const RangeTable& ranges, const Calibration* calibration);
