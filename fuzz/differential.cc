@@ -19,7 +19,8 @@ namespace {
 constexpr char kHelp[] =
     "usage: differential [options] [FILE...]\n"
     "Random quantized models, compared on all sides; with files, the models in them.\n"
-    "  --cases N      cases of each kind (100)\n"
+    "  --cases N      cases of each kind (100) in which both sides give outputs: Linnet and the peer, or without one the reference; of\n"
+    "                 four times as many, at most, are there so many\n"
     "  --seed S       the first case's number; case S + i is the same in every run (0)\n"
     "  --only KIND    of one kind: \"QLinearConv\", \"QDQ Conv\", or \"QDQ\" for all that begin so\n"
     "  --peer LIBRARY ONNX Runtime's library\n"
@@ -35,7 +36,7 @@ struct Options {
 };
 
 struct Counts {
-  int64_t ran = 0, refused = 0, exact = 0, peer = 0, differ = 0, peer_differs = 0;
+  int64_t cases = 0, ran = 0, exact = 0, peer = 0, differ = 0, peer_differs = 0;
 };
 
 /// A case is made by its kind and number alone.
@@ -61,13 +62,14 @@ void Write(const Options& options, const QuantizedKind& kind, int64_t number, co
 
 Counts RunKind(const QuantizedKind& kind, const Options& options) {
   Counts counts;
-  for (int64_t number = options.seed; number < options.seed + options.cases; ++number) {
+  for (int64_t number = options.seed; number < options.seed + 4 * options.cases; ++number) {
+    if ((PeerRuns::Get() ? counts.peer : counts.ran) == options.cases) break;
     Choices choices(SeedOf(kind, number));
     choices.Record();
     const bool prepared = number % 8 == 0;
     const Example example = MakeExample(kind, choices);
     const Verdict verdict = CheckOnAllSides(example, prepared);
-    counts.ran += verdict.ran, counts.refused += !verdict.ran, counts.exact += verdict.exact, counts.peer += verdict.peer_ran;
+    ++counts.cases, counts.ran += verdict.ran, counts.exact += verdict.exact, counts.peer += verdict.peer_ran;
     const bool ours = !verdict.differs.empty(), peers = !verdict.peer_differs.empty();
     counts.differ += ours, counts.peer_differs += peers;
     if (!(ours && counts.differ <= options.keep) && !(peers && options.show_peer && counts.peer_differs <= options.keep)) continue;
@@ -141,7 +143,7 @@ int Main(int argc, char** argv) {
   printf("\nseed %lld\n| kind | cases | outputs here and on the reference | integers throughout | outputs on the peer too | disagreements | the peer's alone |\n|---|---|---|---|---|---|---|\n",
          static_cast<long long>(options.seed));
   for (const auto& [kind, counts] : table) {
-    printf("| %.*s | %lld | %lld | %lld | %lld | %lld | %lld |\n", static_cast<int>(kind.name.size()), kind.name.data(), static_cast<long long>(options.cases),
+    printf("| %.*s | %lld | %lld | %lld | %lld | %lld | %lld |\n", static_cast<int>(kind.name.size()), kind.name.data(), static_cast<long long>(counts.cases),
            static_cast<long long>(counts.ran), static_cast<long long>(counts.exact), static_cast<long long>(counts.peer),
            static_cast<long long>(counts.differ), static_cast<long long>(counts.peer_differs));
   }
