@@ -89,7 +89,7 @@ class Reducer {
       Tensor round = Duplicate(contents);
       for (int64_t i = 0; i < count; ++i) {
         const double v = At(contents, i), unit = pow(10, floor(log10(fmax(fabs(v), 1e-30))) + 1 - digits);
-        Put(round, i, nearbyint(v / unit) * unit);
+        if (isfinite(v)) Put(round, i, nearbyint(v / unit) * unit);
       }
       if (memcmp(round.data(), contents.data(), static_cast<size_t>(round.bytes())) == 0 || attempt(round)) return;
     }
