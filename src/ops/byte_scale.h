@@ -1,6 +1,7 @@
 // Scale and zero point of an 8-bit tensor, as the operators of com.microsoft take them: two inputs of one number each.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -24,6 +25,18 @@ T StoredAs(const ByteScale& s, float real) {
   v = v < high ? v : high;
   constexpr float kHalfUlp = 0x1.8p23f;   // adding it rounds to integers, halves to even, in the default mode
   return static_cast<T>(static_cast<int32_t>((v + kHalfUlp) - kHalfUlp) + s.zero);
+}
+
+/// Columns that AddRows takes at a time, at most.
+inline constexpr int64_t kSummedColumns = 64;
+/// sums[k] += all of `rows` rows, k < n: rows by `few`, which holds what 32 bits do.
+inline void AddRows(SumRowsFn* few, const void* x, int64_t rows, int64_t row_stride, int64_t n, int64_t* sums) {
+  constexpr int64_t kRows = 1 << 16;
+  for (int64_t done = 0; done < rows; done += kRows) {
+    int32_t part[kSummedColumns] = {};
+    few(static_cast<const uint8_t*>(x) + done * row_stride, std::min(kRows, rows - done), row_stride, n, part);
+    for (int64_t k = 0; k < n; ++k) sums[k] += part[k];
+  }
 }
 
 /// A function of one byte as a table by its bits.

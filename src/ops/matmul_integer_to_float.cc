@@ -7,8 +7,8 @@
 //
 // a's scale and zero point are one number, b's one number or one per column. The internal linnet:MatMulIntegerToFloat, which
 // fuse_integer_matmul makes, may add a tensor of the output's shape (input 7) and apply an activation (attributes activation,
-// alpha, beta), or make bytes (inputs 8 and 9, IntegerProduct's ActivatedBytes), and may take LogSoftmax along the columns (attribute log_softmax), whose sums are made of each part of the
-// product while it is in the cache.
+// alpha, beta), or make bytes (inputs 8 and 9, IntegerProduct's ActivatedBytes), and may take LogSoftmax along the columns (attribute
+// log_softmax), whose sums are made of each part of the product while it is in the cache.
 #include "kernels/softmax.h"
 #include "ops/activation_helpers.h"
 #include "ops/convert.h"

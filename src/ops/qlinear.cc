@@ -195,15 +195,10 @@ struct QGlobalAveragePool {
           const int64_t count = channels_last ? std::min({kChannels, end - i, channels - i % channels}) : 1;
           const T* from = c.in<T>(0) + (channels_last ? i / channels * pixels * channels + i % channels : i * pixels);
           int64_t sums[kChannels] = {};
-          for (int64_t first = 0; first < pixels; first += kPixels) {
-            const int64_t some = std::min(kPixels, pixels - first);
-            int32_t few[kChannels] = {};
-            if (channels_last) {
-              sum_rows[is_signed](from + first * channels, some, channels, count, few);
-            } else {
-              for (int64_t p = first; p < first + some; ++p) few[0] += from[p];
-            }
-            for (int64_t k = 0; k < count; ++k) sums[k] += few[k];
+          if (channels_last) {
+            AddRows(sum_rows[is_signed], from, pixels, channels, count, sums);
+          } else {
+            for (int64_t p = 0; p < pixels; ++p) sums[0] += from[p];
           }
           for (int64_t k = 0; k < count; ++k) {
             const double mean = static_cast<double>(sums[k]) / static_cast<double>(std::max<int64_t>(pixels, 1));
@@ -215,8 +210,7 @@ struct QGlobalAveragePool {
     });
   }
 
-  static constexpr int64_t kChannels = 64;
-  static constexpr int64_t kPixels = 1 << 16;   ///< bytes that 32 bits hold the sum of
+  static constexpr int64_t kChannels = kSummedColumns;
 };
 
 }  // namespace

@@ -15,9 +15,8 @@ struct QLinearAveragePool {
   bool count_padding = false;
   Layout layout = Layout::kChannelsFirst;
 
-  static constexpr int64_t kChannels = 64;
-  static constexpr int64_t kTaps = 1 << 16;   ///< bytes that 32 bits hold the sum of
-  SumRowsFn* sum_rows[2] = {};                ///< unsigned, signed
+  static constexpr int64_t kChannels = kSummedColumns;
+  SumRowsFn* sum_rows[2] = {};   ///< unsigned, signed
 
   struct Bound {
     Window window;
@@ -111,11 +110,7 @@ struct QLinearAveragePool {
           const WindowAxis& axis = b.window.axes[i];
           from = from * axis.in + at[i] * axis.stride - axis.pad + tap.at[i] * axis.dilation;
         }
-        for (int64_t done = 0; done < row; done += kTaps) {
-          int32_t few[kChannels] = {};
-          sum_rows[std::is_signed_v<T>](image + from * b.channels + first + done * step, std::min(kTaps, row - done), step, channels, few);
-          for (int64_t k = 0; k < channels; ++k) sums[k] += few[k];
-        }
+        AddRows(sum_rows[std::is_signed_v<T>], image + from * b.channels + first, row, step, channels, sums);
       }
       for (int64_t k = 0; k < channels; ++k) {
         const double sum = static_cast<double>(sums[k] - inside * in.zero);

@@ -29,8 +29,6 @@ class Folder {
   }
 
  private:
-  static ValueId InputOf(const Node& node, size_t i) { return i < node.inputs.size() ? node.inputs[i] : kNoValue; }
-
   Status Visit(NodeId id, ValueId zero) {
     const Node& conv = graph_.node(id);
     const Node* pad = Producer(graph_, conv.inputs[0]);

@@ -34,8 +34,6 @@ class BlockFuser {
     return tensor && tensor->has_data() ? tensor : nullptr;
   }
 
-  static ValueId InputOf(const Node& node, size_t i) { return i < node.inputs.size() ? node.inputs[i] : kNoValue; }
-
   Status Visit(NodeId id) {
     const Node& node = graph_.node(id);
     if (graph_.value(node.inputs[0]).type.dtype != DType::kFloat || graph_.is_constant(node.inputs[0])) return Status();

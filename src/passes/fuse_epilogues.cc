@@ -151,14 +151,13 @@ class EpilogueFuser {
   Status AddBytes(NodeId id) {
     constexpr size_t kScale = 6, kAdded = 9, kOperand = 3;   // where an operand of QLinearAdd is 3 inputs: tensor, scale, zero point
     const Node sum = graph_.node(id);
-    auto input = [](const Node& node, size_t i) { return i < node.inputs.size() ? node.inputs[i] : kNoValue; };
     for (size_t side : {size_t{0}, kOperand}) {
       const size_t other = kOperand - side;
       const Node* conv = Producer(graph_, sum.inputs[side]);
       if (!conv || !conv->Is("QLinearConv", "linnet") || conv->Has("q_min") || conv->Has("q_max") || !ReadOnce(graph_, sum.inputs[side])) continue;
-      if (input(*conv, kAdded) != kNoValue) continue;
+      if (InputOf(*conv, kAdded) != kNoValue) continue;
       // The convolution's bytes mean the same to both: the very same numbers, or equal constants.
-      if (!SameConstant(input(*conv, kScale), input(sum, side + 1)) || !SameConstant(input(*conv, kScale + 1), input(sum, side + 2))) continue;
+      if (!SameConstant(InputOf(*conv, kScale), InputOf(sum, side + 1)) || !SameConstant(InputOf(*conv, kScale + 1), InputOf(sum, side + 2))) continue;
       LINNET_ASSIGN(int64_t groups, conv->Int("group", 1));
       const Type& y = graph_.value(sum.inputs[side]).type;
       if (groups != 1 || sum.inputs[other] == sum.inputs[side] || !SameShape(graph_.value(sum.inputs[other]).type, y)) continue;
@@ -166,8 +165,8 @@ class EpilogueFuser {
       if (!w.shape.is_static() || w.shape[0] == 1) continue;
       Node made = *conv;
       made.inputs.resize(kAdded, kNoValue);
-      for (size_t i = 0; i < kOperand; ++i) made.inputs.push_back(input(sum, other + i));
-      for (size_t i = 6; i < 8; ++i) made.inputs.push_back(input(sum, i));
+      for (size_t i = 0; i < kOperand; ++i) made.inputs.push_back(InputOf(sum, other + i));
+      for (size_t i = 6; i < 8; ++i) made.inputs.push_back(InputOf(sum, i));
       made.outputs = {sum.outputs[0]};
       return Replace(graph_.value(sum.inputs[side]).producer, id, std::move(made)).TakeStatus();
     }

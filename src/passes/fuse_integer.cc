@@ -139,23 +139,17 @@ class Fuser {
   /// The bias `id` as int32 at the scale of the products, for `channels` columns; kNoValue when it cannot be.
   Result<ValueId> Bias(ValueId id, const Quantization& x, const Quantization& w, int64_t channels) {
     auto scale = [&](size_t i) { return static_cast<double>(x.scales[0]) * w.scales[w.per_tensor() ? 0 : i]; };
-    std::vector<double> real;
+    const std::optional<std::vector<double>> known = RealBias(graph_, id, channels);
+    if (!known) return kNoValue;
+    const std::vector<double>& real = *known;
     if (std::optional<Dequantized> from = DequantizedFrom(graph_, id)) {
       const Quantization& q = from->quantization;
-      const Tensor* integers = ConstantOf(graph_, from->q);
-      if (q.type != DType::kInt32 || !integers || !integers->has_data() || integers->elements() != channels) return kNoValue;
-      if (!q.per_tensor() && q.scales.size() != static_cast<size_t>(channels)) return kNoValue;
-      bool exact = true;
-      for (size_t i = 0; i < static_cast<size_t>(channels); ++i) {
+      bool exact = ConstantOf(graph_, from->q)->shape().rank() == 1;
+      for (size_t i = 0; i < real.size(); ++i) {
         const size_t at = q.per_tensor() ? 0 : i;
         exact = exact && q.zeros[at] == 0 && std::fabs(q.scales[at] - scale(i)) <= 1e-5 * scale(i);
-        real.push_back(static_cast<double>(integers->as<int32_t>()[i] - q.zeros[at]) * q.scales[at]);
       }
-      if (exact && integers->shape().rank() == 1) return from->q;
-    } else {
-      const Tensor* floats = ConstantOf(graph_, id);
-      if (!floats || !floats->has_data() || floats->dtype() != DType::kFloat || floats->elements() != channels) return kNoValue;
-      real.assign(floats->as<float>(), floats->as<float>() + channels);
+      if (exact) return from->q;
     }
     LINNET_ASSIGN(Tensor rounded, Tensor::Allocate(DType::kInt32, Shape({channels})));
     for (size_t i = 0; i < real.size(); ++i) {

@@ -67,8 +67,6 @@ class IntegerMatMulFuser {
     return Status();
   }
 
-  static ValueId InputOf(const Node& node, size_t i) { return i < node.inputs.size() ? node.inputs[i] : kNoValue; }
-
   /// A number, or a list of one.
   bool IsOne(ValueId id) const {
     const Type& type = graph_.value(id).type;

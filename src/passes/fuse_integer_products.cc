@@ -35,8 +35,6 @@ class Products {
  private:
   bool Has(const char* domain, const char* op, int version) const { return context_.table->Find(domain, op, version).ok(); }
 
-  static ValueId InputOf(const Node& node, size_t i) { return i < node.inputs.size() ? node.inputs[i] : kNoValue; }
-
   /// Scales of the products, as a constant of the given shape, which has one element or as many as `w` has scales.
   ValueId Scales(const Quantization& x, const Quantization& w, const Shape& shape) {
     std::vector<float> scales;
@@ -44,23 +42,10 @@ class Products {
     return graph_.AddConstant(graph_.FreshName("scale"), Tensor::Of<float>(shape, scales));
   }
 
-  /// A constant bias of so many real numbers, dequantized where it has to be; empty otherwise.
+  /// A constant bias of so many real numbers; empty otherwise.
   std::vector<float> Bias(ValueId id, int64_t count) const {
-    std::optional<Dequantized> from = DequantizedFrom(graph_, id);
-    const Tensor* tensor = ConstantOf(graph_, from ? from->q : id);
-    if (!tensor || !tensor->has_data() || tensor->elements() != count || tensor->shape().rank() > 2) return {};
-    if (!from) {
-      if (tensor->dtype() != DType::kFloat) return {};
-      return std::vector<float>(tensor->as<float>(), tensor->as<float>() + count);
-    }
-    const Quantization& q = from->quantization;
-    if (q.type != DType::kInt32 || (!q.per_tensor() && q.scales.size() != static_cast<size_t>(count))) return {};
-    std::vector<float> real;
-    for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
-      const size_t at = q.per_tensor() ? 0 : i;
-      real.push_back(static_cast<float>(tensor->as<int32_t>()[i] - q.zeros[at]) * q.scales[at]);
-    }
-    return real;
+    std::optional<std::vector<double>> real = RealBias(graph_, id, count);
+    return real ? std::vector<float>(real->begin(), real->end()) : std::vector<float>();
   }
 
   Status Conv(NodeId id) {
@@ -83,30 +68,12 @@ class Products {
     LINNET_ASSIGN(const ValueId x_zero, ZeroPoint(graph_, x->quantization));
     LINNET_ASSIGN(const ValueId w_zero, ZeroPoint(graph_, w->quantization));
     graph_.RemoveNode(id);
-    Node conv;
-    conv.op = "ConvInteger";
-    conv.version = 10;
-    conv.name = op.name;
-    conv.attributes = op.attributes;
-    conv.inputs = {x->q, w->q, x_zero, w_zero};
-    LINNET_ASSIGN(ValueId made, Add(std::move(conv), sums));
-    Node cast;
-    cast.op = "Cast";
-    cast.version = 13;
-    cast.inputs = {made};
-    cast.Set("to", static_cast<int64_t>(DType::kFloat));
-    LINNET_ASSIGN(made, Add(std::move(cast), type));
-    Node mul;
-    mul.op = "Mul";
-    mul.version = 14;
-    mul.inputs = {made, Scales(x->quantization, w->quantization, w->quantization.per_tensor() ? Shape(std::initializer_list<int64_t>{}) : each)};
-    if (bias.empty()) return Last(std::move(mul), y);
-    LINNET_ASSIGN(made, Add(std::move(mul), type));
-    Node add;
-    add.op = "Add";
-    add.version = 14;
-    add.inputs = {made, graph_.AddConstant(graph_.FreshName("bias"), Tensor::Of<float>(each, bias))};
-    return Last(std::move(add), y);
+    LINNET_ASSIGN(ValueId made, graph_.AddNode("ConvInteger", "", 10, {x->q, w->q, x_zero, w_zero}, op.attributes, sums, op.name));
+    LINNET_ASSIGN(made, graph_.AddNode("Cast", "", 13, {made}, {{"to", static_cast<int64_t>(DType::kFloat)}}, type, op.name));
+    const ValueId scales = Scales(x->quantization, w->quantization, w->quantization.per_tensor() ? Shape(std::initializer_list<int64_t>{}) : each);
+    if (bias.empty()) return Last("Mul", {made, scales}, y);
+    LINNET_ASSIGN(made, graph_.AddNode("Mul", "", 14, {made, scales}, {}, type, op.name));
+    return Last("Add", {made, graph_.AddConstant(graph_.FreshName("bias"), Tensor::Of<float>(each, bias))}, y);
   }
 
   Status Product(NodeId id) {
@@ -156,12 +123,12 @@ class Products {
     return out;
   }
 
-  Result<ValueId> Add(Node node, const Type& type) {
-    const ValueId out = graph_.AddValue(graph_.FreshName(node.op), type);
-    LINNET_TRY(Last(std::move(node), out));
-    return out;
-  }
-  Status Last(Node node, ValueId out) {
+  /// The node, of version 14, that makes `out`.
+  Status Last(const char* op, std::vector<ValueId> inputs, ValueId out) {
+    Node node;
+    node.op = op;
+    node.version = 14;
+    node.inputs = std::move(inputs);
     node.outputs = {out};
     return graph_.AddNode(std::move(node)).TakeStatus();
   }

@@ -83,7 +83,8 @@ class Mover {
       const NodeId id = work.back();
       work.pop_back();
       const Node quantize = graph_.node(id);
-      if (!QuantizationBy(graph_, quantize) || !ReadOnce(graph_, quantize.inputs[0])) continue;
+      const std::optional<Quantization> to = QuantizationBy(graph_, quantize);
+      if (!to || !ReadOnce(graph_, quantize.inputs[0])) continue;
       const NodeId above = graph_.value(quantize.inputs[0]).producer;
       if (above == kNoNode) continue;
       Node moved = graph_.node(above);
@@ -92,7 +93,7 @@ class Mover {
       // Quantizing before a choice is more work unless something that computes takes it in.
       if (!joins && !Producer(graph_, moved.inputs[0])) continue;
       const DType byte = graph_.value(quantize.outputs[0]).type.dtype;
-      if (moved.Is("Pad") && !PadBytes(*QuantizationBy(graph_, quantize), false, &moved)) continue;
+      if (moved.Is("Pad") && !PadBytes(*to, false, &moved)) continue;
       graph_.RemoveNode(id);
       graph_.RemoveNode(above);
       const size_t count = joins ? moved.inputs.size() : 1;

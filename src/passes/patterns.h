@@ -17,6 +17,9 @@ inline const Node* Producer(const Graph& graph, ValueId id) {
   return &graph.node(graph.value(id).producer);
 }
 
+/// Input `i` of a node, kNoValue where it is left out or behind the last.
+inline ValueId InputOf(const Node& node, size_t i) { return i < node.inputs.size() ? node.inputs[i] : kNoValue; }
+
 /// True when exactly one place reads `id`, and that place is a node.
 inline bool ReadOnce(const Graph& graph, ValueId id) {
   return graph.value(id).uses.size() == 1 && graph.value(id).uses[0].node != kNoNode;

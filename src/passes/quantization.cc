@@ -67,6 +67,24 @@ std::optional<Dequantized> ByteWeights(const Graph& graph, ValueId id, int64_t a
   return from->quantization.per_tensor() || from->quantization.axis == axis ? from : std::nullopt;
 }
 
+std::optional<std::vector<double>> RealBias(const Graph& graph, ValueId id, int64_t count) {
+  const std::optional<Dequantized> from = DequantizedFrom(graph, id);
+  const Tensor* tensor = ConstantOf(graph, from ? from->q : id);
+  if (!tensor || !tensor->has_data() || tensor->elements() != count) return std::nullopt;
+  if (!from) {
+    if (tensor->dtype() != DType::kFloat) return std::nullopt;
+    return std::vector<double>(tensor->as<float>(), tensor->as<float>() + count);
+  }
+  const Quantization& q = from->quantization;
+  if (q.type != DType::kInt32 || (!q.per_tensor() && q.scales.size() != static_cast<size_t>(count))) return std::nullopt;
+  std::vector<double> real;
+  for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+    const size_t at = q.per_tensor() ? 0 : i;
+    real.push_back(static_cast<double>(tensor->as<int32_t>()[i] - q.zeros[at]) * q.scales[at]);
+  }
+  return real;
+}
+
 std::optional<Quantization> QuantizationBy(const Graph& graph, const Node& node) {
   if (!node.Is("QuantizeLinear") || node.inputs.size() < 2 || node.inputs[0] == kNoValue || node.outputs.size() != 1) return std::nullopt;
   const Type& from = graph.value(node.inputs[0]).type;

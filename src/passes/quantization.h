@@ -43,6 +43,9 @@ std::optional<Dequantized> ByteOperand(const Graph& graph, ValueId id);
 /// and a matrix or filter of 8 bits with one scale, or one per index of `axis`.
 std::optional<Dequantized> ByteWeights(const Graph& graph, ValueId id, int64_t axis);
 
+/// The real numbers of a constant bias of so many: floats, or 32-bit integers that a DequantizeLinear makes real with one scale, or one for each.
+std::optional<std::vector<double>> RealBias(const Graph& graph, ValueId id, int64_t count);
+
 /// What a QuantizeLinear of floats to 8 bits, one scale for the tensor, does; nullopt for others.
 std::optional<Quantization> QuantizationBy(const Graph& graph, const Node& node);
 

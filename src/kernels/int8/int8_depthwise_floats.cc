@@ -36,12 +36,13 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
 
-constexpr int kTaps = 9, kTapsMax = 25, kEight = 8;
+constexpr int kTapsOf3 = 9, kTapsOf5 = 25, kEight = 8;
 
 // Of eight channels.
+template <int kTaps>
 struct alignas(32) EightChannels {
-  float weights[kTapsMax][kEight];   // row by row, of which 3x3 kernels have nine
-  float offset[kEight];   // what sums begin with
+  float weights[kTaps][kEight];   // row by row
+  float offset[kEight];           // what sums begin with
   float scale[kEight];
 };
 struct alignas(64) FloatsHead {
@@ -53,21 +54,21 @@ bool ServesFloats(const DepthwiseInt8& c) {
 }
 
 int64_t FloatsBytes(const DepthwiseInt8& c) {
-  return ServesFloats(c) ? RoundUp(static_cast<int64_t>(sizeof(FloatsHead)) + c.channels / kEight * static_cast<int64_t>(sizeof(EightChannels)), int64_t{64}) : 0;
+  const size_t block = c.kernel_h == 3 ? sizeof(EightChannels<kTapsOf3>) : sizeof(EightChannels<kTapsOf5>);
+  return ServesFloats(c) ? RoundUp(static_cast<int64_t>(sizeof(FloatsHead)) + c.channels / kEight * static_cast<int64_t>(block), int64_t{64}) : 0;
 }
 
-void PrepareFloats(const DepthwiseInt8& c, void* prepared) {
-  if (!ServesFloats(c)) return;
+template <int kTaps>
+void PrepareBlocks(const DepthwiseInt8& c, void* prepared) {
   auto load = [](const void* p) HWY_ATTR { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); };
   const __m256i exact = _mm256_set1_epi32(1 << 24), least = _mm256_set1_epi32(-(1 << 24)), most_of_byte = _mm256_set1_epi32(255);
   const __m256i input_zero = _mm256_set1_epi32(c.input_zero);
-  const int taps = static_cast<int>(c.kernel_h * c.kernel_w);
   FloatsHead* head = new (prepared) FloatsHead;
-  EightChannels* block = reinterpret_cast<EightChannels*>(head + 1);
+  EightChannels<kTaps>* block = reinterpret_cast<EightChannels<kTaps>*>(head + 1);
   __m256i fits = _mm256_set1_epi32(c.finish.scale ? -1 : 0);
   for (int64_t channel = 0; channel < c.channels; channel += kEight, ++block) {
     __m256i sum = _mm256_setzero_si256(), magnitude = sum;
-    for (int t = 0; t < taps; ++t) {
+    for (int t = 0; t < kTaps; ++t) {
       const __m256i both = load(c.packed + (t / 2 * c.channels + channel) * 2);   // of this tap and its neighbour
       const __m256i w = _mm256_srai_epi32(t % 2 ? both : _mm256_slli_epi32(both, 16), 16);
       _mm256_store_ps(block->weights[t], _mm256_cvtepi32_ps(w));
@@ -86,6 +87,11 @@ void PrepareFloats(const DepthwiseInt8& c, void* prepared) {
   head->fits = _mm256_movemask_epi8(fits) == -1;
 }
 
+void PrepareFloats(const DepthwiseInt8& c, void* prepared) {
+  if (!ServesFloats(c)) return;
+  c.kernel_h == 3 ? PrepareBlocks<kTapsOf3>(c, prepared) : PrepareBlocks<kTapsOf5>(c, prepared);
+}
+
 // Rows of the image at one place: pixels are a step apart, 0 where the row is padding.
 template <int kRows>
 struct Rows {
@@ -101,12 +107,12 @@ HWY_INLINE __m256 EightFloats(const uint8_t* p) {
 }
 
 // Outputs of one row and eight channels.
-template <bool kSigned, class To>
+template <bool kSigned, class To, int kTaps>
 class FloatRow {
   using D8 = hn::FixedTag<float, kEight>;
 
  public:
-  FloatRow(const DepthwiseInt8& c, const EightChannels* blocks, int64_t b)
+  FloatRow(const DepthwiseInt8& c, const EightChannels<kTaps>* blocks, int64_t b)
       : block_(blocks[b]), rounding_(kActivated ? c.finish.to_signed : std::is_signed_v<To>, c.finish.low, c.finish.high, c.finish.zero),
         bias_(kActivated ? c.finish.epilogue.bias + b * kEight : nullptr), table_(c.finish.table), find_(c.finish.high), bend_(c.finish),
         stride_(c.finish.c_row_stride), outside_(_mm256_set1_ps(static_cast<float>(c.input_zero))) {}
@@ -274,7 +280,7 @@ class FloatRow {
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_shuffle_epi32(rounding_.Half(t, t), 0xd8));
   }
 
-  const EightChannels& block_;
+  const EightChannels<kTaps>& block_;
   const WideByteRounding rounding_;
   const float* const bias_;
   const uint8_t* const table_;
@@ -285,7 +291,7 @@ class FloatRow {
 };
 
 template <bool kSigned, class To>
-void FloatRows(const DepthwiseInt8& c, const EightChannels* blocks, int64_t row0, int64_t row1) {
+void FloatRows(const DepthwiseInt8& c, const EightChannels<kTapsOf3>* blocks, int64_t row0, int64_t row1) {
   // A line of the cache holds 64 channels, which go over some columns together: three rows of those stay near.
   constexpr int64_t kColumns = 40, kGroup = 64 / kEight;
   uint8_t outside[kEight];
@@ -313,7 +319,7 @@ void FloatRows(const DepthwiseInt8& c, const EightChannels* blocks, int64_t row0
       for (int64_t x = begin; x < end; ++x) {
         const int64_t column = x * s - c.pad_left;
         for (int64_t b = 0; b < blocks_count; ++b) {
-          FloatRow<kSigned, To>(c, blocks, b).Edge(rows_at(column, b * kEight), -column, c.in_w - column, to + x * c.finish.c_row_stride + b * kEight);
+          FloatRow<kSigned, To, kTapsOf3>(c, blocks, b).Edge(rows_at(column, b * kEight), -column, c.in_w - column, to + x * c.finish.c_row_stride + b * kEight);
         }
       }
     };
@@ -323,7 +329,7 @@ void FloatRows(const DepthwiseInt8& c, const EightChannels* blocks, int64_t row0
         const int64_t count = std::min(run, inner_end - x), column = x * s - c.pad_left;
         const bool left = column < 0, right = column + (count - 1) * s + 2 >= c.in_w;
         for (int64_t b = group; b < std::min(blocks_count, group + kGroup); ++b) {
-          const FloatRow<kSigned, To> part(c, blocks, b);
+          const FloatRow<kSigned, To, kTapsOf3> part(c, blocks, b);
           const ThreeRows rows = rows_at(column + left, b * kEight);
           To* const out = to + x * c.finish.c_row_stride + b * kEight;
           s == 1 ? part.template Run<1>(rows, count, left, right, out) : part.template Run<2>(rows, count, left, right, out);
@@ -335,7 +341,7 @@ void FloatRows(const DepthwiseInt8& c, const EightChannels* blocks, int64_t row0
 }
 
 template <bool kSigned, class To>
-void FiveRows(const DepthwiseInt8& c, const EightChannels* blocks, int64_t row0, int64_t row1) {
+void FiveRows(const DepthwiseInt8& c, const EightChannels<kTapsOf5>* blocks, int64_t row0, int64_t row1) {
   uint8_t outside[kEight];
   memset(outside, c.input_zero, sizeof(outside));
   for (int64_t row = row0; row < row1; ++row) {
@@ -349,7 +355,7 @@ void FiveRows(const DepthwiseInt8& c, const EightChannels* blocks, int64_t row0,
         rows.step[i] = inside ? c.channels : 0;
         rows.at[i] = inside ? from + ((top + i) * c.in_w - c.pad_left) * c.channels + b * kEight : outside;
       }
-      const FloatRow<kSigned, To> part(c, blocks, b);
+      const FloatRow<kSigned, To, kTapsOf5> part(c, blocks, b);
       const int64_t last = c.in_w + c.pad_left;
       c.stride_w == 1 ? part.template RunFive<1>(rows, c.out_w, c.pad_left, last, to) : part.template RunFive<2>(rows, c.out_w, c.pad_left, last, to);
     }
@@ -357,15 +363,16 @@ void FiveRows(const DepthwiseInt8& c, const EightChannels* blocks, int64_t row0,
 }
 
 template <bool kSigned, class To>
-void AllRows(const DepthwiseInt8& c, const EightChannels* blocks, int64_t row0, int64_t row1) {
-  c.kernel_h == 3 ? FloatRows<kSigned, To>(c, blocks, row0, row1) : FiveRows<kSigned, To>(c, blocks, row0, row1);
+void AllRows(const DepthwiseInt8& c, const void* blocks, int64_t row0, int64_t row1) {
+  c.kernel_h == 3 ? FloatRows<kSigned, To>(c, static_cast<const EightChannels<kTapsOf3>*>(blocks), row0, row1)
+                  : FiveRows<kSigned, To>(c, static_cast<const EightChannels<kTapsOf5>*>(blocks), row0, row1);
 }
 
 // False when nothing was done.
 bool DepthwiseFloats(const DepthwiseInt8& c, const void* prepared, int64_t row0, int64_t row1) {
   if (!ServesFloats(c)) return false;
   const FloatsHead* head = static_cast<const FloatsHead*>(prepared);
-  const EightChannels* blocks = reinterpret_cast<const EightChannels*>(head + 1);
+  const void* const blocks = head + 1;
   if (!head->fits) return false;
   switch (c.finish.to) {
     case FinishInt8::To::kInt8:
