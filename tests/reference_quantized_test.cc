@@ -163,5 +163,31 @@ TEST(Reference, DynamicQuantizeLstm) {
   });
 }
 
+TEST(Reference, RecurrentWeights) {
+  CheckRandomModels(37, 90, 17, {2e-5, 2e-5}, [](Choices& c, RandomModel& m) {
+    const std::string op = c.Of<std::string>({"LSTM", "GRU", "RNN"});
+    const int64_t gates = op == "LSTM" ? 4 : op == "GRU" ? 3 : 1, steps = c.Int(1, 5), batch = c.Of<int64_t>({1, 1, 2, 5, 9}),
+                  inputs = c.Int(1, 20), hidden = c.Coin() ? c.Int(1, 40) : 16 * c.Int(4, 6);
+    const std::string direction = c.Of({std::string("forward"), std::string("reverse"), std::string("bidirectional")});
+    const int64_t directions = direction == "bidirectional" ? 2 : 1;
+    auto weight = [&](int64_t columns) {
+      const DType type = c.Of({DType::kInt8, DType::kUint8});
+      const int64_t axis = c.Int(-1, 1);
+      const Shape scales = axis < 0 ? Shape::OfRank(0) : axis == 0 ? Shape{directions} : Shape{gates * hidden};
+      std::vector<ValueId> parts = {m.Constant(m.WeightBits(type, Shape{directions, gates * hidden, columns})), m.Constant(m.Floats(scales, 0.0005, 0.002))};
+      if (c.Int(0, 3) != 0) parts.push_back(m.Constant(m.Numbers(type, scales, type == DType::kInt8 ? -128 : 0, type == DType::kInt8 ? 127 : 255)));
+      return m.AddOne("DequantizeLinear", parts, {{"axis", std::max<int64_t>(axis, 0)}});
+    };
+    const ValueId x = m.Input(m.Floats(Shape{steps, batch, inputs}, -2, 2), true), w = weight(inputs), r = weight(hidden);
+    const ValueId b = c.Coin() ? kNoValue : m.Input(m.Floats(Shape{directions, 2 * gates * hidden}, -1, 1), true);
+    const ValueId lengths = c.Int(0, 3) ? kNoValue : m.Input(m.Numbers(DType::kInt32, Shape{batch}, 0, static_cast<double>(steps) + 0.9));
+    Attributes attributes = {{"hidden_size", hidden}, {"direction", direction}};
+    if (op == "GRU") attributes.push_back({"linear_before_reset", c.Int(0, 1)});
+    const std::vector<ValueId> all = m.Add(op, {x, w, r, b, lengths}, attributes, op == "LSTM" ? 3 : 2);
+    for (size_t i = 1; i < all.size(); ++i) m.Output(all[i]);
+    return all[0];
+  });
+}
+
 }  // namespace
 }  // namespace linnet

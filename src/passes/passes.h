@@ -14,6 +14,7 @@ Status MoveQuantization(Graph& graph, const PassContext& context);
 Status FuseIntegerTables(Graph& graph, const PassContext& context);
 Status FuseInteger(Graph& graph, const PassContext& context);
 Status FuseBlockWeights(Graph& graph, const PassContext& context);
+Status FuseRecurrentWeights(Graph& graph, const PassContext& context);
 Status FoldDequantized(Graph& graph, const PassContext& context);
 Status FoldBatchNorm(Graph& graph, const PassContext& context);
 Status RecognizeActivations(Graph& graph, const PassContext& context);

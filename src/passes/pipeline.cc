@@ -46,6 +46,7 @@ const std::vector<Pass>& BuiltInPasses() {
       {"fuse_integer", "makes integer operators of what lies between DequantizeLinear and QuantizeLinear", FuseInteger, kOptimizeAll, false},
       {"fuse_integer_tables", "makes tables of functions between DequantizeLinear and QuantizeLinear", FuseIntegerTables, kOptimizeAll, false},
       {"fuse_block_weights", "makes one node of a product and the dequantization of its weights in blocks", FuseBlockWeights, kOptimizeAll, false},
+      {"fuse_recurrent_weights", "lets LSTM, GRU and RNN read weights as the bytes that they are dequantized from", FuseRecurrentWeights, kOptimizeAll, false},
       {"fold_dequantized", "computes weights that are still to be dequantized", FoldDequantized, kOptimizeBasic, false},
       {"fold_batch_norm", "folds BatchNormalization and per-channel Mul and Add into convolutions", FoldBatchNorm, kOptimizeAll},
       {"recognize_activations", "finds Swish, HardSwish, Gelu and Mish in their formulas", RecognizeActivations, kOptimizeAll, false},
