@@ -207,6 +207,29 @@ void Lstm(Choices& c, RandomModel& m, std::string_view) {
                  {{"hidden_size", hidden}, {"direction", direction}}, 1, kDomain)[0]);
 }
 
+/// LSTM, GRU or RNN whose weights come from DequantizeLinear.
+void RecurrentWeights(Choices& c, RandomModel& m, std::string_view) {
+  const std::string op = c.Of<std::string>({"LSTM", "GRU", "RNN"});
+  const int64_t gates = op == "LSTM" ? 4 : op == "GRU" ? 3 : 1, steps = c.Int(1, 5), batch = c.Of<int64_t>({1, 1, 2, 5, 9}),
+                inputs = c.Int(1, 20), hidden = c.Coin() ? c.Int(1, 40) : 16 * c.Int(4, 6);
+  const std::string direction = c.Of({std::string("forward"), std::string("reverse"), std::string("bidirectional")});
+  const int64_t directions = direction == "bidirectional" ? 2 : 1;
+  auto weight = [&](int64_t columns) {
+    const DType type = c.Of({DType::kInt8, DType::kUint8});
+    const int64_t axis = c.Int(-1, 1);
+    const Shape scales = axis < 0 ? kOne : axis == 0 ? Shape{directions} : Shape{gates * hidden};
+    std::vector<ValueId> parts = {m.Constant(m.WeightBits(type, Shape{directions, gates * hidden, columns})), m.Constant(m.Floats(scales, 0.0005, 0.002))};
+    if (!c.OneIn(4)) parts.push_back(m.Constant(m.Numbers(type, scales, type == DType::kInt8 ? -128 : 0, type == DType::kInt8 ? 127 : 255)));
+    return m.AddOne("DequantizeLinear", parts, {{"axis", std::max<int64_t>(axis, 0)}});
+  };
+  const ValueId x = m.Input(m.Floats(Shape{steps, batch, inputs}, -2, 2), true), w = weight(inputs), r = weight(hidden);
+  const ValueId b = c.Coin() ? kNoValue : m.Input(m.Floats(Shape{directions, 2 * gates * hidden}, -1, 1), true);
+  const ValueId lengths = c.OneIn(4) ? m.Input(m.Numbers(DType::kInt32, Shape{batch}, 0, static_cast<double>(steps) + 0.9)) : kNoValue;
+  Attributes attributes = {{"hidden_size", hidden}, {"direction", direction}};
+  if (op == "GRU") attributes.push_back({"linear_before_reset", c.Int(0, 1)});
+  for (ValueId each : m.Add(op, {x, w, r, b, lengths}, attributes, op == "LSTM" ? 3 : 2)) m.Output(each);
+}
+
 void Rounding(Choices& c, RandomModel& m, std::string_view op) {
   const DType to = c.Of({DType::kUint8, DType::kInt8, DType::kInt16, DType::kUint16, DType::kInt4, DType::kUint4});
   const Shape shape = c.Dims(static_cast<int>(c.Int(1, 4)), 1, c.OneIn(6) ? 50 : 12);
@@ -261,6 +284,7 @@ constexpr QuantizedKind kOperators[] = {
     {"MatMulIntegerToFloat", Products, true},
     {"DynamicQuantizeMatMul", Products, true},
     {"DynamicQuantizeLSTM", Lstm, true},
+    {"QDQ LSTM, GRU, RNN", RecurrentWeights},
     {"MatMulNBits", BlockWise},
     {"QLinearAdd", Elements},
     {"QLinearMul", Elements},

@@ -29,6 +29,9 @@ AddressUse AddressUseOf(const Node& node, int index) {
       {"LSTM", "", 1, 2, AddressUse::kPacks},
       {"GRU", "", 1, 2, AddressUse::kPacks},
       {"RNN", "", 1, 2, AddressUse::kPacks},
+      {"LSTM", "linnet", 1, 2, AddressUse::kPacks},
+      {"GRU", "linnet", 1, 2, AddressUse::kPacks},
+      {"RNN", "linnet", 1, 2, AddressUse::kPacks},
       {"Gather", "", 0, 0, AddressUse::kAny},
   };
   for (const Row& row : kRows) {

@@ -73,5 +73,6 @@ struct GruCell {
 }  // namespace
 
 LINNET_OP(GRU, 1, Recurrent<GruCell>);
+LINNET_INTERNAL_OP(GRU, 1, Recurrent<GruCell, true>);
 
 }  // namespace linnet

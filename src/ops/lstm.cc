@@ -5,5 +5,6 @@
 namespace linnet {
 
 LINNET_OP(LSTM, 1, Recurrent<LstmCell>);
+LINNET_INTERNAL_OP(LSTM, 1, Recurrent<LstmCell, true>);
 
 }  // namespace linnet

@@ -1,5 +1,7 @@
 // Recurrent<Cell>: the operator around a cell: binding, packing, the walk over time and directions.
 //
+// Recurrent<Cell, true> is the one whose W and R, either or both, are bytes (RecurrentAttributes::CheckBytes has its inputs).
+//
 // A cell offers
 //     static constexpr int kGates;  static constexpr bool kCellState;
 //     Status Parse(const Node&, RecurrentAttributes*);
@@ -14,19 +16,25 @@
 #include <limits>
 
 #include "kernels/gates.h"
+#include "kernels/nbits/byte_panels.h"
 #include "ops/recurrent_helpers.h"
 
 namespace linnet {
 
-template <class Cell>
+template <class Cell, bool kBytes = false>
 struct Recurrent {
   RecurrentAttributes attributes;
   Cell cell;
   const GemmF32Kernels* kernels = nullptr;
   RowTimesPanelsFn* row_times_panels = nullptr;
   const void* packed = nullptr;   ///< all matrices; null when a weight is computed
+  // Of matrices of bytes, W's and R's: whether they are, and have zero points.
+  MultiplyBytePanelsFn* multiply_bytes = nullptr;
+  bool bytes[2] = {false, false}, zeros[2] = {false, false};
 
   static constexpr int kGates = Cell::kGates;
+  static constexpr uint32_t kTypes = kBytes ? Mask(DType::kFloat) : kAnyFloat;
+  enum { kW, kR };   ///< which matrix: input 1 or 2
 
   struct Bound {
     int64_t seq = 0, batch = 0, inputs = 0, hidden = 0, blocks = 1, block = 1;
@@ -37,27 +45,70 @@ struct Recurrent {
   };
 
   Status Parse(const Node& node) { return cell.Parse(node, &attributes); }
-  Status Infer(InferContext& c) const { return attributes.Infer(c, Cell::kCellState); }
+  Status Infer(InferContext& c) const { return attributes.Infer(c, Cell::kCellState, kBytes); }
 
-  /// Elements of a direction's matrices: W, then R part by part.
   template <class W>
-  int64_t DirectionCount(int64_t inputs, int64_t hidden) const {
-    int64_t count = GateMatrix<W>::Count(kGates * hidden, inputs);
-    for (const GatePart& part : cell.parts()) count += GateMatrix<W>::Count(part.count * hidden, hidden);
-    return count;
+  int64_t MatrixBytes(int which, int64_t n, int64_t k) const {
+    if constexpr (kBytes) {
+      if (bytes[which]) return ByteGateMatrix::Bytes(n, k);
+    }
+    return GateMatrix<W>::Count(n, k) * static_cast<int64_t>(sizeof(W));
+  }
+  /// Bytes of a direction's matrices: W, then R part by part.
+  template <class W>
+  int64_t DirectionBytes(int64_t inputs, int64_t hidden) const {
+    int64_t sum = MatrixBytes<W>(kW, kGates * hidden, inputs);
+    for (const GatePart& part : cell.parts()) sum += MatrixBytes<W>(kR, part.count * hidden, hidden);
+    return sum;
   }
 
-  template <class T>
-  void PackAll(const T* w, const T* r, int64_t inputs, int64_t hidden, Wide<T>* temporary, Wide<T>* out) const {
-    using W = Wide<T>;
+  /// Calls pack(which, first row of that weight, rows, columns, where to) for each matrix.
+  template <class W, class Pack>
+  void ForEachMatrix(int64_t inputs, int64_t hidden, std::byte* out, Pack pack) const {
     for (int d = 0; d < attributes.directions; ++d) {
-      GateMatrix<W>::Pack(w + d * kGates * hidden * inputs, kGates * hidden, inputs, temporary, out);
-      out += GateMatrix<W>::Count(kGates * hidden, inputs);
+      pack(kW, d * kGates * hidden, kGates * hidden, inputs, out);
+      out += MatrixBytes<W>(kW, kGates * hidden, inputs);
       for (const GatePart& part : cell.parts()) {
-        GateMatrix<W>::Pack(r + (d * kGates + part.first) * hidden * hidden, part.count * hidden, hidden, temporary, out);
-        out += GateMatrix<W>::Count(part.count * hidden, hidden);
+        pack(kR, (d * kGates + part.first) * hidden, part.count * hidden, hidden, out);
+        out += MatrixBytes<W>(kR, part.count * hidden, hidden);
       }
     }
+  }
+  template <class T>
+  void PackAll(const T* w, const T* r, int64_t inputs, int64_t hidden, Wide<T>* temporary, void* out) const {
+    using W = Wide<T>;
+    ForEachMatrix<W>(inputs, hidden, static_cast<std::byte*>(out), [&](int which, int64_t row, int64_t n, int64_t k, std::byte* to) {
+      GateMatrix<W>::Pack((which == kW ? w : r) + row * k, n, k, temporary, reinterpret_cast<W*>(to));
+    });
+  }
+
+  Status PrepareBytes(PrepareContext& c) {
+    multiply_bytes = PickMultiplyBytePanels(c.cpu());
+    for (int which : {kW, kR}) {
+      const int scale = RecurrentAttributes::ScaleOf(1 + which), zero = scale + 1;
+      bytes[which] = c.dtype(1 + which) != DType::kFloat;
+      if (!c.is_constant(1 + which) || (bytes[which] && (!c.is_constant(scale) || (c.has_input(zero) && !c.is_constant(zero))))) {
+        return InvalidModel("weights of 8 bits, or what belongs to them, are not constant");
+      }
+      if (!bytes[which]) continue;
+      const uint8_t none = c.dtype(1 + which) == DType::kInt8 ? 0 : 128;
+      zeros[which] = !c.has_input(zero) && none != 0;
+      const int64_t count = c.has_input(zero) ? c.shape(zero).elements() : 0;
+      for (int64_t i = 0; i < count; ++i) zeros[which] |= c.data<uint8_t>(zero)[i] != none;
+    }
+    const int64_t inputs = c.shape(1)[2], hidden = c.shape(2)[2];
+    LINNET_ASSIGN(packed, c.Weights("weights", attributes.directions * DirectionBytes<float>(inputs, hidden), [&](void* out) {
+      ForEachMatrix<float>(inputs, hidden, static_cast<std::byte*>(out), [&](int which, int64_t row, int64_t n, int64_t k, std::byte* to) {
+        const int weight = 1 + which, scale = RecurrentAttributes::ScaleOf(weight);
+        if (!bytes[which]) return GateMatrix<float>::Pack(c.data<float>(weight) + row * k, n, k, nullptr, reinterpret_cast<float*>(to));
+        const uint8_t* zero = c.has_input(scale + 1) ? c.data<uint8_t>(scale + 1) + row : nullptr;
+        ByteGateMatrix::Pack(c.data<uint8_t>(weight) + row * k, c.dtype(weight) == DType::kInt8, c.data<float>(scale) + row, zero, n, k, to);
+      });
+      return Status();
+    }));
+    c.Drop(1);
+    c.Drop(2);
+    return Status();
   }
 
   Status Prepare(PrepareContext& c) {
@@ -67,14 +118,14 @@ struct Recurrent {
       for (GateFunction& f : direction) f.Pick(c.cpu());
     }
     cell.Pick(attributes, c.cpu());
+    if constexpr (kBytes) return PrepareBytes(c);
     if (!c.is_constant(1) || !c.is_constant(2) || !c.shape(1).is_static() || !c.shape(2).is_static()) return Status();
     const int64_t inputs = c.shape(1)[2], hidden = c.shape(2)[2];
     LINNET_TRY(ForType<kAnyFloat>(c.dtype(1), [&]<class T>() -> Status {
       using W = Wide<T>;
-      int64_t bytes = attributes.directions * DirectionCount<W>(inputs, hidden) * static_cast<int64_t>(sizeof(W));
-      LINNET_ASSIGN(packed, c.Weights("weights", bytes, [&](void* out) -> Status {
+      LINNET_ASSIGN(packed, c.Weights("weights", attributes.directions * DirectionBytes<W>(inputs, hidden), [&](void* out) -> Status {
         LINNET_ASSIGN(Block temporary, Block::Allocate(std::max(c.shape(1).elements(), c.shape(2).elements()) * 4));
-        PackAll(c.data<T>(1), c.data<T>(2), inputs, hidden, reinterpret_cast<W*>(temporary.data()), static_cast<W*>(out));
+        PackAll(c.data<T>(1), c.data<T>(2), inputs, hidden, reinterpret_cast<W*>(temporary.data()), out);
         return Status();
       }));
       return Status();
@@ -103,24 +154,24 @@ struct Recurrent {
     }
     const bool is_double = c.dtype(0) == DType::kDouble, narrow = !is_double && c.dtype(0) != DType::kFloat;
     const int64_t size = is_double ? 8 : 4, gates = kGates * b.hidden;
-    auto bytes = [size](int64_t count) { return RoundUp(count * size, kAlignment); };
+    auto room = [size](int64_t count) { return RoundUp(count * size, kAlignment); };
     if (!packed) {
-      int64_t count = is_double ? DirectionCount<double>(b.inputs, b.hidden) : DirectionCount<float>(b.inputs, b.hidden);
-      b.packed_bytes = bytes(attributes.directions * count);
-      if (narrow) b.temporary_bytes = bytes(gates * std::max(b.inputs, b.hidden));
+      const int64_t direction = is_double ? DirectionBytes<double>(b.inputs, b.hidden) : DirectionBytes<float>(b.inputs, b.hidden);
+      b.packed_bytes = RoundUp(attributes.directions * direction, kAlignment);
+      if (narrow) b.temporary_bytes = room(gates * std::max(b.inputs, b.hidden));
     }
-    if (narrow) b.x_bytes = bytes(b.seq * b.batch * b.inputs);
-    b.xg_bytes = bytes(attributes.directions * b.seq * b.batch * gates);
-    b.bias_bytes = bytes(attributes.directions * 2 * gates);
-    b.peephole_bytes = bytes(attributes.directions * 3 * b.hidden);
-    b.worker_bytes = bytes(b.block * gates) + 4 * bytes(b.block * b.hidden);
+    if (narrow) b.x_bytes = room(b.seq * b.batch * b.inputs);
+    b.xg_bytes = room(attributes.directions * b.seq * b.batch * gates);
+    b.bias_bytes = room(attributes.directions * 2 * gates);
+    b.peephole_bytes = room(attributes.directions * 3 * b.hidden);
+    b.worker_bytes = room(b.block * gates) + 4 * room(b.block * b.hidden);
     c.Scratch(b.packed_bytes + b.temporary_bytes + b.x_bytes + b.xg_bytes + b.bias_bytes + b.peephole_bytes +
               b.worker_bytes * c.threads());
     return Status();
   }
 
   Status Run(RunContext& c) const {
-    return ForType<kAnyFloat>(c.input_dtype(0), [&]<class T>() -> Status { return RunAs<T>(c); });
+    return ForType<kTypes>(c.input_dtype(0), [&]<class T>() -> Status { return RunAs<T>(c); });
   }
 
   template <class T>
@@ -135,12 +186,12 @@ struct Recurrent {
       memory += bytes;
       return at;
     };
-    const W* matrices = static_cast<const W*>(packed);
-    if (!packed) {
+    const std::byte* matrices = static_cast<const std::byte*>(packed);
+    if (!kBytes && !packed) {
       W* made = take(b.packed_bytes);
       W* temporary = take(b.temporary_bytes);
       PackAll(c.in<T>(1), c.in<T>(2), b.inputs, b.hidden, temporary, made);
-      matrices = made;
+      matrices = reinterpret_cast<const std::byte*>(made);
     }
     const W* x;
     if constexpr (std::is_same_v<T, W>) {
@@ -157,20 +208,19 @@ struct Recurrent {
     if (c.has_input(7)) {
       for (int64_t i = 0; i < attributes.directions * 3 * b.hidden; ++i) peepholes[i] = Widen(c.in<T>(7)[i]);
     }
-    const int64_t direction_count = DirectionCount<W>(b.inputs, b.hidden);
+    const int64_t direction_bytes = DirectionBytes<W>(b.inputs, b.hidden);
 
     // All inputs times W: blocks of rows by parts of a gate's panels, the same ones that the walk gives a thread.
     const int64_t row_block = 64, row_blocks = DivUp(rows, row_block), panels = PanelCount(gates);
     const int64_t parts = b.share > 0 ? DivUp(b.hidden, b.share) : 1;
     const double block_ns = ProductNs(std::min(rows, row_block), b.inputs, gates) / static_cast<double>(parts);
     for (int d = 0; d < attributes.directions; ++d) {
-      GateMatrix<W> matrix{gates, b.inputs, matrices + d * direction_count};
       LINNET_TRY(c.ParallelFor(parts * row_blocks, 1, block_ns, [&](int64_t begin, int64_t end, int) {
         for (int64_t i = begin; i < end; ++i) {
           const int64_t part = i / row_blocks, first = i % row_blocks * row_block, count = std::min(row_block, rows - first);
           auto multiply = [&](int64_t panel0, int64_t panel1) {
-            Multiply(*kernels, x + first * b.inputs, count, matrix, bias + d * 2 * gates, xg + (d * rows + first) * gates,
-                     gates, panel0, panel1);
+            MultiplyRows(kW, matrices + d * direction_bytes, gates, b.inputs, x + first * b.inputs, count, bias + d * 2 * gates,
+                         xg + (d * rows + first) * gates, gates, panel0, panel1);
           };
           if (parts == 1) {
             multiply(0, panels);
@@ -212,7 +262,7 @@ struct Recurrent {
   struct Time {
     RunContext& c;
     const Bound& b;
-    const Wide<T>* matrices;
+    const std::byte* matrices;
     const Wide<T>* xg;
     const Wide<T>* bias;
     const Wide<T>* peepholes;
@@ -275,25 +325,27 @@ struct Recurrent {
         rows.cells[i * n + k] = c.has_input(6) ? Widen(c.in<T>(6)[state_row(first + i) + k]) : W(0);
       }
     }
-    const W* matrices = time.matrices + direction * DirectionCount<W>(b.inputs, n) + GateMatrix<W>::Count(gates, b.inputs);
+    const std::byte* matrices = time.matrices + direction * DirectionBytes<W>(b.inputs, n) + MatrixBytes<W>(kW, gates, b.inputs);
     const int parts = static_cast<int>(cell.parts().size());
     for (int64_t step = 0; step < b.seq; ++step) {
       if (step % 64 == 63) LINNET_TRY(c.CheckStop());
       std::swap(before, h);
       rows.before = before, rows.h = h;
-      const W* matrix = matrices;
+      const std::byte* matrix = matrices;
       for (int part = 0; part < parts; ++part) {
         const GatePart gate = cell.parts()[static_cast<size_t>(part)];
-        const GateMatrix<W> r{gate.count * n, n, matrix};
-        matrix += GateMatrix<W>::Count(r.n, r.k);
+        const std::byte* r = matrix;
+        const int64_t columns = gate.count * n;
+        matrix += MatrixBytes<W>(kR, columns, n);
         auto units = [&](int64_t unit0, int64_t unit1) {
           auto multiply = [&](int64_t panel0, int64_t panel1) {
-            MultiplyRows(part == 0 ? before : rows.mixed, count, r, rows.hg + gate.first * n, gates, panel0, panel1);
+            MultiplyRows(kR, r, columns, n, part == 0 ? before : rows.mixed, count, static_cast<const W*>(nullptr), rows.hg + gate.first * n,
+                         gates, panel0, panel1);
           };
           if (b.share > 0) {
             ForEachGate(b, 0, gate.count, unit0, unit1, multiply);
           } else {
-            multiply(0, PanelCount(r.n));
+            multiply(0, PanelCount(columns));
           }
           Cells(time, rows, direction, step, part, unit0, unit1);
         };
@@ -323,13 +375,18 @@ struct Recurrent {
     W *h = nullptr, *cells = nullptr, *mixed = nullptr;
   };
 
+  /// c = a times a matrix of [n][k] transposed, plus bias (may be null), for panels [panel0, panel1).
   template <class W>
-  void MultiplyRows(const W* a, int64_t m, const GateMatrix<W>& matrix, W* c, int64_t c_stride, int64_t panel0,
-                    int64_t panel1) const {
-    if constexpr (std::is_same_v<W, float>) {
-      if (m == 1) return row_times_panels(a, matrix.k, matrix.data, matrix.n, panel0, panel1, c);
+  void MultiplyRows(int which, const std::byte* matrix, int64_t n, int64_t k, const W* a, int64_t m, const W* bias, W* c, int64_t c_stride,
+                    int64_t panel0, int64_t panel1) const {
+    if constexpr (kBytes) {
+      if (bytes[which]) return multiply_bytes(ByteGateMatrix::At(matrix, n, k, zeros[which]), a, k, m, bias, c, c_stride, panel0, panel1);
     }
-    Multiply(*kernels, a, m, matrix, static_cast<const W*>(nullptr), c, c_stride, panel0, panel1);
+    const GateMatrix<W> floats{n, k, reinterpret_cast<const W*>(matrix)};
+    if constexpr (std::is_same_v<W, float>) {
+      if (m == 1 && bias == nullptr) return row_times_panels(a, k, floats.data, n, panel0, panel1, c);
+    }
+    Multiply(*kernels, a, m, floats, bias, c, c_stride, panel0, panel1);
   }
 
   /// A part of the cell for the units [unit0, unit1) of all rows at one step.

@@ -74,6 +74,18 @@ void GateFunction::Apply(double* x, int64_t n) const {
   }
 }
 
+void ByteGateMatrix::Pack(const uint8_t* rows, bool is_signed, const float* scales, const uint8_t* zeros, int64_t n, int64_t k,
+                          std::byte* out) {
+  PackBytePanels(rows, is_signed, k, n, reinterpret_cast<int8_t*>(out));
+  float* to = reinterpret_cast<float*>(out + RoundUp(PackedBytePanels(k, n), kAlignment));
+  int32_t* zeros_to = reinterpret_cast<int32_t*>(to + Columns(n));
+  for (int64_t j = 0; j < Columns(n); ++j) {
+    const int zero = j >= n || !zeros ? 0 : is_signed ? static_cast<int8_t>(zeros[j]) : zeros[j];
+    to[j] = j < n ? scales[j] : 0;
+    zeros_to[j] = j >= n ? 0 : is_signed ? zero : zero - 128;
+  }
+}
+
 Status RecurrentAttributes::Parse(const Node& node, int gate_count, std::initializer_list<const char*> defaults) {
   gates = gate_count;
   functions = static_cast<int>(defaults.size());
@@ -128,16 +140,40 @@ bool RecurrentAttributes::AreFunctions(std::initializer_list<GateFunction::Kind>
   return true;
 }
 
-Status RecurrentAttributes::Infer(InferContext& c, bool cell_state) const {
-  LINNET_TRY(c.CheckInputs(3, cell_state ? 8 : 6));
-  for (int i : {0, 1, 2, 3, 5, 6, 7}) LINNET_TRY(c.CheckType(i, kAnyFloat));
+Status RecurrentAttributes::CheckBytes(const InferContext& c) const {
+  for (int weight : {1, 2}) {
+    const int scale = ScaleOf(weight), zero = scale + 1;
+    LINNET_TRY(c.CheckType(weight, Mask(DType::kFloat) | Mask(DType::kInt8) | Mask(DType::kUint8)));
+    LINNET_TRY(c.CheckRank(weight, 3));
+    LINNET_TRY(c.CheckType(scale, Mask(DType::kFloat)));
+    if (c.dtype(weight) == DType::kFloat) continue;
+    if (!c.has_input(scale)) return InvalidModel("input ", scale, ", the scales of input ", weight, ", is missing");
+    LINNET_TRY(CheckSameType(c, {weight, zero}));
+    const Shape& shape = c.shape(weight);
+    for (int i : {scale, zero}) {
+      if (c.has_input(i) && (!c.shape(i).is_static() || !shape.is_static() || c.shape(i).elements() != directions * shape[1])) {
+        return InvalidModel("input ", i, " has shape ", ToString(c.shape(i)), " where each row of input ", weight, " has a number");
+      }
+    }
+  }
+  return Status();
+}
+
+Status RecurrentAttributes::Infer(InferContext& c, bool cell_state, bool bytes) const {
+  LINNET_TRY(c.CheckInputs(3, bytes ? ScaleOf(2) + 2 : cell_state ? 8 : 6));
+  for (int i : {0, 3, 5, 6, 7}) LINNET_TRY(c.CheckType(i, bytes ? Mask(DType::kFloat) : kAnyFloat));
+  if (bytes) {
+    LINNET_TRY(CheckBytes(c));
+  } else {
+    for (int i : {1, 2}) LINNET_TRY(c.CheckType(i, kAnyFloat));
+    LINNET_TRY(CheckSameType(c, {0, 1, 2, 3, 5, 6, 7}));
+  }
   LINNET_TRY(c.CheckType(4, Mask(DType::kInt32)));
   constexpr int kRanks[] = {3, 3, 3, 2, 1, 3, 3, 2};
   for (int i = 0; i < 8; ++i) LINNET_TRY(c.CheckRank(i, kRanks[i]));
   auto dim = [&](int input, int axis) {
     return c.has_input(input) && c.shape(input).has_rank() ? c.shape(input)[axis] : kUnknownDim;
   };
-  LINNET_TRY(CheckSameType(c, {0, 1, 2, 3, 5, 6, 7}));
   int64_t hidden = hidden_size;
   if (hidden < 0) hidden = dim(2, 2);
   if (!IsKnownDim(hidden)) hidden = DimDiv(dim(1, 1), gates);
@@ -162,7 +198,7 @@ Status RecurrentAttributes::Infer(InferContext& c, bool cell_state) const {
                           " should be ", check.wanted);
     }
   }
-  const DType dtype = c.dtype(0) != DType::kUndefined ? c.dtype(0) : c.dtype(1);
+  const DType dtype = bytes ? DType::kFloat : c.dtype(0) != DType::kUndefined ? c.dtype(0) : c.dtype(1);
   Shape y = batch_first ? Shape{batch, seq, directions, hidden} : Shape{seq, directions, batch, hidden};
   Shape state = batch_first ? Shape{batch, directions, hidden} : Shape{directions, batch, hidden};
   LINNET_TRY(CheckShape(y));   // scratch is sized by it even where nobody asks for Y

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/nbits/byte_panels.h"
 #include "kernels/gemm.h"
 #include "kernels/pointwise.h"
 #include "ops/scalar_helpers.h"
@@ -58,8 +59,13 @@ struct RecurrentAttributes {
   Status Parse(const Node& node, int gate_count, std::initializer_list<const char*> defaults);
   /// True when every direction has just these functions.
   bool AreFunctions(std::initializer_list<GateFunction::Kind> kinds) const;
-  /// Checks inputs 0 to 5 (and 6, 7 when `cell_state`) and sets Y, Y_h and Y_c.
-  Status Infer(InferContext& c, bool cell_state) const;
+  /// Checks inputs 0 to 5 (and 6, 7 when `cell_state`) and sets Y, Y_h and Y_c. With `bytes` all but the weights are float32,
+  /// and what CheckBytes checks may follow.
+  Status Infer(InferContext& c, bool cell_state, bool bytes = false) const;
+  /// Operators of the domain linnet: weights 1 and 2 are float32, or 8-bit integers that have inputs ScaleOf, [directions,
+  /// gates * hidden] floats, and behind it (optional) zero points of the weight's type. What GRU and RNN lack is absent.
+  Status CheckBytes(const InferContext& c) const;
+  static constexpr int ScaleOf(int weight) { return 6 + 2 * weight; }
 };
 
 /// A run of gates whose recurrent product is made at once. A second part multiplies what the first part's gates left in
@@ -116,6 +122,19 @@ inline void Multiply(const GemmF32Kernels&, const double* a, int64_t m, const Ga
     }
   }
 }
+
+/// A matrix of bytes as it is packed: panels, scales, zero points.
+struct ByteGateMatrix {
+  static int64_t Columns(int64_t n) { return PanelCount(n) * kPanelColumns; }
+  static int64_t Bytes(int64_t n, int64_t k) { return RoundUp(PackedBytePanels(k, n), kAlignment) + Columns(n) * 8; }
+  static BytePanels At(const std::byte* at, int64_t n, int64_t k, bool zeros) {
+    const std::byte* scales = at + RoundUp(PackedBytePanels(k, n), kAlignment);
+    return {k, n, reinterpret_cast<const int8_t*>(at), reinterpret_cast<const float*>(scales),
+            zeros ? reinterpret_cast<const int32_t*>(scales + Columns(n) * 4) : nullptr};
+  }
+  /// `zeros`: n of the bytes' type, or null.
+  static void Pack(const uint8_t* rows, bool is_signed, const float* scales, const uint8_t* zeros, int64_t n, int64_t k, std::byte* out);
+};
 
 /// Some hidden units of one row of a batch at one time, as a cell sees them: `count` units of `n` = hidden_size. Pointers
 /// are to the first unit's number; xg and hg have a run of n for each gate, peepholes (null when there are none) three.

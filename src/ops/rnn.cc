@@ -26,5 +26,6 @@ struct RnnCell {
 }  // namespace
 
 LINNET_OP(RNN, 1, Recurrent<RnnCell>);
+LINNET_INTERNAL_OP(RNN, 1, Recurrent<RnnCell, true>);
 
 }  // namespace linnet

@@ -16,6 +16,7 @@ Status FoldPads(Graph& graph, const PassContext& context);
 Status FuseIntegerProducts(Graph& graph, const PassContext& context);
 Status FuseInteger(Graph& graph, const PassContext& context);
 Status FuseBlockWeights(Graph& graph, const PassContext& context);
+Status FuseRecurrentWeights(Graph& graph, const PassContext& context);
 Status FoldDequantized(Graph& graph, const PassContext& context);
 Status FoldBatchNorm(Graph& graph, const PassContext& context);
 Status RecognizeActivations(Graph& graph, const PassContext& context);

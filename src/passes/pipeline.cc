@@ -48,6 +48,7 @@ const std::vector<Pass>& BuiltInPasses() {
       {"fuse_integer_products", "makes integer products of those whose operands are dequantized and whose results stay real", FuseIntegerProducts, kOptimizeAll, false},
       {"fold_pads", "makes pads of convolutions of the Pads before them", FoldPads, kOptimizeAll},
       {"fuse_block_weights", "makes one node of a product and the dequantization of its weights in blocks", FuseBlockWeights, kOptimizeAll, false},
+      {"fuse_recurrent_weights", "lets LSTM, GRU and RNN read weights as the bytes that they are dequantized from", FuseRecurrentWeights, kOptimizeAll, false},
       {"fold_dequantized", "computes weights that are still to be dequantized", FoldDequantized, kOptimizeBasic, false},
       {"fold_batch_norm", "folds BatchNormalization and per-channel Mul and Add into convolutions", FoldBatchNorm, kOptimizeAll},
       {"recognize_activations", "finds Swish, HardSwish, Gelu and Mish in their formulas", RecognizeActivations, kOptimizeAll, false},
