@@ -168,7 +168,7 @@ Status AddConvF32(const ConvProblem& p, CpuLevel best, Workspace& memory, Proble
   LINNET_ASSIGN(float* weights, memory.Floats(p.filters * (p.channels / p.groups) * p.kernel * p.kernel));
   const bool may_tile = p.kernel == 3 && p.stride == 1 && p.dilation == 1 && p.groups == 1;
   const int chosen = may_tile ? WinogradTile(p.channels, p.filters, c.out_h, c.out_w) : 0;
-  for (int tile : {0, 2, 4}) {
+  for (int tile : {0, 2, 4, 6}) {
     if (tile != 0 && !may_tile) continue;
     const int64_t floats = tile == 0 ? PackedConvSizeF32(p.filters, p.channels, p.groups, p.kernel, p.kernel)
                                      : PackedWinogradSizeF32(p.filters, p.channels, tile);

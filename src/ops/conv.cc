@@ -135,7 +135,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
       Status status = Pack(c, weights, wanted);
       if (!kTransformed && status.code() == Code::kInvalidModel && MayTile(weights, attributes.window, 2)) return NoWinograd();
       // A prepared file holds one form: what was chosen when it was made, from what was known then.
-      for (int other : {0, 2, 4}) {
+      for (int other : {0, 2, 4, 6}) {
         if (!kTransformed || status.code() != Code::kInvalidModel) break;
         if (other != wanted && !(reads_first && other) && MayTile(weights, attributes.window, other) && Pack(c, weights, other).ok()) status = Status();
       }
@@ -182,7 +182,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     }
     if (!kTransformed || !winograd->input[0]) return NoWinograd();
     const int64_t bytes = PackedWinogradSizeF32(weights.out_c, weights.group_in, tile) * 4;
-    LINNET_ASSIGN(packed, c.Weights(tile == 2 ? "winograd2" : "winograd4", bytes, [&](void* out) -> Status {
+    LINNET_ASSIGN(packed, c.Weights(tile == 2 ? "winograd2" : tile == 4 ? "winograd4" : "winograd6", bytes, [&](void* out) -> Status {
       PackWinogradF32(c.data<float>(1), weights.out_c, weights.group_in, tile, static_cast<float*>(out));
       return Status();
     }));

@@ -57,6 +57,33 @@ HWY_INLINE void Backward(const VF32 (&m)[6], VF32 (&y)[4]) {
   y[3] = hn::MulAdd(Set(kQ2 * kQ), odd_q, hn::MulAdd(Set(kP2 * kP), odd_p, m[5]));
 }
 
+/// And of m = 6, points +-1/2, +-1 and +-2.
+HWY_INLINE void Forward(const VF32 (&d)[8], VF32 (&v)[8]) {
+  const VF32 sum = Set(5.25f);
+  v[0] = hn::MulAdd(sum, hn::Sub(d[2], d[4]), hn::Sub(d[6], d[0]));
+  v[7] = hn::MulAdd(sum, hn::Sub(d[3], d[5]), hn::Sub(d[7], d[1]));
+  auto pair = [&](float x, float fourth, float second, VF32* plus, VF32* minus) HWY_ATTR {
+    const VF32 even = hn::MulAdd(Set(second), d[2], hn::NegMulAdd(Set(fourth), d[4], d[6]));
+    const VF32 odd = hn::MulAdd(Set(second), d[1], hn::NegMulAdd(Set(fourth), d[3], d[5]));
+    *plus = hn::MulAdd(Set(x), odd, even);
+    *minus = hn::NegMulAdd(Set(x), odd, even);
+  };
+  pair(0.5f, 5, 4, &v[1], &v[2]);
+  pair(1, 4.25f, 1, &v[3], &v[4]);
+  pair(2, 1.25f, 0.25f, &v[5], &v[6]);
+}
+HWY_INLINE void Backward(const VF32 (&m)[8], VF32 (&y)[6]) {
+  const VF32 even_half = hn::Add(m[1], m[2]), odd_half = hn::Sub(m[1], m[2]);
+  const VF32 even_one = hn::Add(m[3], m[4]), odd_one = hn::Sub(m[3], m[4]);
+  const VF32 even_two = hn::Add(m[5], m[6]), odd_two = hn::Sub(m[5], m[6]);
+  y[0] = hn::Add(hn::Add(m[0], even_half), hn::Add(even_one, even_two));
+  y[1] = hn::MulAdd(Set(2), odd_two, hn::MulAdd(Set(0.5f), odd_half, odd_one));
+  y[2] = hn::MulAdd(Set(4), even_two, hn::MulAdd(Set(0.25f), even_half, even_one));
+  y[3] = hn::MulAdd(Set(8), odd_two, hn::MulAdd(Set(0.125f), odd_half, odd_one));
+  y[4] = hn::MulAdd(Set(16), even_two, hn::MulAdd(Set(0.0625f), even_half, even_one));
+  y[5] = hn::MulAdd(Set(32), odd_two, hn::MulAdd(Set(0.03125f), odd_half, hn::Add(odd_one, m[7])));
+}
+
 /// One vector of channels of a patch; `left` of them exist.
 template <int kTile, bool kTail>
 HWY_INLINE void InputVector(const float* const* pixels, int64_t c, size_t left, float* v, int64_t position_stride) {
@@ -165,7 +192,7 @@ void Output(const float* m, int64_t position_stride, int64_t channels, int64_t r
   for (int64_t y = 0; y < rows; ++y) ActivateRows(epilogue, output + y * row_stride, pixel_stride, columns, channels);
 }
 
-constexpr WinogradF32Kernels kWinogradF32 = {{Input<2>, Input<4>}, {Output<2>, Output<4>}};
+constexpr WinogradF32Kernels kWinogradF32 = {{Input<2>, Input<4>, Input<6>}, {Output<2>, Output<4>, Output<6>}};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet

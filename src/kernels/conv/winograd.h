@@ -1,48 +1,48 @@
 // Float32 3x3 convolution, stride 1, by Winograd's minimal filtering: fewer multiplications, as matrix products on
 // packed panels.
 //
-// The output is cut into tiles of m x m pixels, m = 2 or 4. A tile needs an (m + 2) x (m + 2) patch of the input, and
+// The output is cut into tiles of m x m pixels, m = 2, 4 or 6. A tile needs an (m + 2) x (m + 2) patch of the input, and
 //
 //     Y = A' [ (G g G') * (B' d B) ] A        * elementwise, summed over the input channels
 //
 // so each of the (m + 2)^2 positions of the transformed patches is a matrix product of tiles by channels with
-// transformed weights, and an output pixel costs 4 (m = 2) or 2.25 (m = 4) multiplications instead of 9:
+// transformed weights, and an output pixel costs 4, 2.25 or 1.8 multiplications instead of 9:
 //
-//     input, channels last          V: 16 or 36 matrices            M: 16 or 36 matrices         output
+//     input, channels last          V: (m + 2)^2 matrices           M: (m + 2)^2 matrices        output
 //      +---+---+---                  +-+-- channels                  +-+-- channels
 //      | patch |      -- B' d B -->  | | one row a tile  -- GEMM --> | | one row a tile -- A' m A, epilogue --> m x m
 //      +---+---+---                  +-+--                           +-+--
 //
 // V and M are made for a strip of tiles at a time, so that they stay in cache.
 //
-// The matrices follow from interpolation at 0, 1, -1 and infinity (m = 2), and at 0, 3/4, -3/4, 3/2, -3/2 and infinity
-// (m = 4). On normally distributed data and 512 channels errors stay below 2e-6 (m = 2, mostly 0.9e-6) and 1e-5 (m = 4,
-// mostly 4.3e-6) of the output's largest magnitude; those of direct sums are about 1.3e-6. A value that is not finite
-// spoils its whole tile.
+// The matrices follow from interpolation at 0, 1, -1 and infinity (m = 2), at 0, 3/4, -3/4, 3/2, -3/2 and infinity (m = 4), and
+// at 0, 1/2, -1/2, 1, -1, 2, -2 and infinity (m = 6). On normally distributed data and 512 channels errors stay below 2e-6
+// (m = 2, mostly 0.9e-6), 1e-5 (m = 4, mostly 4.3e-6) and 4e-5 (m = 6, mostly 1.7e-5) of the output's largest magnitude; those
+// of direct sums are about 1.3e-6. A value that is not finite spoils its whole tile.
 #pragma once
 
 #include "kernels/conv/conv.h"
 
 namespace linnet {
 
-/// The functions of one instruction set; index 0 is for tiles of 2 x 2, index 1 for 4 x 4.
+/// The functions of one instruction set; index m / 2 - 1 is for tiles of m x m.
 struct WinogradF32Kernels {
   /// The transformed patch of one tile: `pixels` points at the channels of its (m + 2)^2 pixels, row by row. Position i
   /// goes to v + i * position_stride, channels padded with zeros to a multiple of 16. Reads only the channels.
-  void (*input[2])(const float* const* pixels, int64_t channels, float* v, int64_t position_stride);
+  void (*input[3])(const float* const* pixels, int64_t channels, float* v, int64_t position_stride);
   /// The output pixels of one tile that lie in the picture, `rows` x `columns` of m x m, from position i at m + i *
   /// position_stride. Pixel (y, x) goes to output + y * row_stride + x * pixel_stride. `epilogue` begins at these
   /// channels and this pixel; its residual's rows are residual_row_stride apart in x, residual_line_stride in y. Reads
   /// `channels` of m, rounded up to a multiple of 16.
-  void (*output[2])(const float* m, int64_t position_stride, int64_t channels, int64_t rows, int64_t columns,
+  void (*output[3])(const float* m, int64_t position_stride, int64_t channels, int64_t rows, int64_t columns,
                     const Epilogue& epilogue, int64_t residual_line_stride, float* output, int64_t row_stride,
                     int64_t pixel_stride);
 };
 
 const WinogradF32Kernels& PickWinogradF32(CpuLevel level);
 
-/// The tile size m that is cheapest for a convolution of one group, 3x3, stride 1, dilation 1: 2, 4, or 0 where direct
-/// sums are. Depends on nothing but the arguments; pass 0 for a size of the output that is not known.
+/// The tile size m that is cheapest for a convolution of one group, 3x3, stride 1, dilation 1: 2, 4, 6, or 0 where
+/// direct sums are. Depends on nothing but the arguments; pass 0 for a size of the output that is not known.
 int WinogradTile(int64_t in_c, int64_t out_c, int64_t out_h, int64_t out_w);
 
 /// Floats of the packed weights: (m + 2)^2 packed matrices of in_c x out_c.

@@ -66,6 +66,21 @@ HWY_INLINE void Transform(Wide a, Wide b, Wide c, Wide (&u)[6]) {
   u[5] = c;
 }
 
+/// And for m = 6 (points 0, +-1/2, +-1, +-2, infinity).
+HWY_INLINE void Transform(Wide a, Wide b, Wide c, Wide (&u)[8]) {
+  constexpr double kPoints[3] = {0.5, 1, 2}, kOver[3] = {1 / 1.40625, 1 / -4.5, 1 / 90.0};
+  const Doubles d;
+  u[0] = hn::Mul(hn::Set(d, -1.0), a);
+  for (int i = 0; i < 3; ++i) {
+    const double x = kPoints[i], over = kOver[i];
+    const Wide even = hn::Add(hn::Mul(hn::Set(d, over), a), hn::Mul(hn::Set(d, over * (x * x)), c));
+    const Wide odd = hn::Mul(hn::Set(d, over * x), b);
+    u[1 + 2 * i] = hn::Add(even, odd);
+    u[2 + 2 * i] = hn::Sub(even, odd);
+  }
+  u[7] = c;
+}
+
 /// One input channel of a panel: `taps` 9 rows of 16 floats, position i to out + i * position_stride.
 template <int kSide>
 void PackChannel(const float* taps, float* out, int64_t position_stride) {
@@ -114,6 +129,7 @@ void Pack(const float* weights, int64_t out_c, int64_t in_c, float* out) {
 }  // namespace
 
 void PackWinograd(const float* weights, int64_t out_c, int64_t in_c, int tile, float* out) {
+  if (tile == 6) return Pack<8>(weights, out_c, in_c, out);
   if (tile == 4) return Pack<6>(weights, out_c, in_c, out);
   Pack<4>(weights, out_c, in_c, out);
 }
@@ -137,7 +153,7 @@ double WinogradBytes(double in_c, double out_c, int tile) { return (tile + 2) * 
 double WinogradCost(double in_c, double out_c, int64_t out_h, int64_t out_w, int tile) {
   // Starting and storing a row of a product costs as much as some channels; a transform, per channel of a tile.
   constexpr double kRow = 8;
-  const double transform = tile == 2 ? 80 : 250;
+  const double transform = tile == 2 ? 130 : tile == 4 ? 400 : 700;
   const double positions = (tile + 2) * (tile + 2);
   const double tiles = static_cast<double>((out_h + tile - 1) / tile) * static_cast<double>((out_w + tile - 1) / tile);
   return tiles * (positions * (in_c + kRow) * out_c + transform * (in_c + out_c)) +
@@ -153,13 +169,16 @@ int WinogradTile(int64_t in_c, int64_t out_c, int64_t out_h, int64_t out_w) {
   if (out_w <= 0) out_w = kUsual;
   const double in = static_cast<double>(in_c), out = static_cast<double>(out_c);
   const double direct = static_cast<double>(out_h) * static_cast<double>(out_w) * 9 * in * out + WeightCost(9 * in * out * 4);
-  const double two = WinogradCost(in, out, out_h, out_w, 2), four = WinogradCost(in, out, out_h, out_w, 4);
-  // Four must gain clearly: it is less exact and its weights are 2.25 times as big. Where that is megabytes, each byte must save so
-  // many multiply-adds: on maps of less than about 38 x 38 it saves fewer, and there weights are most of a model's memory.
-  constexpr double kLarge = 1 << 20, kSavedPerByte = 30;
-  const double more = WinogradBytes(in, out, 4) - WinogradBytes(in, out, 2);
-  const int tile = two - four > std::max(0.22 * two, more > kLarge ? kSavedPerByte * more : 0) ? 4 : 2;
-  return (tile == 4 ? four : two) < 0.9 * direct ? tile : 0;
+  // Larger tiles must gain clearly: they are less exact and their weights are 2.25 and 1.78 times as big. Each byte of these must save
+  // so many multiply-adds, but for the first MiB of tiles of 4 x 4: on maps of less than about 38 x 38, and of 84 x 84 for tiles of
+  // 6 x 6, it saves fewer, and there weights are most of a model's memory.
+  auto pays = [&](int larger, int tile, double share, double free) {
+    const double cost = WinogradCost(in, out, out_h, out_w, tile), gain = cost - WinogradCost(in, out, out_h, out_w, larger);
+    const double more = WinogradBytes(in, out, larger) - WinogradBytes(in, out, tile);
+    return gain > share * cost && (more <= free || gain > 30 * more);
+  };
+  const int tile = !pays(4, 2, 0.22, 1 << 20) ? 2 : !pays(6, 4, 0.125, 0) ? 4 : 6;
+  return WinogradCost(in, out, out_h, out_w, tile) < 0.9 * direct ? tile : 0;
 }
 
 int64_t PackedWinogradSizeF32(int64_t out_c, int64_t in_c, int tile) {

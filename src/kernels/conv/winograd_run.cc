@@ -8,7 +8,7 @@
 namespace linnet {
 namespace {
 
-constexpr int kPositionsMax = 36;
+constexpr int kPositionsMax = 64;
 
 int64_t UpTo(int64_t n, int64_t unit) {
   return (n + unit - 1) / unit * unit;
@@ -99,7 +99,7 @@ class Strip {
         *next++ = inside && x >= 0 && x < c_.in_w ? row + x * c_.input_pixel_stride : zeros_;
       }
     }
-    kernels_.input[s_.tile == 4](pixels, c_.in_c, v, s_.v_position);
+    kernels_.input[s_.tile / 2 - 1](pixels, c_.in_c, v, s_.v_position);
   }
 
   void Multiply(int64_t rows, int64_t panel, int64_t count) const {
@@ -132,11 +132,11 @@ class Strip {
     Epilogue epilogue = c_.epilogue;
     if (epilogue.bias) epilogue.bias += first;
     if (epilogue.residual) epilogue.residual += pixel * epilogue.residual_row_stride + first;
-    kernels_.output[s_.tile == 4](m, s_.m_position, channels, std::min(s_.tile, c_.out_h - place.y),
-                                  std::min(s_.tile, c_.out_w - place.x), epilogue,
-                                  c_.out_w * epilogue.residual_row_stride,
-                                  c_.output + row * row_stride + place.x * c_.output_pixel_stride + first, row_stride,
-                                  c_.output_pixel_stride);
+    kernels_.output[s_.tile / 2 - 1](m, s_.m_position, channels, std::min(s_.tile, c_.out_h - place.y),
+                                     std::min(s_.tile, c_.out_w - place.x), epilogue,
+                                     c_.out_w * epilogue.residual_row_stride,
+                                     c_.output + row * row_stride + place.x * c_.output_pixel_stride + first, row_stride,
+                                     c_.output_pixel_stride);
   }
 
   const WinogradF32Kernels& kernels_;
