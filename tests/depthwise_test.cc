@@ -99,6 +99,13 @@ TEST(Depthwise, Shapes) {
     for (int64_t width = 2; width < 8; ++width) {
       Check(level, {1, 5, width, 20, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, false, Activation::kTanh});
     }
+    for (int64_t width = 1; width < 12; ++width) {
+      for (int64_t kernel : {3, 4, 5, 7}) {
+        const int64_t pad = kernel / 2;
+        Check(level, {1, 4, width + 1, 28, kernel, kernel, 1, 1, 1, 1, pad, pad, pad, pad, 2, true});
+        Check(level, {1, 9, 2 * width, 16, kernel, kernel, 2, 2, 1, 1, pad, pad, pad, pad, 0, true});
+      }
+    }
     for (int64_t width = 3; width < 9; ++width) {
       for (int64_t kernel : {3, 5}) {
         const int64_t pad = kernel / 2;

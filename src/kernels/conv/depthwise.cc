@@ -30,8 +30,9 @@ struct Taps {
   const float* weights;  // of that tap
   int64_t rows, columns;
   int64_t until_wrap;          // row steps after which the ring begins again; beyond `rows` when it does not
-  int64_t begin = 0, end = 0;  // at the edge: the inputs of a row that lie inside, counted from `input`
-  uint32_t inside = 0;         // the same as bits, for the first 31
+  // At the edge: output pixels that exist, and the inputs of a row that lie inside, counted from `input`, as bits too for the first 31.
+  int64_t count = 0, begin = 0, end = 0;
+  uint32_t inside = 0;
 };
 
 constexpr float kZeros[kLanes] = {};
@@ -40,7 +41,8 @@ constexpr float kZeros[kLanes] = {};
 constexpr bool kOffsets = HWY_ARCH_ARM_A64;
 
 // How a vector of channels is read. `taps` and `stride`, where not 0, are the kernel's width and horizontal
-// stride, with horizontal dilation 1. `edge`: some inputs may lie outside. `partial`: only the first lanes exist.
+// stride, with horizontal dilation 1. `edge`: some inputs may lie outside, and some of the last pixels. `partial`: only the first
+// lanes exist.
 struct Mode {
   int taps = 0, stride = 0;
   bool edge = false, partial = false;
@@ -70,18 +72,20 @@ HWY_INLINE void PixelVectors(const Job& job, const Taps& taps, int64_t pixel, in
     const float* w = weights;
     const float* in = row;
     if constexpr (kMode.taps != 0) {
+      // A row's weights and the sums stay in registers, and an input meets all sums it belongs to.
       constexpr int kInputs = (kPixels - 1) * kMode.stride + kMode.taps;
-      VF32 x[kInputs];
+      VF32 weight[kMode.taps];
+      LINNET_UNROLL
+      for (int j = 0; j < kMode.taps; ++j, w += job.weight_stride) weight[j] = hn::LoadU(d, kOffsets ? weights + j * job.weight_stride : w);
       LINNET_UNROLL
       for (int q = 0; q < kInputs; ++q, in += c.input_pixel_stride) {
-        const float* p = kOffsets ? row + q * c.input_pixel_stride : in;
-        x[q] = kMode.edge && (taps.inside >> q & 1) == 0 ? hn::Zero(d) : hn::LoadU(d, p);
-      }
-      LINNET_UNROLL
-      for (int j = 0; j < kMode.taps; ++j, w += job.weight_stride) {
-        const VF32 weight = hn::LoadU(d, kOffsets ? weights + j * job.weight_stride : w);
+        if (kMode.edge && (taps.inside >> q & 1) == 0) continue;
+        const VF32 x = hn::LoadU(d, kOffsets ? row + q * c.input_pixel_stride : in);
         LINNET_UNROLL
-        for (int t = 0; t < kPixels; ++t) sum[t] = hn::MulAdd(weight, x[t * kMode.stride + j], sum[t]);
+        for (int t = 0; t < kPixels; ++t) {
+          const int j = q - t * kMode.stride;
+          if (j >= 0 && j < kMode.taps) sum[t] = hn::MulAdd(weight[j], x, sum[t]);
+        }
       }
     } else {
       for (int64_t j = 0; j < taps.columns; ++j, w += job.weight_stride, in += tap_step) {
@@ -104,8 +108,10 @@ HWY_INLINE void PixelVectors(const Job& job, const Taps& taps, int64_t pixel, in
   if (e.residual) {
     const float* residual = e.residual + pixel * e.residual_row_stride + channel;
     LINNET_UNROLL
-    for (int t = 0; t < kPixels; ++t, residual += e.residual_row_stride)
+    for (int t = 0; t < kPixels; ++t, residual += e.residual_row_stride) {
+      if (kMode.edge && t >= taps.count) break;
       sum[t] = hn::Add(sum[t], load(residual));
+    }
   }
   if (job.clamp.has_low) {
     const VF32 low = hn::Set(d, job.clamp.low);
@@ -120,6 +126,7 @@ HWY_INLINE void PixelVectors(const Job& job, const Taps& taps, int64_t pixel, in
   float* out = c.output + pixel * c.output_pixel_stride + channel;
   LINNET_UNROLL
   for (int t = 0; t < kPixels; ++t, out += c.output_pixel_stride) {
+    if (kMode.edge && t >= taps.count) break;
     if constexpr (kMode.partial) {
       StoreTail(sum[t], d, out, left);
     } else {
@@ -229,22 +236,26 @@ class Row {
   // Output pixels from x on that are done together; returns how many of them had not been done.
   int64_t Tile(const Variant& variant, int64_t x) {
     const bool tiles = !kFewTiles || kDepthwiseAny || variant.inside[0];
-    int size = tiles ? 0 : 1;
-    while (kPixelsOf[size] > c_.out_w - x) ++size;
-    int64_t done = kPixelsOf[size];
     const int64_t rest = c_.out_w - x;
-    if (size != 0 && done != rest && c_.out_w >= kPixelsOf[0] && tiles && !c_.epilogue.residual) {
-      // One whole tile that does some pixels again costs less than several small ones.
-      size = 0, done = rest, x = c_.out_w - kPixelsOf[0];
-    } else if (size == 2 && rest > 1 && c_.out_w >= kPixelsOf[1] && !c_.epilogue.residual) {
-      size = 1, done = rest, x = c_.out_w - kPixelsOf[1];
+    int size = tiles ? 0 : kSizes - 1;
+    int64_t count = std::min(rest, kPixelsOf[size]), done = count;
+    if (count < kPixelsOf[size]) {
+      if (c_.out_w >= kPixelsOf[0] && !c_.epilogue.residual) {
+        // One whole tile that does some pixels again.
+        count = kPixelsOf[0], x = c_.out_w - count;
+      } else {
+        // The smallest tile that has them all; where there are few sizes, single pixels cost less than most of a tile.
+        while (size + 1 < kSizes && (kPixelsOf[size + 1] >= rest || (kFewTiles && rest < 4))) ++size;
+        done = count = std::min(rest, kPixelsOf[size]);
+      }
     }
     const int64_t pixels = kPixelsOf[size], pixel = row_ * c_.out_w + x;
     const int64_t left = x * c_.stride_w - c_.pad_left;
     const int64_t reach = (pixels - 1) * c_.stride_w + (c_.kernel_w - 1) * c_.dilation_w;
-    const bool inside = left >= 0 && left + reach < c_.in_w;
+    const bool inside = left >= 0 && left + reach < c_.in_w && count == pixels;
     Taps taps = At(x, 0, c_.kernel_w);
     if (!inside) {
+      taps.count = count;
       taps.begin = -left, taps.end = c_.in_w - left;
       const int64_t begin = std::clamp<int64_t>(taps.begin, 0, 31), end = std::clamp<int64_t>(taps.end, begin, 31);
       taps.inside = (uint32_t{1} << end) - (uint32_t{1} << begin);
@@ -255,12 +266,12 @@ class Row {
         RunTail(job_, taps, size, pixel);
       } else {
         // Pixels at the edge have their taps clipped.
-        for (int64_t i = 0; i < pixels; ++i) RunTail(job_, Clipped(x + i), kSizes - 1, pixel + i);
+        for (int64_t i = 0; i < count; ++i) RunTail(job_, Clipped(x + i), kSizes - 1, pixel + i);
       }
     }
     if (job_.clamp.after) {
       ActivateRows(c_.epilogue, c_.output + pixel * c_.output_pixel_stride + job_.channel0, c_.output_pixel_stride,
-                   pixels, job_.channel1 - job_.channel0);
+                   count, job_.channel1 - job_.channel0);
     }
     return done;
   }
