@@ -49,31 +49,35 @@ HWY_INLINE void ForRows(float* c, int64_t row_stride, int64_t rows, int64_t colu
 template <class Function>
 HWY_INLINE void ForFours(float* c, int64_t row_stride, int64_t rows, int64_t columns, Function function) {
   const F32 d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  float* at[4];
-  int waiting = 0;
-  for (int64_t r = 0; r < rows; ++r, c += row_stride) {
-    int64_t i = 0;
-    for (; i + lanes <= columns; i += lanes) {
-      at[waiting++] = c + i;
-      if (waiting < 4) continue;
-      waiting = 0;
-      VF32 x[4] = {hn::LoadU(d, at[0]), hn::LoadU(d, at[1]), hn::LoadU(d, at[2]), hn::LoadU(d, at[3])};
-      function(x);
-      LINNET_UNROLL
-      for (int k = 0; k < 4; ++k) hn::StoreU(x[k], d, at[k]);
-    }
-    if (i < columns) {
-      const size_t rest = static_cast<size_t>(columns - i);
-      VF32 x[1] = {LoadTail(d, c + i, rest)};
-      function(x);
-      StoreTail(x[0], d, c + i, rest);
-    }
-  }
-  for (int k = 0; k < waiting; ++k) {
-    VF32 x[1] = {hn::LoadU(d, at[k])};
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), whole = columns / lanes * lanes, back = row_stride - whole;
+  float *next = c, *end = c + whole;
+  auto take = [&]() HWY_ATTR {
+    float* at = next;
+    next += lanes;
+    const bool ends = next == end;
+    next += ends ? back : 0;
+    end += ends ? row_stride : 0;
+    return at;
+  };
+  int64_t left = rows * (columns / lanes);
+  for (; left >= 4; left -= 4) {
+    float *const p0 = take(), *const p1 = take(), *const p2 = take(), *const p3 = take();
+    VF32 x[4] = {hn::LoadU(d, p0), hn::LoadU(d, p1), hn::LoadU(d, p2), hn::LoadU(d, p3)};
     function(x);
-    hn::StoreU(x[0], d, at[k]);
+    hn::StoreU(x[0], d, p0), hn::StoreU(x[1], d, p1), hn::StoreU(x[2], d, p2), hn::StoreU(x[3], d, p3);
+  }
+  for (; left > 0; --left) {
+    float* const p = take();
+    VF32 x[1] = {hn::LoadU(d, p)};
+    function(x);
+    hn::StoreU(x[0], d, p);
+  }
+  const size_t rest = static_cast<size_t>(columns - whole);
+  for (int64_t r = 0; rest != 0 && r < rows; ++r) {
+    float* const p = c + r * row_stride + whole;
+    VF32 x[1] = {LoadTail(d, p, rest)};
+    function(x);
+    StoreTail(x[0], d, p, rest);
   }
 }
 

@@ -116,6 +116,8 @@ HWY_INLINE void FetchC(const GemmF32& g, int64_t row, int64_t column) {
   }
 }
 
+constexpr int64_t kActivatedColumns = 128;   // at least, at a time
+
 // Rows [row, row + kRows) by columns [begin, end), kVectors vectors at a time; only the last vector may be
 // partial.
 template <int kRows, int kVectors, bool kFetches = kFetchesAlways>
@@ -126,6 +128,8 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
   constexpr int kBases = (kRows + 3) / 4;
   constexpr int64_t kPanels = (kColumns + kPanelColumns - 1) / kPanelColumns;
   const int64_t a_stride = g.a_row_stride, b_stride = g.b_row_stride;
+  const bool activates = block.clamp.after && !(kHardSwishes && block.clamp.hard_swish) && !block.unfinished;
+  int64_t waiting = begin;   // the first column whose results are not activated
   for (int64_t column = begin; column < end; column += kColumns) {
     const float* b = g.b + column / kPanelColumns * g.b_panel_stride + column % kPanelColumns;
     VF32 sum[kRows][kVectors];
@@ -206,10 +210,11 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
     } else {
       Finish<kRows, kVectors, true>(block, sum, row, column);
     }
-    if (block.clamp.after && !(kHardSwishes && block.clamp.hard_swish) && !block.unfinished) {
-      ActivateRows(g.epilogue, g.c + row * g.c_row_stride + column, g.c_row_stride, kRows,
-                   std::min(kColumns, g.n - column));
-    }
+    // A call for several tiles, whose results are in the first-level cache still.
+    const int64_t next = column + kColumns;
+    if (!activates || (next < end && next - waiting < kActivatedColumns)) continue;
+    ActivateRows(g.epilogue, g.c + row * g.c_row_stride + waiting, g.c_row_stride, kRows, std::min(next, g.n) - waiting);
+    waiting = next;
   }
 }
 
