@@ -12,6 +12,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <string.h>
 
 #include <span>
 
@@ -57,6 +58,25 @@ Status MakeCopy(int64_t element_bytes, std::span<const int64_t> dims, std::span<
 /// (ONNX's Transpose). Fails with kInvalidArgument when `permutation` is not one.
 Status MakeTranspose(int64_t element_bytes, std::span<const int64_t> dims,
                      std::span<const int64_t> permutation, CpuLevel level, CopyPlan* plan);
+
+/// Copies a run of bytes, of which there may be few: those would spend their time in memcpy's preamble.
+inline void CopyShort(char* to, const char* from, size_t bytes) {
+  if (bytes > 128) {
+    memcpy(to, from, bytes);
+  } else if (bytes >= 16) {
+    for (size_t i = 0; i + 16 < bytes; i += 16) memcpy(to + i, from + i, 16);
+    memcpy(to + bytes - 16, from + bytes - 16, 16);
+  } else {
+    size_t i = 0;
+    if (bytes & 8) memcpy(to, from, 8), i = 8;
+    if (bytes & 4) memcpy(to + i, from + i, 4), i += 4;
+    if (bytes & 2) memcpy(to + i, from + i, 2), i += 2;
+    if (bytes & 1) to[i] = from[i];
+  }
+}
+
+/// Copies `rows` rows of `bytes` consecutive bytes, src_row and dst_row bytes apart. They do not overlap.
+void CopyRows(const void* src, int64_t src_row, void* dst, int64_t dst_row, int64_t bytes, int64_t rows);
 
 /// Copies the pieces [begin, end), 0 <= begin <= end <= plan.units, each a few KiB to 64 KiB or a whole small
 /// plane. src and dst point to the elements of coordinate 0 and do not overlap. Touches nothing but the

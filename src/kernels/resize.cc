@@ -36,10 +36,10 @@ HWY_INLINE void Combine(const float* x, int64_t stride, const int32_t* index, co
 
 HWY_INLINE void CopyPixel(const float* x, int64_t n, float* out) {
   const F32 d;
-  for (int64_t i = 0; i < n; i += hn::Lanes(d)) {
-    const size_t left = static_cast<size_t>(n - i);
-    StoreSome(LoadSome(d, x + i, left), d, out + i, left);
-  }
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::StoreU(hn::LoadU(d, x + i), d, out + i);
+  if (i < n) StoreTail(LoadTail(d, x + i, static_cast<size_t>(n - i)), d, out + i, static_cast<size_t>(n - i));
 }
 
 void Fill(float value, int64_t n, float* out) {
@@ -88,15 +88,29 @@ HWY_INLINE void ResizeRow(const ResizeAxis& cols, const float* row, int64_t widt
   }
 }
 
+// Nearest, where every input column is taken twice.
+void DoubleRow(const ResizeAxis&, const float* row, int64_t width, float* out) {
+  const F32 d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t x = 0;
+  for (; x + 2 * lanes <= width; x += 2 * lanes) {
+    const VF32 v = hn::LoadU(d, row + x / 2);
+    hn::StoreInterleaved2(v, v, d, out + x);
+  }
+  for (; x < width; ++x) out[x] = row[x / 2];
+}
+
 using RowFn = void(const ResizeAxis& cols, const float* row, int64_t width, float* out);
 
 // What resizes the rows of an image of one channel; null where the other way must do.
 RowFn* RowOf(const ResizeArgs& args) {
   if (args.channels != 1 || (args.rows.weight && args.rows.taps > kResizePlaneTaps)) return nullptr;
+  bool doubles = true;
   for (int64_t x = 0; x < args.out_width; ++x) {
     if (args.cols.index[x * args.cols.taps] < 0) return nullptr;
+    doubles = doubles && args.cols.index[x * args.cols.taps] == x / 2;
   }
-  if (!args.cols.weight) return ResizeRow<1>;
+  if (!args.cols.weight) return doubles ? DoubleRow : ResizeRow<1>;
   return args.cols.taps == 2 ? ResizeRow<2> : args.cols.taps == 4 ? ResizeRow<4> : nullptr;
 }
 
@@ -123,7 +137,11 @@ void ResizePlane(const ResizeArgs& args, RowFn* resize_row, int64_t begin, int64
       continue;
     }
     if (!args.rows.weight) {
-      resize_row(args.cols, args.x + rows[0] * args.in_width, width, out);
+      if (y > begin && rows[0] == rows[-1]) {
+        CopyPixel(out - width, width, out);
+      } else {
+        resize_row(args.cols, args.x + rows[0] * args.in_width, width, out);
+      }
       continue;
     }
     const float* from[kResizePlaneTaps];
@@ -174,6 +192,10 @@ void Resize(const ResizeArgs& args, int64_t begin, int64_t end) {
       continue;
     }
     const float* row = args.x + rows[0] * in_row;
+    if (args.rows.weight == nullptr && y > begin && rows[0] == rows[-1]) {
+      CopyPixel(out - out_row, out_row, out);
+      continue;
+    }
     if (args.rows.weight != nullptr) {
       Combine(args.x, in_row, rows, args.rows.weight + y * args.rows.taps, args.rows.taps, in_row,
               args.scratch);

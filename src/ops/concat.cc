@@ -10,6 +10,7 @@ namespace linnet {
 namespace {
 
 struct Concat {
+  static constexpr int kTogether = 8;   ///< inputs whose pieces of a row are written one after the other
   int64_t axis = 1;   ///< the default of version 1; required since 4
 
   struct Params {
@@ -95,22 +96,50 @@ struct Concat {
     if (grows) SpreadRows(out, p.rows, p.start[1], p.row);
     double ns = 0.1 * sizeof(T) + 4.0 * inputs / static_cast<double>(p.row);
     return c.ParallelFor(p.rows * p.row, 256, ns, [&](int64_t begin, int64_t end, int) {
-      int64_t row = begin / p.row, at = begin % p.row;
-      int i = 0;
-      while (begin < end) {
-        while (p.start[i + 1] <= at) ++i;
-        int64_t length = p.start[i + 1] - p.start[i];
-        int64_t count = std::min(p.start[i + 1] - at, end - begin);
-        if (i > 0 || !grows) CopyRun(out + begin, c.in<T>(i) + row * length + (at - p.start[i]), count);
-        begin += count;
-        at += count;
-        if (at == p.row) {
-          at = 0;
-          i = 0;
-          ++row;
+      if constexpr (std::is_same_v<T, std::string>) return Pieces(c, p, out, begin, end, grows);
+      // Whole rows, then pieces of rows at both ends.
+      const int64_t row0 = DivUp(begin, p.row), row1 = std::max(row0, end / p.row);
+      Pieces(c, p, out, begin, std::min(end, row0 * p.row), grows);
+      constexpr int64_t kSize = sizeof(T);
+      for (int first = grows ? 1 : 0; first < inputs; first += kTogether) {
+        const int count = std::min(kTogether, inputs - first);
+        const char* from[kTogether];
+        size_t bytes[kTogether];
+        for (int i = 0; i < count; ++i) {
+          const int64_t length = p.start[first + i + 1] - p.start[first + i];
+          from[i] = reinterpret_cast<const char*>(c.in<T>(first + i) + row0 * length);
+          bytes[i] = static_cast<size_t>(length * kSize);
+        }
+        for (int64_t row = row0; row < row1; ++row) {
+          char* to = reinterpret_cast<char*>(out + row * p.row + p.start[first]);
+          for (int i = 0; i < count; ++i) {
+            CopyShort(to, from[i], bytes[i]);
+            from[i] += bytes[i], to += bytes[i];
+          }
         }
       }
+      Pieces(c, p, out, std::max(begin, row1 * p.row), end, grows);
     });
+  }
+
+  /// Elements [begin, end) of the output, piece by piece.
+  template <class T>
+  static void Pieces(RunContext& c, const Params& p, T* out, int64_t begin, int64_t end, bool grows) {
+    int64_t row = begin / p.row, at = begin % p.row;
+    int i = 0;
+    while (begin < end) {
+      while (p.start[i + 1] <= at) ++i;
+      int64_t length = p.start[i + 1] - p.start[i];
+      int64_t count = std::min(p.start[i + 1] - at, end - begin);
+      if (i > 0 || !grows) CopyRun(out + begin, c.in<T>(i) + row * length + (at - p.start[i]), count);
+      begin += count;
+      at += count;
+      if (at == p.row) {
+        at = 0;
+        i = 0;
+        ++row;
+      }
+    }
   }
 };
 
@@ -137,7 +166,7 @@ struct ConcatInto {
     const float* from = c.in<float>(0);
     float* to = c.out<float>(0) + out_slice.first;
     return c.ParallelFor(pixels, 64, 0.4 * static_cast<double>(channels), [&](int64_t begin, int64_t end, int) {
-      for (int64_t i = begin; i < end; ++i) CopyRun(to + i * out_slice.channels, from + i * channels, channels);
+      CopyRows(from + begin * channels, channels * 4, to + begin * out_slice.channels, out_slice.channels * 4, channels * 4, end - begin);
     });
   }
 };

@@ -9,6 +9,7 @@ namespace linnet {
 namespace {
 
 struct Split {
+  static constexpr int64_t kBlockBytes = 16 << 10;
   int64_t axis = 0;
   int32_t parts = 0;
   bool uneven = false;      ///< the last of equal pieces may be smaller
@@ -109,22 +110,41 @@ struct Split {
     if (p.rows == 0 || p.row == 0) return Status();
     double ns = 0.1 * sizeof(T) + 4.0 * parts / static_cast<double>(p.row);
     return c.ParallelFor(p.rows * p.row, 256, ns, [&](int64_t begin, int64_t end, int) {
-      int64_t row = begin / p.row, at = begin % p.row;
-      int i = 0;
-      while (begin < end) {
-        while (p.start[i + 1] <= at) ++i;
-        int64_t length = p.start[i + 1] - p.start[i];
-        int64_t count = std::min(p.start[i + 1] - at, end - begin);
-        if (c.has_output(i)) CopyRun(c.out<T>(i) + row * length + (at - p.start[i]), in + begin, count);
-        begin += count;
-        at += count;
-        if (at == p.row) {
-          at = 0;
-          i = 0;
-          ++row;
+      if constexpr (std::is_same_v<T, std::string>) return Pieces(c, p, in, begin, end);
+      // Whole rows part by part, a block at a time that stays in the first-level cache; pieces of rows at both ends.
+      const int64_t row0 = DivUp(begin, p.row), row1 = std::max(row0, end / p.row);
+      Pieces(c, p, in, begin, std::min(end, row0 * p.row));
+      const int64_t block = std::max<int64_t>(1, kBlockBytes / (p.row * static_cast<int64_t>(sizeof(T))));
+      for (int64_t row = row0; row < row1; row += block) {
+        for (int i = 0; i < parts; ++i) {
+          const int64_t length = p.start[i + 1] - p.start[i], bytes = length * static_cast<int64_t>(sizeof(T));
+          if (bytes == 0 || !c.has_output(i)) continue;
+          CopyRows(in + row * p.row + p.start[i], p.row * static_cast<int64_t>(sizeof(T)), c.out<T>(i) + row * length, bytes, bytes,
+                   std::min(block, row1 - row));
         }
       }
+      Pieces(c, p, in, std::max(begin, row1 * p.row), end);
     });
+  }
+
+  /// Elements [begin, end) of the input, piece by piece.
+  template <class T>
+  static void Pieces(RunContext& c, const Params& p, const T* in, int64_t begin, int64_t end) {
+    int64_t row = begin / p.row, at = begin % p.row;
+    int i = 0;
+    while (begin < end) {
+      while (p.start[i + 1] <= at) ++i;
+      int64_t length = p.start[i + 1] - p.start[i];
+      int64_t count = std::min(p.start[i + 1] - at, end - begin);
+      if (c.has_output(i)) CopyRun(c.out<T>(i) + row * length + (at - p.start[i]), in + begin, count);
+      begin += count;
+      at += count;
+      if (at == p.row) {
+        at = 0;
+        i = 0;
+        ++row;
+      }
+    }
   }
 };
 
