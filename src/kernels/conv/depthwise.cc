@@ -14,6 +14,7 @@
 #define HWY_TARGET_INCLUDE "kernels/conv/depthwise.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/conv/depthwise_lines-inl.h"
 #include "kernels/conv/depthwise_strips-inl.h"
 #include "kernels/dispatch.h"
 #include "kernels/epilogue-inl.h"
@@ -307,6 +308,17 @@ void DepthwiseRows(const DepthwiseF32& c, int64_t row0, int64_t row1, int64_t ch
       for (int64_t i = 0; i < std::min(rows, c.dilation_h); ++i) {
         RunStrips(job, *variant, row + i, i + c.dilation_h < rows ? 2 : 1);
       }
+      row += rows;
+    }
+    return;
+  }
+#endif
+#if defined(LINNET_DEPTHWISE_LINES)
+  if (GoesAlongLines(c)) {
+    constexpr int64_t kTogether = 4;
+    for (int64_t row = row0; row < row1;) {
+      const int64_t rows = std::min({kTogether, row1 - row, c.out_h - row % c.out_h});
+      RunLines(job, row, rows);
       row += rows;
     }
     return;
