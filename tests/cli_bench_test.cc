@@ -106,13 +106,21 @@ TEST(MachinePeaks, TheFloorIsArithmeticOrBytes) {
 }
 
 TEST(MachinePeaks, Measured) {
-  const MachinePeaks peaks = MeasurePeaks(DetectedCpuLevel(), 1);
+  MachinePeaks peaks;
+  peaks.threads = 2;
+  MeasurePeaks(DetectedCpuLevel(), &peaks);
   EXPECT_GT(peaks.flops_per_ns, 0.1);
   EXPECT_GT(peaks.byte_ops_per_ns, 0.1);
   ASSERT_GE(peaks.reading.size(), 2u);
   EXPECT_TRUE(std::is_sorted(peaks.reading.begin(), peaks.reading.end(),
                              [](const auto& a, const auto& b) { return a.bytes < b.bytes; }));
   for (const MachinePeaks::Reading& each : peaks.reading) EXPECT_GT(each.bytes_per_ns, 0.01);
+  const size_t sizes = peaks.reading.size();
+  peaks.flops_per_ns = 1e12, peaks.reading[0].bytes_per_ns = 1e12;
+  MeasurePeaks(DetectedCpuLevel(), &peaks);
+  EXPECT_EQ(peaks.flops_per_ns, 1e12) << "what was higher stays";
+  EXPECT_EQ(peaks.reading[0].bytes_per_ns, 1e12);
+  EXPECT_EQ(peaks.reading.size(), sizes);
 }
 
 TEST(CliBench, FloorsAreInTheJson) {

@@ -26,17 +26,36 @@ double Quantile(std::vector<double> list, double q) {
   return *at;
 }
 
-/// Short pieces of work, done by all threads at once: the time of the fastest tenth of them.
-double PieceNs(int threads, int pieces, FunctionRef<void(int piece, int thread)> work) {
+/// The fastest tenth of many short pieces of work that all threads do at once. A thread that the system keeps waiting spoils its own
+/// piece alone: `own` counts what each took by itself, else the time until all were done.
+double PieceNs(int threads, int pieces, bool own, FunctionRef<void(int piece, int thread)> work) {
   std::vector<double> times;
+  std::vector<double> of_threads(static_cast<size_t>(threads));
   for (int piece = 0; piece < pieces; ++piece) {
-    times.push_back(TimeNs([&] {
+    const double all = TimeNs([&] {
       ThreadPool::Shared().ParallelFor(threads, 1, threads, [&](int64_t begin, int64_t end, int) {
-        for (int64_t thread = begin; thread < end; ++thread) work(piece, static_cast<int>(thread));
+        for (int64_t thread = begin; thread < end; ++thread) {
+          of_threads[static_cast<size_t>(thread)] = TimeNs([&] { work(piece, static_cast<int>(thread)); });
+        }
       });
-    }));
+    });
+    if (own) times.insert(times.end(), of_threads.begin(), of_threads.end()); else times.push_back(all);
   }
   return Quantile(std::move(times), 0.1);
+}
+
+/// GB/s of so many threads that read `size` bytes over and over, in pieces of some microseconds: small ones several times a
+/// piece, large ones a part of it.
+double ReadingRate(const PeakKernels& kernels, const float* data, int64_t size, int threads, int least_pieces) {
+  constexpr int64_t kPiece = 1 << 20;
+  const int64_t unit = std::min(size, kPiece), parts = size / unit, times = kPiece / unit;
+  const int64_t share = RoundUp(unit / 4 / threads, 128);
+  const double ns = PieceNs(threads, static_cast<int>(std::max<int64_t>(least_pieces, 3 * parts)), false, [&](int piece, int thread) {
+    const float* at = data + piece % parts * (unit / 4) + std::min(share * thread, unit / 4 - share);
+    float sink = 0;
+    for (int64_t i = 0; i < times; ++i) kernels.read(at, share, &sink);
+  });
+  return static_cast<double>(share * 4 * threads * times) / ns;
 }
 
 }  // namespace
@@ -64,37 +83,30 @@ std::string MachinePeaks::ReadingText() const {
                      BytesPerNs(reading.back().bytes));
 }
 
-MachinePeaks MeasurePeaks(CpuLevel level, int threads) {
+void MeasurePeaks(CpuLevel level, MachinePeaks* peaks) {
   const PeakKernels& kernels = PickPeak(level);
-  MachinePeaks peaks;
-  peaks.threads = threads;
-  constexpr int kPieces = 40;
-  constexpr int64_t kTurns = 50'000;
-  float sinks[ThreadPool::kThreadsMax * 16];   // a line of a cache each
-  std::fill(std::begin(sinks), std::end(sinks), 1.0f);
-  auto sink = [&](int thread) { return &sinks[thread * 16]; };
-  peaks.flops_per_ns = static_cast<double>(kTurns * kernels.flops_per_turn) /
-                       PieceNs(threads, kPieces, [&](int, int thread) { kernels.multiply_add(kTurns, sink(thread)); });
   const Int8Peak bytes = PickInt8Peak(level);
-  constexpr int64_t kByteTurns = 20'000;
-  peaks.byte_ops_per_ns = static_cast<double>(kByteTurns * bytes.ops_per_turn) /
-                          PieceNs(threads, kPieces, [&](int, int) { bytes.multiply_add(kByteTurns); });
-  // Every size is read round after round, in pieces of some microseconds: small ones several times a piece, large ones a part of it.
-  constexpr int64_t kLeast = 256 << 10, kMost = 64 << 20, kPiece = 1 << 20;
+  constexpr int kPieces = 40;
+  constexpr int64_t kTurns = 50'000, kByteTurns = 20'000;
+  const double ns = PieceNs(peaks->threads, kPieces, true, [&](int, int) {
+    float sink = 1;
+    kernels.multiply_add(kTurns, &sink);
+  });
+  const double byte_ns = PieceNs(peaks->threads, kPieces, true, [&](int, int) { bytes.multiply_add(kByteTurns); });
+  peaks->flops_per_ns = std::max(peaks->flops_per_ns, static_cast<double>(kTurns * kernels.flops_per_turn) / ns);
+  peaks->byte_ops_per_ns = std::max(peaks->byte_ops_per_ns, static_cast<double>(kByteTurns * bytes.ops_per_turn) / byte_ns);
+  constexpr int64_t kLeast = 256 << 10, kMost = 64 << 20;
   Result<Block> block = Block::Allocate(kMost);
-  if (!block.ok()) return peaks;
+  if (!block.ok()) return;
   memset(block->data(), 1, kMost);
   const float* data = reinterpret_cast<const float*>(block->data());
-  for (int64_t size = kLeast; size <= kMost; size *= 2) {
-    const int64_t unit = std::min(size, kPiece), parts = size / unit, times = kPiece / unit;
-    const int64_t share = RoundUp(unit / 4 / threads, 128);
-    const double ns = PieceNs(threads, static_cast<int>(std::max<int64_t>(kPieces, 3 * parts)), [&](int piece, int thread) {
-      const float* at = data + piece % parts * (unit / 4) + std::min(share * thread, unit / 4 - share);
-      for (int64_t i = 0; i < times; ++i) kernels.read(at, share, sink(thread));
-    });
-    peaks.reading.push_back({static_cast<double>(size), static_cast<double>(share * 4 * threads * times) / ns});
+  size_t at = 0;
+  for (int64_t size = kLeast; size <= kMost; size *= 2, ++at) {
+    if (at == peaks->reading.size()) peaks->reading.push_back({static_cast<double>(size), 0});
+    double& rate = peaks->reading[at].bytes_per_ns;
+    rate = std::max(rate, ReadingRate(kernels, data, size, peaks->threads, kPieces));
+    if (peaks->threads > 1) rate = std::max(rate, ReadingRate(kernels, data, size, 1, kPieces));
   }
-  return peaks;
 }
 
 void MeasureArithmeticBeside(CpuLevel level, const std::function<void()>& run, MachinePeaks* peaks) {

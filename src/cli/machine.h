@@ -29,9 +29,10 @@ struct MachinePeaks {
   std::string ReadingText() const;
 };
 
-/// Takes about two tenths of a second. Each rate is that of the best tenth of many short pieces, so that what else the machine does
-/// spoils only its own moments.
-MachinePeaks MeasurePeaks(CpuLevel level, int threads);
+/// Measures, for peaks->threads threads; takes about a tenth of a second. Peaks that are there already stay where they are higher: who
+/// measures at several moments is less at the mercy of what else the machine does. For the same reason each rate is that of the
+/// fastest tenth of many short pieces, and all threads together are never slower than one alone.
+void MeasurePeaks(CpuLevel level, MachinePeaks* peaks);
 
 /// Measures arithmetic again, right after each of some runs of a model: at the clock that the processor has while it computes with
 /// all of its width on numbers that change, which is lower than what the loop alone keeps.

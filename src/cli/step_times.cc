@@ -71,11 +71,10 @@ Result<StepTimes> StepTimes::Measure(Session& session, const std::vector<Type>& 
   StepTimes times;
   Status status;
   const CpuLevel cpu = session.model().options().cpu;
-  times.peaks_ = MeasurePeaks(cpu, session.threads());
-  MeasureArithmeticBeside(cpu, [&] { if (status.ok()) status = run({}); }, &times.peaks_);
-  LINNET_TRY(std::move(status));
-  const std::map<const NodeIo*, Known> known = KnownOf(session, types, times.peaks_);
+  times.peaks_.threads = session.threads();
+  MeasurePeaks(cpu, &times.peaks_);
   std::vector<std::vector<double>> all;   // of every step, those of the runs
+  std::vector<const NodeIo*> nodes;
   const int64_t start = MonotonicNs();
   for (int i = 0; i < kRunsMax && (i < kRunsMin || MonotonicNs() - start < kMostNs); ++i) {
     Profiler profiler;
@@ -86,20 +85,25 @@ Result<StepTimes> StepTimes::Measure(Session& session, const std::vector<Type>& 
     for (const Profiler::Span& span : profiler.spans) {
       if (span.depth > 0) continue;
       if (at == times.steps_.size()) {
-        const auto found = known.find(span.io);
-        Row row{std::string(span.io->op), std::string(span.io->label), ""};
-        row.floor_known = found != known.end() && found->second.has_floor;
-        if (row.floor_known) row.floor_ns = found->second.floor_ns;
-        if (found != known.end()) row.types = found->second.types;
-        times.steps_.push_back(std::move(row));
+        times.steps_.push_back({std::string(span.io->op), std::string(span.io->label), ""});
+        nodes.push_back(span.io);
         all.emplace_back();
       }
       all[at++].push_back(static_cast<double>(span.end_ns - span.begin_ns));
     }
   }
+  MeasurePeaks(cpu, &times.peaks_);
+  MeasureArithmeticBeside(cpu, [&] { if (status.ok()) status = run({}); }, &times.peaks_);
+  LINNET_TRY(std::move(status));
+  const std::map<const NodeIo*, Known> known = KnownOf(session, types, times.peaks_);
   for (size_t i = 0; i < all.size(); ++i) {
+    Row& row = times.steps_[i];
+    const auto found = known.find(nodes[i]);
+    row.floor_known = found != known.end() && found->second.has_floor;
+    if (row.floor_known) row.floor_ns = found->second.floor_ns;
+    if (found != known.end()) row.types = found->second.types;
     std::nth_element(all[i].begin(), all[i].begin() + static_cast<std::ptrdiff_t>(all[i].size() / 2), all[i].end());
-    times.steps_[i].ns = all[i][all[i].size() / 2];
+    row.ns = all[i][all[i].size() / 2];
   }
   return times;
 }

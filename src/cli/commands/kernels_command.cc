@@ -39,7 +39,8 @@ double PeakOf(const MachinePeaks& peaks, Numbers numbers, CpuLevel best) {
 }
 
 int Show(Problem& problem, CpuLevel best, double seconds, bool json_wanted) {
-  MachinePeaks peaks = MeasurePeaks(best, 1);
+  MachinePeaks peaks;
+  MeasurePeaks(best, &peaks);
   const double peak = PeakOf(peaks, problem.numbers, best);
   const char* unit = problem.numbers == Numbers::kInt8 ? "Gop/s" : "GFLOP/s";
   peaks.flops_per_ns = peak;
