@@ -104,7 +104,7 @@ def bench(linnet, contents, seconds):
     with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
         file.write(contents)
         file.flush()
-        command = [linnet, "bench", file.name, "--threads", "1", "--seconds", str(seconds), "--json"]
+        command = [linnet, "bench", file.name, "--threads", "1", "--seconds", str(seconds), "--json", "--no-table"]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(done.stderr or done.stdout)

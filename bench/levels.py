@@ -18,7 +18,8 @@ from suite import ROOT, SUITE, make_table, ms, write
 
 
 def median_ms(options, model, dims, level):
-    command = [options.linnet, "bench", str(options.models / f"{model}.onnx"), "--threads", "1", "--seconds", str(options.seconds), "--json"]
+    command = [options.linnet, "bench", str(options.models / f"{model}.onnx"), "--threads", "1", "--seconds", str(options.seconds),
+               "--json", "--no-table"]
     for dim in dims:
         command += ["--dim", dim]
     environment = dict(os.environ, LINNET_CPU=level)

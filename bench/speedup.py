@@ -22,7 +22,7 @@ PAIRS += [(f"bert_base, seq {n}", "bert_base", ["batch=1", f"seq={n}"]) for n in
 
 
 def median_ms(linnet, path, dims, threads, seconds):
-    command = [linnet, "bench", str(path), "--threads", str(threads), "--seconds", str(seconds), "--json"]
+    command = [linnet, "bench", str(path), "--threads", str(threads), "--seconds", str(seconds), "--json", "--no-table"]
     for dim in dims:
         command += ["--dim", dim]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["median_ms"]

@@ -2,8 +2,10 @@
  * loads one of the two shared libraries, opens the model, runs it once on zeros and ends; turns alternate.
  *
  *     cc -O2 -I include bench/startup.c -o startup -ldl
- *     startup LIBLINNET LIBONNXRUNTIME MODEL[,PEER_MODEL] THREADS TURNS [SYMBOL=N...]      LIBONNXRUNTIME may be "-": ours alone
+ *     startup LIBLINNET LIBONNXRUNTIME MODEL[,PEER_MODEL] THREADS TURNS [INPUT...]      LIBONNXRUNTIME may be "-": ours alone
  *     startup --ort LIBONNXRUNTIME MODEL.onnx OUT.ort      writes ONNX Runtime's prepared form of a model
+ *
+ * INPUT is SYMBOL=N, or 1x3x224x224@FILE@NAME: the input of that name has this shape, and a file of its bare numbers.
  *
  * Prints one JSON object, medians of both sides:
  *     start_ms  from before the process is made until it has ended
@@ -23,7 +25,7 @@
 #include <unistd.h>
 
 extern char** environ;
-enum { kPorts = 64, kTurns = 99 };
+enum { kPorts = 512, kTurns = 99 };
 
 typedef struct Result {
   double start_ms, load_ms, first_ms, peak_mb;
@@ -58,6 +60,36 @@ static int64_t SizeOf(const char* symbol, char** sizes) {
     if (strncmp(*sizes, symbol, length) == 0 && (*sizes)[length] == '=') return atoll(*sizes + length + 1);
   }
   return 1;
+}
+
+/* The argument that says what the input `name` is, behind its shape: "@FILE@NAME". */
+static const char* Given(const char* name, char** inputs) {
+  for (; *inputs; ++inputs) {
+    const char* file = strchr(*inputs, '@');
+    const char* end = file ? strchr(file + 1, '@') : NULL;
+    if (end && strcmp(end + 1, name) == 0) return *inputs;
+  }
+  return NULL;
+}
+
+/* Its dimensions, at most `most`; the rank. */
+static int GivenShape(const char* given, int64_t* dims, int most) {
+  int rank = 0;
+  while (*given != '@' && rank < most) {
+    char* end;
+    dims[rank++] = strtoll(given, &end, 10);
+    given = *end == 'x' ? end + 1 : end;
+  }
+  return rank;
+}
+
+static void ReadGiven(const char* given, void* into, int64_t bytes) {
+  const char* from = strchr(given, '@') + 1;
+  char path[4096];
+  snprintf(path, sizeof path, "%.*s", (int)(strchr(from, '@') - from), from);
+  FILE* file = fopen(path, "rb");
+  if (!file || fread(into, 1, (size_t)bytes, file) != (size_t)bytes) Fail(path, "cannot be read");
+  fclose(file);
 }
 
 static void* Zeros(int64_t bytes) {
@@ -97,24 +129,30 @@ static Result Ours(const char* library, const char* model, int threads, char** s
   static LinnetOutput out[kPorts];
   CHECK(LinnetSessionPortCounts_(session, &inputs, &outputs));
   if (inputs > kPorts || outputs > kPorts) Fail(model, "too many inputs or outputs");
+  size_t fed = 0;
   for (size_t i = 0; i < inputs; ++i) {
     LinnetPort* port = &ports[0][i];
     port->struct_size = sizeof *port;
     CHECK(LinnetSessionInput_(session, i, port));
+    if (port->has_default) continue;
+    const char* given = Given(port->name, sizes);
+    if (given) port->type.rank = GivenShape(given, port->type.shape, LINNET_RANK_MAX);
     int64_t elements = 1;
     for (int d = 0; d < port->type.rank; ++d) {
       if (port->type.shape[d] < 0) port->type.shape[d] = SizeOf(port->symbols[d], sizes);
       elements *= port->type.shape[d];
     }
     const int64_t bytes = LinnetTensorBytes_(port->type.element, elements);
-    in[i] = (LinnetInput){port->name, NULL, port->type.element, port->type.rank, port->type.shape, Zeros(bytes), (size_t)bytes};
+    in[fed] = (LinnetInput){port->name, NULL, port->type.element, port->type.rank, port->type.shape, Zeros(bytes), (size_t)bytes};
+    if (given) ReadGiven(given, (void*)in[fed].data, bytes);
+    ++fed;
   }
   for (size_t i = 0; i < outputs; ++i) {
     ports[1][i].struct_size = sizeof ports[1][i];
     CHECK(LinnetSessionOutput_(session, i, &ports[1][i]));
     out[i].name = ports[1][i].name;
   }
-  CHECK(LinnetRun_(session, in, inputs, out, outputs, NULL));
+  CHECK(LinnetRun_(session, in, fed, out, outputs, NULL));
   result.load_ms = opened - begin;
   result.first_ms = Now() - opened;
   return result;
@@ -165,15 +203,18 @@ static Result Theirs(const char* library, const char* model, int threads, char**
     ORT(SLOT(61, const void*, size_t*)(info, &rank));
     ORT(SLOT(62, const void*, int64_t*, size_t)(info, dims, rank));
     ORT(SLOT(63, const void*, const char**, size_t)(info, symbols, rank));
+    const char* given = Given(names[0][i], sizes);
+    if (given) rank = (size_t)GivenShape(given, dims, kPorts);
     for (size_t d = 0; d < rank; ++d) {
       if (dims[d] < 0) dims[d] = SizeOf(symbols[d], sizes);
       elements *= dims[d];
     }
-    const int64_t bytes = elements * 8; /* at most */
     const int64_t wide = element == 7 || element == 11 || element == 13 ? 8 : element == 1 || element == 6 || element == 12 ? 4
                        : element == 4 || element == 5 || element == 10 ? 2 : 1;
-    ORT(SLOT(49, void*, void*, size_t, const int64_t*, size_t, int, void**)(memory, Zeros(bytes), (size_t)(elements * wide), dims,
-                                                                           rank, element, &values[0][i]));
+    void* data = Zeros(elements * wide);
+    if (given) ReadGiven(given, data, elements * wide);
+    ORT(SLOT(49, void*, void*, size_t, const int64_t*, size_t, int, void**)(memory, data, (size_t)(elements * wide), dims, rank,
+                                                                           element, &values[0][i]));
   }
   for (size_t i = 0; i < outputs; ++i) ORT(SLOT(37, void*, size_t, void*, char**)(session, i, allocator, &names[1][i]));
   ORT(SLOT(9, void*, void*, char**, void**, size_t, char**, size_t, void**)(session, NULL, names[0], values[0], inputs, names[1],
@@ -256,7 +297,7 @@ int main(int count, char** arguments) {
     WriteOrt(arguments[2], arguments[3], arguments[4]);
     return 0;
   }
-  if (count < 6) Fail("arguments", "LIBLINNET LIBONNXRUNTIME MODEL THREADS TURNS [SYMBOL=N...]");
+  if (count < 6) Fail("arguments", "LIBLINNET LIBONNXRUNTIME MODEL THREADS TURNS [INPUT...]");
   const int turns = atoi(arguments[5]) < 1 ? 1 : atoi(arguments[5]) > kTurns ? kTurns : atoi(arguments[5]);
   const int both = strcmp(arguments[2], "-") != 0;
   static Result results[2][kTurns];

@@ -1,55 +1,112 @@
 // Measuring peaks.
 #include "cli/machine.h"
 
+#include <fmt/format.h>
 #include <string.h>
 
 #include <algorithm>
-#include <vector>
 
 #include "base/memory.h"
+#include "base/thread_pool.h"
 #include "kernels/peak.h"
 #include "run/state.h"
 
 namespace linnet::cli {
 namespace {
 
-template <class F>
-double BestNs(int runs, F&& run) {
-  double best = 1e18;
-  for (int i = 0; i < runs; ++i) {
-    const int64_t begin = MonotonicNs();
-    run();
-    best = std::min(best, static_cast<double>(MonotonicNs() - begin));
+double TimeNs(FunctionRef<void()> run) {
+  const int64_t begin = MonotonicNs();
+  run();
+  return std::max(1.0, static_cast<double>(MonotonicNs() - begin));
+}
+
+double Quantile(std::vector<double> list, double q) {
+  const auto at = list.begin() + static_cast<std::ptrdiff_t>(q * static_cast<double>(list.size() - 1));
+  std::nth_element(list.begin(), at, list.end());
+  return *at;
+}
+
+/// The fastest tenth of many short pieces of work that all threads do at once. A thread that the system keeps waiting spoils its own
+/// piece alone: `own` counts what each took by itself, else the time until all were done.
+double PieceNs(int threads, int pieces, bool own, FunctionRef<void(int piece, int thread)> work) {
+  std::vector<double> times;
+  std::vector<double> of_threads(static_cast<size_t>(threads));
+  for (int piece = 0; piece < pieces; ++piece) {
+    const double all = TimeNs([&] {
+      ThreadPool::Shared().ParallelFor(threads, 1, threads, [&](int64_t begin, int64_t end, int) {
+        for (int64_t thread = begin; thread < end; ++thread) {
+          of_threads[static_cast<size_t>(thread)] = TimeNs([&] { work(piece, static_cast<int>(thread)); });
+        }
+      });
+    });
+    if (own) times.insert(times.end(), of_threads.begin(), of_threads.end()); else times.push_back(all);
   }
-  return std::max(best, 1.0);
+  return Quantile(std::move(times), 0.1);
+}
+
+/// GB/s of so many threads that read `size` bytes over and over, in pieces of some microseconds: small ones several times a
+/// piece, large ones a part of it.
+double ReadingRate(const PeakKernels& kernels, const float* data, int64_t size, int threads, int least_pieces) {
+  constexpr int64_t kPiece = 1 << 20;
+  const int64_t unit = std::min(size, kPiece), parts = size / unit, times = kPiece / unit;
+  const int64_t share = RoundUp(unit / 4 / threads, 128);
+  const double ns = PieceNs(threads, static_cast<int>(std::max<int64_t>(least_pieces, 3 * parts)), false, [&](int piece, int thread) {
+    const float* at = data + piece % parts * (unit / 4) + std::min(share * thread, unit / 4 - share);
+    float sink = 0;
+    for (int64_t i = 0; i < times; ++i) kernels.read(at, share, &sink);
+  });
+  return static_cast<double>(share * 4 * threads * times) / ns;
 }
 
 }  // namespace
 
-MachinePeaks MeasurePeaks(CpuLevel level) {
+double MachinePeaks::BytesPerNs(double bytes) const {
+  double most = 0;
+  for (size_t i = reading.size(); i > 0; --i) {
+    most = std::max(most, reading[i - 1].bytes_per_ns);
+    if (reading[i - 1].bytes <= bytes) break;
+  }
+  return most;
+}
+
+double MachinePeaks::FloorNs(const StepCost& cost, double model_bytes) const {
+  const double values = cost.bytes - cost.weight_bytes;
+  const double arithmetic = 2 * cost.macs / ((cost.of_bytes ? byte_ops_per_ns : flops_per_ns) * threads);
+  if (reading.empty()) return arithmetic;
+  return std::max(arithmetic, values / BytesPerNs(values) + cost.weight_bytes / BytesPerNs(model_bytes) +
+                                  cost.walks * cost.walked_bytes / BytesPerNs(cost.walked_bytes));
+}
+
+std::string MachinePeaks::ReadingText() const {
+  if (reading.empty()) return "reading not measured";
+  return fmt::format("reading {:.0f}, {:.0f}, {:.0f} GB/s from near, middle, far", BytesPerNs(0), BytesPerNs(2 << 20),
+                     BytesPerNs(reading.back().bytes));
+}
+
+void MeasurePeaks(CpuLevel level, MachinePeaks* peaks) {
   const PeakKernels& kernels = PickPeak(level);
-  MachinePeaks peaks;
-  float sink = 1;
-  constexpr int64_t kTurns = 100'000;
-  peaks.flops_per_ns = static_cast<double>(kTurns * kernels.flops_per_turn) / BestNs(20, [&] { kernels.multiply_add(kTurns, &sink); });
   const Int8Peak bytes = PickInt8Peak(level);
-  constexpr int64_t kByteTurns = 20'000;
-  peaks.byte_ops_per_ns = static_cast<double>(kByteTurns * bytes.ops_per_turn) / BestNs(20, [&] { bytes.multiply_add(kByteTurns); });
-  constexpr int64_t kFar = 64 << 20;
-  Result<Block> block = Block::Allocate(kFar);
-  if (!block.ok()) return peaks;
-  memset(block->data(), 1, kFar);
+  constexpr int kPieces = 40;
+  constexpr int64_t kTurns = 50'000, kByteTurns = 20'000;
+  const double ns = PieceNs(peaks->threads, kPieces, true, [&](int, int) {
+    float sink = 1;
+    kernels.multiply_add(kTurns, &sink);
+  });
+  const double byte_ns = PieceNs(peaks->threads, kPieces, true, [&](int, int) { bytes.multiply_add(kByteTurns); });
+  peaks->flops_per_ns = std::max(peaks->flops_per_ns, static_cast<double>(kTurns * kernels.flops_per_turn) / ns);
+  peaks->byte_ops_per_ns = std::max(peaks->byte_ops_per_ns, static_cast<double>(kByteTurns * bytes.ops_per_turn) / byte_ns);
+  constexpr int64_t kLeast = 256 << 10, kMost = 64 << 20;
+  Result<Block> block = Block::Allocate(kMost);
+  if (!block.ok()) return;
+  memset(block->data(), 1, kMost);
   const float* data = reinterpret_cast<const float*>(block->data());
-  auto reading = [&](int64_t bytes, int64_t times) {
-    const double ns = BestNs(8, [&] {
-      for (int64_t i = 0; i < times; ++i) kernels.read(data, bytes / 4, &sink);
-    });
-    return static_cast<double>(bytes * times) / ns;
-  };
-  peaks.near_bytes_per_ns = reading(256 << 10, 16);
-  peaks.middle_bytes_per_ns = reading(2 << 20, 4);
-  peaks.far_bytes_per_ns = reading(kFar, 1);
-  return peaks;
+  size_t at = 0;
+  for (int64_t size = kLeast; size <= kMost; size *= 2, ++at) {
+    if (at == peaks->reading.size()) peaks->reading.push_back({static_cast<double>(size), 0});
+    double& rate = peaks->reading[at].bytes_per_ns;
+    rate = std::max(rate, ReadingRate(kernels, data, size, peaks->threads, kPieces));
+    if (peaks->threads > 1) rate = std::max(rate, ReadingRate(kernels, data, size, 1, kPieces));
+  }
 }
 
 void MeasureArithmeticBeside(CpuLevel level, const std::function<void()>& run, MachinePeaks* peaks) {
@@ -59,18 +116,15 @@ void MeasureArithmeticBeside(CpuLevel level, const std::function<void()>& run, M
   const Int8Peak bytes = PickInt8Peak(level);
   float sink = 1;
   std::vector<double> flops, byte_ops;
+  auto best = [](FunctionRef<void()> work) { return std::min(TimeNs(work), TimeNs(work)); };
   const int64_t start = MonotonicNs();
   for (int i = 0; i < kRuns && (i < 3 || MonotonicNs() - start < kMostNs); ++i) {
     run();
-    flops.push_back(static_cast<double>(kTurns * kernels.flops_per_turn) / BestNs(2, [&] { kernels.multiply_add(kTurns, &sink); }));
-    byte_ops.push_back(static_cast<double>(kTurns * bytes.ops_per_turn) / BestNs(2, [&] { bytes.multiply_add(kTurns); }));
+    flops.push_back(static_cast<double>(kTurns * kernels.flops_per_turn) / best([&] { kernels.multiply_add(kTurns, &sink); }));
+    byte_ops.push_back(static_cast<double>(kTurns * bytes.ops_per_turn) / best([&] { bytes.multiply_add(kTurns); }));
   }
-  auto median = [](std::vector<double>& list) {
-    std::nth_element(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(list.size() / 2), list.end());
-    return list[list.size() / 2];
-  };
-  peaks->flops_per_ns = std::min(peaks->flops_per_ns, median(flops));
-  peaks->byte_ops_per_ns = std::min(peaks->byte_ops_per_ns, median(byte_ops));
+  peaks->flops_per_ns = std::min(peaks->flops_per_ns, Quantile(std::move(flops), 0.5));
+  peaks->byte_ops_per_ns = std::min(peaks->byte_ops_per_ns, Quantile(std::move(byte_ops), 0.5));
 }
 
 }  // namespace linnet::cli

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <set>
 
+#include "kernels/conv/winograd.h"
+
 namespace linnet::cli {
 namespace {
 
@@ -38,6 +40,7 @@ enum class Work : uint8_t {
   kGemm,        ///< the same, where the left side may be transposed
   kRecurrent,   ///< every step: all weights
   kBlock,       ///< three convolutions in a row
+  kAttention,   ///< every query: a product with every key and one with every value
 };
 struct Rule {
   const char* op;
@@ -66,6 +69,7 @@ constexpr Rule kRules[] = {
     {"DynamicQuantizeLSTM", Work::kRecurrent, 0, 1},
     {"GRU", Work::kRecurrent, 0, 1},
     {"RNN", Work::kRecurrent, 0, 1},
+    {"Attention", Work::kAttention, 0, 1},
 };
 
 double Elements(const Shape& shape) {
@@ -80,8 +84,18 @@ Shape ShapeOf(std::span<const StepValue> types, int i) {
   return type && type->is_tensor() && type->shape.is_static() ? type->shape : Shape();
 }
 
-/// -1 when a shape it depends on is not known. `node` may be null.
-double MacsOf(const Rule& rule, const Node* node, std::span<const StepValue> inputs, std::span<const StepValue> outputs) {
+/// Of linnet:Attention, or of ONNX's. Positions are the axis before the last, or as an attribute says the one before; ONNX's rank 3
+/// has all heads of a position in its last axis. A causal one is taken to see half of the keys.
+double AttentionMacs(const Node& node, const Shape& q, const Shape& k, const Shape& y) {
+  if (k.rank() != q.rank() || y.rank() < 3) return -1;
+  const Result<int64_t> axis = node.Int("k_axis", k.rank() - 2);
+  if (!axis.ok() || *axis < 1 || *axis >= k.rank()) return -1;
+  const Result<int64_t> causal = node.Int("is_causal", 0);
+  return (Elements(q) + Elements(y)) * static_cast<double>(k[static_cast<int>(*axis)]) / (causal.ok() && *causal != 0 ? 2 : 1);
+}
+
+/// -1 when a shape it depends on is not known.
+double MacsOf(const Rule& rule, const Node& node, std::span<const StepValue> inputs, std::span<const StepValue> outputs) {
   const Shape x = ShapeOf(inputs, rule.left), w = ShapeOf(inputs, rule.right);
   if (x.rank() < 1 || w.rank() < 1) return -1;
   if (rule.work == Work::kRecurrent) {
@@ -93,16 +107,14 @@ double MacsOf(const Rule& rule, const Node* node, std::span<const StepValue> inp
   if (rule.work == Work::kTranspose) return w[0] > 0 ? Elements(x) * Elements(w) / static_cast<double>(w[0]) : 0;
   const Shape y = ShapeOf(outputs, 0);
   if (!y.has_rank()) return -1;
+  if (rule.work == Work::kAttention) return AttentionMacs(node, x, w, y);
   if (rule.work == Work::kBlock) {
-    // The part before the depthwise one makes an image of the input's size over its strides; where they are not at hand,
-    // a wider kernel is taken to halve both sides, as first layers do.
+    // The part before the depthwise one makes an image of the input's size over its strides.
     const Shape expand = ShapeOf(inputs, 1), project = ShapeOf(inputs, 5);
     double macs = Elements(y) / static_cast<double>(y[y.rank() - 1]) * (Elements(w) + (project.rank() > 0 ? Elements(project) : 0));
     if (expand.rank() > 0) {
       double pixels = expand[1] > 0 ? Elements(x) / static_cast<double>(expand[1]) : 0;
-      if (!node) {
-        pixels /= expand[expand.rank() - 1] > 1 ? 4 : 1;
-      } else if (Result<std::vector<int64_t>> strides = node->Ints("expand_strides"); strides.ok()) {
+      if (Result<std::vector<int64_t>> strides = node.Ints("expand_strides"); strides.ok()) {
         for (int64_t stride : *strides) pixels /= static_cast<double>(stride);
       }
       macs += pixels * Elements(expand);
@@ -136,7 +148,7 @@ void CountMacsInto(const Graph& graph, bool body, MacCounts& counts) {
     std::vector<StepValue> inputs, outputs;
     for (ValueId id_in : node.inputs) inputs.push_back({id_in == kNoValue ? nullptr : &graph.value(id_in).type});
     for (ValueId id_out : node.outputs) outputs.push_back({id_out == kNoValue ? nullptr : &graph.value(id_out).type});
-    const double macs = MacsOf(*rule, &node, inputs, outputs);
+    const double macs = MacsOf(*rule, node, inputs, outputs);
     if (macs < 0) {
       ++counts.unknown;
     } else {
@@ -156,10 +168,36 @@ GraphCounts Count(const Graph& graph) {
   return counts;
 }
 
-StepCost CostOf(std::string_view op, std::span<const StepValue> inputs, std::span<const StepValue> outputs) {
+namespace {
+
+/// The multiply-adds of a convolution done by Winograd's tiles: (m + 2)^2 for every m x m outputs, and what transforms a patch and its
+/// sums back (kernels/conv/winograd.cc), one instruction counted as one. Negative where sums are direct.
+double WinogradMacs(const Node& node, const Shape& x, const Shape& w, const Shape& y) {
+  if (node.op != "Conv" || node.domain != "linnet" || w.rank() != 4 || y.rank() != 4 || w[2] != 3 || w[3] != 3 || w[1] != x[3]) return -1;
+  for (const char* name : {"strides", "dilations"}) {
+    Result<std::vector<int64_t>> list = node.Ints(name);
+    if (list.ok() && std::any_of(list->begin(), list->end(), [](int64_t each) { return each != 1; })) return -1;
+  }
+  const int64_t m = WinogradTile(w[1], w[0], y[1], y[2]);
+  if (m == 0) return -1;
+  const double tiles = static_cast<double>(y[0] * ((y[1] + m - 1) / m) * ((y[2] + m - 1) / m));
+  const double in = static_cast<double>(w[1]), out = static_cast<double>(w[0]), positions = static_cast<double>((m + 2) * (m + 2));
+  return tiles * (positions * in * out + in * (m == 2 ? 32 : 144) + out * (m == 2 ? 24 : 120));
+}
+
+}  // namespace
+
+StepCost CostOf(const Node& node, std::span<const StepValue> inputs, std::span<const StepValue> outputs) {
   StepCost cost;
-  if (const size_t colon = op.find(':'); colon != std::string_view::npos) op.remove_prefix(colon + 1);
-  if (const Rule* rule = RuleOf(op)) cost.macs = std::max(0.0, MacsOf(*rule, nullptr, inputs, outputs));
+  const std::string& op = node.op;
+  const Rule* rule = node.domain == "ai.onnx.ml" ? nullptr : RuleOf(op);
+  if (rule) cost.macs = std::max(0.0, MacsOf(*rule, node, inputs, outputs));
+  if (const double macs = WinogradMacs(node, ShapeOf(inputs, 0), ShapeOf(inputs, 1), ShapeOf(outputs, 0)); macs >= 0) cost.macs = macs;
+  if (const Shape x = ShapeOf(inputs, 0), r = ShapeOf(inputs, 2); rule && rule->work == Work::kRecurrent && x.rank() == 3 && r.rank() == 3) {
+    const Result<int64_t> batch_first = node.Int("layout", 0);
+    cost.walks = std::max(0.0, static_cast<double>(x[batch_first.ok() && *batch_first != 0 ? 1 : 0] - 1));
+    if (Result<int64_t> size = ByteSize(inputs[2].type->dtype, r.elements()); size.ok()) cost.walked_bytes = static_cast<double>(*size);
+  }
   for (const StepValue& value : inputs) {
     const DType dtype = value.type ? value.type->dtype : DType::kUndefined;
     cost.of_bytes = cost.of_bytes || dtype == DType::kInt8 || dtype == DType::kUint8;

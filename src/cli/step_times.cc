@@ -28,6 +28,13 @@ std::string TypesOf(const Plan& plan, std::span<const ValueId> ids) {
   return text;
 }
 
+NodeId ProducerOf(const Graph& graph, std::span<const ValueId> outputs) {
+  for (ValueId id : outputs) {
+    if (id != kNoValue) return graph.value(id).producer;
+  }
+  return kNoNode;
+}
+
 /// The floor of every step of the plan for these types; steps behind a boundary have none.
 std::map<const NodeIo*, Known> KnownOf(Session& session, const std::vector<Type>& types, const MachinePeaks& peaks) {
   std::map<const NodeIo*, Known> list;
@@ -44,12 +51,14 @@ std::map<const NodeIo*, Known> KnownOf(Session& session, const std::vector<Type>
       }
       return found;
     };
-    const StepCost cost = CostOf(step.io->op, values(step.io->inputs), values(step.io->outputs));
+    const NodeId node = ProducerOf(session.model().graph(), step.io->outputs);
+    if (node == kNoNode) continue;
+    const StepCost cost = CostOf(session.model().graph().node(node), values(step.io->inputs), values(step.io->outputs));
     Known& known = list[step.io];
     known.types = TypesOf(made, step.io->inputs) + " -> " + TypesOf(made, step.io->outputs);
     // Peaks are those of float32 and of bytes.
     known.has_floor = session.precision() == Precision::kFloat32 || cost.macs <= 0 || cost.of_bytes;
-    if (known.has_floor) known.floor_ns = peaks.FloorNs(cost, static_cast<double>(session.model().weight_bytes()), session.threads());
+    if (known.has_floor) known.floor_ns = peaks.FloorNs(cost, static_cast<double>(session.model().weight_bytes()));
   }
   return list;
 }
@@ -57,16 +66,17 @@ std::map<const NodeIo*, Known> KnownOf(Session& session, const std::vector<Type>
 }  // namespace
 
 Result<StepTimes> StepTimes::Measure(Session& session, const std::vector<Type>& types, FunctionRef<Status(const RunOptions&)> run) {
-  constexpr int kRuns = 5;
+  constexpr int kRunsMin = 5, kRunsMax = 201;
+  constexpr int64_t kMostNs = 200'000'000;   // for more than the least
   StepTimes times;
   Status status;
   const CpuLevel cpu = session.model().options().cpu;
-  times.peaks_ = MeasurePeaks(cpu);
-  MeasureArithmeticBeside(cpu, [&] { if (status.ok()) status = run({}); }, &times.peaks_);
-  LINNET_TRY(std::move(status));
-  const std::map<const NodeIo*, Known> known = KnownOf(session, types, times.peaks_);
+  times.peaks_.threads = session.threads();
+  MeasurePeaks(cpu, &times.peaks_);
   std::vector<std::vector<double>> all;   // of every step, those of the runs
-  for (int i = 0; i < kRuns; ++i) {
+  std::vector<const NodeIo*> nodes;
+  const int64_t start = MonotonicNs();
+  for (int i = 0; i < kRunsMax && (i < kRunsMin || MonotonicNs() - start < kMostNs); ++i) {
     Profiler profiler;
     RunOptions options;
     options.profiler = &profiler;
@@ -75,31 +85,64 @@ Result<StepTimes> StepTimes::Measure(Session& session, const std::vector<Type>& 
     for (const Profiler::Span& span : profiler.spans) {
       if (span.depth > 0) continue;
       if (at == times.steps_.size()) {
-        const auto found = known.find(span.io);
-        Row row{std::string(span.io->op), std::string(span.io->label), ""};
-        row.floor_known = found != known.end() && found->second.has_floor;
-        if (row.floor_known) row.floor_ns = found->second.floor_ns;
-        if (found != known.end()) row.types = found->second.types;
-        times.steps_.push_back(std::move(row));
+        times.steps_.push_back({std::string(span.io->op), std::string(span.io->label), ""});
+        nodes.push_back(span.io);
         all.emplace_back();
       }
       all[at++].push_back(static_cast<double>(span.end_ns - span.begin_ns));
     }
   }
+  MeasurePeaks(cpu, &times.peaks_);
+  MeasureArithmeticBeside(cpu, [&] { if (status.ok()) status = run({}); }, &times.peaks_);
+  LINNET_TRY(std::move(status));
+  const std::map<const NodeIo*, Known> known = KnownOf(session, types, times.peaks_);
   for (size_t i = 0; i < all.size(); ++i) {
+    Row& row = times.steps_[i];
+    const auto found = known.find(nodes[i]);
+    row.floor_known = found != known.end() && found->second.has_floor;
+    if (row.floor_known) row.floor_ns = found->second.floor_ns;
+    if (found != known.end()) row.types = found->second.types;
     std::nth_element(all[i].begin(), all[i].begin() + static_cast<std::ptrdiff_t>(all[i].size() / 2), all[i].end());
-    times.steps_[i].ns = all[i][all[i].size() / 2];
+    row.ns = all[i][all[i].size() / 2];
   }
   return times;
 }
 
+StepTimes::Row StepTimes::Total() const {
+  Row total;
+  total.count = static_cast<int64_t>(steps_.size());
+  for (const Row& row : steps_) {
+    total.ns += row.ns, total.floor_ns += row.floor_ns;
+    total.floor_known = total.floor_known && row.floor_known;
+  }
+  return total;
+}
+
 std::string StepTimes::Totals() const {
-  double ns = 0, floor_ns = 0;
-  for (const Row& row : steps_) ns += row.ns, floor_ns += row.floor_ns;
-  return fmt::format("all steps {}, floor {} ({:.0f} GFLOP/s, or {:.0f} Gop/s of bytes, a thread; reading {:.0f}, {:.0f}, {:.0f} GB/s "
-                     "from near, middle, far)\n",
-                     FormatDurationNs(ns), FormatDurationNs(floor_ns), peaks_.flops_per_ns, peaks_.byte_ops_per_ns,
-                     peaks_.near_bytes_per_ns, peaks_.middle_bytes_per_ns, peaks_.far_bytes_per_ns);
+  const Row total = Total();
+  return fmt::format("all steps {}, floor {}{} ({:.0f} GFLOP/s, or {:.0f} Gop/s of bytes, a thread; {})\n", FormatDurationNs(total.ns),
+                     total.floor_known ? "" : "at least ", FormatDurationNs(total.floor_ns), peaks_.flops_per_ns, peaks_.byte_ops_per_ns,
+                     peaks_.ReadingText());
+}
+
+void StepTimes::AddTo(Json* json, bool steps) const {
+  auto floor_ms = [](const Row& row) { return row.floor_known ? Json(row.floor_ns / 1e6) : Json(nullptr); };
+  const Row total = Total();
+  (*json)["steps_ms"] = total.ns / 1e6;
+  (*json)["floor_ms"] = total.floor_ns / 1e6;
+  (*json)["floor_complete"] = total.floor_known;
+  Json reading = Json::array();
+  for (const MachinePeaks::Reading& each : peaks_.reading) reading.push_back({{"bytes", each.bytes}, {"gb_per_s", each.bytes_per_ns}});
+  (*json)["peaks"] = {{"threads", peaks_.threads},
+                      {"gflops_per_thread", peaks_.flops_per_ns},
+                      {"byte_gops_per_thread", peaks_.byte_ops_per_ns},
+                      {"reading", std::move(reading)}};
+  if (!steps) return;
+  Json list = Json::array();
+  for (const Row& row : steps_) {
+    list.push_back({{"op", row.op}, {"name", row.name}, {"types", row.types}, {"ms", row.ns / 1e6}, {"floor_ms", floor_ms(row)}});
+  }
+  (*json)["steps"] = std::move(list);
 }
 
 namespace {

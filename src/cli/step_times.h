@@ -6,6 +6,7 @@
 
 #include "api/session.h"
 #include "base/function_ref.h"
+#include "cli/json.h"
 #include "cli/machine.h"
 #include "cli/terminal.h"
 
@@ -21,6 +22,9 @@ class StepTimes {
   std::string ByOperator(const Terminal& terminal, int most) const;
   /// One with a row for each step: its node, what it reads and what it makes.
   std::string BySteps(const Terminal& terminal) const;
+  /// The sum of all, what the floor was taken from, and with `steps` a list of all. Steps without a floor count as none in the
+  /// sum, which "floor_complete" then denies.
+  void AddTo(Json* json, bool steps) const;
 
  private:
   struct Row {
@@ -29,6 +33,7 @@ class StepTimes {
     int64_t count = 1;
     bool floor_known = true;   // of every step in it
   };
+  Row Total() const;
   std::string Totals() const;
 
   std::vector<Row> steps_;

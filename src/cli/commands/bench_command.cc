@@ -24,6 +24,7 @@ namespace {
 
 struct BenchOptions {
   std::string model, peer, grow;
+  std::vector<std::string> inputs;
   CommonOptions common;
   ShapeOptions shapes;
   double seconds = 2;
@@ -115,6 +116,7 @@ Result<std::vector<PeerTensor>> PeerInputs(const Session& session, const std::ve
   std::vector<PeerTensor> tensors;
   for (size_t i = 0; i < data.size(); ++i) {
     if (data[i].type.kind == Kind::kUnknown) continue;
+    if (!data[i].type.is_tensor()) return Unsupported("input ", Quote(session.inputs()[i].name), ": the peer is given tensors only");
     const Tensor& from = data[i].tensor;
     PeerTensor tensor;
     tensor.name = session.inputs()[i].name;
@@ -212,12 +214,10 @@ int Bench(const BenchOptions& options) {
       },
       &status);
   if (!status.ok()) return Report(status);
-  std::vector<std::string> unbound;
-  Result<std::vector<Type>> types = BindInputTypes(*session, options.shapes, &unbound);
-  if (!types.ok()) return Report(types.status());
-  Result<std::vector<Datum>> data = RandomInputs(*session, *types, 1);
-  if (!data.ok()) return Report(data.status());
-  std::vector<Fact> inputs = FactsOf(*data);
+  Result<ChosenInputs> chosen = ChooseInputs(*session, options.inputs, options.shapes, 1);
+  if (!chosen.ok()) return Report(chosen.status());
+  const std::vector<Datum>& data = chosen->data;
+  std::vector<Fact> inputs = FactsOf(data);
   std::vector<RunOutput> outputs(session->outputs().size());
   double first_ns = TimeNs([&] { return session->Run(inputs.data(), outputs.data()); }, &status);
   if (!status.ok()) return Report(status);
@@ -259,7 +259,7 @@ int Bench(const BenchOptions& options) {
         },
         &status);
     if (!status.ok()) return Report(status);
-    Result<std::vector<PeerTensor>> peer_inputs = PeerInputs(*session, *data);
+    Result<std::vector<PeerTensor>> peer_inputs = PeerInputs(*session, data);
     if (!peer_inputs.ok()) return Report(peer_inputs.status());
     Result<std::vector<PeerTensor>> theirs = peer_session->Run(std::move(*peer_inputs));
     if (!theirs.ok()) return Report(theirs.status());
@@ -280,6 +280,15 @@ int Bench(const BenchOptions& options) {
 
   Result<std::optional<Difference>> cost = BesideFloat32(options, *session_options, *session, inputs, first);
   if (!cost.ok()) return Report(cost.status());
+
+  std::optional<StepTimes> step_times;
+  if (options.table) {
+    Result<StepTimes> measured = StepTimes::Measure(*session, chosen->types, [&](const RunOptions& run) {
+      return session->Run(inputs.data(), steady.data(), run);
+    });
+    if (!measured.ok()) return Report(measured.status());
+    step_times = std::move(*measured);
+  }
 
   double ratio = our_times.median() > 0 ? their_times.median() / our_times.median() : 0;
   if (options.json) {
@@ -307,12 +316,13 @@ int Bench(const BenchOptions& options) {
       json["max_abs_diff"] = difference.max_abs;
       json["max_rel_diff"] = difference.max_rel;
     }
+    if (step_times) step_times->AddTo(&json, options.steps);
     fmt::print("{}", FormatJson(json));
     return kSuccess;
   }
 
   Terminal terminal(stdout);
-  for (const std::string& name : unbound) fmt::print("note: dimension {} is 1; set it with --dim {}=N\n", Quote(name), name);
+  for (const std::string& note : chosen->notes) fmt::print("note: {}\n", note);
   fmt::print("{}  ({} thread{}, {}, {} runs)\n", options.model, session->threads(), session->threads() == 1 ? "" : "s",
              PrecisionName(session->precision()), our_times.ns.size());
   fmt::print("latency   median {}   p90 {}   min {}\n", FormatDurationNs(our_times.median()),
@@ -330,13 +340,7 @@ int Bench(const BenchOptions& options) {
     fmt::print("ratio     {} (peer / ours)   largest difference {:.3g} absolute, {:.3g} of the output's maximum\n",
                terminal.Paint(color, fmt::format("{:.2f}", ratio)), difference.max_abs, difference.max_rel);
   }
-  if (!options.table) return kSuccess;
-
-  Result<StepTimes> times = StepTimes::Measure(*session, *types, [&](const RunOptions& run) {
-    return session->Run(inputs.data(), steady.data(), run);
-  });
-  if (!times.ok()) return Report(times.status());
-  fmt::print("\n{}", options.steps ? times->BySteps(terminal) : times->ByOperator(terminal, options.top));
+  if (step_times) fmt::print("\n{}", options.steps ? step_times->BySteps(terminal) : step_times->ByOperator(terminal, options.top));
   return kSuccess;
 }
 
@@ -347,6 +351,7 @@ void AddBenchCommand(Arguments& root) {
   Arguments bench = root.Command("bench", "Measure latency, load time and memory, alone or beside ONNX Runtime");
   bench.Add("model", options->model, "Model file").Required();
   bench.Add("--peer", options->peer, "libonnxruntime.so: same model and inputs, interleaved, with the ratio");
+  bench.Add("-i,--input", options->inputs, "NAME=SOURCE (repeatable): a .npy or .pb file, a picture, text:WORDS; inputs not named are random");
   bench.Add("--shape", options->shapes.shapes, "Shape of an input, e.g. image=1x3x224x224 (repeatable)");
   bench.Add("--dim", options->shapes.dims, "Value of a symbolic dimension, e.g. seq=128 (repeatable)");
   bench.Add("--grow", options->grow, "SYMBOL=FROM:TO: a dimension that grows by one a run, e.g. past=0:255");
@@ -355,7 +360,7 @@ void AddBenchCommand(Arguments& root) {
   bench.Add("--top", options->top, "Rows of the operator table (15)");
   bench.Flag("--steps", options->steps, "A row for every step, in the order they run, instead of one for every operator");
   bench.Flag("--json", options->json, "Print one JSON object");
-  bench.Flag("!--no-table", options->table, "Leave the operator table out");
+  bench.Flag("!--no-table", options->table, "Leave out the operator table, or in JSON the steps and their floor");
   options->common.AddTo(bench);
   bench.OnRun([options] { return options->grow.empty() ? Bench(*options) : BenchGrowth(*options); });
 }

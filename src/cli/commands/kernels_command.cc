@@ -39,11 +39,12 @@ double PeakOf(const MachinePeaks& peaks, Numbers numbers, CpuLevel best) {
 }
 
 int Show(Problem& problem, CpuLevel best, double seconds, bool json_wanted) {
-  MachinePeaks peaks = MeasurePeaks(best);
+  MachinePeaks peaks;
+  MeasurePeaks(best, &peaks);
   const double peak = PeakOf(peaks, problem.numbers, best);
   const char* unit = problem.numbers == Numbers::kInt8 ? "Gop/s" : "GFLOP/s";
   peaks.flops_per_ns = peak;
-  const double floor = peaks.FloorNs({problem.macs, problem.bytes, problem.weight_bytes}, problem.weight_bytes, 1);
+  const double floor = peaks.FloorNs({problem.macs, problem.bytes, problem.weight_bytes}, problem.weight_bytes);
   TimeAll(problem.candidates, seconds);
   if (json_wanted) {
     Json json;
@@ -59,9 +60,8 @@ int Show(Problem& problem, CpuLevel best, double seconds, bool json_wanted) {
   }
   Terminal terminal(stdout);
   fmt::print("{}: {:.4g} million multiply-adds\n", problem.title, problem.macs / 1e6);
-  fmt::print("floor {} on one thread: {:.0f} {} at {}; reading {:.0f}, {:.0f}, {:.0f} GB/s from near, middle, far\n\n",
-             FormatDurationNs(floor), peak, unit, CpuLevelName(best), peaks.near_bytes_per_ns, peaks.middle_bytes_per_ns,
-             peaks.far_bytes_per_ns);
+  fmt::print("floor {} on one thread: {:.0f} {} at {}; {}\n\n", FormatDurationNs(floor), peak, unit,
+             CpuLevelName(best), peaks.ReadingText());
   Table table({{"cpu", Table::Align::kLeft}, {"kernel", Table::Align::kLeft}, {"time", Table::Align::kRight},
                {unit, Table::Align::kRight}, {"of peak", Table::Align::kRight}, {"", Table::Align::kLeft}});
   for (const Candidate& candidate : problem.candidates) {

@@ -29,47 +29,6 @@ struct RunArguments {
   bool json = false;
 };
 
-struct Inputs {
-  std::vector<Datum> data;
-  std::vector<std::string> notes;
-};
-
-/// Files first, since their shapes say what symbols are worth to the random rest.
-Result<Inputs> MakeInputs(const Session& session, const RunArguments& arguments) {
-  const std::vector<PortInfo>& ports = session.inputs();
-  Inputs out;
-  out.data.resize(ports.size());
-  std::vector<char> random(ports.size(), 0), named(ports.size(), 0);
-  for (const std::string& text : arguments.inputs) {
-    LINNET_ASSIGN(InputArgument argument, ParseInputArgument(ports, text));
-    const PortInfo& port = ports[argument.input];
-    if (named[argument.input]++) return InvalidArgument("input ", Quote(port.name), " is given twice");
-    if (argument.source == "random") {
-      random[argument.input] = 1;
-      continue;
-    }
-    std::string note;
-    LINNET_ASSIGN(out.data[argument.input], LoadInput(port, argument.source, &note));
-    if (!note.empty()) out.notes.push_back(Cat("input ", Quote(port.name), ": ", note));
-  }
-  std::vector<std::string> unbound;
-  LINNET_ASSIGN(std::vector<Type> types,
-                BindInputTypes(ports, session.symbols(), arguments.shapes, &out.data, &unbound));
-  for (const std::string& name : unbound) {
-    out.notes.push_back(Cat("dimension ", Quote(name), " is 1; set it with --dim NAME=N"));
-  }
-  for (size_t i = 0; i < ports.size(); ++i) {
-    if (out.data[i].type.kind != Kind::kUnknown || (ports[i].has_default && !random[i])) continue;
-    Result<Datum> datum = types[i].is_tensor() && !types[i].shape.is_static()
-                              ? Result<Datum>(InvalidArgument("its shape is unknown; give --shape"))
-                              : RandomInput(types[i], arguments.seed + i);
-    if (!datum.ok()) return datum.TakeStatus().At(Cat("input ", Quote(ports[i].name)));
-    out.data[i] = std::move(*datum);
-    out.notes.push_back(Cat("input ", Quote(ports[i].name), ": random ", ToString(types[i])));
-  }
-  return out;
-}
-
 /// Writes one output and gives the file's name. Only tensors fit .npy; other values become .pb.
 Result<std::string> Save(const std::string& folder, const std::string& format, const std::string& name,
                          const Datum& datum, std::vector<std::string>& taken) {
@@ -90,9 +49,10 @@ int RunModel(const RunArguments& arguments) {
   Result<std::unique_ptr<Session>> opened = Session::Open(arguments.model, *options);
   if (!opened.ok()) return Report(opened.status());
   Session& session = **opened;
-  Result<Inputs> made = MakeInputs(session, arguments);
+  Result<ChosenInputs> made = ChooseInputs(session, arguments.inputs, arguments.shapes, arguments.seed);
   if (!made.ok()) return Report(made.status());
 
+  made->notes.insert(made->notes.end(), made->random.begin(), made->random.end());
   std::vector<Fact> facts = FactsOf(made->data);
   std::vector<RunOutput> outputs;
   std::vector<double> times;

@@ -193,6 +193,39 @@ Result<std::vector<Datum>> RandomInputs(const Session& session, const std::vecto
   return data;
 }
 
+Result<ChosenInputs> ChooseInputs(const Session& session, const std::vector<std::string>& arguments, const ShapeOptions& shapes,
+                                  uint64_t seed) {
+  const std::vector<PortInfo>& ports = session.inputs();
+  ChosenInputs out;
+  out.data.resize(ports.size());
+  std::vector<char> random(ports.size(), 0), named(ports.size(), 0);
+  for (const std::string& text : arguments) {
+    LINNET_ASSIGN(InputArgument argument, ParseInputArgument(ports, text));
+    const PortInfo& port = ports[argument.input];
+    if (named[argument.input]++) return InvalidArgument("input ", Quote(port.name), " is given twice");
+    if (argument.source == "random") {
+      random[argument.input] = 1;
+      continue;
+    }
+    std::string note;
+    LINNET_ASSIGN(out.data[argument.input], LoadInput(port, argument.source, &note));
+    if (!note.empty()) out.notes.push_back(Cat("input ", Quote(port.name), ": ", note));
+  }
+  std::vector<std::string> unbound;
+  LINNET_ASSIGN(out.types, BindInputTypes(ports, session.symbols(), shapes, &out.data, &unbound));
+  for (const std::string& name : unbound) out.notes.push_back(Cat("dimension ", Quote(name), " is 1; set it with --dim NAME=N"));
+  for (size_t i = 0; i < ports.size(); ++i) {
+    if (out.data[i].type.kind != Kind::kUnknown || (ports[i].has_default && !random[i])) continue;
+    Result<Datum> datum = out.types[i].is_tensor() && !out.types[i].shape.is_static()
+                              ? Result<Datum>(InvalidArgument("its shape is unknown; give --shape"))
+                              : RandomInput(out.types[i], seed + i);
+    if (!datum.ok()) return datum.TakeStatus().At(Cat("input ", Quote(ports[i].name)));
+    out.data[i] = std::move(*datum);
+    out.random.push_back(Cat("input ", Quote(ports[i].name), ": random ", ToString(out.types[i])));
+  }
+  return out;
+}
+
 std::vector<Fact> FactsOf(const std::vector<Datum>& data) {
   std::vector<Fact> facts;
   for (const Datum& datum : data) {

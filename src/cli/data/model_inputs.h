@@ -55,6 +55,18 @@ Result<ImageRecipe> RecipeOf(const PortInfo& port);
 /// A float tensor as float, float16 or uint8 (rounded and clamped to [0, 255]).
 Result<Tensor> ConvertFloats(const Tensor& tensor, DType dtype);
 
+/// What a command runs a model on.
+struct ChosenInputs {
+  std::vector<Datum> data;              ///< kind kUnknown: left out
+  std::vector<Type> types;
+  std::vector<std::string> notes;       ///< how files were read, and which dimensions nothing said
+  std::vector<std::string> random;      ///< a sentence for each input of random numbers
+};
+/// The inputs that `arguments` name ("NAME=SOURCE", or "NAME=random" for one with a default), the others random. Files come first:
+/// their shapes say what symbols are worth to the random rest.
+Result<ChosenInputs> ChooseInputs(const Session& session, const std::vector<std::string>& arguments, const ShapeOptions& shapes,
+                                  uint64_t seed);
+
 /// As Session::Run takes them. `data` must stay alive.
 std::vector<Fact> FactsOf(const std::vector<Datum>& data);
 
