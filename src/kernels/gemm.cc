@@ -307,12 +307,13 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
     for (; end - begin <= kLanes && m1 - m0 >= kTallRows; m0 += kTallRows) Tiles<kTallRows, 1>(block, m0, begin, end);
   }
   const int64_t passes = (m1 - m0 + kMaxRows - 1) / kMaxRows, first = near ? 0 : 1;
+  const int64_t asking = kFetchesAlways ? passes : (m1 - m0) / kMaxRows;   // only tiles of all rows ask where tiles that do are their own
   const bool halves = passes == 2 && m1 - m0 <= kHalvesRows;
   for (int64_t pass = 0; m0 < m1; ++pass) {
     const int rows = TileRows(m1 - m0);
-    if (next && (passes > 2 || halves) && pass >= first) {
-      block.fetch = next + (pass - first) * (kPanelColumns * block.gemm.k / (passes - first));
-      block.fetch_step = std::max<int64_t>(4, 4 * kPanelColumns / (passes - first));
+    if (next && (passes > 2 || halves) && pass >= first && pass < asking) {
+      block.fetch = next + (pass - first) * (kPanelColumns * block.gemm.k / (asking - first));
+      block.fetch_step = std::max<int64_t>(4, 4 * kPanelColumns / (asking - first));
     } else if (ahead && pass >= first) {
       block.ahead = ahead;
     }
