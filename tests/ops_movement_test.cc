@@ -1,5 +1,6 @@
 // Operators that move elements: versions, symbolic inference, hostile values, and what the conformance cases leave out.
 #include "ops_test_util.h"
+#include "passes_test_util.h"
 
 namespace linnet {
 namespace {
@@ -277,11 +278,38 @@ TEST(ScatterElements, LinesAlongTheFirstAxis) {
   EXPECT_EQ(Values<float>(out), (Floats{0, 2, 0, 1, 0, 0, 3, 4, 0}));
 }
 
+// Every second row and column of a matrix, and what is left of it when it is cut once more along its own rows.
+TEST(Slice, OfSlicesAlongOtherAxes) {
+  const std::string text = "graph g (x: float[4,11]) -> (z) {\n  zero = const int64[1]{0}\n  one = const int64[1]{1}\n  two = const int64[1]{2}\n"
+                           "  far = const int64[1]{9223372036854775807}\n  last = const int64[1]{-1}\n  a = Slice-13(x, one, far, zero, two)\n"
+                           "  b = Slice-13(a, zero, far, last, two)\n  z = Slice-13(b, one, far, zero)\n}\n";
+  EXPECT_EQ(CountOf(Optimized(text, ""), "= Slice"), 2) << Optimized(text, "");
+  EXPECT_EQ(Outputs(Parsed(text), {Tensor::Of<float>({4, 11}, Iota(44))}, {}, DetectedCpuLevel(), 1), (Floats{33, 35, 37, 39, 41, 43}));
+}
+
 TEST(ScatterNd, SlicesInOrder) {
   Tensor out = OpCall("ScatterND", 11).In<float>({3, 2}, Floats(6)).In<int64_t>({3, 1}, {2, 0, 2}).In<float>({3, 2}, {1, 2, 3, 4, 5, 6}).Run();
   EXPECT_EQ(Values<float>(out), (Floats{3, 4, 0, 0, 5, 6}));
   EXPECT_NE(OpCall("ScatterND", 11).In<float>({3, 2}, Floats(6)).In<int64_t>({3, 1}, {2, 0, 2}).In<float>({3, 1}, {1, 2, 3}).Error(), "");
   EXPECT_NE(OpCall("ScatterND", 11).In<float>({3, 2}, Floats(6)).In<int64_t>({1, 3}, {2, 0, 2}).In<float>({1}, {1}).Error(), "");
+}
+
+// x[:, ::2] = y and x[:, ::2] += y as exporters write them, with constant indices: rows 0 and 2 of both matrices, whole.
+TEST(ScatterNd, ConstantIndicesOfWholeRows) {
+  std::string indices;
+  for (const char* at : {"0, 0", "0, 2", "1, 0", "1, 2"}) {
+    for (int column = 0; column < 8; ++column) indices += std::string(indices.empty() ? "" : ", ") + at + ", " + std::to_string(column);
+  }
+  Tensor x = Tensor::Of<float>({2, 3, 8}, Iota(48)), y = Tensor::Of<float>({2, 2, 8}, Floats(32, 100));
+  for (bool adds : {false, true}) {
+    Floats expected = Iota(48);
+    for (size_t i = 0; i < expected.size(); ++i) {
+      if (i / 8 % 3 != 1) expected[i] = adds ? expected[i] + 100 : 100;
+    }
+    const std::string text = "graph g (x: float[2,3,8], y: float[2,2,8]) -> (z) {\n  i = const int64[2,2,8,3]{" + indices +
+                             "}\n  z = ScatterND-18(x, i, y)" + (adds ? " {reduction=\"add\"}" : "") + "\n}\n";
+    EXPECT_EQ(Outputs(Parsed(text), {x, y}, {}, DetectedCpuLevel(), 1), expected);
+  }
 }
 
 TEST(TensorScatter, CircularWrapsAndLinearRefuses) {
