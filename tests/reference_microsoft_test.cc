@@ -1,0 +1,163 @@
+// Random models of com.microsoft's fused operators, which the pass `lower` takes apart, and of those that are run as they are.
+#include "reference_test_util.h"
+
+namespace linnet {
+namespace {
+
+using Attributes = RandomModel::Attributes;
+constexpr char kMicrosoft[] = "com.microsoft";
+constexpr Agreement kSum = {1e-4};
+
+/// A mask of integers in one of its forms, which shows the first key, or, with beginnings, one: where all are hidden, what is left of
+/// the scores beside -10000 is rounded.
+ValueId MaskOf(Choices& c, RandomModel& m, int64_t batch, int64_t queries, int64_t keys, bool beginnings) {
+  const int64_t form = c.Int(0, beginnings ? 4 : 2);
+  auto ints = [&](const Shape& shape) { return *Tensor::Allocate(DType::kInt32, shape); };
+  if (form < 2) {
+    Tensor mask = ints(form == 0 ? Shape{batch, keys} : Shape{batch, queries, keys});
+    for (int64_t i = 0; i < mask.elements(); ++i) mask.mutable_as<int32_t>()[i] = i % keys == 0 || c.Coin();
+    return m.Input(mask);
+  }
+  if (form == 4) return m.Input(m.Numbers(DType::kInt32, Shape{c.Coin() ? 1 : batch, 1}, 0, 2));
+  Tensor mask = ints(Shape{form == 3 ? 2 * batch : batch});
+  for (int64_t b = 0; b < batch; ++b) {
+    const int64_t end = c.Int(1, keys);
+    mask.mutable_as<int32_t>()[b] = static_cast<int32_t>(end);
+    if (form == 3) mask.mutable_as<int32_t>()[batch + b] = static_cast<int32_t>(c.Int(0, end - 1));
+  }
+  return m.Input(mask);
+}
+
+void SetScales(Choices& c, Attributes* attributes) {
+  if (c.OneIn(4)) attributes->push_back({"scale", 0.3f});
+  if (c.OneIn(4)) attributes->push_back({"mask_filter_value", -300.0f});
+}
+
+ValueId MultiHead(Choices& c, RandomModel& m, DType dtype) {
+  const int64_t batch = c.Int(1, 3), heads = c.Int(1, 4), queries = c.Int(1, 9), size = c.Int(1, 20);
+  const int64_t form = c.Int(0, 9);   // 8: keys and values packed, 9: all packed, 7: caches as they are
+  const int64_t keys = c.Coin() || form == 9 ? queries : c.Int(1, 40), value_size = c.Coin() || form > 7 ? size : c.Int(1, 12);
+  auto real = [&](const Shape& shape) { return m.Input(m.Numbers(dtype, shape, -2, 2), true); };
+  std::vector<ValueId> inputs;
+  if (form == 9) {
+    inputs = {real(Shape{batch, queries, heads, 3, size}), kNoValue, kNoValue};
+  } else if (form == 8) {
+    inputs = {real(Shape{batch, queries, heads * size}), real(Shape{batch, keys, heads, 2, size}), kNoValue};
+  } else if (form == 7) {
+    inputs = {real(Shape{batch, queries, heads * size}), real(Shape{batch, heads, keys, size}), real(Shape{batch, heads, keys, value_size})};
+  } else {
+    inputs = {real(Shape{batch, queries, heads * size}), real(Shape{batch, keys, heads * size}), real(Shape{batch, keys, heads * value_size})};
+  }
+  inputs.resize(8, kNoValue);
+  if (form < 7 && c.Coin()) inputs[3] = m.Input(m.Numbers(dtype, Shape{heads * (2 * size + value_size)}, -1, 1));
+  const int64_t past = form < 7 && c.OneIn(3) ? c.Int(1, 8) : 0, total = past + keys;
+  const bool causal = c.OneIn(4);
+  if (c.Coin()) inputs[4] = MaskOf(c, m, batch, queries, total, false);
+  if (c.OneIn(3)) inputs[5] = m.Input(m.Numbers(dtype, Shape{c.Coin() ? batch : 1, c.Coin() ? heads : 1, queries, total}, -1, 1));
+  if (past > 0) inputs[6] = real(Shape{batch, heads, past, size}), inputs[7] = real(Shape{batch, heads, past, value_size});
+  if (past > 0 && value_size != size) m.NoPeer();
+  Attributes attributes = {{"num_heads", heads}};
+  SetScales(c, &attributes);
+  if (causal) attributes.push_back({"unidirectional", int64_t{1}});
+  const bool presents = past > 0 || c.OneIn(4), scores = !causal && c.OneIn(6);
+  const std::vector<ValueId> all = m.Add("MultiHeadAttention", inputs, attributes, scores ? 4 : presents ? 3 : 1, kMicrosoft);
+  for (size_t i = 1; i < all.size(); ++i) m.Output(all[i]);
+  if (scores) m.SetType(all[3], Type::Tensor(dtype, Shape::OfRank(4)));
+  return all[0];
+}
+
+/// Attention, or QAttention.
+ValueId AttentionOfInput(Choices& c, RandomModel& m, DType dtype, bool quantized) {
+  const int64_t batch = c.Int(1, 3), heads = c.Int(1, 4), queries = c.Int(1, 20), size = c.Int(1, 12), depth = c.Int(1, 30);
+  const bool uneven = !quantized && c.OneIn(3);
+  const int64_t value_size = uneven ? c.Int(1, 12) : size, columns = heads * (2 * size + value_size);
+  const int64_t past = !uneven && c.OneIn(3) ? c.Int(1, 8) : 0, total = past + queries;
+  const ValueId bias = m.Input(m.Numbers(dtype, Shape{columns}, -1, 1));
+  const bool causal = c.OneIn(4);
+  const ValueId mask = c.Coin() ? MaskOf(c, m, batch, queries, total, !causal) : kNoValue;
+  const ValueId before = past > 0 ? m.Input(m.Numbers(dtype, Shape{2, batch, heads, past, size}, -1, 1), true) : kNoValue;
+  std::vector<ValueId> inputs;
+  if (quantized) {
+    const DType a = c.Of({DType::kUint8, DType::kInt8}), b = c.Of({DType::kInt8, DType::kUint8});
+    const Shape one = c.Coin() ? Shape::OfRank(0) : Shape{1}, each = c.Coin() ? Shape{columns} : one;
+    inputs = {m.Input(m.Bits(a, Shape{batch, queries, depth}), true), m.Input(m.WeightBits(b, Shape{depth, columns})), bias,
+              m.Input(m.Floats(one, 0.005, 0.02)), m.Input(m.Floats(each, 0.002, 0.01)), mask, m.Input(m.Bits(a, one)),
+              m.Input(m.Bits(b, each)), before};
+  } else {
+    inputs = {m.Input(m.Numbers(dtype, Shape{batch, queries, depth}, -1, 1), true), m.Input(m.Numbers(dtype, Shape{depth, columns}, -0.5, 0.5)),
+              bias, mask, before};
+    if (past == 0 && c.OneIn(3)) inputs.push_back(m.Input(m.Numbers(dtype, Shape{c.Coin() ? batch : 1, c.Coin() ? heads : 1, queries, total}, -1, 1)));
+  }
+  Attributes attributes = {{"num_heads", heads}};
+  if (uneven) attributes.push_back({"qkv_hidden_sizes", std::vector<int64_t>{heads * size, heads * size, heads * value_size}});
+  SetScales(c, &attributes);
+  if (causal) attributes.push_back({"unidirectional", int64_t{1}});
+  const bool present = past > 0 || (!uneven && c.OneIn(4));
+  const std::vector<ValueId> all = m.Add(quantized ? "QAttention" : "Attention", inputs, attributes, present ? 2 : 1, kMicrosoft);
+  if (present) m.Output(all[1]);
+  return all[0];
+}
+
+ValueId Embedding(Choices& c, RandomModel& m, DType dtype) {
+  const int64_t batch = c.Int(1, 3), length = c.Int(1, 9), size = c.Int(2, 40), words = c.Int(1, 20), positions = length + c.Int(0, 5);
+  auto ids = [&](int64_t rows, int64_t below) { return m.Input(m.Numbers(DType::kInt32, Shape{rows, length}, 0, static_cast<double>(below)), true); };
+  auto table = [&](const Shape& shape) { return m.Input(m.Numbers(dtype, shape, -1, 1)); };
+  const bool segments = c.Coin();
+  std::vector<ValueId> inputs = {ids(batch, words), segments ? ids(batch, 2) : kNoValue, table(Shape{words, size}), table(Shape{positions, size}),
+                                 segments ? table(Shape{2, size}) : kNoValue, table(Shape{size}), table(Shape{size})};
+  inputs.push_back(c.Coin() ? ids(batch, 2) : kNoValue);
+  inputs.push_back(c.Coin() ? ids(c.Coin() ? batch : 1, positions) : kNoValue);
+  Attributes attributes;
+  if (c.Coin()) attributes.push_back({"epsilon", 1e-3f});
+  const std::vector<ValueId> all = m.Add("EmbedLayerNormalization", inputs, attributes, c.Coin() ? 3 : 2, kMicrosoft);
+  for (size_t i = 1; i < all.size(); ++i) m.Output(all[i]);
+  return all[0];
+}
+
+ValueId Rotary(Choices& c, RandomModel& m, DType dtype) {
+  const int64_t batch = c.Int(1, 3), heads = c.Int(1, 4), length = c.Int(1, 9), half = c.Int(1, 3) * 4, rest = c.OneIn(3) ? 8 * c.Int(1, 2) : 0;
+  const int64_t size = 2 * half + rest, positions = length + c.Int(0, 9);
+  const bool four = c.Coin();
+  const ValueId x = m.Input(m.Numbers(dtype, four ? Shape{batch, heads, length, size} : Shape{batch, length, heads * size}, -2, 2), true);
+  Tensor ids = *Tensor::Allocate(DType::kInt64, c.Coin() ? Shape{1} : Shape{batch, length});
+  for (int64_t i = 0; i < ids.elements(); ++i) ids.mutable_as<int64_t>()[i] = c.Int(0, positions - (ids.shape().rank() == 1 ? length : 1));
+  const Shape caches{positions, half};
+  Attributes attributes = {{"interleaved", c.Int(0, 1)}};
+  if (rest > 0) attributes.push_back({"rotary_embedding_dim", 2 * half});
+  if (rest > 0 || (!four && c.Coin())) attributes.push_back({"num_heads", heads});
+  return m.Add("RotaryEmbedding", {x, m.Input(ids), m.Input(m.Numbers(dtype, caches)), m.Input(m.Numbers(dtype, caches))}, attributes, 1, kMicrosoft)[0];
+}
+
+TEST(ReferenceMicrosoft, MultiHeadAttention) {
+  CheckRandomModels(40, 150, 17, kSum, [](Choices& c, RandomModel& m) { return MultiHead(c, m, DType::kFloat); });
+}
+TEST(ReferenceMicrosoft, Attention) {
+  CheckRandomModels(41, 120, 17, kSum, [](Choices& c, RandomModel& m) { return AttentionOfInput(c, m, DType::kFloat, false); });
+}
+TEST(ReferenceMicrosoft, QAttention) {
+  CheckRandomModels(42, 100, 17, {1e-3}, [](Choices& c, RandomModel& m) { return AttentionOfInput(c, m, DType::kFloat, true); });
+}
+TEST(ReferenceMicrosoft, EmbedLayerNormalization) {
+  CheckRandomModels(43, 80, 17, kSum, [](Choices& c, RandomModel& m) { return Embedding(c, m, DType::kFloat); });
+}
+
+TEST(ReferenceMicrosoft, RotaryEmbedding) {
+  CheckRandomModels(45, 80, 17, kSum, [](Choices& c, RandomModel& m) { return Rotary(c, m, DType::kFloat); });
+}
+
+// ONNX Runtime's processor knows few of them in 16 bits. What lies between the operators they are made of is rounded too.
+TEST(ReferenceMicrosoft, SixteenBits) {
+  CheckRandomModels(44, 100, 17, {3e-2}, [](Choices& c, RandomModel& m) {
+    m.NoPeer();
+    const DType dtype = c.Of({DType::kFloat16, DType::kBfloat16});
+    switch (c.Int(0, 3)) {
+      case 0: return MultiHead(c, m, dtype);
+      case 3: return Rotary(c, m, dtype);
+      case 1: return AttentionOfInput(c, m, dtype, false);
+      default: return Embedding(c, m, dtype);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace linnet
