@@ -128,6 +128,52 @@ ValueId Rotary(Choices& c, RandomModel& m, DType dtype) {
   return m.Add("RotaryEmbedding", {x, m.Input(ids), m.Input(m.Numbers(dtype, caches)), m.Input(m.Numbers(dtype, caches))}, attributes, 1, kMicrosoft)[0];
 }
 
+/// A prompt, tokens that follow one, or several, in a cache with room or one that grows.
+ValueId GroupQuery(Choices& c, RandomModel& m, DType dtype) {
+  const int64_t kv_heads = c.Int(1, 3), heads = kv_heads * c.Int(1, 3), size = 16 * c.Int(1, 2), form = c.Int(0, 2);   // prompt, token, tokens
+  const int64_t batch = form == 2 ? 1 : c.Int(1, 3), length = form == 1 ? 1 : c.Int(2, 9), before = form == 0 ? 0 : c.Int(1, 12), total = before + length;
+  const bool room = c.Coin(), packed = c.Coin();
+  const int64_t past = room ? total + c.Int(0, 5) : before;
+  auto real = [&](const Shape& shape, double low = -2) { return m.Numbers(dtype, shape, low, 2); };
+  std::vector<ValueId> inputs = {m.Input(real(Shape{batch, length, (packed ? heads + 2 * kv_heads : heads) * size}), true), kNoValue, kNoValue};
+  for (size_t i = 1; i < 3 && !packed; ++i) inputs[i] = m.Input(real(Shape{batch, length, kv_heads * size}), true);
+  Tensor lengths = *Tensor::Allocate(DType::kInt32, Shape{batch});
+  for (int64_t b = 0; b < batch; ++b) {
+    const bool shorter = form == 1 && before > 1 && c.Coin();
+    lengths.mutable_as<int32_t>()[b] = static_cast<int32_t>(total - 1 - (shorter ? c.Int(1, before - 1) : 0));
+  }
+  for (size_t i = 3; i < 5; ++i) {
+    Tensor cache = real(Shape{batch, kv_heads, past, size});
+    // Behind what is filled ONNX Runtime's answer is not defined.
+    for (int64_t j = 0; j < cache.elements(); ++j) {
+      const int64_t b = j / (kv_heads * past * size), p = j / size % past;
+      if (p > lengths.as<int32_t>()[b] - length) Put(cache, j, 0);
+    }
+    inputs.push_back(past == 0 ? kNoValue : m.Input(std::move(cache), true));
+  }
+  inputs.push_back(m.Input(lengths, true));
+  const int32_t whole[] = {static_cast<int32_t>(total)};
+  inputs.push_back(m.Input(c.Coin() ? Tensor::Scalar(whole[0]) : Tensor::Of<int32_t>({1}, whole)));
+  inputs.resize(12, kNoValue);
+  Attributes attributes = {{"num_heads", heads}, {"kv_num_heads", kv_heads}};
+  if (c.Coin()) {
+    const Shape caches{total + c.Int(0, 9), c.Coin() ? size / 2 : 8};
+    inputs[7] = m.Input(real(caches)), inputs[8] = m.Input(real(caches));
+    attributes.insert(attributes.end(), {{"do_rotary", int64_t{1}}, {"rotary_interleaved", c.Int(0, 1)}});
+    if (c.OneIn(4)) inputs[9] = m.Input(m.Numbers(DType::kInt64, Shape{batch, length}, 0, static_cast<double>(caches[0] - length + 1)), true);
+  }
+  if (c.OneIn(4)) inputs[10] = m.Input(m.Numbers(dtype, Shape{c.Coin() ? batch : 1, c.Coin() ? heads : 1, length, total}));
+  if (c.OneIn(4)) inputs[11] = m.Input(m.Numbers(dtype, Shape{heads}));
+  else if (c.OneIn(4)) attributes.push_back({"smooth_softmax", int64_t{1}});
+  if (c.OneIn(4)) attributes.push_back({"scale", 0.3f});
+  if (c.OneIn(4)) attributes.push_back({"softcap", 1.5f});
+  if (c.OneIn(3)) attributes.push_back({"local_window_size", c.Int(1, 6)});
+  else if (c.OneIn(5)) attributes.push_back({"causal", int64_t{0}});
+  const std::vector<ValueId> all = m.Add("GroupQueryAttention", inputs, attributes, 3, kMicrosoft);
+  for (size_t i = 1; i < 3; ++i) m.Output(all[i]);
+  return all[0];
+}
+
 TEST(ReferenceMicrosoft, MultiHeadAttention) {
   CheckRandomModels(40, 150, 17, kSum, [](Choices& c, RandomModel& m) { return MultiHead(c, m, DType::kFloat); });
 }
@@ -145,12 +191,17 @@ TEST(ReferenceMicrosoft, RotaryEmbedding) {
   CheckRandomModels(45, 80, 17, kSum, [](Choices& c, RandomModel& m) { return Rotary(c, m, DType::kFloat); });
 }
 
+TEST(ReferenceMicrosoft, GroupQueryAttention) {
+  CheckRandomModels(46, 150, 17, kSum, [](Choices& c, RandomModel& m) { return GroupQuery(c, m, DType::kFloat); });
+}
+
 // ONNX Runtime's processor knows few of them in 16 bits. What lies between the operators they are made of is rounded too.
 TEST(ReferenceMicrosoft, SixteenBits) {
   CheckRandomModels(44, 100, 17, {3e-2}, [](Choices& c, RandomModel& m) {
     m.NoPeer();
     const DType dtype = c.Of({DType::kFloat16, DType::kBfloat16});
-    switch (c.Int(0, 3)) {
+    switch (c.Int(0, 4)) {
+      case 4: return GroupQuery(c, m, dtype);
       case 0: return MultiHead(c, m, dtype);
       case 3: return Rotary(c, m, dtype);
       case 1: return AttentionOfInput(c, m, dtype, false);

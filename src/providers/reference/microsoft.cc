@@ -214,6 +214,60 @@ Status RotaryEmbedding(Call& c) {
   return c.Out(0, c.rank() == 3 ? Merged(x) : x);
 }
 
+/// Keys and values of sequence b are its first seqlens_k[b] + 1; new ones are the last of them, or in a prompt the first.
+Status GroupQueryAttention(Call& c) {
+  const int64_t heads = c.Int("num_heads", 1), kv_heads = c.Int("kv_num_heads", 1), length = c.shape(0)[1], total = c.First<int64_t>(6);
+  Reals query = c.In(0), key, value;
+  if (c.Has(1)) {
+    key = c.In(1), value = c.In(2);
+  } else {
+    const int64_t size = query.shape[2] / (heads + 2 * kv_heads);
+    key = Columns(query, heads * size, kv_heads * size);
+    value = Columns(query, (heads + kv_heads) * size, kv_heads * size);
+    query = Columns(query, 0, heads * size);
+  }
+  Reals q = Heads(query, heads), k = Heads(key, kv_heads), v = Heads(value, kv_heads);
+  const Integers lengths = c.In<int64_t>(5), ids = c.Has(9) ? c.In<int64_t>(9) : Integers(Shape{0});
+  const int64_t past = c.Has(3) ? c.shape(3)[2] : 0;
+  if (total < length) return InvalidArgument("a total of ", total, " for ", length, " queries");
+  auto before = [&](int64_t b) { return total == length ? 0 : lengths[b] + 1 - length; };
+  for (int64_t b = 0; b < q.shape[0]; ++b) {
+    if (lengths[b] < 0 || lengths[b] >= total || before(b) < 0 || before(b) > past) return InvalidArgument("seqlens_k has ", lengths[b]);
+  }
+  if (c.Flag("do_rotary")) {
+    auto position = [&](int64_t b, int64_t s) { return !c.Has(9) ? before(b) + s : total == length ? ids[0] + s : ids[b * length + s]; };
+    for (int64_t i = 0; i < q.shape[0] * length; ++i) {
+      const int64_t p = position(i / length, i % length);
+      if (p < 0 || p >= c.shape(7)[0]) return InvalidArgument("position ", p);
+    }
+    for (Reals* x : {&q, &k}) Turn(x, c.In(7), c.In(8), c.Flag("rotary_interleaved"), position);
+  }
+  Reals present[2];
+  for (int i = 0; i < 2; ++i) {
+    present[i] = Reals(WithDim(k.shape, 2, std::max(past, total)));
+    if (c.Has(3 + i)) {
+      const Reals old = c.In(3 + i);
+      ForEachIndex(old.shape, [&](const Index& at, int64_t offset) { present[i][at] = old[offset]; });
+    }
+    const Reals& added = i == 0 ? k : v;
+    ForEachIndex(added.shape, [&](const Index& at, int64_t offset) { present[i][Index{at[0], at[1], before(at[0]) + at[2], at[3]}] = added[offset]; });
+  }
+  const double given = c.Float("scale", 0), scale = given != 0 ? given : 1 / sqrt(static_cast<double>(q.shape[3])), softcap = c.Float("softcap", 0);
+  const bool causal = c.Flag("causal", true), biased = c.Has(10);
+  const Reals bias = biased ? c.In(10) : Reals(Shape{1, 1, 1, 1});
+  const int64_t window = c.Int("local_window_size", -1);
+  const Reals sinks = c.Has(11) ? c.In(11) : Reals(Shape{c.Flag("smooth_softmax") ? heads : 0});
+  const Reals y = Attend(q, present[0], present[1], scale, [&](const Index& at, double score) -> double {
+    const int64_t position = before(at[0]) + at[2];
+    if (at[3] > lengths[at[0]] || (causal && at[3] > position) || (window > 0 && at[3] <= position - window)) return -INFINITY;
+    if (softcap > 0) score = softcap * tanh(score / softcap);
+    return score + (biased ? bias.Broadcast(Index{at[0], at[1], at[2], at[3]}, 4) : 0);
+  }, sinks);
+  LINNET_TRY(c.Out(0, Merged(y)));
+  LINNET_TRY(c.Out(1, present[0]));
+  return c.Out(2, present[1]);
+}
+
 /// Rows of the three tables, added up and normalized.
 Status EmbedLayerNormalization(Call& c) {
   const Integers ids = c.In<int64_t>(0);
@@ -266,10 +320,40 @@ Status QLinearWhere(Call& c) {
   return c.Out(0, z);
 }
 
+/// Slices of codes, each minus its zero point and times its scale.
+Status GatherBlockQuantized(Call& c) {
+  const bool bytes = c.dtype(0) == DType::kUint8;
+  const int64_t bits = bytes ? c.Int("bits", 4) : 8, each = 8 / bits, block = c.Int("block_size", 128);
+  const int rank = c.rank(), g = AxisOf(c.Int("gather_axis", 0), rank), q = AxisOf(c.Int("quantize_axis", 1), rank);
+  const Integers data = c.In<int64_t>(0), indices = c.In<int64_t>(1), zeros = c.Has(3) ? c.In<int64_t>(3) : data;
+  const Reals scales = c.In(2);
+  // Of uint8, an element is some bits of a byte; the other types are told apart by Load.
+  auto code = [&](const Integers& from, Index at) {
+    const int64_t part = at[U(rank - 1)] % each;
+    at[U(rank - 1)] /= each;
+    return bytes ? from[at] >> part * bits & ((1 << bits) - 1) : from[at];
+  };
+  Reals y(c.out_shape());
+  ForEachIndex(y.shape, [&](const Index& i, int64_t at) {
+    Index picked{}, from{};
+    for (int d = 0; d < indices.shape.rank(); ++d) picked[U(d)] = i[U(g + d)];
+    for (int d = 0; d < rank; ++d) from[U(d)] = i[U(d <= g ? d : d + indices.shape.rank() - 1)];
+    const int64_t index = indices[picked], size = data.shape[g];
+    if (index < -size || index >= size) return;
+    from[U(g)] = index < 0 ? index + size : index;
+    Index of = from;
+    of[U(q)] /= block;
+    const int64_t zero = c.Has(3) ? code(zeros, of) : bytes ? 1 << (bits - 1) : 0;
+    y[at] = static_cast<double>(code(data, from) - zero) * scales[of];
+  });
+  return c.Out(0, y);
+}
+
 constexpr char kMicrosoft[] = "com.microsoft";
 constexpr Row kRows[] = {
     {"Attention", Attention, kMicrosoft}, {"EmbedLayerNormalization", EmbedLayerNormalization, kMicrosoft},
-    {"MultiHeadAttention", MultiHeadAttention, kMicrosoft}, {"QAttention", QAttention, kMicrosoft},
+    {"GatherBlockQuantized", GatherBlockQuantized, kMicrosoft}, {"MultiHeadAttention", MultiHeadAttention, kMicrosoft}, {"QAttention", QAttention, kMicrosoft},
+    {"GroupQueryAttention", GroupQueryAttention, kMicrosoft},
     {"QLinearWhere", QLinearWhere, kMicrosoft}, {"RotaryEmbedding", RotaryEmbedding, kMicrosoft},
 };
 
