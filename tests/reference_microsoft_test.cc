@@ -1,4 +1,5 @@
 // Random models of com.microsoft's fused operators, which the pass `lower` takes apart, and of those that are run as they are.
+#include "fuzz/check.h"
 #include "reference_test_util.h"
 
 namespace linnet {
@@ -208,6 +209,96 @@ TEST(ReferenceMicrosoft, SixteenBits) {
       default: return Embedding(c, m, dtype);
     }
   });
+}
+
+
+// Answers that follow on paper: weights of a softmax are 1/4 and 3/4 where scores are 0 and ln 3 --------------------------
+
+/// The outputs of a graph whose inputs are fed their defaults; on failure none, and the sentence in `why`.
+std::vector<Tensor> AnswersOf(const Side& side, const std::string& text, std::string* why = nullptr) {
+  std::vector<Tensor> outputs;
+  Result<Example> example = ExampleOf(text);
+  EXPECT_TRUE(example.ok()) << example.status().message();
+  if (!example.ok()) return outputs;
+  const std::string failure = RunOn(side, OnnxOf(*example), example->feeds, &outputs);
+  if (why) *why = failure;
+  else EXPECT_EQ(failure, "") << text;
+  return outputs;
+}
+
+void ExpectAnswer(const std::string& text, const std::vector<std::vector<double>>& expected) {
+  for (const char* provider : {"cpu", "reference"}) {
+    Side side;
+    side.provider = provider;
+    const std::vector<Tensor> outputs = AnswersOf(side, text);
+    ASSERT_EQ(outputs.size(), expected.size()) << text;
+    for (size_t o = 0; o < outputs.size(); ++o) {
+      ASSERT_EQ(outputs[o].elements(), static_cast<int64_t>(expected[o].size())) << text;
+      for (int64_t i = 0; i < outputs[o].elements(); ++i) EXPECT_NEAR(At(outputs[o], i), expected[o][static_cast<size_t>(i)], 1e-5) << provider << ", output " << o << "\n" << text;
+    }
+  }
+}
+
+const std::string kHead = "graph (q: float[1,1,1] = float[1,1,1]{1}, k: float[1,2,1] = float[1,2,1]{0, 1.0986123}, v: float[1,2,1] = float[1,2,1]{0, 4}";
+
+TEST(ReferenceMicrosoft, AttentionOnPaper) {
+  ExpectAnswer(kHead + ") -> (y) { y = com.microsoft:MultiHeadAttention-1(q, k, v) {num_heads=1} }", {{3}});
+  ExpectAnswer(kHead + ", m: int32[1,2] = int32[1,2]{1, 0}) -> (y, s) { y, pk, pv, s = com.microsoft:MultiHeadAttention-1(q, k, v, _, m) {num_heads=1, mask_filter_value=-100.0} }",
+               {{0}, {0, -98.9013877}});
+  // The bias of the query makes the second score 2 ln 3: weights 1/10 and 9/10; that of the values adds 1.
+  ExpectAnswer(kHead + ", b: float[3] = float[3]{1, 0, 1}) -> (y) { y = com.microsoft:MultiHeadAttention-1(q, k, v, b) {num_heads=1} }", {{4.6}});
+  // A projection to Q = K = V = x, of which the first row is 0, and its halves: with the past alone in view the first row sees itself.
+  const std::string own = "graph (x: float[1,2,1] = float[1,2,1]{0, 1.0986123}, w: float[1,3] = float[1,3]{0, 1, 1}, b: float[3] = float[3]{1, 0, 0}";
+  ExpectAnswer(own + ") -> (y) { y = com.microsoft:Attention-1(x, w, b) {num_heads=1} }", {{0.82395922, 0.82395922}});
+  ExpectAnswer(own + ") -> (y, p) { y, p = com.microsoft:Attention-1(x, w, b) {num_heads=1, unidirectional=1} }", {{0, 0.82395922}, {0, 1.0986123, 0, 1.0986123}});
+  ExpectAnswer(own + ", m: int32[2] = int32[2]{2, 1}) -> (y) { y = com.microsoft:Attention-1(x, w, b, m) {num_heads=1} }", {{1.0986123, 1.0986123}});
+}
+
+TEST(ReferenceMicrosoft, CachesOnPaper) {
+  const std::string token = "graph (q: float[1,1,1] = float[1,1,1]{1}, k: float[1,1,1] = float[1,1,1]{1.0986123}, v: float[1,1,1] = float[1,1,1]{4}, pk: float[1,1,P,1] = float[1,1,P,1]{0";
+  auto with = [&](const std::string& more, const std::string& length) {
+    std::string text = token + more + "}, pv: float[1,1,P,1] = float[1,1,P,1]{0" + more + "}, n: int32[1] = int32[1]{1}, t: int32[1] = int32[1]{2}) -> (y, nk, nv) { y, nk, nv = ";
+    for (size_t at; (at = text.find("P,1]")) != std::string::npos;) text.replace(at, 1, length);
+    return text + "com.microsoft:GroupQueryAttention-1(q, k, v, pk, pv, n, t) {num_heads=1, kv_num_heads=1";
+  };
+  ExpectAnswer(with("", "1") + "} }", {{3}, {0, 1.0986123}, {0, 4}});
+  ExpectAnswer(with(", 9, 7", "3") + "} }", {{3}, {0, 1.0986123, 7}, {0, 4, 7}});
+  // One more score of 0 without a value: 1, 3 and 1 fifths.
+  ExpectAnswer(with("", "1") + ", smooth_softmax=1} }", {{2.4}, {0, 1.0986123}, {0, 4}});
+  ExpectAnswer(with("", "1") + ", local_window_size=1} }", {{4}, {0, 1.0986123}, {0, 4}});
+}
+
+TEST(ReferenceMicrosoft, OthersOnPaper) {
+  // A quarter turn.
+  ExpectAnswer("graph (x: float[1,1,2] = float[1,1,2]{3, 5}, p: int64[1] = int64[1]{1}) -> (y) {\n  c = const float[2,1]{1, 0}\n  s = const float[2,1]{0, 1}\n"
+               "  y = com.microsoft:RotaryEmbedding-1(x, p, c, s)\n}", {{-5, 3}});
+  ExpectAnswer("graph (i: int32[1,2] = int32[1,2]{1, 0}, m: int32[1,2] = int32[1,2]{1, 0}) -> (y, n, sum) {\n  w = const float[2,2]{0, 4, 1, 2}\n  p = const float[3,2]{0, 1, 2, 2, 9, 9}\n"
+               "  g = const float[2]{1, 2}\n  b = const float[2]{0, 1}\n  y, n, sum = com.microsoft:EmbedLayerNormalization-1(i, _, w, p, _, g, b, m)\n}",
+               {{-1, 3, -1, 3}, {1}, {1, 3, 2, 6}});
+  ExpectAnswer("graph (c: bool[3] = bool[3]{true, false, false}, x: uint8[3] = uint8[3]{12, 0, 0}, y: uint8[3] = uint8[3]{0, 7, 200}) -> (z) {\n  s = const float[]{0.5}\n  t = const float[]{2.0}\n"
+               "  a = const uint8[]{2}\n  z = com.microsoft:QLinearWhere-1(c, x, s, a, y, t, a, s, a)\n}", {{12, 22, 255}});
+  // Bytes of two elements, the first low; the second row.
+  ExpectAnswer("graph (i: int64[2] = int64[2]{1, 5}) -> (y) {\n  d = const uint8[2,8]{0, 0, 0, 0, 0, 0, 0, 0, 152, 250, 136, 136, 136, 136, 136, 8}\n  s = const float[2,1]{1.0, 0.5}\n"
+               "  y = com.microsoft:GatherBlockQuantized-1(d, i, s) {block_size=16}\n}",
+               {{0, 0.5, 1, 3.5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}});
+}
+
+TEST(ReferenceMicrosoft, RefusesByName) {
+  auto refused = [](const std::string& text, std::initializer_list<const char*> parts) {
+    for (const char* provider : {"cpu", "reference"}) {
+      Side side;
+      side.provider = provider;
+      std::string why;
+      AnswersOf(side, text, &why);
+      for (const char* part : parts) EXPECT_NE(why.find(part), std::string::npos) << why << "\n" << text;
+    }
+  };
+  refused(kHead + ") -> (y) { y = com.microsoft:MultiHeadAttention-1(q, k, v) }", {"num_heads"});
+  refused(kHead + ") -> (y) { y = com.microsoft:MultiHeadAttention-1(q, k, v) {num_heads=2} }", {"query", "2 heads"});
+  refused(kHead + ", m: int32[1,5] = int32[1,5]{1, 1, 1, 1, 1}) -> (y) { y = com.microsoft:MultiHeadAttention-1(q, k, v, _, m) {num_heads=1} }", {"mask", "[1,5]"});
+  refused(kHead + ") -> (y) { y = com.microsoft:Attention-1(q, v) {num_heads=1, do_rotary=1} }", {"do_rotary"});
+  refused(kHead + ", n: int32[1] = int32[1]{0}) -> (y) { y = com.microsoft:GroupQueryAttention-1(q, q, q, _, _, n, n) {num_heads=1, kv_num_heads=1, sliding_window_cache=1} }", {"sliding_window_cache"});
+  refused(kHead + ", n: int32[1] = int32[1]{7}, t: int32[1] = int32[1]{1}) -> (y) { y = com.microsoft:GroupQueryAttention-1(q, q, q, _, _, n, t) {num_heads=1, kv_num_heads=1} }", {"seqlens_k"});
 }
 
 }  // namespace

@@ -141,8 +141,8 @@ struct GroupQueryAttention {
 
   Status Bind(BindContext& c) const {
     Bound& b = *c.Params<Bound>();
-    LINNET_ASSIGN(const Dims d, Read(c));
-    if (!IsKnownDim(d.present)) return Status();   // nobody asked for it; Run says what is wrong
+    LINNET_ASSIGN(Dims d, Read(c));
+    if (!IsKnownDim(d.present)) d.present = d.past + d.length;   // nobody asked for it, and no more keys can be there
     c.GrowInPlace(1, kPastKey);
     c.GrowInPlace(2, kPastValue);
     b.packed = !c.has_input(kKey);
@@ -250,7 +250,6 @@ struct GroupQueryAttention {
   template <class T>
   Status RunAs(RunContext& c) const {
     const Bound& b = c.params<Bound>();
-    if (b.sizes.heads == 0) return InvalidArgument("total_sequence_length is not known");
     AttentionSizes s = b.sizes;
     std::byte* memory = c.scratch();
     auto take = [&memory](int64_t bytes) {
