@@ -5,6 +5,7 @@
 // Blocks of block_size elements along quantize_axis share a scale and a zero point. Data are int4 or uint4, or uint8 which holds `bits`
 // bits an element along the last axis, the first low; only what is picked is ever made real. Without zero points they are 0, of uint8
 // the middle. Indices count from the end when negative; one outside the axis gives zeros.
+#include "kernels/convert.h"
 #include "ops/movement.h"
 #include "ops/quantize_helpers.h"
 #include "ops/scalar_helpers.h"
@@ -14,6 +15,7 @@ namespace {
 
 struct GatherBlockQuantized {
   int64_t bits = 4, block = 128, gather_axis = 0, quantize_axis = 1;
+  DequantizeFn* fast = nullptr;   ///< of codes in bytes of their own, to float
 
   enum { kData, kIndices, kScales, kZeros };
 
@@ -84,6 +86,11 @@ struct GatherBlockQuantized {
     return fits ? Status() : InvalidModel("input ", input, " has shape ", ToString(shape), " where ", ToString(wanted), " is expected");
   }
 
+  Status Prepare(PrepareContext& c) {
+    if (c.output(0).dtype == DType::kFloat) fast = PickDequantize(c.dtype(kData) == DType::kInt4 ? DType::kInt8 : DType::kUint8, c.cpu());
+    return Status();
+  }
+
   Status Bind(BindContext& c) const {
     const Shape data = Unpacked(c), &scales = c.shape(kScales);
     const int g = static_cast<int>(gather_axis < 0 ? gather_axis + data.rank() : gather_axis);
@@ -115,6 +122,29 @@ struct GatherBlockQuantized {
     return is_signed && code >= 8 ? code - 16 : code;
   }
 
+  /// `n` elements from `first` on, a byte each.
+  const uint8_t* Unpacked(const uint8_t* packed, int64_t first, int64_t n, bool is_signed, uint8_t* codes) const {
+    if (bits == 8) return packed + first;
+    int64_t i = 0;
+    if (bits == 4) {
+      if (first % 2 == 1 && n > 0) codes[i++] = static_cast<uint8_t>(CodeAt(packed, first, is_signed));
+      const uint8_t* from = packed + (first + i) / 2;
+      // Eight at a time, spread over a word.
+      for (; n - i >= 8; i += 8, from += 4) {
+        uint32_t four;
+        memcpy(&four, from, 4);
+        uint64_t x = four;
+        x = (x | x << 16) & 0x0000FFFF0000FFFF;
+        x = (x | x << 8) & 0x00FF00FF00FF00FF;
+        x = (x | x << 4) & 0x0F0F0F0F0F0F0F0F;
+        if (is_signed) x |= (x >> 3 & 0x0101010101010101) * 0xF0;
+        memcpy(codes + i, &x, 8);
+      }
+    }
+    for (; i < n; ++i) codes[i] = static_cast<uint8_t>(CodeAt(packed, first + i, is_signed));
+    return codes;
+  }
+
   template <class Index, class T>
   Status Pick(RunContext& c, const Index* indices, T* out) const {
     const Params& p = c.params<Params>();
@@ -128,7 +158,7 @@ struct GatherBlockQuantized {
       return CodeAt(zeros + s / p.scale_row * p.zero_row, s % p.scale_row, false);
     };
     const int64_t elements = p.outer * p.size * p.inner;
-    return c.ParallelFor(p.outer * p.count, 1, 2 + 0.7 * static_cast<double>(p.inner), [&](int64_t begin, int64_t end, int) {
+    return c.ParallelFor(p.outer * p.count, 1, 2 + 0.2 * static_cast<double>(p.inner), [&](int64_t begin, int64_t end, int) {
       for (int64_t row = begin; row < end; ++row) {
         T* y = out + row * p.inner;
         const int64_t given = static_cast<int64_t>(indices[row % p.count]), index = given < 0 ? given + p.size : given;
@@ -137,6 +167,28 @@ struct GatherBlockQuantized {
           continue;
         }
         const int64_t first = (row / p.count * p.size + index) * p.inner;
+        if constexpr (std::is_same_v<T, float>) {
+          for (int64_t at = 0; at < p.inner; at += kConvertChunk) {
+            const int64_t stop = std::min(p.inner, at + kConvertChunk);
+            uint8_t memory[kConvertChunk];
+            const uint8_t* codes = Unpacked(data, first + at, stop - at, is_signed, memory);
+            if (p.map.inner > 1) {
+              for (int64_t i = at; i < stop; ++i) {
+                const int64_t s = p.map.IndexOf(first + i);
+                fast(codes + (i - at), y + i, 1, scales[s], zero_at(s));
+              }
+              continue;
+            }
+            // Blocks lie along the last axis: `a` on it, `s` of the scales.
+            int64_t a = (first + at) % p.map.axis, s = p.map.IndexOf(first + at);
+            for (int64_t i = at, n; i < stop; i += n, ++s) {
+              n = std::min({stop - i, block - (a & (block - 1)), p.map.axis - a});
+              fast(codes + (i - at), y + i, n, scales[s], zero_at(s));
+              a = a + n == p.map.axis ? 0 : a + n;
+            }
+          }
+          continue;
+        }
         for (int64_t i = 0; i < p.inner;) {
           const int64_t n = std::min(p.inner - i, p.map.RunFrom(first + i, elements)), s = p.map.IndexOf(first + i);
           const float scale = static_cast<float>(Widen(scales[s]));
