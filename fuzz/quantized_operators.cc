@@ -74,6 +74,19 @@ void Elements(Choices& c, RandomModel& m, std::string_view op) {
   make.Give(std::string(op), {x.values, x.scale, x.zero, y.values, y.scale, y.zero, scale, zero});
 }
 
+/// Scales and zero points are constants: ONNX Runtime crashes on others.
+void Chosen(Choices& c, RandomModel& m, std::string_view op) {
+  Maker make(c, m);
+  const Shape shape = c.Dims(static_cast<int>(c.Int(1, 4)), 1, 9);
+  std::vector<ValueId> inputs = {m.Input(m.Bits(DType::kBool, c.Broadcastable(shape)), true)};
+  for (int i = 0; i < 3; ++i) {
+    if (i < 2) inputs.push_back(m.Input(make.Bytes(make.type(), i == 0 ? shape : c.Broadcastable(shape)), i == 0));
+    inputs.push_back(m.Constant(m.Floats(kOne, 0.01, 0.1)));
+    inputs.push_back(m.Constant(m.Bits(make.type(), kOne)));
+  }
+  make.Give(std::string(op), inputs);
+}
+
 void Softmax(Choices& c, RandomModel& m, std::string_view) {
   Maker make(c, m);
   const bool fits = !c.OneIn(4);
@@ -230,7 +243,11 @@ void RecurrentWeights(Choices& c, RandomModel& m, std::string_view) {
   for (ValueId each : m.Add(op, {x, w, r, b, lengths}, attributes, op == "LSTM" ? 3 : 2)) m.Output(each);
 }
 
+/// QuantizeLinear and DequantizeLinear, of ONNX or of com.microsoft, and DynamicQuantizeLinear.
 void Rounding(Choices& c, RandomModel& m, std::string_view op) {
+  const bool microsoft = op.starts_with(kDomain);
+  if (microsoft) op.remove_prefix(sizeof kDomain);
+  const std::string domain = microsoft ? kDomain : "";
   const DType to = c.Of({DType::kUint8, DType::kInt8, DType::kInt16, DType::kUint16, DType::kInt4, DType::kUint4});
   const Shape shape = c.Dims(static_cast<int>(c.Int(1, 4)), 1, c.OneIn(6) ? 50 : 12);
   if (op == "DynamicQuantizeLinear") {
@@ -242,7 +259,7 @@ void Rounding(Choices& c, RandomModel& m, std::string_view op) {
   const int axis = static_cast<int>(c.Int(0, shape.rank() - 1));
   Shape scales = c.Coin() ? Shape{shape[axis]} : kOne;
   Attributes attributes = {{"axis", int64_t{axis}}};
-  if (c.OneIn(4)) {
+  if (!microsoft && c.OneIn(4)) {
     const int64_t block = c.Int(1, shape[axis]);
     scales = shape;
     scales[axis] = DivUp(shape[axis], block);
@@ -253,13 +270,13 @@ void Rounding(Choices& c, RandomModel& m, std::string_view op) {
   const bool packed = DTypeBits(to) == 4;
   if (packed && shape.elements() % 2) m.NoPeer();   // what the rest of the last byte holds is not said
   const ValueId scale = m.Input(m.Numbers(dtype, scales, 0.01, 0.3));
-  const ValueId zero = c.Coin() ? kNoValue : packed ? m.Constant(m.Bits(to, scales)) : m.Input(m.Bits(to, scales));
+  const ValueId zero = c.Coin() && (!microsoft || to == DType::kUint8) ? kNoValue : packed ? m.Constant(m.Bits(to, scales)) : m.Input(m.Bits(to, scales));
   if (op == "DequantizeLinear") {
     // Four-bit tensors come as constants mostly: behind an operator that does nothing they are not folded.
-    m.Output(m.AddOne("DequantizeLinear", {m.Input(m.Bits(to, shape), true), scale, zero}, attributes));
+    m.Output(m.Add("DequantizeLinear", {m.Input(m.Bits(to, shape), true), scale, zero}, attributes, 1, domain)[0]);
     return;
   }
-  if (zero == kNoValue) attributes.push_back({"output_dtype", static_cast<int64_t>(to)});
+  if (zero == kNoValue && !microsoft) attributes.push_back({"output_dtype", static_cast<int64_t>(to)});
   Tensor x = m.Numbers(dtype, shape, -30, 30);
   if (dtype == DType::kFloat && c.OneIn(4)) {
     const bool nan = c.OneIn(3);
@@ -267,14 +284,39 @@ void Rounding(Choices& c, RandomModel& m, std::string_view op) {
     const float special[] = {INFINITY, -INFINITY, 3.4e38f, -3.4e38f, 0.0f, -0.0f, 1e-42f, nan ? NAN : 1e9f};
     for (int64_t i = c.Int(0, 3); i < x.elements(); i += c.Int(1, 7)) x.mutable_as<float>()[i] = special[c.Int(0, 7)];
   }
-  const ValueId y = m.AddOne("QuantizeLinear", {m.Input(x, true), scale, zero}, attributes);
-  if (zero == kNoValue) attributes.pop_back();
-  m.Output(c.OneIn(3) ? m.AddOne("DequantizeLinear", {y, scale, zero}, attributes) : y);
+  const ValueId y = m.Add("QuantizeLinear", {m.Input(x, true), scale, zero}, attributes, 1, domain)[0];
+  if (zero == kNoValue && !microsoft) attributes.pop_back();
+  m.Output(c.OneIn(3) ? m.Add("DequantizeLinear", {y, scale, zero}, attributes, 1, domain)[0] : y);
+}
+
+/// Rows of a table, which is int4 or uint4, or bytes that hold 2, 4 or 8 bits an element.
+void Rows(Choices& c, RandomModel& m, std::string_view) {
+  const DType type = c.Of({DType::kUint8, DType::kInt4, DType::kUint4});
+  const bool bytes = type == DType::kUint8;
+  const int64_t bits = bytes ? c.Of<int64_t>({4, 8, 2}) : 4, each = bytes ? 8 / bits : 1, block = c.Of<int64_t>({16, 32});
+  Shape table = c.Dims(static_cast<int>(c.Int(2, 3)), 1, 5);
+  const int last = table.rank() - 1, axis = bytes ? 0 : static_cast<int>(c.Int(0, last)), blocked = bytes || c.Coin() ? last : static_cast<int>(c.Int(0, last));
+  table[blocked] = blocked == axis ? 20 : c.Int(1, 5) * 16;   // whole bytes of all kinds
+  if (!bytes && table.elements() % 2) table[blocked] += 1;
+  Shape scales = table, packed = table;   // its last dimension, where it holds several
+  scales[blocked] = DivUp(table[blocked], block);
+  packed[last] = table[last] / each;
+  Shape zeros = scales;
+  zeros[last] = DivUp(scales[last], each);
+  const DType real = c.OneIn(4) ? DType::kFloat16 : DType::kFloat;
+  const int64_t reach = table[axis];
+  Tensor indices = m.Numbers(c.Of({DType::kInt64, DType::kInt32}), c.Dims(static_cast<int>(c.Int(0, 2)), 1, 6), 0.0, static_cast<double>(reach));
+  if (c.OneIn(4)) Put(indices, 0, static_cast<double>(c.Of<int64_t>({-1, -reach, reach, -reach - 1})));
+  std::vector<ValueId> inputs = {m.Constant(m.Bits(type, packed)), m.Input(std::move(indices), true), m.Constant(m.Numbers(real, scales, 0.01, 0.3))};
+  if (c.Coin()) inputs.push_back(m.Constant(m.Bits(type, zeros)));
+  m.Output(m.Add("GatherBlockQuantized", inputs, {{"bits", bits}, {"block_size", block}, {"gather_axis", int64_t{axis}}, {"quantize_axis", int64_t{c.Coin() ? blocked : blocked - last - 1}}}, 1, kDomain)[0]);
 }
 
 constexpr QuantizedKind kOperators[] = {
     {"QuantizeLinear", Rounding},
     {"DequantizeLinear", Rounding},
+    {"com.microsoft:QuantizeLinear", Rounding},
+    {"com.microsoft:DequantizeLinear", Rounding},
     {"DynamicQuantizeLinear", Rounding},
     {"QLinearConv", Convolutions, true},
     {"ConvInteger", Convolutions, true},
@@ -291,6 +333,8 @@ constexpr QuantizedKind kOperators[] = {
     {"QLinearSigmoid", Elements},
     {"QLinearLeakyRelu", Elements},
     {"QLinearConcat", Elements},
+    {"QLinearWhere", Chosen},
+    {"GatherBlockQuantized", Rows},
     {"QLinearSoftmax", Softmax},
     {"QLinearAveragePool", Pool},
     {"QLinearGlobalAveragePool", Pool},

@@ -111,6 +111,8 @@ class RandomModel {
     return Add(op, std::move(inputs), std::move(attributes))[0];
   }
   void Output(ValueId id) { example_.graph.AddOutput(id); }
+  /// Says what type a value has: where ONNX Runtime does not infer it.
+  void SetType(ValueId id, const Type& type) { example_.graph.SetType(id, type); }
   /// ONNX Runtime is not asked: why is to be said where this is called.
   void NoPeer() { example_.peer = false; }
   /// Input types are declared without sizes from now on.

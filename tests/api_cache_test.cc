@@ -192,6 +192,44 @@ TEST(Cache, AttentionGrowsKeysAndValues) {
   }
 }
 
+// The same of com.microsoft's operator, in a cache that grows and in one that has room for the longest text.
+TEST(Cache, GroupQueryAttentionWritesIntoTheCallersCache) {
+  for (bool room : {false, true}) {
+    LinnetSession* session = OpenText(
+        "graph (q: float[2,S,24], k: float[2,S,12], v: float[2,S,12], pk: float[2,3,P,4], pv: float[2,3,P,4], n: int32[2], t: int32[1]) -> (y, nk, nv) { "
+        "y, nk, nv = com.microsoft:GroupQueryAttention-1(q, k, v, pk, pv, n, t) {num_heads=6, kv_num_heads=3} }");
+    constexpr int64_t kRoom = 16;
+    const size_t floats = static_cast<size_t>(kBatch * kHeads * kRoom * kSize), bytes = floats * sizeof(float);
+    std::vector<float> keys(floats, 0.5f), values(floats, 0.25f), apart_k = keys, apart_v = values, now_k = keys, now_v = values, y(4 * floats), apart_y(4 * floats);
+    std::vector<float> q(4 * floats), k(floats), v(floats);
+    int64_t past = 0;
+    for (int64_t more : {4, 1, 1, 1, 1}) {
+      auto fill = [&](std::vector<float>& to, int64_t salt) {
+        for (size_t i = 0; i < to.size(); ++i) to[i] = 0.5f + static_cast<float>((static_cast<int64_t>(i) * 37 + salt * 11 + past) % 64) / 256;
+      };
+      fill(q, 1), fill(k, 2), fill(v, 3);
+      int32_t lengths[] = {static_cast<int32_t>(past + more - 1), static_cast<int32_t>(past + more - 1)}, total = static_cast<int32_t>(past + more);
+      const int64_t before = room ? kRoom : past;
+      auto run = [&](std::vector<float>& pk, std::vector<float>& pv, std::vector<float>& nk, std::vector<float>& nv, std::vector<float>& out) {
+        ASSERT_OK(RunPorts(session, {{"q", LINNET_FLOAT, {kBatch, more, 24}, q.data()}, {"k", LINNET_FLOAT, {kBatch, more, 12}, k.data()},
+                                     {"v", LINNET_FLOAT, {kBatch, more, 12}, v.data()}, {"pk", LINNET_FLOAT, {kBatch, kHeads, before, kSize}, pk.data()},
+                                     {"pv", LINNET_FLOAT, {kBatch, kHeads, before, kSize}, pv.data()}, {"n", LINNET_INT32, {kBatch}, lengths},
+                                     {"t", LINNET_INT32, {1}, &total}},
+                           {{"y", LINNET_FLOAT, {}, out.data(), 4 * bytes}, {"nk", LINNET_FLOAT, {}, nk.data(), bytes}, {"nv", LINNET_FLOAT, {}, nv.data(), bytes}}));
+      };
+      run(apart_k, apart_v, now_k, now_v, apart_y);
+      run(keys, values, keys, values, y);
+      past += more;
+      const size_t filled = static_cast<size_t>(kBatch * kHeads * (room ? kRoom : past) * kSize) * sizeof(float);
+      ASSERT_EQ(memcmp(keys.data(), now_k.data(), filled), 0) << past;
+      ASSERT_EQ(memcmp(values.data(), now_v.data(), filled), 0) << past;
+      ASSERT_EQ(memcmp(y.data(), apart_y.data(), static_cast<size_t>(kBatch * more * 24) * sizeof(float)), 0) << past;
+      apart_k = now_k, apart_v = now_v;
+    }
+    EXPECT_OK(LinnetSessionClose(session));
+  }
+}
+
 TEST(Cache, TensorScatterWritesIntoTheCallersCache) {
   LinnetSession* session = OpenText(R"(graph (past: float[2,3,8,4], x: float[2,3,S,4], at: int64[2]) -> (present) {
     present = TensorScatter-24(past, x, at) {axis=2}

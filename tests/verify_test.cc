@@ -57,6 +57,19 @@ TEST(Graph, NodesMayBeNamedAfterValues) {
   }
 }
 
+TEST(Graph, CompactedKnowsItsInputs) {
+  Graph graph;
+  const ValueId x = graph.AddInput("x", Type::Tensor(DType::kFloat, Shape{2}));
+  Result<ValueId> a = graph.AddNode("Relu", "", 14, {x}, {}, Type(), "a"), b = graph.AddNode("Relu", "", 14, {x}, {}, Type(), "b");
+  ASSERT_TRUE(a.ok() && b.ok());
+  graph.RemoveNode(graph.value(*a).producer);
+  graph.AddOutput(*b);
+  Result<Graph> compact = graph.Compacted();
+  ASSERT_TRUE(compact.ok());
+  EXPECT_TRUE(compact->is_input(compact->inputs[0]));
+  EXPECT_FALSE(compact->is_input(compact->outputs()[0]));
+}
+
 TEST(Verify, NamesTheCycle) {
   Chain chain;
   chain.graph.SetInput(chain.relu, 0, chain.y);

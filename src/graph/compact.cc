@@ -18,7 +18,7 @@ Result<Graph> Graph::Compacted() const {
     out.SetType(to, from.type);
     return to;
   };
-  for (ValueId id : inputs) out.inputs.push_back(move(id));
+  for (ValueId id : inputs) out.AddInput(move(id));
   for (ValueId id : captures) out.captures.push_back(move(id));
   LINNET_ASSIGN(std::vector<NodeId> order, Order());
   for (NodeId id : order) {

@@ -30,6 +30,7 @@ struct HeadView {
 
 struct AttentionSizes {
   int64_t batch = 0, heads = 0, kv_heads = 0, queries = 0, keys = 0, size = 0, value_size = 0;
+  bool sink = false;                         ///< one more score, of no key
   int64_t group() const { return heads / kv_heads; }
 };
 
@@ -39,6 +40,7 @@ struct AttentionMasks {
   int64_t left = -1, right = -1;             ///< window around the query's position; -1: unbounded
   int64_t offset = 0;                        ///< position of the first query
   const int64_t* valid_keys = nullptr;       ///< [batch] or null; then a query's offset is valid_keys - queries
+  const int64_t* offsets = nullptr;          ///< [batch] or null: positions of first queries, whatever else is said
   // The mask tensor, broadcast by zero strides; keys from mask_keys on are not seen.
   const void* mask = nullptr;
   DType mask_dtype = DType::kUndefined;
@@ -59,6 +61,7 @@ struct AttentionCore {
   DType precision = DType::kUndefined;   ///< of the softmax, when it is narrower than W
   AttentionScores scores_kind = AttentionScores::kRaw;
   W* scores_out = nullptr;               ///< [batch][heads][queries][keys] or null
+  const W* sinks = nullptr;              ///< [heads], where sizes say so, with masks
   // Numbers added to the scaled scores, broadcast by zero strides (batch, head, query); instead of `masks`.
   const W* bias = nullptr;
   int64_t bias_strides[3] = {0, 0, 0};
@@ -87,7 +90,7 @@ struct AttentionCore {
     return ByHead(s) ? s.batch * s.kv_heads : s.batch * s.heads * DivUp(s.queries, RowsPerBlock(s));
   }
   /// An odd number of cache lines: rows of a power of two would share a few.
-  static int64_t ScoreStride(const AttentionSizes& s) { return (DivUp(std::max<int64_t>(s.keys, 1), kPanelColumns) | 1) * kPanelColumns; }
+  static int64_t ScoreStride(const AttentionSizes& s) { return (DivUp(std::max<int64_t>(s.keys + s.sink, 1), kPanelColumns) | 1) * kPanelColumns; }
   /// Elements of scratch for one block: scores, and a panel for values whose size is not a multiple of 16.
   static int64_t ScratchCount(const AttentionSizes& s) {
     return RowsPerBlock(s) * ScoreStride(s) + kPanelColumns * std::max<int64_t>(std::max(s.keys, s.size), 1);
@@ -162,7 +165,7 @@ struct AttentionCore {
   }
 
   int64_t Position(int64_t batch, int64_t query) const {
-    return query + (masks.valid_keys ? masks.valid_keys[batch] - sizes.queries : masks.offset);
+    return query + (masks.offsets ? masks.offsets[batch] : masks.valid_keys ? masks.valid_keys[batch] - sizes.queries : masks.offset);
   }
 
   /// Keys [begin, end) that the rules other than the mask tensor let a row see.
@@ -325,7 +328,8 @@ struct AttentionCore {
       for (int64_t j = 0; j < seen; ++j) s[j] = 0;
     } else {
       if (precision != DType::kUndefined) RoundToPrecision(s, seen);
-      Softmax(s, 0, 1, seen, W(1), nullptr, 0);
+      if (sinks) s[seen] = sinks[block.head_of(row)];
+      Softmax(s, 0, 1, seen + (sinks ? 1 : 0), W(1), nullptr, 0);
       if (precision != DType::kUndefined) RoundToPrecision(s, seen);
     }
     Show(block, row, AttentionScores::kProbabilities, s);

@@ -118,5 +118,6 @@ struct DequantizeLinear {
 }  // namespace
 
 LINNET_OP(DequantizeLinear, 10, DequantizeLinear);
+LINNET_MS_OP(DequantizeLinear, 1, DequantizeLinear);
 
 }  // namespace linnet

@@ -158,5 +158,6 @@ struct QuantizeLinear {
 }  // namespace
 
 LINNET_OP(QuantizeLinear, 10, QuantizeLinear);
+LINNET_MS_OP(QuantizeLinear, 1, QuantizeLinear);
 
 }  // namespace linnet

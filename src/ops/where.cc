@@ -1,4 +1,5 @@
-// Where: elements of X where the condition holds, of Y elsewhere; the three broadcast together.
+// Where: elements of X where the condition holds, of Y elsewhere; the three broadcast together. QLinearWhere (com.microsoft, version 1):
+// the same of bytes, each with a scale and a zero point, which the pass `lower` makes of Where, DequantizeLinear and QuantizeLinear.
 #include <string.h>
 
 #include <algorithm>
@@ -75,8 +76,32 @@ struct Where {
   };
 };
 
+struct QLinearWhere {
+  Status Parse(const Node&) { return Status(); }
+
+  /// condition, X, its scale and zero point, Y, its scale and zero point, the result's.
+  Status Infer(InferContext& c) const {
+    LINNET_TRY(c.CheckInputs(9, 9));
+    LINNET_TRY(c.CheckType(0, Mask(DType::kBool)));
+    for (int i : {1, 3, 4, 6, 8}) {
+      LINNET_TRY(c.CheckType(i, Mask(DType::kUint8) | Mask(DType::kInt8)));
+      if (c.dtype(i) != c.dtype(1) && c.dtype(i) != DType::kUndefined && c.dtype(1) != DType::kUndefined) {
+        return InvalidModel("inputs 1 and ", i, " are ", DTypeName(c.dtype(1)), " and ", DTypeName(c.dtype(i)));
+      }
+    }
+    for (int i : {2, 5, 7}) LINNET_TRY(c.CheckType(i, Mask(DType::kFloat)));
+    for (int i : {2, 3, 5, 6, 7, 8}) {
+      if (c.shape(i).is_static() && c.shape(i).elements() != 1) return InvalidModel("input ", i, " of shape ", ToString(c.shape(i)), " is not one number");
+    }
+    LINNET_ASSIGN(Shape shape, Broadcast(c.shape(1), c.shape(4)));
+    LINNET_ASSIGN(shape, Broadcast(c.shape(0), shape));
+    return c.SetOutput(0, c.dtype(1), shape);
+  }
+};
+
 }  // namespace
 
 LINNET_OP(Where, 9, Where);
+LINNET_MS_OP(QLinearWhere, 1, QLinearWhere);
 
 }  // namespace linnet

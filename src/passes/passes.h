@@ -5,6 +5,7 @@
 
 namespace linnet {
 
+Status Lower(Graph& graph, const PassContext& context);
 Status RemoveDeadCode(Graph& graph, const PassContext& context);
 Status FoldConstants(Graph& graph, const PassContext& context);
 Status FollowShapes(Graph& graph, const PassContext& context);

@@ -37,6 +37,7 @@ bool HasTombstones(const Graph& graph) {
 
 const std::vector<Pass>& BuiltInPasses() {
   static const std::vector<Pass> passes = {
+      {"lower", "makes ONNX's operators of com.microsoft's fused ones", Lower, kOptimizeNothing, false},
       {"dead_code", "removes nodes whose outputs nobody reads", RemoveDeadCode, kOptimizeBasic},
       {"fold_constants", "computes nodes whose inputs are constants", FoldConstants, kOptimizeBasic},
       {"shape_arithmetic", "writes down the targets of Reshapes that are computed from dimensions", FollowShapes, kOptimizeBasic},

@@ -14,6 +14,7 @@ std::span<const Row> IndexingRows();
 std::span<const Row> LearningRows();
 std::span<const Row> LossRows();
 std::span<const Row> MatrixRows();
+std::span<const Row> MicrosoftRows();
 std::span<const Row> MovementRows();
 std::span<const Row> NormalizationRows();
 std::span<const Row> PoolRows();

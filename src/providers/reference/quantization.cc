@@ -293,6 +293,7 @@ Status MatMulNBits(Call& c) {
 
 constexpr Row kRows[] = {
     {"QuantizeLinear", QuantizeLinear}, {"DequantizeLinear", DequantizeLinear},
+    {"QuantizeLinear", QuantizeLinear, "com.microsoft"}, {"DequantizeLinear", DequantizeLinear, "com.microsoft"},
     {"DynamicQuantizeLinear", DynamicQuantizeLinear}, {"MatMulInteger", MatMulInteger}, {"QLinearMatMul", QLinearMatMul},
     {"QLinearConv", QLinearConv},
     {"QLinearAdd", QLinearAdd, "com.microsoft"}, {"QLinearMul", QLinearMul, "com.microsoft"},

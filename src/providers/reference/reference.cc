@@ -26,7 +26,7 @@ const Table& Rows() {
     Table made;
     for (std::span<const Row> family :
          {AttentionRows(), ConvolutionRows(), ElementwiseRows(), IndexingRows(), LearningRows(), LossRows(), MatrixRows(),
-          MovementRows(), NormalizationRows(), PoolRows(), QuantizationRows(), RecurrentRows(), ReductionRows(),
+          MicrosoftRows(), MovementRows(), NormalizationRows(), PoolRows(), QuantizationRows(), RecurrentRows(), ReductionRows(),
           RegionRows(), ResizeRows(), SelectionRows(), SignalRows(), TreeRows()}) {
       for (const Row& row : family) made[{row.domain, row.op}] = &row;
     }
