@@ -50,7 +50,7 @@ class Pattern : PatternParts {
       shape[shape.rank() - 1] = c_.Int(op == "MatMul" ? 1 : 2, c_.OneIn(5) ? 140 : 24);
       return shape;
     }
-    for (std::string_view image : {"Conv", "ConvTranspose", "AveragePool", "MaxPool", "GlobalAveragePool", "Resize"}) {
+    for (std::string_view image : {"Conv", "ConvTranspose", "BatchNormalization", "AveragePool", "MaxPool", "GlobalAveragePool", "Resize"}) {
       if (op != image) continue;
       Shape shape{c_.Int(1, 2), c_.Int(1, c_.OneIn(5) ? 40 : 9)};
       for (int64_t d = c_.Of<int64_t>({2, 2, 2, 2, 1, 3}); d > 0; --d) shape.Append(c_.Int(3, c_.OneIn(8) ? 24 : 9));
@@ -71,6 +71,7 @@ class Pattern : PatternParts {
     moved_ = softmax_ = false;
     const std::string name(op);
     if (op == "Conv" || op == "ConvTranspose") return Convolution(x, op == "ConvTranspose");
+    if (op == "BatchNormalization") return BatchNormalization(Convolution(x, c_.OneIn(4)));
     if (op == "MatMul" || op == "Gemm") return Product(x, op == "Gemm");
     if (op == "Add" || op == "Mul") return Two(x, name);
     if (op == "Concat") return Concat(x);
@@ -157,6 +158,15 @@ class Pattern : PatternParts {
     if (transposed && c_.Coin()) attributes.push_back({"output_padding", more});
     else if (transposed) for (int d = 0; d < spatial; ++d) y[d + 2] -= more[static_cast<size_t>(d)];
     return {m_.AddOne(transposed ? "ConvTranspose" : "Conv", inputs, attributes), y, range};
+  }
+
+  /// Of what a convolution makes; channels are turned round, or next to nothing, at times.
+  Real BatchNormalization(const Real& x) {
+    const Shape channels{x.shape[1]};
+    Tensor scale = m_.Floats(channels, 0.5, 1.5);
+    for (int64_t i = 0; i < scale.elements(); ++i) Put(scale, i, At(scale, i) * c_.Of({1.0, 1.0, 1.0, -1.0, -1.0, 0.0, 1e-9}));
+    const ValueId shift = m_.Constant(m_.Floats(channels, -x.range / 4, x.range / 4)), mean = m_.Constant(m_.Floats(channels, -x.range / 4, x.range / 4));
+    return {m_.AddOne("BatchNormalization", {x.id, m_.Constant(scale), shift, mean, m_.Constant(m_.Floats(channels, 0.3, 2))}), x.shape, x.range};
   }
 
   Real Product(const Bytes& x, bool gemm) {
@@ -318,6 +328,7 @@ void Chain(Choices& c, RandomModel& m, std::string_view) { Pattern(c, m).Chain()
 constexpr QuantizedKind kPatterns[] = {
     {"QDQ Conv", Alone, true},
     {"QDQ ConvTranspose", Alone, true},
+    {"QDQ BatchNormalization", Alone, true},
     {"QDQ Gemm", Alone, true},
     {"QDQ MatMul", Alone, true},
     {"QDQ Add", Alone},

@@ -1,7 +1,6 @@
 // fuse_integer: operators between DequantizeLinear and QuantizeLinear become operators on integers.
 //
 //     DQ, DQ [, DQ] → Conv → Q                QLinearConv
-//     DQ, DQ [, DQ] → ConvTranspose → Q       QLinearConv → DepthToSpace [→ Slice]
 //     DQ, DQ → MatMul → Q                     QLinearMatMul
 //     DQ, DQ [, DQ] → Gemm → Q                QGemm
 //     DQ, DQ → Add, Mul → Q                   QLinearAdd, QLinearMul
@@ -13,8 +12,6 @@
 // A Relu or Clip before the QuantizeLinear becomes a Clip of integers, or nothing where the integers end there anyway.
 // Products are summed exactly and rounded once, so results differ from the graph's by at most one step of the output.
 // Biases that are not integers at the scale of the products are rounded to it: by half a product's step.
-#include <string.h>
-
 #include <cmath>
 
 #include "passes/passes.h"
@@ -60,8 +57,6 @@ class Fuser {
     behind_.clear();
     if (op.Is("Conv")) {
       LINNET_TRY(Conv(op, *y, &fused, &fits));
-    } else if (op.Is("ConvTranspose")) {
-      LINNET_TRY(ConvTranspose(op, *y, &fused, &fits));
     } else if (op.Is("Softmax")) {
       LINNET_TRY(Softmax(op, *y, &fused, &fits));
     } else if (op.Is("LayerNormalization")) {
@@ -178,100 +173,6 @@ class Fuser {
     }
     *fits = true;
     return Status();
-  }
-
-  /// With strides s and kernels of k, output s q + r reads input q - j with weight r + s j, j < J = ceil(k / s): a convolution with
-  /// J x J kernels makes all s x s of these as channels (Shi et al. 2016, "Is the deconvolution layer the same as a convolutional
-  /// layer?"), of which pads cut off some pixels.
-  Status ConvTranspose(const Node& op, const Quantization& y, Node* fused, bool* fits) {
-    std::optional<Dequantized> x = ByteOperand(graph_, op.inputs[0]), w = ByteWeights(graph_, op.inputs[1], 1);
-    const Tensor* weights = w ? ConstantOf(graph_, w->q) : nullptr;
-    if (!x || !weights || !weights->has_data() || weights->shape().rank() != 4 || !Has("", "QLinearConv", 10)) return Status();
-    const Shape& shape = weights->shape();   // [in, out, height, width]
-    LINNET_ASSIGN(const int64_t group, op.Int("group", 1));
-    LINNET_ASSIGN(const std::string auto_pad, op.String("auto_pad", "NOTSET"));
-    LINNET_ASSIGN(const std::vector<int64_t> strides, op.Ints("strides", {1, 1}));
-    LINNET_ASSIGN(const std::vector<int64_t> dilations, op.Ints("dilations", {1, 1}));
-    LINNET_ASSIGN(const std::vector<int64_t> pads, op.Ints("pads", {0, 0, 0, 0}));
-    LINNET_ASSIGN(const std::vector<int64_t> more, op.Ints("output_padding", {0, 0}));
-    if (group != 1 || auto_pad != "NOTSET" || op.Has("output_shape") || strides.size() != 2 || strides[0] != strides[1] ||
-        strides[0] < 1 || dilations != std::vector<int64_t>{1, 1} || pads.size() != 4 || more.size() != 2) {
-      return Status();
-    }
-    const int64_t s = strides[0], in = shape[0], out = shape[1];
-    int64_t kernel[2], first[2], cut[2];   // pixels cut off before and behind
-    for (size_t d = 0; d < 2; ++d) {
-      const int64_t k = shape[static_cast<int>(d) + 2];
-      kernel[d] = (k + s - 1) / s;
-      first[d] = pads[d];
-      cut[d] = s * kernel[d] - k - more[d] + pads[d + 2];
-      if (k < 1 || s > kGrowthMax * k || first[d] < 0 || pads[d + 2] < 0 || more[d] < 0 || cut[d] < 0) return Status();
-    }
-    const Quantization& q = w->quantization;
-    LINNET_ASSIGN(Tensor moved, Tensor::Allocate(weights->dtype(), Shape({s * s * out, in, kernel[0], kernel[1]})));
-    const uint8_t* from = weights->as<uint8_t>();
-    uint8_t* to = moved.mutable_as<uint8_t>();
-    for (int64_t phase = 0; phase < s * s; ++phase) {
-      for (int64_t o = 0; o < out; ++o) {
-        const uint8_t zero = static_cast<uint8_t>(q.zeros[q.per_tensor() ? 0 : static_cast<size_t>(o)]);
-        for (int64_t i = 0; i < in; ++i) {
-          for (int64_t tap = 0; tap < kernel[0] * kernel[1]; ++tap) {
-            const int64_t row = phase / s + s * (kernel[0] - 1 - tap / kernel[1]), column = phase % s + s * (kernel[1] - 1 - tap % kernel[1]);
-            *to++ = row < shape[2] && column < shape[3] ? from[((i * out + o) * shape[2] + row) * shape[3] + column] : zero;
-          }
-        }
-      }
-    }
-    ValueId bias = kNoValue;
-    if (op.inputs.size() > 2 && op.inputs[2] != kNoValue) {
-      LINNET_ASSIGN(bias, Bias(op.inputs[2], x->quantization, q, out));
-      const Tensor* each = bias == kNoValue ? nullptr : ConstantOf(graph_, bias);
-      if (!each || !each->has_data()) return Status();
-      LINNET_ASSIGN(bias, Repeated(*each, s * s));
-    }
-    fused->op = "QLinearConv";
-    fused->version = 10;
-    fused->Set("pads", std::vector<int64_t>{kernel[0] - 1, kernel[1] - 1, kernel[0] - 1, kernel[1] - 1});
-    fused->Set("kernel_shape", std::vector<int64_t>{kernel[0], kernel[1]});
-    LINNET_TRY(AppendOperand(graph_, *x, fused));
-    LINNET_TRY(AppendOperand(graph_, *w, fused));
-    fused->inputs[3] = graph_.AddConstant(graph_.FreshName(graph_.value(w->q).name), std::move(moved));
-    for (size_t i : {4, 5}) {
-      const Tensor* each = ConstantOf(graph_, fused->inputs[i]);
-      if (!each || each->elements() == 1) continue;
-      LINNET_ASSIGN(fused->inputs[i], Repeated(*each, s * s));
-    }
-    LINNET_TRY(AppendOutput(graph_, y, fused));
-    if (bias != kNoValue) fused->inputs.push_back(bias);
-    if (s > 1) {
-      Node blocks;
-      blocks.op = "DepthToSpace";
-      blocks.version = 13;
-      blocks.inputs = {kNoValue};
-      blocks.Set("blocksize", s);
-      behind_.push_back(std::move(blocks));
-    }
-    if (first[0] + first[1] + cut[0] + cut[1] > 0) {
-      Node slice;
-      slice.op = "Slice";
-      slice.version = 13;
-      slice.inputs = {kNoValue};
-      std::vector<int64_t> ends;
-      for (int64_t behind : cut) ends.push_back(behind > 0 ? -behind : INT64_MAX);
-      for (const std::vector<int64_t>& list : {std::vector<int64_t>{first[0], first[1]}, ends, std::vector<int64_t>{2, 3}}) {
-        slice.inputs.push_back(graph_.AddConstant(graph_.FreshName("cut"), Tensor::Ints(list)));
-      }
-      behind_.push_back(std::move(slice));
-    }
-    *fits = true;
-    return Status();
-  }
-
-  /// A constant vector, so many times one behind the other.
-  Result<ValueId> Repeated(const Tensor& each, int64_t times) {
-    LINNET_ASSIGN(Tensor all, Tensor::Allocate(each.dtype(), Shape({each.elements() * times})));
-    for (int64_t i = 0; i < times; ++i) memcpy(all.mutable_as<char>() + i * each.bytes(), each.data(), static_cast<size_t>(each.bytes()));
-    return graph_.AddConstant(graph_.FreshName("repeated"), std::move(all));
   }
 
   Status Softmax(const Node& op, const Quantization& y, Node* fused, bool* fits) {
@@ -410,9 +311,6 @@ class Fuser {
     *fits = true;
     return Status();
   }
-
-  /// So many times as high and wide, at most, kernels are made of those of a ConvTranspose, the rest being zeros.
-  static constexpr int64_t kGrowthMax = 3;
 
   Graph& graph_;
   const PassContext& context_;

@@ -213,13 +213,7 @@ class Converter {
   /// Bytes → Clip: DequantizeLinear → Clip → QuantizeLinear with the scale that the bytes have.
   Status RealBounds(NodeId id) {
     const Node clip = graph_.node(id);
-    auto rounded = rounded_.end();
-    for (ValueId made = clip.outputs[0]; (rounded = rounded_.find(made)) == rounded_.end();) {
-      // A transposed convolution moves its bytes behind the bounds.
-      if (!ReadOnce(graph_, made)) return Internal("bounds of bytes without a scale");
-      made = graph_.node(graph_.value(made).uses[0].node).outputs[0];
-    }
-    const auto [scale, zero] = rounded->second;
+    const auto [scale, zero] = rounded_.at(clip.outputs[0]);
     const float step = *ConstantOf(graph_, scale)->as<float>();
     const Type bytes = graph_.value(clip.inputs[0]).type, real = Type::Tensor(DType::kFloat, bytes.shape);
     auto code = [&](ValueId value) { return LoadInteger(bytes.dtype, ConstantOf(graph_, value)->data(), 0); };
@@ -262,6 +256,7 @@ class Converter {
 Result<int> ToQOperator(OnnxModel* model) {
   PassContext context;
   context.table = &OpTable::BuiltIn();
+  LINNET_TRY(TurnTransposed(model->graph, context));
   LINNET_TRY(InferTypes(model->graph, context));
   Converter converter(model->graph, OpsetOf(*model));
   LINNET_TRY(converter.Elements());
