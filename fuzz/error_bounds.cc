@@ -82,7 +82,7 @@ class Bounds {
     if (op == "QuantizeLinear" && Least(node.inputs[1]) == 0) return INFINITY;
     if (op == "QuantizeLinear") return floor(Error(node, 0) / Least(node.inputs[1]) + 1e-3) + 1;
     if (op == "DequantizeLinear") return Error(node, 0) * Largest(node, 1) + 1e-6 * Largest(out);
-    if (OneOf(op, {"Reshape", "Transpose", "Split", "Slice", "Gather", "Pad", "Flatten", "Squeeze", "Unsqueeze", "MaxPool", "Identity",
+    if (OneOf(op, {"Reshape", "Transpose", "Split", "Slice", "Gather", "Pad", "Flatten", "Squeeze", "Unsqueeze", "MaxPool", "GlobalMaxPool", "Identity",
                    "DepthToSpace", "SpaceToDepth", "Concat", "Expand"})) {
       return Most(node);
     }

@@ -50,7 +50,7 @@ class Pattern : PatternParts {
       shape[shape.rank() - 1] = c_.Int(op == "MatMul" ? 1 : 2, c_.OneIn(5) ? 140 : 24);
       return shape;
     }
-    for (std::string_view image : {"Conv", "ConvTranspose", "BatchNormalization", "AveragePool", "MaxPool", "GlobalAveragePool", "Resize"}) {
+    for (std::string_view image : {"Conv", "ConvTranspose", "BatchNormalization", "AveragePool", "MaxPool", "GlobalAveragePool", "GlobalMaxPool", "Resize"}) {
       if (op != image) continue;
       Shape shape{c_.Int(1, 2), c_.Int(1, c_.OneIn(5) ? 40 : 9)};
       for (int64_t d = c_.Of<int64_t>({2, 2, 2, 2, 1, 3}); d > 0; --d) shape.Append(c_.Int(3, c_.OneIn(8) ? 24 : 9));
@@ -73,13 +73,13 @@ class Pattern : PatternParts {
     if (op == "Conv" || op == "ConvTranspose") return Convolution(x, op == "ConvTranspose");
     if (op == "BatchNormalization") return BatchNormalization(Convolution(x, c_.OneIn(4)));
     if (op == "MatMul" || op == "Gemm") return Product(x, op == "Gemm");
-    if (op == "Add" || op == "Mul") return Two(x, name);
+    if (op == "Add" || op == "Sub" || op == "Mul") return Two(x, name);
     if (op == "Concat") return Concat(x);
     if (op == "AveragePool" || op == "MaxPool") return Pool(x, name);
     if (op == "Resize") return Resize(x);
     const Real in = AsReal(x);
     const int rank = x.shape.rank();
-    if (op == "GlobalAveragePool") {
+    if (op == "GlobalAveragePool" || op == "GlobalMaxPool") {
       Shape out = x.shape;
       for (int d = 2; d < rank; ++d) out[d] = 1;
       return {m_.AddOne(name, {in.id}), out, in.range};
@@ -94,11 +94,18 @@ class Pattern : PatternParts {
     }
     if (op == "ReduceMean") {
       const int64_t axis = c_.Int(0, rank - 1), keep = c_.Int(0, 1);
+      List axes = {axis};
+      if (rank > 2 && c_.Coin()) {   // all pixels, of channels first or last
+        axes.clear();
+        const int first = static_cast<int>(c_.Int(1, 2));
+        for (int d = first; d < first + rank - 2; ++d) axes.push_back(c_.OneIn(4) ? d - rank : d);
+      }
       Shape out = kOne;
       for (int d = 0; d < rank; ++d) {
-        if (d != axis || keep) out.Append(d == axis ? 1 : x.shape[d]);
+        const bool gone = std::find(axes.begin(), axes.end(), d) != axes.end() || std::find(axes.begin(), axes.end(), d - rank) != axes.end();
+        if (!gone || keep) out.Append(gone ? 1 : x.shape[d]);
       }
-      return {m_.AddOne(name, {in.id, m_.Constant(List{axis})}, {{"keepdims", keep}}), out, in.range};
+      return {m_.AddOne(name, {in.id, m_.Constant(axes)}, {{"keepdims", keep}}), out, in.range};
     }
     if (op == "Function") return Function(in, false);
     for (std::string_view function : {"Sigmoid", "HardSwish", "Tanh", "Gelu", "LeakyRelu", "Elu"}) {
@@ -217,7 +224,7 @@ class Pattern : PatternParts {
   Real Two(const Bytes& x, const std::string& op) {
     const Real a = AsReal(x), b = Other(x);
     const ValueId y = c_.OneIn(4) ? m_.AddOne(op, {b.id, a.id}) : m_.AddOne(op, {a.id, b.id});
-    return {y, x.shape, op == "Add" ? fmax(a.range, b.range) : a.range * b.range};
+    return {y, x.shape, op == "Mul" ? a.range * b.range : fmax(a.range, b.range)};
   }
   Real Concat(const Bytes& x) {
     const int axis = static_cast<int>(c_.Int(0, x.shape.rank() - 1));
@@ -332,10 +339,12 @@ constexpr QuantizedKind kPatterns[] = {
     {"QDQ Gemm", Alone, true},
     {"QDQ MatMul", Alone, true},
     {"QDQ Add", Alone},
+    {"QDQ Sub", Alone},
     {"QDQ Mul", Alone},
     {"QDQ Concat", Alone},
     {"QDQ AveragePool", Alone},
     {"QDQ GlobalAveragePool", Alone},
+    {"QDQ GlobalMaxPool", Alone},
     {"QDQ MaxPool", Alone},
     {"QDQ Resize", Alone},
     {"QDQ Softmax", Alone},

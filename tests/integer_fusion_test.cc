@@ -158,6 +158,44 @@ std::string AnyTransposed(const std::string& shape, int group, const std::string
                             fmt::format("  c = ConvTranspose-11(xf, wf, b) {{group={}, {}}}\n", group, attributes) + after);
 }
 
+TEST(FuseInteger, DifferencesMeansMaximaAndMixedSigns) {
+  // is, iz: another tensor's parameters, of signed bytes.
+  const std::string other = "  os = const float[]{0.02}\n  oz = const uint8[]{100}\n  b = Slice-13(x, last, all, width, last)\n"
+                            "  bq = QuantizeLinear-13(b, os, oz)\n  bf = DequantizeLinear-13(bq, os, oz)\n"
+                            "  sq = QuantizeLinear-13(b, is, iz)\n  sf = DequantizeLinear-13(sq, is, iz)\n";
+  const std::string head = "  last = const int64[1]{-1}\n  all = const int64[1]{-9999}\n  width = const int64[1]{3}\n" + other;   // lines turned round
+  const struct {
+    const char *body, *made, *gone;
+  } cases[] = {{"  y = Sub-14(xf, bf)\n", "QLinearAdd", "= Sub"},
+               {"  y = Sub-14(xf, sf)\n", "QLinearAdd", "= Sub"},
+               {"  y = Add-14(xf, sf)\n", "QLinearAdd", "= Add"},
+               {"  y = Add-14(sf, xf)\n", "QLinearAdd", "= Add"},
+               {"  y = Mul-14(sf, bf)\n", "QLinearMul", "= Mul"},
+               {"  m = Sub-14(sf, sf)\n  y = Relu-14(m)\n", "QLinearAdd", "= Sub"},
+               {"  y = Softmax-13(sf)\n", "QLinearSoftmax", "= Softmax"},
+               {"  axes = const int64[2]{-1, 2}\n  y = ReduceMean-18(xf, axes)\n", "QLinearGlobalAveragePool", "ReduceMean"},
+               {"  y = ReduceMean-13(sf) {axes=[1, 2]}\n", "channels_last=1", "ReduceMean"},
+               {"  y = GlobalMaxPool-1(xf)\n", "= MaxPool", "GlobalMaxPool"},
+               {"  y = GlobalMaxPool-1(sf)\n", "= MaxPool", "GlobalMaxPool"}};
+  for (const auto& each : cases) {
+    const std::string text = Wrapped("3,5,9,11", head + each.body);
+    SCOPED_TRACE(each.body);
+    const std::string fused = Optimized(text, "fuse_integer");
+    EXPECT_TRUE(Contains(fused, each.made)) << fused;
+    EXPECT_FALSE(Contains(fused, each.gone)) << fused;
+    // Nothing real is left between the bytes; Softmax's are 0 and 1 for the most part.
+    if (Contains(each.body, "Softmax") || Contains(each.body, "sf, sf")) {
+      PipelineOptions without;
+      without.level = kOptimizeNothing;
+      const std::vector<float> expected = Outputs(text, {{3, 5, 9, 11}}, without, 1), got = Outputs(text, {{3, 5, 9, 11}}, {}, 1);
+      ASSERT_EQ(expected.size(), got.size());
+      for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(expected[i], got[i], 0.0431f);
+    } else {
+      ExpectWithinOneStep(text, {{3, 5, 9, 11}}, 0.043f, 5);
+    }
+  }
+}
+
 TEST(FuseInteger, TransposedConvolutionsOfAllKinds) {
   const struct {
     const char *shape, *kernel, *attributes;

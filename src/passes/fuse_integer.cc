@@ -3,15 +3,18 @@
 //     DQ, DQ [, DQ] → Conv → Q                QLinearConv
 //     DQ, DQ → MatMul → Q                     QLinearMatMul
 //     DQ, DQ [, DQ] → Gemm → Q                QGemm
-//     DQ, DQ → Add, Mul → Q                   QLinearAdd, QLinearMul
-//     DQ → GlobalAveragePool, AveragePool → Q QLinearGlobalAveragePool, QLinearAveragePool
+//     DQ, DQ → Add, Sub, Mul → Q              QLinearAdd, QLinearMul
+//     DQ → GlobalAveragePool, AveragePool → Q QLinearGlobalAveragePool, QLinearAveragePool; a ReduceMean of all pixels likewise
+//     DQ → GlobalMaxPool → Q                  MaxPool of bytes where sizes are known, and between other scales DQ → Q
 //     DQ → Softmax → Q                        QLinearSoftmax
 //     DQ → LayerNormalization → Q             linnet:QLinearLayerNormalization
 //     DQ → Resize, interpolating → Q          Resize, of bytes, and between other scales DQ → Q, which becomes a table
 //
+// Where the bytes of one side are signed and those of the other are not, their highest bits are turned, by a table.
 // A Relu or Clip before the QuantizeLinear becomes a Clip of integers, or nothing where the integers end there anyway.
 // Products are summed exactly and rounded once, so results differ from the graph's by at most one step of the output.
 // Biases that are not integers at the scale of the products are rounded to it: by half a product's step.
+#include <algorithm>
 #include <cmath>
 
 #include "passes/passes.h"
@@ -51,6 +54,15 @@ class Fuser {
     const Node op = *maker;
     gone.push_back(graph_.value(value).producer);
 
+    // Operators on bytes have one type.
+    const bool one_type = op.Is("Softmax") || op.Is("LayerNormalization") || op.Is("Add") || op.Is("Sub") || op.Is("Mul") || op.Is("AveragePool") ||
+                          op.Is("GlobalAveragePool") || op.Is("ReduceMean");
+    const std::optional<Dequantized> from = one_type ? ByteOperand(graph_, op.inputs[0]) : std::nullopt;
+    const bool turned = from && from->quantization.type != y->type;
+    if (turned) {
+      LINNET_ASSIGN(y, Turned(*y));
+    }
+
     Node fused;
     fused.name = op.name;
     bool fits = false;
@@ -67,12 +79,22 @@ class Fuser {
       LINNET_TRY(MatMul(op, *y, &fused, &fits));
     } else if (op.Is("Gemm")) {
       LINNET_TRY(Gemm(op, *y, &fused, &fits));
-    } else if (op.Is("Add") || op.Is("Mul")) {
+    } else if (op.Is("Add") || op.Is("Sub") || op.Is("Mul")) {
       LINNET_TRY(Binary(op, *y, &fused, &fits));
-    } else if (op.Is("GlobalAveragePool") || op.Is("AveragePool")) {
+    } else if (op.Is("GlobalAveragePool") || op.Is("AveragePool") || op.Is("ReduceMean")) {
       LINNET_TRY(Pool(op, *y, &fused, &fits));
+    } else if (op.Is("GlobalMaxPool")) {
+      LINNET_TRY(MostOf(op, quantize, *y, low == -INFINITY && high == INFINITY, &fused, &fits));
     }
     if (!fits) return Status();
+    if (turned) {
+      Node back, again = quantize;
+      back.op = "DequantizeLinear";
+      back.version = quantize.version;
+      back.inputs = {kNoValue, y->scale, y->zero};
+      behind_.push_back(std::move(back));
+      behind_.push_back(std::move(again));
+    }
 
     const int64_t least = y->type == DType::kInt8 ? -128 : 0, most = least + 255;
     const int64_t first = y->Stored(low), last = y->Stored(high);
@@ -280,11 +302,57 @@ class Fuser {
     return Status();
   }
 
+  /// The same numbers in bytes of the other type.
+  Result<Quantization> Turned(const Quantization& q) {
+    Quantization out = q;
+    out.type = q.type == DType::kInt8 ? DType::kUint8 : DType::kInt8;
+    out.zeros[0] += q.type == DType::kInt8 ? 128 : -128;
+    LINNET_ASSIGN(out.zero, Byte(out.type, out.zeros[0]));
+    return out;
+  }
+  Result<ValueId> Byte(DType type, int64_t value) {
+    LINNET_ASSIGN(Tensor scalar, Tensor::Allocate(type, Shape(std::initializer_list<int64_t>{})));
+    *scalar.mutable_as<uint8_t>() = static_cast<uint8_t>(value);
+    return graph_.AddConstant(graph_.FreshName("byte"), std::move(scalar));
+  }
+
+  /// Operand `real`, which comes from bytes `from`, in bytes of `type`, or (`negative`) its negative, whose bytes -1 - q all exist.
+  /// fuse_integer_tables makes a table of it; constants are turned at once.
+  Status TurnInto(DType type, bool negative, ValueId real, int version, Dequantized* from) {
+    const Quantization old = from->quantization;
+    if (old.type == type && !negative) return Status();
+    Quantization& now = from->quantization;
+    if (old.type != type) {
+      LINNET_ASSIGN(now, Turned(old));
+    }
+    if (negative) {
+      now.zeros[0] = type == DType::kInt8 ? -1 - now.zeros[0] : 255 - now.zeros[0];
+      LINNET_ASSIGN(now.zero, Byte(type, now.zeros[0]));
+    }
+    const std::string name = graph_.value(from->q).name;
+    if (const Tensor* bytes = ConstantOf(graph_, from->q)) {
+      if (!bytes->has_data()) return Internal("packed bytes are not turned");
+      const uint8_t mask = static_cast<uint8_t>((old.type == type ? 0 : 128) ^ (negative ? 255 : 0));
+      LINNET_ASSIGN(Tensor other, Tensor::Allocate(type, bytes->shape()));
+      for (int64_t i = 0; i < other.elements(); ++i) other.mutable_as<uint8_t>()[i] = bytes->as<uint8_t>()[i] ^ mask;
+      from->q = graph_.AddConstant(graph_.FreshName(name), std::move(other));
+      return Status();
+    }
+    const Type floats = graph_.value(real).type;
+    if (negative) {
+      LINNET_ASSIGN(real, graph_.AddNode("Neg", "", version, {real}, {}, floats, name));
+    }
+    LINNET_ASSIGN(from->q, graph_.AddNode("QuantizeLinear", "", version, {real, now.scale, now.zero}, {}, Type::Tensor(type, floats.shape), name));
+    return Status();
+  }
+
+  /// A difference is the sum with the negative.
   Status Binary(const Node& op, const Quantization& y, Node* fused, bool* fits) {
     std::optional<Dequantized> a = ByteOperand(graph_, op.inputs[0]), b = ByteOperand(graph_, op.inputs[1]);
-    const char* name = op.op == "Add" ? "QLinearAdd" : "QLinearMul";
+    const char* name = op.op == "Mul" ? "QLinearMul" : "QLinearAdd";
     if (op.inputs.size() != 2 || !IsBroadcasting(op) || !a || !b || !Has(kMicrosoft, name)) return Status();
-    if (a->quantization.type != y.type || b->quantization.type != y.type) return Status();
+    if (a->quantization.type != y.type || (op.Is("Sub") && !Has("", "Neg", 13))) return Status();
+    LINNET_TRY(TurnInto(y.type, op.Is("Sub"), op.inputs[1], b->node->version, &*b));
     fused->op = name;
     fused->domain = kMicrosoft;
     fused->version = 1;
@@ -295,8 +363,48 @@ class Fuser {
     return Status();
   }
 
+  /// Bytes keep the order of what they mean.
+  Status MostOf(const Node& op, const Node& quantize, const Quantization& y, bool unbounded, Node* fused, bool* fits) {
+    std::optional<Dequantized> x = ByteOperand(graph_, op.inputs[0]);
+    const Shape& shape = graph_.value(op.inputs[0]).type.shape;
+    if (!x || shape.rank() < 3 || quantize.version < 12 || !Has("", "MaxPool", quantize.version)) return Status();
+    std::vector<int64_t> window;
+    for (int d = 2; d < shape.rank(); ++d) window.push_back(shape[d]);
+    if (!std::all_of(window.begin(), window.end(), [](int64_t size) { return IsKnownDim(size) && size > 0; })) return Status();
+    const bool same = x->quantization.SameAs(y);
+    if (!same && !unbounded) return Status();
+    fused->op = "MaxPool";
+    fused->version = quantize.version;
+    fused->inputs = {x->q};
+    fused->Set("kernel_shape", window);
+    if (!same) {
+      Node back = *x->node, again = quantize;
+      behind_.push_back(std::move(back));
+      behind_.push_back(std::move(again));
+    }
+    *fits = true;
+    return Status();
+  }
+
+  /// Whether a ReduceMean is of all pixels, of channels first or last, and keeps their axes.
+  std::optional<bool> LastOfMean(const Node& op) const {
+    const std::optional<std::vector<int64_t>> axes = AxesOf(graph_, op, 1);
+    const int rank = graph_.value(op.inputs[0]).type.shape.rank();
+    Result<int64_t> keeps = op.Int("keepdims", 1);
+    if (!axes || rank < 3 || static_cast<int>(axes->size()) != rank - 2 || !keeps.ok() || *keeps != 1) return std::nullopt;
+    std::vector<int64_t> sorted = *axes;
+    for (int64_t& axis : sorted) axis += axis < 0 ? rank : 0;
+    std::sort(sorted.begin(), sorted.end());
+    for (size_t i = 0; i < sorted.size(); ++i) {
+      if (sorted[i] != sorted[0] + static_cast<int64_t>(i)) return std::nullopt;
+    }
+    return sorted[0] == 2 ? std::optional(false) : sorted[0] == 1 ? std::optional(true) : std::nullopt;
+  }
+
   Status Pool(const Node& op, const Quantization& y, Node* fused, bool* fits) {
     std::optional<Dequantized> x = ByteOperand(graph_, op.inputs[0]);
+    const std::optional<bool> last = op.Is("ReduceMean") ? LastOfMean(op) : false;
+    if (!last) return Status();
     const char* name = op.op == "AveragePool" ? "QLinearAveragePool" : "QLinearGlobalAveragePool";
     if (!x || x->quantization.type != y.type || !Has(kMicrosoft, name)) return Status();
     for (const Attribute& attribute : op.attributes) {
@@ -305,7 +413,8 @@ class Fuser {
     fused->op = name;
     fused->domain = kMicrosoft;
     fused->version = 1;
-    fused->attributes = op.attributes;
+    if (!op.Is("ReduceMean")) fused->attributes = op.attributes;
+    if (*last) fused->Set("channels_last", int64_t{1});
     LINNET_TRY(AppendOperand(graph_, *x, fused));
     LINNET_TRY(AppendOutput(graph_, y, fused));
     *fits = true;

@@ -213,7 +213,9 @@ class Converter {
   /// Bytes → Clip: DequantizeLinear → Clip → QuantizeLinear with the scale that the bytes have.
   Status RealBounds(NodeId id) {
     const Node clip = graph_.node(id);
-    const auto [scale, zero] = rounded_.at(clip.outputs[0]);
+    const auto rounded = rounded_.find(clip.outputs[0]);
+    if (rounded == rounded_.end()) return Unsupported("opset ", opset_, " has no Clip of bytes").At(clip.Label(graph_));
+    const auto [scale, zero] = rounded->second;
     const float step = *ConstantOf(graph_, scale)->as<float>();
     const Type bytes = graph_.value(clip.inputs[0]).type, real = Type::Tensor(DType::kFloat, bytes.shape);
     auto code = [&](ValueId value) { return LoadInteger(bytes.dtype, ConstantOf(graph_, value)->data(), 0); };
