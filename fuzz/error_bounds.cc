@@ -82,13 +82,18 @@ class Bounds {
     if (op == "QuantizeLinear" && Least(node.inputs[1]) == 0) return INFINITY;
     if (op == "QuantizeLinear") return floor(Error(node, 0) / Least(node.inputs[1]) + 1e-3) + 1;
     if (op == "DequantizeLinear") return Error(node, 0) * Largest(node, 1) + 1e-6 * Largest(out);
-    if (OneOf(op, {"Reshape", "Transpose", "Split", "Slice", "Gather", "Pad", "Flatten", "Squeeze", "Unsqueeze", "MaxPool", "Identity",
+    if (OneOf(op, {"Reshape", "Transpose", "Split", "Slice", "Gather", "Pad", "Flatten", "Squeeze", "Unsqueeze", "MaxPool", "GlobalMaxPool", "Identity",
                    "DepthToSpace", "SpaceToDepth", "Concat", "Expand"})) {
       return Most(node);
     }
     if (!real) return Most(node) > 0 ? INFINITY : made && DTypeBits(made->dtype()) <= 16 ? 1 : 0;
-    if (op == "Conv") return Product(node, LargestSum(node.inputs[1], 0, 1), Error(node, 1) > 0 ? INFINITY : 0);
-    if (op == "ConvTranspose") return Product(node, LargestSum(node.inputs[1], 1, 2), Error(node, 1) > 0 ? INFINITY : 0);
+    if (op == "Conv" || op == "ConvTranspose") {
+      const Tensor* w = Known(node.inputs[1]);
+      if (!w) return INFINITY;
+      const int axis = op == "Conv" ? 0 : 1;
+      const double depth = static_cast<double>(w->elements()) / static_cast<double>(std::max<int64_t>(w->shape()[axis], 1));
+      return Product(node, LargestSum(node.inputs[1], axis, axis + 1), Error(node, 1) * depth * (Largest(node, 0) + Error(node, 0)));
+    }
     if (op == "Gemm" || op == "MatMul") {
       const Tensor *a = Known(node.inputs[0]), *b = Known(node.inputs[1]);
       if (!a || !b) return INFINITY;
@@ -118,6 +123,11 @@ class Bounds {
     // A state between two bytes may go to either: a step of 1/128 times weights, and what follows from it.
     if (op == "DynamicQuantizeLSTM" && Most(node) == 0) return 2e-3 * Largest(out);
     if (op == "MatMulNBits" && Most(node) == 0) return precision_ * fmax(1, Largest(out));
+    if (op == "BatchNormalization") {
+      const double epsilon = static_cast<double>(node.Float("epsilon", 1e-5f).value());
+      const double gain = Largest(node, 1) / sqrt(Least(node.inputs[4]) + epsilon);
+      return gain * (Error(node, 0) + precision_ * (Largest(node, 0) + Largest(node, 3))) + precision_ * Largest(node, 2) + rounding;
+    }
     if (op == "LayerNormalization") return Normalization(node, out);
     return Most(node) > 0 ? INFINITY : rounding;
   }

@@ -50,7 +50,7 @@ class Pattern : PatternParts {
       shape[shape.rank() - 1] = c_.Int(op == "MatMul" ? 1 : 2, c_.OneIn(5) ? 140 : 24);
       return shape;
     }
-    for (std::string_view image : {"Conv", "ConvTranspose", "AveragePool", "MaxPool", "GlobalAveragePool", "Resize"}) {
+    for (std::string_view image : {"Conv", "ConvTranspose", "BatchNormalization", "AveragePool", "MaxPool", "GlobalAveragePool", "GlobalMaxPool", "Resize"}) {
       if (op != image) continue;
       Shape shape{c_.Int(1, 2), c_.Int(1, c_.OneIn(5) ? 40 : 9)};
       for (int64_t d = c_.Of<int64_t>({2, 2, 2, 2, 1, 3}); d > 0; --d) shape.Append(c_.Int(3, c_.OneIn(8) ? 24 : 9));
@@ -71,14 +71,15 @@ class Pattern : PatternParts {
     moved_ = softmax_ = false;
     const std::string name(op);
     if (op == "Conv" || op == "ConvTranspose") return Convolution(x, op == "ConvTranspose");
+    if (op == "BatchNormalization") return BatchNormalization(Convolution(x, c_.OneIn(4)));
     if (op == "MatMul" || op == "Gemm") return Product(x, op == "Gemm");
-    if (op == "Add" || op == "Mul") return Two(x, name);
+    if (op == "Add" || op == "Sub" || op == "Mul") return Two(x, name);
     if (op == "Concat") return Concat(x);
     if (op == "AveragePool" || op == "MaxPool") return Pool(x, name);
     if (op == "Resize") return Resize(x);
     const Real in = AsReal(x);
     const int rank = x.shape.rank();
-    if (op == "GlobalAveragePool") {
+    if (op == "GlobalAveragePool" || op == "GlobalMaxPool") {
       Shape out = x.shape;
       for (int d = 2; d < rank; ++d) out[d] = 1;
       return {m_.AddOne(name, {in.id}), out, in.range};
@@ -93,11 +94,18 @@ class Pattern : PatternParts {
     }
     if (op == "ReduceMean") {
       const int64_t axis = c_.Int(0, rank - 1), keep = c_.Int(0, 1);
+      List axes = {axis};
+      if (rank > 2 && c_.Coin()) {   // all pixels, of channels first or last
+        axes.clear();
+        const int first = static_cast<int>(c_.Int(1, 2));
+        for (int d = first; d < first + rank - 2; ++d) axes.push_back(c_.OneIn(4) ? d - rank : d);
+      }
       Shape out = kOne;
       for (int d = 0; d < rank; ++d) {
-        if (d != axis || keep) out.Append(d == axis ? 1 : x.shape[d]);
+        const bool gone = std::find(axes.begin(), axes.end(), d) != axes.end() || std::find(axes.begin(), axes.end(), d - rank) != axes.end();
+        if (!gone || keep) out.Append(gone ? 1 : x.shape[d]);
       }
-      return {m_.AddOne(name, {in.id, m_.Constant(List{axis})}, {{"keepdims", keep}}), out, in.range};
+      return {m_.AddOne(name, {in.id, m_.Constant(axes)}, {{"keepdims", keep}}), out, in.range};
     }
     if (op == "Function") return Function(in, false);
     for (std::string_view function : {"Sigmoid", "HardSwish", "Tanh", "Gelu", "LeakyRelu", "Elu"}) {
@@ -159,6 +167,15 @@ class Pattern : PatternParts {
     return {m_.AddOne(transposed ? "ConvTranspose" : "Conv", inputs, attributes), y, range};
   }
 
+  /// Of what a convolution makes; channels are turned round, or next to nothing, at times.
+  Real BatchNormalization(const Real& x) {
+    const Shape channels{x.shape[1]};
+    Tensor scale = m_.Floats(channels, 0.5, 1.5);
+    for (int64_t i = 0; i < scale.elements(); ++i) Put(scale, i, At(scale, i) * c_.Of({1.0, 1.0, 1.0, -1.0, -1.0, 0.0, 1e-9}));
+    const ValueId shift = m_.Constant(m_.Floats(channels, -x.range / 4, x.range / 4)), mean = m_.Constant(m_.Floats(channels, -x.range / 4, x.range / 4));
+    return {m_.AddOne("BatchNormalization", {x.id, m_.Constant(scale), shift, mean, m_.Constant(m_.Floats(channels, 0.3, 2))}), x.shape, x.range};
+  }
+
   Real Product(const Bytes& x, bool gemm) {
     const int rank = x.shape.rank();
     const bool turn_a = gemm && c_.OneIn(4), turn_b = gemm && c_.Coin();
@@ -207,7 +224,7 @@ class Pattern : PatternParts {
   Real Two(const Bytes& x, const std::string& op) {
     const Real a = AsReal(x), b = Other(x);
     const ValueId y = c_.OneIn(4) ? m_.AddOne(op, {b.id, a.id}) : m_.AddOne(op, {a.id, b.id});
-    return {y, x.shape, op == "Add" ? fmax(a.range, b.range) : a.range * b.range};
+    return {y, x.shape, op == "Mul" ? a.range * b.range : fmax(a.range, b.range)};
   }
   Real Concat(const Bytes& x) {
     const int axis = static_cast<int>(c_.Int(0, x.shape.rank() - 1));
@@ -318,13 +335,16 @@ void Chain(Choices& c, RandomModel& m, std::string_view) { Pattern(c, m).Chain()
 constexpr QuantizedKind kPatterns[] = {
     {"QDQ Conv", Alone, true},
     {"QDQ ConvTranspose", Alone, true},
+    {"QDQ BatchNormalization", Alone, true},
     {"QDQ Gemm", Alone, true},
     {"QDQ MatMul", Alone, true},
     {"QDQ Add", Alone},
+    {"QDQ Sub", Alone},
     {"QDQ Mul", Alone},
     {"QDQ Concat", Alone},
     {"QDQ AveragePool", Alone},
     {"QDQ GlobalAveragePool", Alone},
+    {"QDQ GlobalMaxPool", Alone},
     {"QDQ MaxPool", Alone},
     {"QDQ Resize", Alone},
     {"QDQ Softmax", Alone},

@@ -137,6 +137,28 @@ TEST_F(CliQuantizeRefusals, FilesThatAreOthers) {
   ExpectFails({"quantize", Save(half, "half.onnx"), out_, "--data", SaveArray("x.npy", Random({1, 3, 8, 8}, 3))}, "computes in float16");
 }
 
+TEST_F(CliQuantizeRefusals, OpsetsThatLackWhatIsAskedFor) {
+  const std::string good = Pictures("a.npy", 8, 1, true);
+  ExpectFails({"quantize", model_, out_, "--data", good, "--opset", "9"}, "--opset");
+  ExpectFails({"quantize", model_, out_, "--mode", "dynamic", "--opset", "10"}, "opset 10 has no DynamicQuantizeLinear: that came with 11");
+  ExpectFails({"quantize", model_, out_, "--data", good, "--activations", "u16", "--opset", "17"}, "opset 17 has no 16-bit activations: that came with 21");
+  ExpectFails({"quantize", model_, out_, "--mode", "weights", "--weights", "u4", "--opset", "17"}, "opset 17 has no 4-bit weights in blocks");
+  ExpectFails({"quantize", model_, out_, "--mode", "bf16", "--opset", "21"}, "came with 22");
+  std::ofstream(folder_ + "/o.json") << R"({"relu1": {"per_channel": true}})";
+  ExpectFails({"quantize", model_, out_, "--data", good, "--overrides", folder_ + "/o.json", "--opset", "12"}, "opset 12 has no DequantizeLinear with a scale for each channel");
+  const std::string later = Save(quantize::Model("graph g (x: float[2,2], w: float[2,2]) -> (y) {\n  a = MatMul-20(x, w)\n  y = Gelu-20(a) @act\n}\n", 20), "gelu.onnx");
+  ExpectFails({"quantize", later, out_, "--mode", "weights", "--opset", "19"}, "Gelu 'act': opset 19 has no Gelu");
+  // What is lost is said.
+  for (const char* opset : {"10", "12", "13"}) {
+    Ran ran = Linnet({"quantize", model_, out_, "--data", good, "--opset", opset, "--as-is", "--json"});
+    ASSERT_EQ(ran.code, kSuccess) << ran.err;
+    EXPECT_EQ(Notes(ran).find("one scale a tensor") != std::string::npos, opset != std::string("13")) << Notes(ran);
+    Result<OnnxModel> written = ReadOnnxFile(out_);
+    ASSERT_TRUE(written.ok());
+    EXPECT_EQ(written->info.opsets[0].second, atoi(opset));
+  }
+}
+
 TEST_F(CliQuantizeRefusals, CountsAndAccuracy) {
   Ran ran = Linnet({"quantize", Save(quantize::Lstm(), "lstm.onnx"), out_, "--mode", "weights", "--json"});
   ASSERT_EQ(ran.code, kSuccess) << ran.err;

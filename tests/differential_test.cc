@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "fuzz/check.h"
+#include "fuzz/error_bounds.h"
 #include "fuzz/quantized_models.h"
 #include "reference_test_util.h"
 
@@ -63,6 +64,33 @@ TEST(Differential, BoundsFollowTheSteps) {
   const Tensor expected = Tensor::Of<uint8_t>({2}, right);
   EXPECT_EQ(Difference(Tensor::Of<uint8_t>({2}, next), expected, {0, 1}), "");
   EXPECT_NE(Difference(Tensor::Of<uint8_t>({2}, wrong), expected, {0, 1}), "");
+}
+
+// Weights that a DequantizeLinear makes do not leave what is behind a convolution without a bound: a step is seen there.
+TEST(Differential, ConvolutionsOfDequantizedWeightsHaveBounds) {
+  for (const char* op : {"Conv", "ConvTranspose"}) {
+    Result<Example> example = ExampleOf(std::string(R"(graph (x: uint8[1,1,2,2] = uint8[1,1,2,2]{3, 200, 7, 9}) -> (y) {
+        s = const float[]{0.5}
+        w = const int8[1,1,1,1]{-3}
+        a = DequantizeLinear-21(x, s)
+        b = DequantizeLinear-21(w, s)
+        c = )") + op + R"(-21(a, b)
+        y = QuantizeLinear-21(c, s)
+      })");
+    ASSERT_TRUE(example.ok()) << example.status().message();
+    KnownValues values;
+    const Graph& graph = example->graph;
+    for (ValueId id = 0; id < graph.value_count(); ++id) {
+      const std::string& name = graph.value(id).name;
+      if (graph.is_constant(id)) values[id] = graph.value(id).constant;
+      if (name == "x") values[id] = example->feeds[0];
+      if (name == "a") values[id] = Tensor::Of<float>({1, 1, 2, 2}, std::vector<float>{1.5, 100, 3.5, 4.5});
+      if (name == "b") values[id] = Tensor::Of<float>({1, 1, 1, 1}, std::vector<float>{-1.5});
+      if (name == "c") values[id] = Tensor::Of<float>({1, 1, 2, 2}, std::vector<float>{-2.25, -150, -5.25, -6.75});
+      if (name == "y") values[id] = Tensor::Of<uint8_t>({1, 1, 2, 2}, std::vector<uint8_t>{0, 0, 0, 0});
+    }
+    EXPECT_EQ(ErrorBounds(graph, values, 1e-5)[static_cast<size_t>(graph.outputs()[0])], 1) << op;
+  }
 }
 
 }  // namespace

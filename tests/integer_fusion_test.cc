@@ -149,6 +149,110 @@ TEST(FuseInteger, TransposedConvolutions) {
   EXPECT_TRUE(Contains(Optimized(sparse, "fuse_integer"), "ConvTranspose"));
 }
 
+/// A transposed convolution of x (uint8, 6 channels) between DQ and Q.
+std::string AnyTransposed(const std::string& shape, int group, const std::string& kernel, const std::string& attributes, const std::string& after) {
+  const int out = group == 6 ? 1 : 4;
+  const int64_t count = 6 * out * ParseShape(kernel).Product(0, ParseShape(kernel).rank());
+  return Wrapped(shape, Constant("w", fmt::format("int8[6,{},{}]", out, kernel), count, -127, 127, 5) + Scales("ws", out, 0.003f, 6) +
+                            Scales("b", out * group, 0.3f, 7) + "  wf = DequantizeLinear-13(w, ws) {axis=1}\n" +
+                            fmt::format("  c = ConvTranspose-11(xf, wf, b) {{group={}, {}}}\n", group, attributes) + after);
+}
+
+TEST(FuseInteger, DifferencesMeansMaximaAndMixedSigns) {
+  // is, iz: another tensor's parameters, of signed bytes.
+  const std::string other = "  os = const float[]{0.02}\n  oz = const uint8[]{100}\n  b = Slice-13(x, last, all, width, last)\n"
+                            "  bq = QuantizeLinear-13(b, os, oz)\n  bf = DequantizeLinear-13(bq, os, oz)\n"
+                            "  sq = QuantizeLinear-13(b, is, iz)\n  sf = DequantizeLinear-13(sq, is, iz)\n";
+  const std::string head = "  last = const int64[1]{-1}\n  all = const int64[1]{-9999}\n  width = const int64[1]{3}\n" + other;   // lines turned round
+  const struct {
+    const char *body, *made, *gone;
+  } cases[] = {{"  y = Sub-14(xf, bf)\n", "QLinearAdd", "= Sub"},
+               {"  y = Sub-14(xf, sf)\n", "QLinearAdd", "= Sub"},
+               {"  y = Add-14(xf, sf)\n", "QLinearAdd", "= Add"},
+               {"  y = Add-14(sf, xf)\n", "QLinearAdd", "= Add"},
+               {"  y = Mul-14(sf, bf)\n", "QLinearMul", "= Mul"},
+               {"  m = Sub-14(sf, sf)\n  y = Relu-14(m)\n", "QLinearAdd", "= Sub"},
+               {"  y = Softmax-13(sf)\n", "QLinearSoftmax", "= Softmax"},
+               {"  axes = const int64[2]{-1, 2}\n  y = ReduceMean-18(xf, axes)\n", "QLinearGlobalAveragePool", "ReduceMean"},
+               {"  y = ReduceMean-13(sf) {axes=[1, 2]}\n", "channels_last=1", "ReduceMean"},
+               {"  y = GlobalMaxPool-1(xf)\n", "= MaxPool", "GlobalMaxPool"},
+               {"  y = GlobalMaxPool-1(sf)\n", "= MaxPool", "GlobalMaxPool"}};
+  for (const auto& each : cases) {
+    const std::string text = Wrapped("3,5,9,11", head + each.body);
+    SCOPED_TRACE(each.body);
+    const std::string fused = Optimized(text, "fuse_integer");
+    EXPECT_TRUE(Contains(fused, each.made)) << fused;
+    EXPECT_FALSE(Contains(fused, each.gone)) << fused;
+    // Nothing real is left between the bytes; Softmax's are 0 and 1 for the most part.
+    if (Contains(each.body, "Softmax") || Contains(each.body, "sf, sf")) {
+      PipelineOptions without;
+      without.level = kOptimizeNothing;
+      const std::vector<float> expected = Outputs(text, {{3, 5, 9, 11}}, without, 1), got = Outputs(text, {{3, 5, 9, 11}}, {}, 1);
+      ASSERT_EQ(expected.size(), got.size());
+      for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(expected[i], got[i], 0.0431f);
+    } else {
+      ExpectWithinOneStep(text, {{3, 5, 9, 11}}, 0.043f, 5);
+    }
+  }
+}
+
+TEST(FuseInteger, TransposedConvolutionsOfAllKinds) {
+  const struct {
+    const char *shape, *kernel, *attributes;
+    int group;
+    const char* made;
+  } kinds[] = {{"1,6,5,7", "4,4", "strides=[2, 2], pads=[1, 1, 1, 1]", 1, "DepthToSpace"},
+               {"1,6,5,7", "4,3", "strides=[2, 1], pads=[1, 0, 1, 1]", 1, "Transpose"},
+               {"1,6,5,7", "3,3", "strides=[2, 2], output_padding=[1, 1], pads=[1, 1, 1, 1]", 2, "Transpose"},
+               {"1,6,5,7", "3,3", "strides=[2, 2]", 6, "mode=\"CRD\""},
+               {"1,6,5,7", "3,2", "strides=[3, 2]", 6, "Transpose"},
+               {"2,6,11", "4", "strides=[2], pads=[1, 1]", 1, "Transpose"},
+               {"2,6,11", "5", "strides=[3], pads=[2, 0]", 3, "Transpose"},
+               {"1,6,5,7", "3,3", "strides=[1, 1]", 2, "Conv"}};
+  for (const auto& kind : kinds) {
+    for (const char* after : {"  y = Identity-13(c)\n", "  y = LeakyRelu-6(c) {alpha=0.2}\n", "  s = Sigmoid-13(c)\n  y = Mul-13(c, s)\n",
+                              "  h = HardSwish-14(c)\n  y = Add-13(h, zero)\n", "  y = Relu-13(c)\n"}) {
+      const std::string text = AnyTransposed(kind.shape, kind.group, kind.kernel, kind.attributes, after);
+      SCOPED_TRACE(text.substr(text.find("  c = ")));
+      const std::string turned = Optimized(text, "turn_transposed");
+      EXPECT_TRUE(Contains(turned, kind.made)) << turned;
+      EXPECT_FALSE(Contains(turned, "ConvTranspose")) << turned;
+      const std::string last = Optimized(text, "");
+      EXPECT_TRUE(Contains(last, "QLinearConv") || Contains(last, "ConvIntegerToFloat")) << last;
+      ExpectWithinOneStep(text, {ParseShape(kind.shape)}, 0.043f, 20);
+    }
+  }
+  // What others read, and what is not rounded, stays.
+  std::string read = AnyTransposed("1,6,5,7", 1, "4,4", "strides=[2, 2]", "  l = LeakyRelu-6(c)\n  r = Reshape-13(l, minus)\n  y = Identity-13(l)\n");
+  read.insert(read.find("  xq = "), "  minus = const int64[1]{-1}\n");
+  read.replace(read.find("-> (out)"), 8, "-> (out, r)");
+  EXPECT_TRUE(Contains(Optimized(read, "turn_transposed"), "ConvTranspose"));
+}
+
+TEST(FuseInteger, BatchNormalizationGoesIntoBytes) {
+  const std::string norm = "  var = const float[12]{0.5, 1, 2, 1, 0.25, 1, 1, 3, 1, 1, 1, 1}\n  mean = const float[12]{1, -1, 0, 0.5, 0, 2, 0, 0, -3, 0, 0, 0}\n"
+                           "  shift = const float[12]{0, 1, -1, 0.5, 0.25, 0, 0, 2, 1, 0.3, -0.2, 0.7}\n"
+                           // Turned round, nothing, next to nothing beside its bias.
+                           "  gamma = const float[12]{1, -1, 0.5, 1.5, -0.75, 1, 0, 0.00000001, -2, 1, 1, 1}\n";
+  const std::string behind = norm + "  n = BatchNormalization-15(c, gamma, shift, mean, var)\n";
+  for (const char* after : {"  y = Identity-13(n)\n", "  y = Relu-13(n)\n", "  y = HardSwish-14(n)\n"}) {
+    for (const auto& [type, zero] : {std::pair{"int8", ""}, {"uint8", "  wz = const uint8[]{117}\n"}}) {
+      std::string body = ConvBody(type, zero, behind + after, 6, 1);
+      if (*zero) body.replace(body.find("ws = const float[12]"), body.find("}", body.find("ws =")) - body.find("ws =") + 1, "ws = const float[]{0.004}");
+      const std::string text = Wrapped("1,6,19,21", body);
+      const std::string fused = Optimized(text, "fuse_integer_products");
+      EXPECT_FALSE(Contains(fused, "BatchNormalization")) << fused;
+      EXPECT_TRUE(Contains(fused, "QLinearConv") || Contains(fused, "ConvInteger")) << fused;
+      ExpectWithinOneStep(text, {{1, 6, 19, 21}}, 0.043f, 40);
+    }
+  }
+  // -128 is turned round too: to 127, beside a zero point of -1.
+  std::string lowest = ConvBody("int8", "", "  g = const float[1,12,1,1]{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}\n  y = Mul-13(c, g)\n", 6, 1);
+  lowest.replace(lowest.find("{", lowest.find("w = ")) + 1, lowest.find(",", lowest.find("{", lowest.find("w = "))) - lowest.find("{", lowest.find("w = ")) - 1, "-128");
+  EXPECT_TRUE(Contains(Optimized(Wrapped("1,6,19,21", lowest), "fuse_integer"), "QLinearConv"));
+  ExpectWithinOneStep(Wrapped("1,6,19,21", lowest), {{1, 6, 19, 21}}, 0.043f);
+}
+
 TEST(FuseInteger, Softmax) {
   for (const char* softmax : {"Softmax-13(xf) {axis=1}", "Softmax-13(xf)", "Softmax-11(xf) {axis=2}"}) {
     const std::string text = Wrapped("3,4,5", std::string("  y = ") + softmax + "\n");

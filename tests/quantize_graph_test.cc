@@ -1,4 +1,4 @@
-// Rewriting graphs: what gets QuantizeLinear, what stays, and how near the numbers remain; raised opsets compute the same.
+// Rewriting graphs: what gets QuantizeLinear, what stays, and how near the numbers remain.
 #include <gtest/gtest.h>
 
 #include "onnx/reader.h"
@@ -311,59 +311,6 @@ TEST(QuantizeHalf, InputsAndOutputsKeepTheirTypes) {
       EXPECT_EQ(half.graph.value(node.outputs[0]).type.dtype, node.name == "first" ? to : DType::kFloat);
     }
   }
-}
-
-TEST(QuantizeRaise, OldOperatorsComputeTheSame) {
-  struct {
-    const char* text;
-    int from, to;
-    Shape shape;
-  } const cases[] = {
-      {"y = Softmax-11(x) {axis=1}", 11, 13, {2, 3, 4}},
-      {"y = Softmax-9(x)", 9, 13, {2, 3, 4}},
-      {"y = Clip-9(x) {min=-0.5, max=0.25}", 9, 13, {2, 3, 4}},
-      {"y = Pad-9(x) {mode=\"constant\", pads=[0, 1, 0, 1, 0, 2], value=1.5}", 9, 13, {2, 3, 4}},
-      {"y = Slice-9(x) {axes=[1], starts=[1], ends=[3]}", 9, 13, {2, 3, 4}},
-      {"y = Unsqueeze-11(x) {axes=[0]}", 11, 13, {2, 3, 4}},
-      {"y = Squeeze-11(x) {axes=[0]}", 11, 13, {1, 3, 4}},
-      {"y = ReduceSum-11(x) {axes=[1], keepdims=0}", 11, 13, {2, 3, 4}},
-      {"y = ReduceMean-13(x) {axes=[1], keepdims=0}", 13, 21, {2, 3, 4}},
-      {"y, z = Split-11(x) {axis=1, split=[1, 2]}", 11, 13, {2, 3, 4}},
-      {"y, z = Split-13(x) {axis=2}", 13, 21, {2, 3, 4}},
-      {"y, z = TopK-9(x) {k=2}", 9, 13, {2, 3, 4}},
-      {"s = const float[4]{1, 1, 2, 3}\n  y = Upsample-9(x, s) {mode=\"nearest\"}", 9, 13, {1, 2, 3, 4}},
-      {"y = Upsample-7(x) {mode=\"linear\", scales=[1.0, 1.0, 2.0, 2.0]}", 7, 13, {1, 2, 3, 4}},
-      {"s = const float[4]{1, 1, 2, 0.5}\n  y = Resize-10(x, s) {mode=\"linear\"}", 10, 13, {1, 2, 4, 4}},
-      {"s = const float[4]{1, 1, 1.5, 2}\n  y = Resize-10(x, s) {mode=\"nearest\"}", 10, 13, {1, 2, 7, 9}},
-      {"s = const float[4]{1, 1, 0.5, 0.7}\n  y = Resize-10(x, s) {mode=\"nearest\"}", 10, 13, {1, 2, 7, 9}},
-      {"y = Dropout-10(x) {ratio=0.5}", 10, 13, {2, 3, 4}},
-  };
-  for (const auto& c : cases) {
-    const std::string text = Cat("graph g (x: ", ToString(Type::Tensor(DType::kFloat, c.shape)), ") -> (y) {\n  ", c.text, "\n}\n");
-    OnnxModel model = Model(text, c.from);
-    PassContext context;
-    context.table = &OpTable::BuiltIn();
-    ASSERT_TRUE(InferTypes(model.graph, context).ok()) << c.text;
-    Status status = RaiseOpset(&model, c.to);
-    ASSERT_TRUE(status.ok()) << c.text << ": " << status.message();
-    ASSERT_TRUE(Verify(model.graph).ok()) << c.text;
-    for (NodeId id = 0; id < model.graph.node_count(); ++id) {
-      if (!model.graph.node(id).alive) continue;
-      EXPECT_EQ(model.graph.node(id).version, c.to) << c.text;
-    }
-    PipelineOptions plain;
-    plain.level = kOptimizeNothing;
-    const std::vector<Tensor> input = {Random(c.shape, 5)};
-    EXPECT_EQ(Outputs(Parsed(text), input, plain, DetectedCpuLevel(), 1), Outputs(std::move(model.graph), input, plain, DetectedCpuLevel(), 1)) << c.text;
-  }
-}
-
-TEST(QuantizeRaise, RefusesWhatHasNoNewerForm) {
-  // Rows are enlarged and columns shrunk: no one rounding of newer versions says both.
-  OnnxModel model = Model("graph g (x: float[1,2,7,9]) -> (y) {\n  s = const float[4]{1, 1, 1.5, 0.7}\n  y = Resize-10(x, s) {mode=\"nearest\"}\n}\n", 10);
-  Status status = RaiseOpset(&model, 13);
-  ASSERT_FALSE(status.ok());
-  EXPECT_NE(status.message().find("version 10"), std::string_view::npos) << status.message();
 }
 
 /// Rows of a table, and a product behind them.

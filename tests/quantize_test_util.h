@@ -88,11 +88,12 @@ struct Built {
   NodePrecisions nodes;
 };
 
-inline Built Quantized(OnnxModel model, const StaticOptions& options, RandomSamples* samples) {
+/// `opset`: 0, or that of the result.
+inline Built Quantized(OnnxModel model, const StaticOptions& options, RandomSamples* samples, int opset = 0) {
   Built built;
   built.prepared = std::move(model);
   auto run = [&]() -> Status {
-    LINNET_TRY(Prepare(&built.prepared, kOpsetPerChannel));
+    LINNET_TRY(Prepare(&built.prepared, opset > 0 ? opset : kOpsetPerChannel, opset > 0));
     LINNET_ASSIGN(built.nodes, ChooseNodes(built.prepared.graph, options));
     LINNET_ASSIGN(std::unique_ptr<Calibration> calibration,
                   Calibration::Make(built.prepared.graph, ValuesToObserve(built.prepared.graph, built.nodes), 1));

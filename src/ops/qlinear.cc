@@ -198,7 +198,11 @@ struct QGlobalAveragePool {
           if (channels_last) {
             AddRows(sum_rows[is_signed], from, pixels, channels, count, sums);
           } else {
-            for (int64_t p = 0; p < pixels; ++p) sums[0] += from[p];
+            // Lines of as many pixels as columns are summed together, and what is left behind them.
+            const int64_t lines = pixels / kChannels;
+            AddRows(sum_rows[is_signed], from, lines, kChannels, kChannels, sums);
+            for (int64_t k = 1; k < kChannels; ++k) sums[0] += sums[k];
+            for (int64_t p = lines * kChannels; p < pixels; ++p) sums[0] += from[p];
           }
           for (int64_t k = 0; k < count; ++k) {
             const double mean = static_cast<double>(sums[k]) / static_cast<double>(std::max<int64_t>(pixels, 1));

@@ -2,11 +2,16 @@
 // weights and bias; one that stands alone becomes a Mul and an Add.
 //
 //     BN(conv(x, W, b)) = conv(x, W * s, (b - mean) * s + B)     s = scale / sqrt(var + epsilon), one per output channel
+//
+// fold_integer_batch_norm: the same where W are bytes behind a DequantizeLinear, whose scales are multiplied, and x comes from bytes.
 #include <math.h>
 #include <string.h>
 
+#include <algorithm>
+
+#include "ops/convert.h"
 #include "passes/passes.h"
-#include "passes/patterns.h"
+#include "passes/quantization.h"
 
 namespace linnet {
 namespace {
@@ -73,7 +78,8 @@ std::optional<std::vector<float>> PerChannel(const Graph& graph, ValueId id, int
 
 class BatchNormFolder {
  public:
-  explicit BatchNormFolder(Graph& graph) : graph_(graph) {}
+  /// `bytes`: into weights of bytes, else into those of floats.
+  BatchNormFolder(Graph& graph, bool bytes) : graph_(graph), bytes_(bytes) {}
 
   Status Run() {
     LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());
@@ -89,11 +95,11 @@ class BatchNormFolder {
     if (node.outputs.empty() || node.outputs[0] == kNoValue) return Status();
     if (std::optional<Affine> affine = BatchNormAffine(graph_, node)) {
       ValueId x = node.inputs[0];
-      if (Convolution(x) && Absorb(x, *affine)) {
+      if (Convolution(x) && (bytes_ ? AbsorbIntoBytes(x, *affine) : Absorb(x, *affine))) {
         Replace(id, x);
         return Status();
       }
-      return Expand(id, *affine);
+      return bytes_ ? Status() : Expand(id, *affine);
     }
     bool mul = node.Is("Mul") && node.version >= 7, add = node.Is("Add") && node.version >= 7;
     if (!mul && !add) return Status();
@@ -107,7 +113,7 @@ class BatchNormFolder {
       Affine affine;
       affine.scale = mul ? *constant : std::vector<float>(constant->size(), 1.0f);
       affine.shift = add ? *constant : std::vector<float>(constant->size(), 0.0f);
-      if (Absorb(x, affine)) Replace(id, x);
+      if (bytes_ ? AbsorbIntoBytes(x, affine) : Absorb(x, affine)) Replace(id, x);
       return Status();
     }
     return Status();
@@ -123,6 +129,10 @@ class BatchNormFolder {
   const Node* Convolution(ValueId x) const {
     const Node* conv = Producer(graph_, x);
     if (!conv || !(conv->Is("Conv") || conv->Is("ConvTranspose")) || conv->inputs.size() < 2 || !ReadOnce(graph_, x)) return nullptr;
+    if (bytes_) {
+      const std::optional<Dequantized> w = ByteWeights(graph_, conv->inputs[1], ChannelAxis(*conv));
+      return w && ConstantOf(graph_, w->q) && ByteOperand(graph_, conv->inputs[0]) ? conv : nullptr;
+    }
     const Tensor* w = FloatConstant(graph_, conv->inputs[1]);
     if (!w || w->shape().rank() < 3) return nullptr;
     if (conv->inputs.size() > 2 && conv->inputs[2] != kNoValue) {
@@ -136,6 +146,7 @@ class BatchNormFolder {
     Result<int64_t> group = conv.Int("group", 1);
     return group.ok() ? *group : 1;
   }
+  static int ChannelAxis(const Node& conv) { return conv.op == "Conv" ? 0 : 1; }
   int64_t ChannelsOf(const Node& conv) const {
     const Shape& w = graph_.value(conv.inputs[1]).type.shape;
     return conv.op == "Conv" ? w[0] : w[1] * GroupOf(conv);
@@ -172,18 +183,82 @@ class BatchNormFolder {
       bias[i] += graph_.value(conv.inputs[2]).constant.as<float>()[c] * affine.scale[i];
     }
     ValueId old_w = conv.inputs[1];
-    ValueId new_w = graph_.AddConstant(graph_.FreshName(graph_.value(old_w).name), std::move(*scaled));
-    ValueId new_bias = graph_.AddConstant(graph_.FreshName("bias"), Tensor::Of<float>(Shape{channels}, bias));
-    graph_.SetInput(id, 1, new_w);
-    if (graph_.node(id).inputs.size() > 2) {
-      graph_.SetInput(id, 2, new_bias);
-    } else {
-      graph_.AddNodeInput(id, new_bias);
-    }
+    graph_.SetInput(id, 1, graph_.AddConstant(graph_.FreshName(graph_.value(old_w).name), std::move(*scaled)));
+    SetBias(id, bias);
     if (graph_.value(old_w).uses.empty()) {
       graph_.value(old_w).constant.LetPagesGo();
       graph_.ClearConstant(old_w);
     }
+    return true;
+  }
+
+  void SetBias(NodeId id, const std::vector<float>& bias) {
+    const ValueId made = graph_.AddConstant(graph_.FreshName("bias"), Tensor::Of<float>(Shape{static_cast<int64_t>(bias.size())}, bias));
+    if (graph_.node(id).inputs.size() > 2) {
+      graph_.SetInput(id, 2, made);
+    } else {
+      graph_.AddNodeInput(id, made);
+    }
+  }
+
+  /// Scales stay positive: bytes of a channel that a negative number turns round become -1 - q, which exists for every q, as does the zero
+  /// point's, or -q where there is no -128. A channel so small that its bias would not fit beside its sums gets larger steps.
+  bool AbsorbIntoBytes(ValueId x, const Affine& affine) {
+    const NodeId id = graph_.value(x).producer;
+    const Node conv = graph_.node(id);
+    const int axis = ChannelAxis(conv);
+    const std::optional<Dequantized> in = ByteOperand(graph_, conv.inputs[0]), w = ByteWeights(graph_, conv.inputs[1], axis);
+    const Tensor* from = ConstantOf(graph_, w->q);
+    const int64_t channels = ChannelsOf(conv);
+    if (!from->has_data() || static_cast<int64_t>(affine.scale.size()) != channels || from->shape()[axis] != channels) return false;
+    std::vector<double> bias(affine.scale.size(), 0);
+    if (InputOf(conv, 2) != kNoValue) {
+      std::optional<std::vector<double>> given = RealBias(graph_, conv.inputs[2], channels);
+      if (!given) return false;
+      bias = std::move(*given);
+    }
+    const Quantization& q = w->quantization;
+    Result<Tensor> codes = Tensor::Allocate(q.type, from->shape()), zeros = Tensor::Allocate(q.type, Shape{channels});
+    if (!codes.ok() || !zeros.ok()) return false;
+    const int64_t outer = from->shape().Product(0, axis), inner = from->shape().Product(axis + 1, from->shape().rank());
+    std::vector<float> scales, biases;
+    for (int64_t c = 0; c < channels; ++c) {
+      const size_t i = static_cast<size_t>(c), at = q.per_tensor() ? 0 : i;
+      const double by = affine.scale[i], scale = fabs(by) * q.scales[at], shift = bias[i] * by + affine.shift[i];
+      constexpr double kBiasMost = 1 << 29, kScaleLeast = 1e-30;
+      const double least = fmax(fabs(shift) / (kBiasMost * in->quantization.scales[0]), kScaleLeast);
+      if (!isfinite(scale) || !isfinite(shift) || !(least < 1e30) || !(scale < 1e30)) return false;
+      const bool smaller = scale < least, turned = by < 0;
+      const double step = smaller ? fmax(least, 2 * scale) : scale;
+      const int64_t zero = q.zeros[at], middle = q.type == DType::kInt8 ? 0 : 128;
+      auto each = [&](auto&& body) {
+        for (int64_t o = 0; o < outer; ++o) {
+          for (int64_t k = 0; k < inner; ++k) body((o * channels + c) * inner + k);
+        }
+      };
+      bool lowest = zero != 0 || q.type != DType::kInt8;   // -q does not exist
+      each([&](int64_t k) { lowest = lowest || from->as<int8_t>()[k] == -128; });
+      auto code = [&](int64_t k) -> int64_t {
+        const int64_t old = LoadInteger(q.type, from->data(), k);
+        if (smaller) return middle + std::clamp<int64_t>(llrint(static_cast<double>(old - zero) * (turned ? -scale : scale) / step), -128, 127);
+        return !turned ? old : lowest ? ~old : -old;
+      };
+      uint8_t* to = codes->mutable_as<uint8_t>();
+      each([&](int64_t k) { to[k] = static_cast<uint8_t>(code(k)); });
+      zeros->mutable_as<uint8_t>()[c] = static_cast<uint8_t>(smaller ? middle : !turned ? zero : lowest ? ~zero : -zero);
+      scales.push_back(static_cast<float>(step)), biases.push_back(static_cast<float>(shift));
+    }
+    Node made = *w->node;
+    made.version = std::max(made.version, 13);
+    made.Set("axis", static_cast<int64_t>(axis));
+    const std::string name = graph_.value(w->q).name;
+    const ValueId read = graph_.AddValue(graph_.FreshName(graph_.value(conv.inputs[1]).name), graph_.value(conv.inputs[1]).type);
+    made.inputs = {graph_.AddConstant(graph_.FreshName(name), std::move(*codes)), graph_.AddConstant(graph_.FreshName("scale"), Tensor::Of<float>(Shape{channels}, scales)),
+                   graph_.AddConstant(graph_.FreshName("zero_point"), std::move(*zeros))};
+    made.outputs = {read};
+    if (!graph_.AddNode(std::move(made)).ok()) return false;
+    graph_.SetInput(id, 1, read);
+    SetBias(id, biases);
     return true;
   }
 
@@ -211,12 +286,21 @@ class BatchNormFolder {
   }
 
   Graph& graph_;
+  const bool bytes_;
 };
 
 }  // namespace
 
 Status FoldBatchNorm(Graph& graph, const PassContext& context) {
-  return ForEachGraph(graph, [](Graph& g) { return BatchNormFolder(g).Run(); });
+  return ForEachGraph(graph, [](Graph& g) { return BatchNormFolder(g, false).Run(); });
+}
+
+Status FoldIntegerBatchNorm(Graph& graph, const PassContext& context) {
+  return ForEachGraph(graph, [&](Graph& g) -> Status {
+    if (!HasQuantization(g)) return Status();
+    LINNET_TRY(BatchNormFolder(g, true).Run());
+    return RemoveDeadCode(g, context);
+  });
 }
 
 }  // namespace linnet

@@ -1,20 +1,20 @@
 // fuse_integer: operators between DequantizeLinear and QuantizeLinear become operators on integers.
 //
 //     DQ, DQ [, DQ] → Conv → Q                QLinearConv
-//     DQ, DQ [, DQ] → ConvTranspose → Q       QLinearConv → DepthToSpace [→ Slice]
 //     DQ, DQ → MatMul → Q                     QLinearMatMul
 //     DQ, DQ [, DQ] → Gemm → Q                QGemm
-//     DQ, DQ → Add, Mul → Q                   QLinearAdd, QLinearMul
-//     DQ → GlobalAveragePool, AveragePool → Q QLinearGlobalAveragePool, QLinearAveragePool
+//     DQ, DQ → Add, Sub, Mul → Q              QLinearAdd, QLinearMul
+//     DQ → GlobalAveragePool, AveragePool → Q QLinearGlobalAveragePool, QLinearAveragePool; a ReduceMean of all pixels likewise
+//     DQ → GlobalMaxPool → Q                  MaxPool of bytes where sizes are known, and between other scales DQ → Q
 //     DQ → Softmax → Q                        QLinearSoftmax
 //     DQ → LayerNormalization → Q             linnet:QLinearLayerNormalization
 //     DQ → Resize, interpolating → Q          Resize, of bytes, and between other scales DQ → Q, which becomes a table
 //
+// Where the bytes of one side are signed and those of the other are not, their highest bits are turned, by a table.
 // A Relu or Clip before the QuantizeLinear becomes a Clip of integers, or nothing where the integers end there anyway.
 // Products are summed exactly and rounded once, so results differ from the graph's by at most one step of the output.
 // Biases that are not integers at the scale of the products are rounded to it: by half a product's step.
-#include <string.h>
-
+#include <algorithm>
 #include <cmath>
 
 #include "passes/passes.h"
@@ -54,14 +54,21 @@ class Fuser {
     const Node op = *maker;
     gone.push_back(graph_.value(value).producer);
 
+    // Operators on bytes have one type.
+    const bool one_type = op.Is("Softmax") || op.Is("LayerNormalization") || op.Is("Add") || op.Is("Sub") || op.Is("Mul") || op.Is("AveragePool") ||
+                          op.Is("GlobalAveragePool") || op.Is("ReduceMean");
+    const std::optional<Dequantized> from = one_type ? ByteOperand(graph_, op.inputs[0]) : std::nullopt;
+    const bool turned = from && from->quantization.type != y->type;
+    if (turned) {
+      LINNET_ASSIGN(y, Turned(*y));
+    }
+
     Node fused;
     fused.name = op.name;
     bool fits = false;
     behind_.clear();
     if (op.Is("Conv")) {
       LINNET_TRY(Conv(op, *y, &fused, &fits));
-    } else if (op.Is("ConvTranspose")) {
-      LINNET_TRY(ConvTranspose(op, *y, &fused, &fits));
     } else if (op.Is("Softmax")) {
       LINNET_TRY(Softmax(op, *y, &fused, &fits));
     } else if (op.Is("LayerNormalization")) {
@@ -72,12 +79,22 @@ class Fuser {
       LINNET_TRY(MatMul(op, *y, &fused, &fits));
     } else if (op.Is("Gemm")) {
       LINNET_TRY(Gemm(op, *y, &fused, &fits));
-    } else if (op.Is("Add") || op.Is("Mul")) {
+    } else if (op.Is("Add") || op.Is("Sub") || op.Is("Mul")) {
       LINNET_TRY(Binary(op, *y, &fused, &fits));
-    } else if (op.Is("GlobalAveragePool") || op.Is("AveragePool")) {
+    } else if (op.Is("GlobalAveragePool") || op.Is("AveragePool") || op.Is("ReduceMean")) {
       LINNET_TRY(Pool(op, *y, &fused, &fits));
+    } else if (op.Is("GlobalMaxPool")) {
+      LINNET_TRY(MostOf(op, quantize, *y, low == -INFINITY && high == INFINITY, &fused, &fits));
     }
     if (!fits) return Status();
+    if (turned) {
+      Node back, again = quantize;
+      back.op = "DequantizeLinear";
+      back.version = quantize.version;
+      back.inputs = {kNoValue, y->scale, y->zero};
+      behind_.push_back(std::move(back));
+      behind_.push_back(std::move(again));
+    }
 
     const int64_t least = y->type == DType::kInt8 ? -128 : 0, most = least + 255;
     const int64_t first = y->Stored(low), last = y->Stored(high);
@@ -178,100 +195,6 @@ class Fuser {
     }
     *fits = true;
     return Status();
-  }
-
-  /// With strides s and kernels of k, output s q + r reads input q - j with weight r + s j, j < J = ceil(k / s): a convolution with
-  /// J x J kernels makes all s x s of these as channels (Shi et al. 2016, "Is the deconvolution layer the same as a convolutional
-  /// layer?"), of which pads cut off some pixels.
-  Status ConvTranspose(const Node& op, const Quantization& y, Node* fused, bool* fits) {
-    std::optional<Dequantized> x = ByteOperand(graph_, op.inputs[0]), w = ByteWeights(graph_, op.inputs[1], 1);
-    const Tensor* weights = w ? ConstantOf(graph_, w->q) : nullptr;
-    if (!x || !weights || !weights->has_data() || weights->shape().rank() != 4 || !Has("", "QLinearConv", 10)) return Status();
-    const Shape& shape = weights->shape();   // [in, out, height, width]
-    LINNET_ASSIGN(const int64_t group, op.Int("group", 1));
-    LINNET_ASSIGN(const std::string auto_pad, op.String("auto_pad", "NOTSET"));
-    LINNET_ASSIGN(const std::vector<int64_t> strides, op.Ints("strides", {1, 1}));
-    LINNET_ASSIGN(const std::vector<int64_t> dilations, op.Ints("dilations", {1, 1}));
-    LINNET_ASSIGN(const std::vector<int64_t> pads, op.Ints("pads", {0, 0, 0, 0}));
-    LINNET_ASSIGN(const std::vector<int64_t> more, op.Ints("output_padding", {0, 0}));
-    if (group != 1 || auto_pad != "NOTSET" || op.Has("output_shape") || strides.size() != 2 || strides[0] != strides[1] ||
-        strides[0] < 1 || dilations != std::vector<int64_t>{1, 1} || pads.size() != 4 || more.size() != 2) {
-      return Status();
-    }
-    const int64_t s = strides[0], in = shape[0], out = shape[1];
-    int64_t kernel[2], first[2], cut[2];   // pixels cut off before and behind
-    for (size_t d = 0; d < 2; ++d) {
-      const int64_t k = shape[static_cast<int>(d) + 2];
-      kernel[d] = (k + s - 1) / s;
-      first[d] = pads[d];
-      cut[d] = s * kernel[d] - k - more[d] + pads[d + 2];
-      if (k < 1 || s > kGrowthMax * k || first[d] < 0 || pads[d + 2] < 0 || more[d] < 0 || cut[d] < 0) return Status();
-    }
-    const Quantization& q = w->quantization;
-    LINNET_ASSIGN(Tensor moved, Tensor::Allocate(weights->dtype(), Shape({s * s * out, in, kernel[0], kernel[1]})));
-    const uint8_t* from = weights->as<uint8_t>();
-    uint8_t* to = moved.mutable_as<uint8_t>();
-    for (int64_t phase = 0; phase < s * s; ++phase) {
-      for (int64_t o = 0; o < out; ++o) {
-        const uint8_t zero = static_cast<uint8_t>(q.zeros[q.per_tensor() ? 0 : static_cast<size_t>(o)]);
-        for (int64_t i = 0; i < in; ++i) {
-          for (int64_t tap = 0; tap < kernel[0] * kernel[1]; ++tap) {
-            const int64_t row = phase / s + s * (kernel[0] - 1 - tap / kernel[1]), column = phase % s + s * (kernel[1] - 1 - tap % kernel[1]);
-            *to++ = row < shape[2] && column < shape[3] ? from[((i * out + o) * shape[2] + row) * shape[3] + column] : zero;
-          }
-        }
-      }
-    }
-    ValueId bias = kNoValue;
-    if (op.inputs.size() > 2 && op.inputs[2] != kNoValue) {
-      LINNET_ASSIGN(bias, Bias(op.inputs[2], x->quantization, q, out));
-      const Tensor* each = bias == kNoValue ? nullptr : ConstantOf(graph_, bias);
-      if (!each || !each->has_data()) return Status();
-      LINNET_ASSIGN(bias, Repeated(*each, s * s));
-    }
-    fused->op = "QLinearConv";
-    fused->version = 10;
-    fused->Set("pads", std::vector<int64_t>{kernel[0] - 1, kernel[1] - 1, kernel[0] - 1, kernel[1] - 1});
-    fused->Set("kernel_shape", std::vector<int64_t>{kernel[0], kernel[1]});
-    LINNET_TRY(AppendOperand(graph_, *x, fused));
-    LINNET_TRY(AppendOperand(graph_, *w, fused));
-    fused->inputs[3] = graph_.AddConstant(graph_.FreshName(graph_.value(w->q).name), std::move(moved));
-    for (size_t i : {4, 5}) {
-      const Tensor* each = ConstantOf(graph_, fused->inputs[i]);
-      if (!each || each->elements() == 1) continue;
-      LINNET_ASSIGN(fused->inputs[i], Repeated(*each, s * s));
-    }
-    LINNET_TRY(AppendOutput(graph_, y, fused));
-    if (bias != kNoValue) fused->inputs.push_back(bias);
-    if (s > 1) {
-      Node blocks;
-      blocks.op = "DepthToSpace";
-      blocks.version = 13;
-      blocks.inputs = {kNoValue};
-      blocks.Set("blocksize", s);
-      behind_.push_back(std::move(blocks));
-    }
-    if (first[0] + first[1] + cut[0] + cut[1] > 0) {
-      Node slice;
-      slice.op = "Slice";
-      slice.version = 13;
-      slice.inputs = {kNoValue};
-      std::vector<int64_t> ends;
-      for (int64_t behind : cut) ends.push_back(behind > 0 ? -behind : INT64_MAX);
-      for (const std::vector<int64_t>& list : {std::vector<int64_t>{first[0], first[1]}, ends, std::vector<int64_t>{2, 3}}) {
-        slice.inputs.push_back(graph_.AddConstant(graph_.FreshName("cut"), Tensor::Ints(list)));
-      }
-      behind_.push_back(std::move(slice));
-    }
-    *fits = true;
-    return Status();
-  }
-
-  /// A constant vector, so many times one behind the other.
-  Result<ValueId> Repeated(const Tensor& each, int64_t times) {
-    LINNET_ASSIGN(Tensor all, Tensor::Allocate(each.dtype(), Shape({each.elements() * times})));
-    for (int64_t i = 0; i < times; ++i) memcpy(all.mutable_as<char>() + i * each.bytes(), each.data(), static_cast<size_t>(each.bytes()));
-    return graph_.AddConstant(graph_.FreshName("repeated"), std::move(all));
   }
 
   Status Softmax(const Node& op, const Quantization& y, Node* fused, bool* fits) {
@@ -379,11 +302,57 @@ class Fuser {
     return Status();
   }
 
+  /// The same numbers in bytes of the other type.
+  Result<Quantization> Turned(const Quantization& q) {
+    Quantization out = q;
+    out.type = q.type == DType::kInt8 ? DType::kUint8 : DType::kInt8;
+    out.zeros[0] += q.type == DType::kInt8 ? 128 : -128;
+    LINNET_ASSIGN(out.zero, Byte(out.type, out.zeros[0]));
+    return out;
+  }
+  Result<ValueId> Byte(DType type, int64_t value) {
+    LINNET_ASSIGN(Tensor scalar, Tensor::Allocate(type, Shape(std::initializer_list<int64_t>{})));
+    *scalar.mutable_as<uint8_t>() = static_cast<uint8_t>(value);
+    return graph_.AddConstant(graph_.FreshName("byte"), std::move(scalar));
+  }
+
+  /// Operand `real`, which comes from bytes `from`, in bytes of `type`, or (`negative`) its negative, whose bytes -1 - q all exist.
+  /// fuse_integer_tables makes a table of it; constants are turned at once.
+  Status TurnInto(DType type, bool negative, ValueId real, int version, Dequantized* from) {
+    const Quantization old = from->quantization;
+    if (old.type == type && !negative) return Status();
+    Quantization& now = from->quantization;
+    if (old.type != type) {
+      LINNET_ASSIGN(now, Turned(old));
+    }
+    if (negative) {
+      now.zeros[0] = type == DType::kInt8 ? -1 - now.zeros[0] : 255 - now.zeros[0];
+      LINNET_ASSIGN(now.zero, Byte(type, now.zeros[0]));
+    }
+    const std::string name = graph_.value(from->q).name;
+    if (const Tensor* bytes = ConstantOf(graph_, from->q)) {
+      if (!bytes->has_data()) return Internal("packed bytes are not turned");
+      const uint8_t mask = static_cast<uint8_t>((old.type == type ? 0 : 128) ^ (negative ? 255 : 0));
+      LINNET_ASSIGN(Tensor other, Tensor::Allocate(type, bytes->shape()));
+      for (int64_t i = 0; i < other.elements(); ++i) other.mutable_as<uint8_t>()[i] = bytes->as<uint8_t>()[i] ^ mask;
+      from->q = graph_.AddConstant(graph_.FreshName(name), std::move(other));
+      return Status();
+    }
+    const Type floats = graph_.value(real).type;
+    if (negative) {
+      LINNET_ASSIGN(real, graph_.AddNode("Neg", "", version, {real}, {}, floats, name));
+    }
+    LINNET_ASSIGN(from->q, graph_.AddNode("QuantizeLinear", "", version, {real, now.scale, now.zero}, {}, Type::Tensor(type, floats.shape), name));
+    return Status();
+  }
+
+  /// A difference is the sum with the negative.
   Status Binary(const Node& op, const Quantization& y, Node* fused, bool* fits) {
     std::optional<Dequantized> a = ByteOperand(graph_, op.inputs[0]), b = ByteOperand(graph_, op.inputs[1]);
-    const char* name = op.op == "Add" ? "QLinearAdd" : "QLinearMul";
+    const char* name = op.op == "Mul" ? "QLinearMul" : "QLinearAdd";
     if (op.inputs.size() != 2 || !IsBroadcasting(op) || !a || !b || !Has(kMicrosoft, name)) return Status();
-    if (a->quantization.type != y.type || b->quantization.type != y.type) return Status();
+    if (a->quantization.type != y.type || (op.Is("Sub") && !Has("", "Neg", 13))) return Status();
+    LINNET_TRY(TurnInto(y.type, op.Is("Sub"), op.inputs[1], b->node->version, &*b));
     fused->op = name;
     fused->domain = kMicrosoft;
     fused->version = 1;
@@ -394,8 +363,48 @@ class Fuser {
     return Status();
   }
 
+  /// Bytes keep the order of what they mean.
+  Status MostOf(const Node& op, const Node& quantize, const Quantization& y, bool unbounded, Node* fused, bool* fits) {
+    std::optional<Dequantized> x = ByteOperand(graph_, op.inputs[0]);
+    const Shape& shape = graph_.value(op.inputs[0]).type.shape;
+    if (!x || shape.rank() < 3 || quantize.version < 12 || !Has("", "MaxPool", quantize.version)) return Status();
+    std::vector<int64_t> window;
+    for (int d = 2; d < shape.rank(); ++d) window.push_back(shape[d]);
+    if (!std::all_of(window.begin(), window.end(), [](int64_t size) { return IsKnownDim(size) && size > 0; })) return Status();
+    const bool same = x->quantization.SameAs(y);
+    if (!same && !unbounded) return Status();
+    fused->op = "MaxPool";
+    fused->version = quantize.version;
+    fused->inputs = {x->q};
+    fused->Set("kernel_shape", window);
+    if (!same) {
+      Node back = *x->node, again = quantize;
+      behind_.push_back(std::move(back));
+      behind_.push_back(std::move(again));
+    }
+    *fits = true;
+    return Status();
+  }
+
+  /// Whether a ReduceMean is of all pixels, of channels first or last, and keeps their axes.
+  std::optional<bool> LastOfMean(const Node& op) const {
+    const std::optional<std::vector<int64_t>> axes = AxesOf(graph_, op, 1);
+    const int rank = graph_.value(op.inputs[0]).type.shape.rank();
+    Result<int64_t> keeps = op.Int("keepdims", 1);
+    if (!axes || rank < 3 || static_cast<int>(axes->size()) != rank - 2 || !keeps.ok() || *keeps != 1) return std::nullopt;
+    std::vector<int64_t> sorted = *axes;
+    for (int64_t& axis : sorted) axis += axis < 0 ? rank : 0;
+    std::sort(sorted.begin(), sorted.end());
+    for (size_t i = 0; i < sorted.size(); ++i) {
+      if (sorted[i] != sorted[0] + static_cast<int64_t>(i)) return std::nullopt;
+    }
+    return sorted[0] == 2 ? std::optional(false) : sorted[0] == 1 ? std::optional(true) : std::nullopt;
+  }
+
   Status Pool(const Node& op, const Quantization& y, Node* fused, bool* fits) {
     std::optional<Dequantized> x = ByteOperand(graph_, op.inputs[0]);
+    const std::optional<bool> last = op.Is("ReduceMean") ? LastOfMean(op) : false;
+    if (!last) return Status();
     const char* name = op.op == "AveragePool" ? "QLinearAveragePool" : "QLinearGlobalAveragePool";
     if (!x || x->quantization.type != y.type || !Has(kMicrosoft, name)) return Status();
     for (const Attribute& attribute : op.attributes) {
@@ -404,15 +413,13 @@ class Fuser {
     fused->op = name;
     fused->domain = kMicrosoft;
     fused->version = 1;
-    fused->attributes = op.attributes;
+    if (!op.Is("ReduceMean")) fused->attributes = op.attributes;
+    if (*last) fused->Set("channels_last", int64_t{1});
     LINNET_TRY(AppendOperand(graph_, *x, fused));
     LINNET_TRY(AppendOutput(graph_, y, fused));
     *fits = true;
     return Status();
   }
-
-  /// So many times as high and wide, at most, kernels are made of those of a ConvTranspose, the rest being zeros.
-  static constexpr int64_t kGrowthMax = 3;
 
   Graph& graph_;
   const PassContext& context_;

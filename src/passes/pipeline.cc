@@ -44,6 +44,8 @@ const std::vector<Pass>& BuiltInPasses() {
       {"simplify", "removes nodes that change nothing and merges neighbours that move data twice", Simplify, kOptimizeBasic},
       {"common_subexpressions", "makes nodes that compute the same thing one", MergeCommonSubexpressions, kOptimizeBasic},
       {"move_quantization", "brings QuantizeLinear and DequantizeLinear next to what computes", MoveQuantization, kOptimizeAll, false},
+      {"fold_integer_batch_norm", "folds BatchNormalization and per-channel Mul and Add into weights of bytes", FoldIntegerBatchNorm, kOptimizeAll, false},
+      {"turn_transposed", "makes convolutions of transposed ones of bytes", TurnTransposed, kOptimizeAll, false},
       {"fuse_integer", "makes integer operators of what lies between DequantizeLinear and QuantizeLinear", FuseInteger, kOptimizeAll, false},
       {"fuse_integer_tables", "makes tables of functions between DequantizeLinear and QuantizeLinear", FuseIntegerTables, kOptimizeAll, false},
       {"fuse_integer_products", "makes integer products of those whose operands are dequantized and whose results stay real", FuseIntegerProducts, kOptimizeAll, false},

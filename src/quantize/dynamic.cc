@@ -186,7 +186,7 @@ class DynamicRewriter {
       const std::vector<ValueId>& inputs = graph_.node(id).inputs;
       const Tensor* w = edit_.FloatConstant(static_cast<size_t>(i) < inputs.size() ? inputs[static_cast<size_t>(i)] : kNoValue);
       if (!w || w->shape().rank() != 3) continue;
-      LINNET_ASSIGN(QuantizedTensor whole, QuantizeWeights(*w, options_.per_channel ? 1 : -1, options_.weights, true));
+      LINNET_ASSIGN(QuantizedTensor whole, QuantizeWeights(*w, options_.per_channel && edit_.scales_by_axis() ? 1 : -1, options_.weights, true));
       LINNET_ASSIGN(ValueId read, edit_.Dequantized(graph_.value(inputs[static_cast<size_t>(i)]).name, std::move(whole)));
       graph_.SetInput(id, i, read);
       any = true;

@@ -98,6 +98,7 @@ Result<bool> Edit::QuantizeTable(NodeId id, DType dtype, bool per_column, bool s
   const std::vector<ValueId> inputs = graph_.node(id).inputs;
   const ValueId out = graph_.node(id).outputs[0];
   const Type type = graph_.value(out).type;
+  per_column = per_column && scales_by_axis();
   LINNET_ASSIGN(QuantizedTensor whole, QuantizeWeights(graph_.value(inputs[0]).constant, per_column ? 1 : -1, dtype, symmetric));
   const std::string name = ShortName(graph_.value(inputs[0]).name), node_name = graph_.node(id).name;
   const ValueId integers = graph_.AddConstant(graph_.FreshName(name + "_quantized"), std::move(whole.integers));

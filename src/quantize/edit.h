@@ -1,9 +1,9 @@
 // Small edits that all rewritings share: nodes with names of their own, integers behind DequantizeLinear, selections.
 #pragma once
 
-#include "quantize/scale.h"
-
 #include "graph/graph.h"
+#include "quantize/prepare.h"
+#include "quantize/scale.h"
 
 namespace linnet::quantize {
 
@@ -21,6 +21,8 @@ class Edit {
  public:
   Edit(Graph& graph, int opset) : graph_(graph), opset_(opset) {}
   int opset() const { return opset_; }
+  /// Whether DequantizeLinear can have a scale for each index of an axis.
+  bool scales_by_axis() const { return opset_ >= kOpsetPerChannel; }
 
   /// As Graph::AddNode; the node is called as its output is, so that no two nodes share a name.
   Result<ValueId> Add(std::string_view op, std::vector<ValueId> inputs, std::vector<Attribute> attributes, const Type& type,
@@ -33,7 +35,7 @@ class Edit {
   /// A constant of integers and the DequantizeLinear behind it. `name` is the float constant's.
   Result<ValueId> Dequantized(std::string name, QuantizedTensor tensor);
   /// A Gather of rows of a table (IsTable): rows are picked from integers, and dequantized behind it with a scale a column
-  /// (`per_column`) or one for all. False, and nothing is done, for other nodes.
+  /// (`per_column`, where the opset has that) or one for all. False, and nothing is done, for other nodes.
   Result<bool> QuantizeTable(NodeId id, DType dtype, bool per_column, bool symmetric);
 
  private:

@@ -21,7 +21,7 @@ bool IsQuantized(const Graph& graph) {
   return false;
 }
 
-Status Prepare(OnnxModel* model, int opset) {
+Status Prepare(OnnxModel* model, int opset, bool exactly) {
   Graph& graph = model->graph;
   if (IsQuantized(graph)) return InvalidArgument("the model is quantized already; give the float model it was made from");
   std::erase_if(graph.inputs, [&](ValueId id) { return graph.is_constant(id); });
@@ -31,6 +31,7 @@ Status Prepare(OnnxModel* model, int opset) {
   plain.plain_onnx = true;
   LINNET_TRY(RunPipeline(graph, context, plain));
   LINNET_TRY(RaiseOpset(model, opset));
+  if (exactly) LINNET_TRY(LowerOpset(model, opset));
   return InferTypes(graph, context);
 }
 

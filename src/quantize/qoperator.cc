@@ -3,10 +3,13 @@
 #include "quantize/qoperator.h"
 
 #include <algorithm>
+#include <map>
 
+#include "ops/convert.h"
 #include "passes/passes.h"
 #include "passes/quantization.h"
 #include "quantize/edit.h"
+#include "quantize/prepare.h"
 
 namespace linnet::quantize {
 namespace {
@@ -24,6 +27,7 @@ class Converter {
     LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());
     for (NodeId id : order) {
       const Node& node = graph_.node(id);
+      if (node.Is("QuantizeLinear")) rounded_[node.outputs[0]] = {node.inputs[1], node.inputs[2]};
       if (!node.alive || !node.domain.empty() || node.inputs.empty()) continue;
       if (std::any_of(std::begin(kMoves), std::end(kMoves), [&](const char* op) { return node.op == op; })) {
         LINNET_TRY(Move(id));
@@ -52,6 +56,24 @@ class Converter {
       if (!node.alive || (node.op != "QLinearConv" && node.op != "QLinearMatMul" && node.op != "QGemm")) continue;
       if (graph_.value(node.inputs[0]).type.dtype != DType::kInt8 || graph_.value(node.inputs[3]).type.dtype != DType::kUint8) continue;
       return Unsupported("there is no operator on integers for activations s8 with weights u8; take other types or format qdq").At(node.Label(graph_));
+    }
+    return Status();
+  }
+
+  /// What old opsets have no operators for: bounds of bytes become bounds of numbers, weights with a scale a channel that nothing has taken
+  /// as integers become floats.
+  Status Older() {
+    const int count = graph_.node_count();
+    for (NodeId id = 0; id < count; ++id) {
+      const Node node = graph_.node(id);
+      if (node.Is("Clip") && opset_ < kOpsetByteClip && IsByte(graph_.value(node.inputs[0]).type.dtype)) LINNET_TRY(RealBounds(id));
+      if (!node.Is("DequantizeLinear") || opset_ >= kOpsetPerChannel || graph_.value(node.inputs[1]).type.shape.rank() != 1) continue;
+      std::optional<Dequantized> from = DequantizedFrom(graph_, node.outputs[0]);
+      const Tensor* codes = from ? ConstantOf(graph_, from->q) : nullptr;
+      if (!codes) return Unsupported("opset ", opset_, " has one scale a tensor there").At(node.Label(graph_));
+      LINNET_ASSIGN(Tensor real, RealNumbers(*codes, from->quantization));
+      graph_.RemoveNode(id);
+      graph_.SetConstant(node.outputs[0], std::move(real));
     }
     return Status();
   }
@@ -188,8 +210,47 @@ class Converter {
     return graph_.AddNode(std::move(made)).TakeStatus();
   }
 
+  /// Bytes → Clip: DequantizeLinear → Clip → QuantizeLinear with the scale that the bytes have.
+  Status RealBounds(NodeId id) {
+    const Node clip = graph_.node(id);
+    const auto rounded = rounded_.find(clip.outputs[0]);
+    if (rounded == rounded_.end()) return Unsupported("opset ", opset_, " has no Clip of bytes").At(clip.Label(graph_));
+    const auto [scale, zero] = rounded->second;
+    const float step = *ConstantOf(graph_, scale)->as<float>();
+    const Type bytes = graph_.value(clip.inputs[0]).type, real = Type::Tensor(DType::kFloat, bytes.shape);
+    auto code = [&](ValueId value) { return LoadInteger(bytes.dtype, ConstantOf(graph_, value)->data(), 0); };
+    Edit edit(graph_, opset_);
+    std::vector<ValueId> inputs;
+    LINNET_ASSIGN(inputs.emplace_back(), edit.Add("DequantizeLinear", {clip.inputs[0], scale, zero}, {}, real, clip.name + "_dequantized"));
+    for (size_t i : {1, 2}) {
+      const float bound = static_cast<float>(code(clip.inputs[i]) - code(zero)) * step;
+      inputs.push_back(graph_.AddConstant(graph_.FreshName("bound"), Tensor::Scalar(bound)));
+    }
+    std::vector<Attribute> attributes;
+    if (opset_ < 11) {
+      attributes = {{"min", ConstantOf(graph_, inputs[1])->as<float>()[0]}, {"max", ConstantOf(graph_, inputs[2])->as<float>()[0]}};
+      inputs.resize(1);
+    }
+    LINNET_ASSIGN(ValueId bounded, edit.Add("Clip", std::move(inputs), std::move(attributes), real, clip.name + "_bounded"));
+    graph_.RemoveNode(id);
+    return edit.AddFor("QuantizeLinear", {bounded, scale, zero}, clip.outputs[0], clip.name);
+  }
+
+  static Result<Tensor> RealNumbers(const Tensor& codes, const Quantization& q) {
+    LINNET_ASSIGN(Tensor real, Tensor::Allocate(DType::kFloat, codes.shape()));
+    const int64_t count = static_cast<int64_t>(q.scales.size());
+    int64_t inner = 1;
+    for (int d = static_cast<int>(q.axis) + 1; d < codes.shape().rank(); ++d) inner *= codes.shape()[d];
+    for (int64_t i = 0; i < codes.elements(); ++i) {
+      const size_t at = static_cast<size_t>(i / inner % count);
+      real.mutable_as<float>()[i] = static_cast<float>(LoadInteger(q.type, codes.data(), i) - q.zeros[at]) * q.scales[at];
+    }
+    return real;
+  }
+
   Graph& graph_;
   const int opset_;
+  std::map<ValueId, std::pair<ValueId, ValueId>> rounded_;   ///< scale and zero point, by what QuantizeLinear made
 };
 
 }  // namespace
@@ -197,6 +258,7 @@ class Converter {
 Result<int> ToQOperator(OnnxModel* model) {
   PassContext context;
   context.table = &OpTable::BuiltIn();
+  LINNET_TRY(TurnTransposed(model->graph, context));
   LINNET_TRY(InferTypes(model->graph, context));
   Converter converter(model->graph, OpsetOf(*model));
   LINNET_TRY(converter.Elements());
@@ -204,6 +266,8 @@ Result<int> ToQOperator(OnnxModel* model) {
   LINNET_TRY(converter.Products());
   LINNET_TRY(converter.CheckProducts());
   LINNET_TRY(RemoveDeadCode(model->graph, context));
+  LINNET_TRY(InferTypes(model->graph, context));
+  LINNET_TRY(converter.Older());
   const int left = converter.Finish();
   LINNET_ASSIGN(model->graph, model->graph.Compacted());
   LINNET_TRY(InferTypes(model->graph, context));

@@ -241,6 +241,8 @@ class Raiser {
 
 }  // namespace
 
+int64_t IrVersionOf(int opset) { return opset >= 21 ? 10 : opset >= 19 ? 9 : opset >= 15 ? 8 : 7; }
+
 Status RaiseOpset(OnnxModel* model, int opset) {
   int64_t now = 0;
   for (const auto& [domain, version] : model->info.opsets) {
@@ -250,9 +252,7 @@ Status RaiseOpset(OnnxModel* model, int opset) {
   LINNET_TRY(ForEachGraph(model->graph, [&](Graph& graph) { return Raiser(graph, opset).Run(); }));
   std::erase_if(model->info.opsets, [](const auto& entry) { return entry.first.empty(); });
   model->info.opsets.insert(model->info.opsets.begin(), {"", opset});
-  // The IR version that came with an opset; readers refuse a model whose IR is older than its operators.
-  const int64_t least = opset >= 21 ? 10 : opset >= 19 ? 9 : opset >= 15 ? 8 : 7;
-  model->info.ir_version = std::max(model->info.ir_version, least);
+  model->info.ir_version = std::max(model->info.ir_version, IrVersionOf(opset));
   return Status();
 }
 

@@ -87,6 +87,7 @@ class Work {
       return InvalidArgument("there are ", labels_.size(), " labels for ", samples_->size(), " samples");
     }
     out_.nodes = CountNodes(model_.graph);
+    if (LosesScales(recipe_)) out_.notes.push_back(Cat("opset ", recipe_.opset, " has one scale a tensor where DequantizeLinear reads weights; from 13 on it is one a channel"));
     if (samples_) {
       Split();
       judge_ = std::make_unique<Judge>(reference_, samples_, labels_, recipe_.threads);
@@ -195,8 +196,8 @@ class Work {
     LINNET_ASSIGN(best.layers, CountLayers(model_, nodes_));
     if (best.met || recipe_.as_is) return best;
     ranges_ = best.ranges;
-    LINNET_TRY(SearchLayers(model_, [&](const NodePrecisions& nodes) { return Plainly(nodes); }, calibration_ != nullptr, aim, judge_.get(), deciding_,
-                            &known_, watch_, &best));
+    const bool wide = calibration_ != nullptr && (recipe_.opset == 0 || recipe_.opset >= kOpsetSmallAndWide);
+    LINNET_TRY(SearchLayers(model_, [&](const NodePrecisions& nodes) { return Plainly(nodes); }, wide, aim, judge_.get(), deciding_, &known_, watch_, &best));
     return best;
   }
 
@@ -432,12 +433,11 @@ class Work {
 
 Result<FloatModel> OpenFloatModel(const std::string& path, const Recipe& recipe) {
   FloatModel out;
+  LINNET_TRY(CheckOpset(recipe));
   LINNET_ASSIGN(out.model, ReadModelFile(path));
   out.before = CountConstants(out.model.graph);
-  // DequantizeLinear has 4-bit blocks since version 21.
-  const bool small = DTypeBits(recipe.options.weights) == 4 && recipe.options.format == Format::kQdq;
-  const int least = recipe.mode == Mode::kBfloat16 ? kOpsetBfloat16 : small ? kOpsetSmallAndWide : kOpsetPerChannel;
-  LINNET_TRY(Prepare(&out.model, std::max(recipe.opset, least)).At(Quote(path)));
+  const bool asked = recipe.opset > 0;
+  LINNET_TRY(Prepare(&out.model, asked ? recipe.opset : std::max(NeededOpset(recipe), kOpsetPerChannel), asked).At(Quote(path)));
   return out;
 }
 

@@ -24,7 +24,7 @@ struct Recipe {
   bool as_is = false;                  ///< 8 bits everywhere (or half precision): no layer gets more; without a contract whatever the error
   std::optional<double> min_sqnr_db, min_agreement, min_accuracy;   ///< a contract: met, or nothing is written
   int64_t samples = 0;                 ///< at most so many; 0: all
-  int opset = 0;                       ///< at least this one
+  int opset = 0;                       ///< of the output; 0: the model's own, raised to what the rest needs
   int threads = 0;                     ///< 0: all processors
   std::string table;                   ///< calibration table: written with samples, read without
   bool resume = false;                 ///< go on from what the table, or the run that was cut beside it (.partial), has seen

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/number_text.h"
+#include "quantize/prepare.h"
 
 namespace linnet::quantize {
 namespace {
@@ -97,7 +98,7 @@ Status Set(Recipe* recipe, std::string_view name, std::string_view value) {
     return Status();
   }
   if (name == "opset") {
-    LINNET_ASSIGN(int64_t opset, WholeIn(value, 13, 25));
+    LINNET_ASSIGN(int64_t opset, WholeIn(value, 10, 25));
     recipe->opset = static_cast<int>(opset);
     return Status();
   }
@@ -192,6 +193,36 @@ Status CheckGiven(const Recipe& recipe, bool has_samples) {
     return InvalidArgument("there are no operators on integers for activations s8 with weights u8; take weights s8, activations u8 or format qdq");
   }
   return Status();
+}
+
+int NeededOpset(const Recipe& recipe) {
+  const StaticOptions& options = recipe.options;
+  if (recipe.mode == Mode::kBfloat16) return kOpsetBfloat16;
+  if (recipe.mode == Mode::kDynamic) return kOpsetDynamic;
+  if (recipe.mode == Mode::kWeights && DTypeBits(options.weights) == 4 && options.format == Format::kQdq) return kOpsetSmallAndWide;
+  bool wide = recipe.mode == Mode::kStatic && DTypeBits(options.activations) == 16, channels = false;
+  for (const auto& [name, override] : options.overrides) {
+    wide = wide || (override.type && DTypeBits(*override.type) == 16);
+    channels = channels || override.per_channel.value_or(false);
+  }
+  return wide ? kOpsetSmallAndWide : channels && options.format == Format::kQdq ? kOpsetPerChannel : kOpsetLeast;
+}
+
+Status CheckOpset(const Recipe& recipe) {
+  const int needed = NeededOpset(recipe);
+  if (recipe.opset == 0 || recipe.opset >= needed) return Status();
+  const char* what = needed == kOpsetBfloat16       ? "bfloat16 convolutions and pools"
+                     : needed == kOpsetDynamic      ? "DynamicQuantizeLinear"
+                     : needed == kOpsetPerChannel   ? "DequantizeLinear with a scale for each channel (per_channel in the overrides)"
+                     : recipe.mode == Mode::kStatic ? "16-bit activations"
+                                                    : "4-bit weights in blocks";
+  return InvalidArgument("opset ", recipe.opset, " has no ", what, ": that came with ", needed);
+}
+
+bool LosesScales(const Recipe& recipe) {
+  const bool operators = recipe.options.format == Format::kQOperator || (recipe.mode == Mode::kWeights && DTypeBits(recipe.options.weights) == 4);
+  const bool half = recipe.mode == Mode::kFloat16 || recipe.mode == Mode::kBfloat16;
+  return recipe.opset > 0 && recipe.opset < kOpsetPerChannel && recipe.options.per_channel && !half && !operators;
 }
 
 Status SetOverride(Override* override, std::string_view name, std::string_view value) {

@@ -12,6 +12,12 @@ namespace linnet::quantize {
 Status SetOption(Recipe* recipe, std::string_view name, std::string_view value);
 /// Fails naming an option among those given that has no use in the recipe's mode, or without samples. Part of QuantizeModel.
 Status CheckGiven(const Recipe& recipe, bool has_samples);
+/// The oldest opset that has what is asked for,
+int NeededOpset(const Recipe& recipe);
+/// and a failure where an older one is asked for. Part of OpenFloatModel.
+Status CheckOpset(const Recipe& recipe);
+/// Whether weights would have a scale for each channel, were the opset asked for not too old.
+bool LosesScales(const Recipe& recipe);
 /// type, range ("low high"), symmetric, per_channel, exclude.
 Status SetOverride(Override* override, std::string_view name, std::string_view value);
 

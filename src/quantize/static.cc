@@ -174,6 +174,8 @@ class StaticRewriter {
     StaticOptions out;
     out.weights = options_.weights, out.per_channel = options_.per_channel, out.symmetric_weights = options_.symmetric_weights;
     out.reduced_weights = options_.reduced_weights;
+    // Operators on integers have a scale a channel at every opset.
+    if (!edit_.scales_by_axis() && options_.format == Format::kQdq) out.per_channel = false;
     if (options_.overrides.empty()) return out;
     const Override *node = OverrideOf(graph_.node(id).name), *own = OverrideOf(graph_.value(graph_.node(id).inputs[1]).name);
     for (const Override* asked : {node, own}) {

@@ -233,7 +233,7 @@ void AddQuantizeCommand(Arguments& root) {
   command.Add("--report", arguments->report, "Also write a page to this file: what came of it, beside the float model value by value");
   command.Flag("--as-is", arguments->as_is, "The precision asked for everywhere, no layer in more; the error is as it is, unless a contract asks for less");
   command.Add("--samples", arguments->samples, "Use at most so many samples").Range(1, 1000000000);
-  command.Add("--opset", arguments->opset, "Write at least this opset").Range(13, 25);
+  command.Add("--opset", arguments->opset, "Opset of the output: 10 to 25 (the model's own, at least 13; 21 where 16- or 4-bit integers need it)").Range(10, 25);
   command.Add("--threads", arguments->threads, "Threads (all processors)").Range(1, 64);
   AddPreprocessingFlags(command, &arguments->preprocessing);
   command.Flag("--json", arguments->json, "Print one JSON object");
