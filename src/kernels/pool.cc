@@ -66,6 +66,10 @@ HWY_INLINE VF32 Start(F32 d) {
 }
 template <PoolKind kKind>
 HWY_INLINE VF32 AddTap(F32 d, VF32 acc, VF32 x, int64_t p) {
+#if HWY_ARCH_X86
+  // maxps yields its second operand when either is NaN: one of these is NaN then, and otherwise they are the same.
+  if constexpr (kKind == PoolKind::kMax) return hn::Or(hn::Max(acc, x), hn::Max(x, acc));
+#endif
   if constexpr (kKind == PoolKind::kMax) return MaxNaN(acc, x);
   if constexpr (kKind == PoolKind::kAverage) return hn::Add(acc, x);
   return p == 2 ? hn::MulAdd(x, x, acc) : hn::Add(acc, PowerOfAbs(d, x, p));
@@ -124,8 +128,12 @@ void Pool(const PoolArgs& args, int64_t begin, int64_t end) {
     const Taps z = TapsOf(args, 0, row / args.out_dims[1] % args.out_dims[0]);
     const Taps y = TapsOf(args, 1, row % args.out_dims[1]);
     float* out = args.out + row * args.out_dims[2] * channels;
+    // Pixels [whole0, whole1) have all their columns inside.
+    const int64_t reach = (args.kernel[2] - 1) * args.dilation[2], room = args.in[2] - 1 - reach + args.pad_begin[2];
+    const int64_t whole0 = (args.pad_begin[2] + args.stride[2] - 1) / args.stride[2], whole1 = room < 0 ? 0 : room / args.stride[2] + 1;
     for (int64_t pixel = 0; pixel < args.out_dims[2]; ++pixel, out += channels) {
-      const Taps x = TapsOf(args, 2, pixel);
+      const bool whole = pixel >= whole0 && pixel < whole1;
+      const Taps x = whole ? Taps{pixel * args.stride[2] - args.pad_begin[2], args.kernel[2], args.kernel[2]} : TapsOf(args, 2, pixel);
       const int64_t taps = z.count * y.count * x.count;
       const int64_t divisor = args.count_include_pad ? z.padded * y.padded * x.padded : taps;
       window.x = args.x;
@@ -133,9 +141,10 @@ void Pool(const PoolArgs& args, int64_t begin, int64_t end) {
         window.x += image * args.in[0] * strides[0] + z.first * strides[0] + y.first * strides[1] +
                     x.first * channels;
       window.count[0] = z.count, window.count[1] = y.count, window.count[2] = x.count;
-      window.factor = divisor > 0 ? 1.0f / static_cast<float>(divisor) : 0.0f;
+      if constexpr (kKind == PoolKind::kAverage) window.factor = divisor > 0 ? 1.0f / static_cast<float>(divisor) : 0.0f;
       int64_t c = 0;
       for (; c + 4 * lanes <= channels; c += 4 * lanes) PoolChannels<kKind, 4>(window, c, 4 * lanes, out);
+      for (; c + 2 * lanes <= channels; c += 2 * lanes) PoolChannels<kKind, 2>(window, c, 2 * lanes, out);
       for (; c < channels; c += lanes) PoolChannels<kKind, 1>(window, c, channels - c, out);
     }
   }
