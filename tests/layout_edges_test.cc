@@ -1,5 +1,7 @@
 // The layout_edges pass: first convolutions that read channels first, resizes behind the transpose; the graph after it and
 // the numbers. And blocks of pixels in the layout pass.
+#include <algorithm>
+
 #include "passes_test_util.h"
 
 namespace linnet {
@@ -53,6 +55,45 @@ TEST(LayoutEdges, BlocksReadChannelsFirst) {
   EXPECT_TRUE(Has(made, "ConvBlock") && Has(made, "expand_channels_first=1")) << made;
   EXPECT_FALSE(Has(made, "ToChannelsLast")) << made;
   ExpectSameNumbers(text, {Shape{2, 3, 160, 160}});
+}
+
+/// Conv, a shuffle of its 12 channels by `parts`, `perm` and `whole`, `then` of it, Conv.
+std::string Shuffled(const std::string& n, const std::string& parts, const std::string& perm, const std::string& whole, const std::string& then,
+                     int64_t channels) {
+  return "graph g (x: float[" + n + ",5,6,7]) -> (y) {\n" + WeightsText("w", 12, 5, 3, 3) + WeightsText("v", 4, channels, 1, 1) +
+         "  parts = const int64[" + std::to_string(1 + std::count(parts.begin(), parts.end(), ',')) + "]{" + parts + "}\n  whole = const int64[" +
+         std::to_string(1 + std::count(whole.begin(), whole.end(), ',')) + "]{" + whole + "}\n  c = Conv-13(x, w) {pads=[1, 1, 1, 1]}\n" +
+         "  a = Reshape-13(c, parts)\n  b = Transpose-13(a) {perm=[" + perm + "]}\n  s = Reshape-13(b, whole)\n" + then +
+         "  y = Conv-13(d, v)\n}\n";
+}
+
+TEST(Layout, ShufflesOfChannelsAreChannelsLast) {
+  const std::string identity = "  d = Relu-14(s)\n";
+  const std::string halves = "  one = const int64[1]{1}\n  low = const int64[1]{0}\n  middle = const int64[1]{6}\n  high = const int64[1]{12}\n"
+                             "  f = Slice-13(s, low, middle, one)\n  h = Slice-13(s, middle, high, one)\n  d = Add-14(f, h)\n";
+  const std::string gathers = "  zero = const int64[]{0}\n  last = const int64[]{-1}\n  f = Gather-13(s, zero) {axis=0}\n"
+                              "  h = Gather-13(s, last) {axis=0}\n  d = Mul-14(f, h)\n";
+  struct Case {
+    std::string text;
+    int shuffles;
+    int64_t batch;
+  };
+  for (const auto& [text, shuffles, batch] :
+       {Case{Shuffled("N", "0, 2, 6, 6, 7", "0, 2, 1, 3, 4", "0, 12, 6, 7", identity, 12), 1, 3}, {Shuffled("2", "2, 3, 4, 42", "0, 2, 1, 3", "2, 12, 6, 7", identity, 12), 1, 2},
+        {Shuffled("1", "4, 3, 42", "1, 0, 2", "1, 12, 6, 7", identity, 12), 1, 1}, {Shuffled("2", "2, 2, 6, 6, 7", "0, 2, 1, 3, 4", "2, 12, 6, 7", halves, 6), 2, 2},
+        {Shuffled("1", "6, 2, 42", "1, 0, 2", "2, -1, 6, 6, 7", gathers, 6), 2, 1}, {Shuffled("1", "1, 4, 3, 6, 7", "0, 2, 1, 3, 4", "1, 12, 6, 7", halves, 6), 1, 1}}) {
+    const std::string made = Optimized(text, "");
+    EXPECT_EQ(CountOf(made, "linnet:ShuffleChannels"), shuffles) << made;
+    EXPECT_EQ(CountOf(made, "Transpose-"), 0) << made;
+    EXPECT_EQ(CountOf(made, "ToChannels"), 2) << made;
+    ExpectSameNumbers(text, {Shape{batch, 5, 6, 7}});
+  }
+  // Pixels that change places with channels, or rows of the batch, are no shuffles.
+  for (const std::string& text : {Shuffled("1", "12, 6, 7", "1, 0, 2", "1, 12, 6, 7", identity, 12), Shuffled("2", "2, 12, 42", "1, 0, 2", "2, 12, 6, 7", identity, 12),
+                                  Shuffled("1", "3, 4, 42", "1, 0, 2", "1, 12, 7, 6", identity, 12)}) {
+    EXPECT_EQ(CountOf(Optimized(text, ""), "linnet:ShuffleChannels"), 0);
+    ExpectSameNumbers(text, {Shape{text.find("[2,5") == std::string::npos ? 1 : 2, 5, 6, 7}});
+  }
 }
 
 std::string Upsampled(const std::string& attributes, const std::string& sizes) {

@@ -85,15 +85,20 @@ int64_t InterleaveColumns(D d, const char* src, int64_t src_stride, char* dst, i
   using T = hn::TFromD<D>;
   const int64_t lanes = hn::Lanes(d);
   T* out = reinterpret_cast<T*>(dst);
-  int64_t r = 0;
-  auto row = [&](int64_t c)
+  auto row = [&](int64_t c, int64_t r)
                  HWY_ATTR { return hn::LoadU(d, reinterpret_cast<const T*>(src + c * src_stride) + r); };
-  for (; r + lanes <= rows; r += lanes, out += kFew * lanes) {
-    if constexpr (kFew == 2) hn::StoreInterleaved2(row(0), row(1), d, out);
-    if constexpr (kFew == 3) hn::StoreInterleaved3(row(0), row(1), row(2), d, out);
-    if constexpr (kFew == 4) hn::StoreInterleaved4(row(0), row(1), row(2), row(3), d, out);
-  }
-  return r;
+  auto vector = [&](int64_t r) HWY_ATTR {
+    T* to = out + r * static_cast<int64_t>(kFew);
+    if constexpr (kFew == 2) hn::StoreInterleaved2(row(0, r), row(1, r), d, to);
+    if constexpr (kFew == 3) hn::StoreInterleaved3(row(0, r), row(1, r), row(2, r), d, to);
+    if constexpr (kFew == 4) hn::StoreInterleaved4(row(0, r), row(1, r), row(2, r), row(3, r), d, to);
+  };
+  int64_t r = 0;
+  for (; r + lanes <= rows; r += lanes) vector(r);
+  // The last one is moved back to end where they do.
+  if (r == 0 || r == rows) return r;
+  vector(rows - lanes);
+  return rows;
 }
 template <size_t kFew, class D>
 int64_t DeinterleaveRows(D d, const char* src, char* dst, int64_t dst_stride, int64_t cols) {

@@ -95,6 +95,7 @@ class Layout {
       return node.version >= 13 ? SinkAxis(id, -1) : Status();
     }
     if (node.Is("Split")) return SinkAxis(id, 0);
+    if (node.Is("ShuffleChannels", "linnet")) return SinkAxis(id, 1);
     if (node.Is("Pad")) return SinkPad(id);
     if (node.Is("Slice")) return SinkSlice(id);
     if (node.Is("DepthToSpace") || node.Is("SpaceToDepth")) return SinkBlocks(id);

@@ -23,6 +23,7 @@ Status FoldDequantized(Graph& graph, const PassContext& context);
 Status FoldBatchNorm(Graph& graph, const PassContext& context);
 Status FoldIntegerBatchNorm(Graph& graph, const PassContext& context);
 Status RecognizeActivations(Graph& graph, const PassContext& context);
+Status RecognizeShuffles(Graph& graph, const PassContext& context);
 Status RecognizeNormalization(Graph& graph, const PassContext& context);
 Status FuseAttention(Graph& graph, const PassContext& context);
 Status FuseIntegerMatMul(Graph& graph, const PassContext& context);

@@ -56,6 +56,7 @@ const std::vector<Pass>& BuiltInPasses() {
       {"fold_batch_norm", "folds BatchNormalization and per-channel Mul and Add into convolutions", FoldBatchNorm, kOptimizeAll},
       {"recognize_activations", "finds Swish, HardSwish, Gelu and Mish in their formulas", RecognizeActivations, kOptimizeAll, false},
       {"recognize_normalization", "finds LayerNormalization and RMSNormalization in their formulas", RecognizeNormalization, kOptimizeAll, false},
+      {"recognize_shuffles", "finds shuffles of channels in their Reshapes and Transposes", RecognizeShuffles, kOptimizeAll, false},
       {"fuse_attention", "makes one node of attention's products, scale, mask and Softmax", FuseAttention, kOptimizeAll, false},
       {"fuse_integer_matmul", "makes one node of an 8-bit matrix product, its conversion to float and its scales", FuseIntegerMatMul, kOptimizeAll, false},
       {"resolve", "lowers ONNX's image operators to channels-last operators", Resolve, kOptimizeNothing, false},
