@@ -418,5 +418,30 @@ TEST(HostileRun, EquationsAndPatternsThatExplode) {
   EXPECT_LT(watch.seconds(), 3.0 * kSlower);
 }
 
+TEST(HostileRun, BytesOfNothing) {
+  auto bytes_of = [](const std::string& shape, const Tensor& x, const std::string& body) -> std::vector<uint8_t> {
+    const std::string text = Cat("graph (x: float[", shape, "]) -> (y) {\n  s = const float[]{0.5}\n  z = const uint8[]{3}\n  q = QuantizeLinear-13(x, s, z)\n",
+                                 "  f = DequantizeLinear-13(q, s, z)\n", body, "  y = QuantizeLinear-13(r, s, z)\n}");
+    auto session = OpenText(text);
+    EXPECT_TRUE(session.ok()) << session.status().message() << text;
+    std::vector<Datum> results;
+    if (!session.ok() || !RunSession(**session, {x}, &results).ok()) return {255};
+    return {results[0].tensor.as<uint8_t>(), results[0].tensor.as<uint8_t>() + results[0].tensor.elements()};
+  };
+  const Tensor none = Filled<float>(Shape{1, 0, 1, 1}, 0), one = Filled<float>(Shape{1, 1, 1, 1}, 0);
+  auto conv = [](const char* op, const char* shape, const char* numbers, const char* bias) {
+    return Cat("  w = const int8[", shape, "]{", numbers, "}\n  wf = DequantizeLinear-13(w, s)\n  b = const float", bias, "\n  r = ", op, "(f, wf, b) {strides=[2, 2]}\n");
+  };
+  EXPECT_EQ(bytes_of("1,0,1,1", none, conv("Conv-11", "2,0,1,1", "", "[2]{1, 2}")), (std::vector<uint8_t>{5, 7}));
+  EXPECT_EQ(bytes_of("1,0,1,1", none, conv("ConvTranspose-11", "0,1,2,1", "", "[1]{1}")), (std::vector<uint8_t>{5, 5}));
+  EXPECT_EQ(bytes_of("1,1,1,1", one, conv("ConvTranspose-11", "1,0,2,2", "", "[0]{}")), std::vector<uint8_t>());
+  // Axes that a constant adds in front are none of an image.
+  EXPECT_EQ(bytes_of("1,1,1,1", one, "  w = const int8[1,1,2,1]{1, 1}\n  wf = DequantizeLinear-13(w, s)\n  c = ConvTranspose-11(f, wf) {strides=[2, 2]}\n"
+                                    "  five = const float[1,1,1,1,1]{1}\n  r = Add-13(c, five)\n"), (std::vector<uint8_t>{5, 5}));
+  for (const char* op : {"Add", "Sub", "Mul"}) {
+    EXPECT_EQ(bytes_of("2,1", Filled<float>(Shape{2, 1}, 1), Cat("  o = const uint8[1,0]{}\n  of = DequantizeLinear-13(o, s, z)\n  r = ", op, "-13(f, of)\n")), std::vector<uint8_t>()) << op;
+  }
+}
+
 }  // namespace
 }  // namespace linnet::hostile

@@ -299,6 +299,11 @@ TEST(ReferenceMicrosoft, RefusesByName) {
   refused(kHead + ") -> (y) { y = com.microsoft:Attention-1(q, v) {num_heads=1, do_rotary=1} }", {"do_rotary"});
   refused(kHead + ", n: int32[1] = int32[1]{0}) -> (y) { y = com.microsoft:GroupQueryAttention-1(q, q, q, _, _, n, n) {num_heads=1, kv_num_heads=1, sliding_window_cache=1} }", {"sliding_window_cache"});
   refused(kHead + ", n: int32[1] = int32[1]{7}, t: int32[1] = int32[1]{1}) -> (y) { y = com.microsoft:GroupQueryAttention-1(q, q, q, _, _, n, t) {num_heads=1, kv_num_heads=1} }", {"seqlens_k"});
+  // No number at all, and room for more keys than there can be.
+  const std::string told = kHead + ", n: int32[1] = int32[1]{0}, t: int32";
+  refused(told + "[0] = int32[0]{}) -> (y) { y = com.microsoft:GroupQueryAttention-1(q, q, q, _, _, n, t) {num_heads=1, kv_num_heads=1} }", {"total_sequence_length", "[0]"});
+  refused(told + "[1] = int32[1]{2000000000}) -> (y, nk, nv) { y, nk, nv = com.microsoft:GroupQueryAttention-1(q, q, q, _, _, n, t) {num_heads=1, kv_num_heads=1} }",
+          {"total_sequence_length is 2000000000", "1 new keys"});
 }
 
 }  // namespace

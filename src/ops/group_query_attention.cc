@@ -77,7 +77,9 @@ struct GroupQueryAttention {
     if (c.has_input(kPastKey)) d.past = c.shape(kPastKey).has_rank() ? c.shape(kPastKey)[2] : kUnknownDim;
     if (c.KnowsInts(kTotal)) {
       LINNET_ASSIGN(const auto total, c.ReadInts(kTotal));
-      if (total.count != 1 || total[0] < 1) return InvalidArgument("total_sequence_length has ", total.count, " numbers, or is less than 1");
+      if (total[0] < 1) return InvalidArgument("total_sequence_length is ", total[0]);
+      const int64_t most = DimAdd(d.past, d.length);   // more would be room for keys that nobody has
+      if (IsKnownDim(most) && total[0] > most) return InvalidArgument("total_sequence_length is ", total[0], " with a past of ", d.past, " and ", d.length, " new keys");
       if (IsKnownDim(d.past)) d.present = std::max<int64_t>(d.past, total[0]);
     }
     return d;
@@ -94,6 +96,9 @@ struct GroupQueryAttention {
     if (c.has_output(3)) return Unsupported("output output_qk");
     for (int i : {kQuery, kKey, kValue, kPastKey, kPastValue, kCosine, kSine, kBias, kSinks}) LINNET_TRY(c.CheckType(i, kTypes));
     LINNET_TRY(CheckSameType(c, {kQuery, kKey, kValue, kPastKey, kPastValue, kCosine, kSine, kBias, kSinks}));
+    if (c.shape(kTotal).is_static() && c.shape(kTotal).elements() != 1) {
+      return InvalidModel("total_sequence_length has shape ", ToString(c.shape(kTotal)), " where one number is expected");
+    }
     LINNET_TRY(c.CheckType(kPositions, Mask(DType::kInt64)));
     for (const auto& [input, rank] : {std::pair(kQuery, 3), {kKey, 3}, {kValue, 3}, {kPastKey, 4}, {kPastValue, 4}, {kCosine, 2}, {kSine, 2}, {kPositions, 2}, {kBias, 4}, {kSinks, 1}}) {
       LINNET_TRY(c.CheckRank(input, rank));
@@ -261,6 +266,7 @@ struct GroupQueryAttention {
     int64_t* offsets = valid + s.batch;
     LINNET_ASSIGN(const int64_t most, ReadLengths(c, b, valid, offsets));
     LINNET_TRY(CheckPositions(c, b, offsets));
+    if (s.size == 0) return Status();   // of any number of heads
 
     // Rows of queries, keys and values as they are given.
     const int64_t row = (b.packed ? heads + 2 * kv_heads : heads) * s.size, kv_row = b.packed ? row : kv_heads * s.size;
@@ -279,7 +285,7 @@ struct GroupQueryAttention {
     LINNET_TRY(Fill(c, b, c.has_input(kPastValue) ? c.in<T>(kPastValue) : nullptr, presents[1], offsets, [&](int64_t i, int64_t h, int64_t p, T* to) {
       CopyRun(to, values + (i * s.queries + p) * kv_row + h * s.size, s.size);
     }));
-    if (s.batch * s.queries * s.size == 0) return Status();
+    if (s.batch * s.queries == 0) return Status();
 
     AttentionCore<float> core;
     const int64_t head = s.keys * s.size;

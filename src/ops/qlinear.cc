@@ -67,6 +67,7 @@ struct QLinearBinary {
   }
 
   Status Run(RunContext& c) const {
+    if (c.output_shape(0).elements() == 0) return Status();
     const DType dtype = c.input_dtype(0);
     BinaryRun f;
     LINNET_ASSIGN(f.args.x, ReadByteScale(c, 1, dtype));

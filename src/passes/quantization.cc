@@ -64,6 +64,8 @@ std::optional<Dequantized> ByteOperand(const Graph& graph, ValueId id) {
 std::optional<Dequantized> ByteWeights(const Graph& graph, ValueId id, int64_t axis) {
   std::optional<Dequantized> from = id == kNoValue ? std::nullopt : DequantizedFrom(graph, id);
   if (!from || !IsByte(from->quantization.type)) return std::nullopt;
+  const Shape& shape = graph.value(from->q).type.shape;
+  if (shape.is_static() && shape.elements() == 0) return std::nullopt;   // products of nothing are not worth kernels
   return from->quantization.per_tensor() || from->quantization.axis == axis ? from : std::nullopt;
 }
 

@@ -45,7 +45,7 @@ class Turner {
     const Tensor* weights = w ? ConstantOf(graph_, w->q) : nullptr;
     if (!x || !weights || !weights->has_data() || op.outputs.size() != 1) return Status();
     LINNET_ASSIGN(const std::optional<Transposed> t, Read(op, weights->shape()));
-    const std::optional<NodeId> quantize = t ? RoundedBy(op.outputs[0]) : std::nullopt;
+    const std::optional<NodeId> quantize = t ? RoundedBy(op.outputs[0], weights->shape().rank()) : std::nullopt;
     if (!quantize) return Status();
     LINNET_ASSIGN(const std::optional<std::vector<Node>> behind, PixelsOf(op, *t));
     if (!behind) return Status();
@@ -126,6 +126,7 @@ class Turner {
       return none;
     }
     t.in = weights[0] / t.group, t.out = weights[1];
+    if (t.in < 1 || t.out < 1) return none;
     for (size_t d = 0; d < ones.size(); ++d) {
       const int64_t k = weights[static_cast<int>(d) + 2], s = t.strides[d];
       if (k < 1 || s < 1 || s > kGrowthMax * k) return none;
@@ -139,8 +140,8 @@ class Turner {
     return std::optional<Transposed>(std::move(t));
   }
 
-  /// The one QuantizeLinear that all of `y` goes to, through functions of each number by itself.
-  std::optional<NodeId> RoundedBy(ValueId y) {
+  /// The one QuantizeLinear that all of `y`, of that rank, goes to, through functions of each number by itself.
+  std::optional<NodeId> RoundedBy(ValueId y, int rank) {
     std::optional<NodeId> quantize;
     region_ = {y};
     const auto inside = [&](ValueId id) { return std::find(region_.begin(), region_.end(), id) != region_.end(); };
@@ -161,7 +162,7 @@ class Turner {
           if (in == kNoValue || in == region_[i]) continue;
           const Tensor* constant = ConstantOf(graph_, in);
           if (!constant) others.push_back(in);
-          if (constant && constant->elements() != 1) return std::nullopt;
+          if (constant && (constant->elements() != 1 || constant->shape().rank() > rank)) return std::nullopt;
         }
         if (!inside(node.outputs[0])) region_.push_back(node.outputs[0]);
       }

@@ -42,7 +42,7 @@ class StepsOf {
   HWY_INLINE VF32 operator()(VF32 x) const {
     VF32 steps;
     if constexpr (kQuick) {
-      steps = hn::Round(VF32(divide_(Bounded(x).raw)));
+      steps = hn::Round(VF32{divide_(Bounded(x).raw)});   // braces: not every compiler takes parentheses for members
     } else {
       steps = Bounded(hn::Round(Quotient(x, scale_)));
     }

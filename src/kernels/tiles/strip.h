@@ -25,7 +25,7 @@ struct Strip {
 
   /// Steps have at most `step_max` elements, a multiple of `unit`. Not `usable` where tiles would be mostly empty.
   Strip(const ConvSizes& c, int64_t step_max, int64_t unit, int64_t element_bytes) : c(c) {
-    if (c.groups != 1 || c.in_c % unit != 0 || c.kernel_h * c.kernel_w > kTapsMax) return;
+    if (c.groups != 1 || c.in_c == 0 || c.in_c % unit != 0 || c.kernel_h * c.kernel_w > kTapsMax) return;
     more_rows = (c.kernel_h - 1) * c.dilation_h / c.stride_h;
     pitch = c.out_w + (c.kernel_w - 1) * c.dilation_w / c.stride_w;
     row_phases = std::min(c.stride_h, (c.kernel_h - 1) * c.dilation_h + 1);
