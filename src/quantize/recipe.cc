@@ -187,7 +187,7 @@ class Work {
     }
     if (calibration_) {
       LINNET_ASSIGN(best, ChooseCalibrator(model_, nodes_, recipe_.options, *calibration_, choice_, calibrators_, aim, judge_.get(), deciding_, watch_));
-      if (!best.met && recipe_.asks()) LINNET_TRY(Improve(aim, &best));
+      if (!best.met) LINNET_TRY(Improve(aim, &best));
     } else {
       LINNET_ASSIGN(OnnxModel all, Plainly(nodes_));
       LINNET_ASSIGN(best.score, judge_->Of(all.graph, deciding_));
