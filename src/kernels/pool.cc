@@ -67,7 +67,7 @@ HWY_INLINE VF32 Start(F32 d) {
 template <PoolKind kKind>
 HWY_INLINE VF32 AddTap(F32 d, VF32 acc, VF32 x, int64_t p) {
 #if HWY_ARCH_X86
-  // maxps yields its second operand when either is NaN: one of these is NaN then, and otherwise they are the same.
+  // maxps yields its second operand when either is NaN: one of these is NaN then, and otherwise they are the same but for zeros of two signs.
   if constexpr (kKind == PoolKind::kMax) return hn::Or(hn::Max(acc, x), hn::Max(x, acc));
 #endif
   if constexpr (kKind == PoolKind::kMax) return MaxNaN(acc, x);

@@ -20,9 +20,7 @@ struct Attention {
   float scale = 0, softcap = 0;
   DType precision = DType::kUndefined;
   AttentionScores scores = AttentionScores::kRaw;
-  const GemmF32Kernels* gemm = nullptr;
-  SoftmaxRowsFn* softmax = nullptr;
-  PointwiseFn* tanh = nullptr;
+  AttentionKernels kernels;
 
   enum { kQ, kK, kV, kMask, kPastKey, kPastValue, kValidKeys };
   enum { kY, kPresentKey, kPresentValue, kScores };
@@ -171,9 +169,7 @@ struct Attention {
   }
 
   Status Prepare(PrepareContext& c) {
-    gemm = &PickGemmF32(c.cpu());
-    softmax = PickSoftmaxRows(false, c.cpu());
-    tanh = PickPointwise(Pointwise::kTanh, c.cpu());
+    kernels.Pick(c.cpu());
     return Status();
   }
 
@@ -329,7 +325,7 @@ struct Attention {
     if (precision != DType::kDouble && precision != kDTypeOf<W>) core.precision = precision;
     core.scores_kind = scores;
     core.scores_out = shown;
-    core.gemm = gemm, core.softmax = softmax, core.tanh = tanh;
+    static_cast<AttentionKernels&>(core) = kernels;
     core.masks.causal = causal;
     core.masks.left = left, core.masks.right = right;
     core.masks.offset = b.past;

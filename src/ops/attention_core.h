@@ -51,8 +51,21 @@ struct AttentionMasks {
 /// What the optional output of scores shows.
 enum class AttentionScores : uint8_t { kRaw, kCapped, kMasked, kProbabilities };
 
+/// What the products, the softmax and the softcap run on; for float.
+struct AttentionKernels {
+  const GemmF32Kernels* gemm = nullptr;
+  SoftmaxRowsFn* softmax = nullptr;
+  PointwiseFn* tanh = nullptr;
+
+  void Pick(CpuLevel cpu) {
+    gemm = &PickGemmF32(cpu);
+    softmax = PickSoftmaxRows(false, cpu);
+    tanh = PickPointwise(Pointwise::kTanh, cpu);
+  }
+};
+
 template <class W>
-struct AttentionCore {
+struct AttentionCore : AttentionKernels {
   AttentionSizes sizes;
   AttentionMasks masks;
   HeadView<const W> q, k, v;
@@ -68,10 +81,6 @@ struct AttentionCore {
   bool bias_per_row = false;             ///< one number for all keys
   const W* packed_k = nullptr;           ///< [batch][kv_heads] packed matrices or null
   const W* packed_v = nullptr;
-  // Kernels, for float.
-  const GemmF32Kernels* gemm = nullptr;
-  SoftmaxRowsFn* softmax = nullptr;
-  PointwiseFn* tanh = nullptr;
 
   /// A block of rows of one batch: rows are positions of one head, or heads at one position.
   struct Block {

@@ -5,6 +5,7 @@
 // What the caller has lie at the beginning of the output's memory (a cache that grows) is moved there, the last row first.
 #include "ops/movement.h"
 #include "ops/output_slice.h"
+#include "ops/row_parts.h"
 
 namespace linnet {
 namespace {
@@ -95,11 +96,16 @@ struct Concat {
     const bool grows = c.input(0) == c.output(0);
     if (grows) SpreadRows(out, p.rows, p.start[1], p.row);
     double ns = 0.1 * sizeof(T) + 4.0 * inputs / static_cast<double>(p.row);
+    auto pieces = [&](int64_t begin, int64_t end) {
+      ForRowParts(p.start, p.row, begin, end, [&](int i, int64_t from, int64_t to, int64_t count) {
+        if (i > 0 || !grows) CopyRun(out + to, c.in<T>(i) + from, count);
+      });
+    };
     return c.ParallelFor(p.rows * p.row, 256, ns, [&](int64_t begin, int64_t end, int) {
-      if constexpr (std::is_same_v<T, std::string>) return Pieces(c, p, out, begin, end, grows);
+      if constexpr (std::is_same_v<T, std::string>) return pieces(begin, end);
       // Whole rows, then pieces of rows at both ends.
       const int64_t row0 = DivUp(begin, p.row), row1 = std::max(row0, end / p.row);
-      Pieces(c, p, out, begin, std::min(end, row0 * p.row), grows);
+      pieces(begin, std::min(end, row0 * p.row));
       constexpr int64_t kSize = sizeof(T);
       for (int first = grows ? 1 : 0; first < inputs; first += kTogether) {
         const int count = std::min(kTogether, inputs - first);
@@ -118,28 +124,8 @@ struct Concat {
           }
         }
       }
-      Pieces(c, p, out, std::max(begin, row1 * p.row), end, grows);
+      pieces(std::max(begin, row1 * p.row), end);
     });
-  }
-
-  /// Elements [begin, end) of the output, piece by piece.
-  template <class T>
-  static void Pieces(RunContext& c, const Params& p, T* out, int64_t begin, int64_t end, bool grows) {
-    int64_t row = begin / p.row, at = begin % p.row;
-    int i = 0;
-    while (begin < end) {
-      while (p.start[i + 1] <= at) ++i;
-      int64_t length = p.start[i + 1] - p.start[i];
-      int64_t count = std::min(p.start[i + 1] - at, end - begin);
-      if (i > 0 || !grows) CopyRun(out + begin, c.in<T>(i) + row * length + (at - p.start[i]), count);
-      begin += count;
-      at += count;
-      if (at == p.row) {
-        at = 0;
-        i = 0;
-        ++row;
-      }
-    }
   }
 };
 

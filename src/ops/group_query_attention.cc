@@ -19,9 +19,7 @@ struct GroupQueryAttention {
   int64_t heads = 1, kv_heads = 1, window = -1;
   bool rotary = false, interleaved = false, causal = true, smooth = false;
   float scale = 0, softcap = 0;
-  const GemmF32Kernels* gemm = nullptr;
-  SoftmaxRowsFn* softmax = nullptr;
-  PointwiseFn* tanh = nullptr;
+  AttentionKernels kernels;
 
   enum { kQuery, kKey, kValue, kPastKey, kPastValue, kLengths, kTotal, kCosine, kSine, kPositions, kBias, kSinks };
   static constexpr uint32_t kTypes = Mask(DType::kFloat) | Mask(DType::kFloat16) | Mask(DType::kBfloat16);
@@ -138,9 +136,7 @@ struct GroupQueryAttention {
   }
 
   Status Prepare(PrepareContext& c) {
-    gemm = &PickGemmF32(c.cpu());
-    softmax = PickSoftmaxRows(false, c.cpu());
-    tanh = PickPointwise(Pointwise::kTanh, c.cpu());
+    kernels.Pick(c.cpu());
     return Status();
   }
 
@@ -322,7 +318,7 @@ struct GroupQueryAttention {
     core.sizes = s;
     core.scale = scale != 0 ? scale : static_cast<float>(1 / std::sqrt(static_cast<double>(s.size)));
     core.softcap = softcap;
-    core.gemm = gemm, core.softmax = softmax, core.tanh = tanh;
+    static_cast<AttentionKernels&>(core) = kernels;
     core.masks.causal = causal;
     core.masks.left = window > 0 ? window - 1 : -1;
     core.masks.valid_keys = valid;

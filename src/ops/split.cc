@@ -4,6 +4,7 @@
 // equal. Since 18 `num_outputs` asks for equal pieces of which the last may be smaller.
 // Pieces that are contiguous in the input are views.
 #include "ops/movement.h"
+#include "ops/row_parts.h"
 
 namespace linnet {
 namespace {
@@ -109,11 +110,16 @@ struct Split {
   Status Cut(RunContext& c, const Params& p, const T* in) const {
     if (p.rows == 0 || p.row == 0) return Status();
     double ns = 0.1 * sizeof(T) + 4.0 * parts / static_cast<double>(p.row);
+    auto pieces = [&](int64_t begin, int64_t end) {
+      ForRowParts(p.start, p.row, begin, end, [&](int i, int64_t to, int64_t from, int64_t count) {
+        if (c.has_output(i)) CopyRun(c.out<T>(i) + to, in + from, count);
+      });
+    };
     return c.ParallelFor(p.rows * p.row, 256, ns, [&](int64_t begin, int64_t end, int) {
-      if constexpr (std::is_same_v<T, std::string>) return Pieces(c, p, in, begin, end);
+      if constexpr (std::is_same_v<T, std::string>) return pieces(begin, end);
       // Whole rows part by part, a block at a time that stays in the first-level cache; pieces of rows at both ends.
       const int64_t row0 = DivUp(begin, p.row), row1 = std::max(row0, end / p.row);
-      Pieces(c, p, in, begin, std::min(end, row0 * p.row));
+      pieces(begin, std::min(end, row0 * p.row));
       const int64_t block = std::max<int64_t>(1, kBlockBytes / (p.row * static_cast<int64_t>(sizeof(T))));
       for (int64_t row = row0; row < row1; row += block) {
         for (int i = 0; i < parts; ++i) {
@@ -123,28 +129,8 @@ struct Split {
                    std::min(block, row1 - row));
         }
       }
-      Pieces(c, p, in, std::max(begin, row1 * p.row), end);
+      pieces(std::max(begin, row1 * p.row), end);
     });
-  }
-
-  /// Elements [begin, end) of the input, piece by piece.
-  template <class T>
-  static void Pieces(RunContext& c, const Params& p, const T* in, int64_t begin, int64_t end) {
-    int64_t row = begin / p.row, at = begin % p.row;
-    int i = 0;
-    while (begin < end) {
-      while (p.start[i + 1] <= at) ++i;
-      int64_t length = p.start[i + 1] - p.start[i];
-      int64_t count = std::min(p.start[i + 1] - at, end - begin);
-      if (c.has_output(i)) CopyRun(c.out<T>(i) + row * length + (at - p.start[i]), in + begin, count);
-      begin += count;
-      at += count;
-      if (at == p.row) {
-        at = 0;
-        i = 0;
-        ++row;
-      }
-    }
   }
 };
 

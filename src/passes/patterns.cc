@@ -49,6 +49,28 @@ std::optional<std::vector<int64_t>> IntsOf(const Graph& graph, ValueId id) {
   return out;
 }
 
+std::optional<SliceCuts> SliceCutsOf(const Graph& graph, const Node& node) {
+  if (!node.Is("Slice") || node.version < 10 || node.inputs.size() < 3) return std::nullopt;
+  SliceCuts cuts;
+  for (size_t i = 0; i < 4; ++i) {
+    const ValueId id = i + 1 < node.inputs.size() ? node.inputs[i + 1] : kNoValue;
+    if (id != kNoValue) {
+      std::optional<std::vector<int64_t>> list = IntsOf(graph, id);
+      if (!list) return std::nullopt;
+      cuts.lists[i] = std::move(*list);
+    } else {
+      for (size_t k = 0; k < cuts.lists[0].size(); ++k) cuts.lists[i].push_back(i == 2 ? static_cast<int64_t>(k) : 1);
+    }
+    if (cuts.lists[i].size() != cuts.lists[0].size()) return std::nullopt;
+  }
+  const int rank = graph.value(node.inputs[0]).type.shape.rank();
+  for (int64_t& axis : cuts.lists[2]) {
+    if (axis < 0) axis += rank;
+    if (rank < 0 || axis < 0 || axis >= rank) return std::nullopt;
+  }
+  return cuts;
+}
+
 std::optional<std::vector<int64_t>> AxesOf(const Graph& graph, const Node& node, size_t index) {
   if (node.Has("axes")) {
     Result<std::vector<int64_t>> axes = node.Ints("axes");

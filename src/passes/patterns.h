@@ -49,6 +49,13 @@ std::optional<ClipBounds> ClipBoundsOf(const Graph& graph, const Node& node);
 /// The elements of a constant int32 or int64 list.
 std::optional<std::vector<int64_t>> IntsOf(const Graph& graph, ValueId id);
 
+/// The four constant lists of a Slice with inputs, all as long, axes counted from 0: starts, ends, axes, steps; nullopt where one is no
+/// constant, or the rank is not known.
+struct SliceCuts {
+  std::vector<int64_t> lists[4];
+};
+std::optional<SliceCuts> SliceCutsOf(const Graph& graph, const Node& node);
+
 /// The attributes `axes` or input `index`, whichever the node's version has; nullopt when unknown or absent.
 std::optional<std::vector<int64_t>> AxesOf(const Graph& graph, const Node& node, size_t index);
 

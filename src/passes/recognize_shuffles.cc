@@ -28,15 +28,16 @@ class ShuffleFinder {
  private:
   const Shape& ShapeOf(ValueId id) const { return graph_.value(id).type.shape; }
 
-  /// The dimensions of `shape` without a batch of `batch`, or of 1, in front of [groups...]: as many as `from` on. nullopt where the
-  /// rest of `shape` behind `lead` of them is not as many elements as the image's spatial dimensions.
+  /// Whether the dimensions of `shape` from `from` on are the spatial ones of `image`, one by one.
+  static bool SameSpatial(const Shape& shape, int from, const Shape& image) {
+    bool same = shape.rank() - from == image.rank() - 2;
+    for (int d = from; same && d < shape.rank(); ++d) same = shape[d] == image[d - from + 2] && shape[d] != kUnknownDim;
+    return same;
+  }
+  /// Whether the dimensions of `shape` from `from` on are the spatial ones of `image`, or as many elements.
   bool EndsIn(const Shape& shape, int from, const Shape& image) const {
     if (from > shape.rank()) return false;
-    if (shape.rank() - from == image.rank() - 2) {
-      bool same = true;
-      for (int d = from; d < shape.rank(); ++d) same = same && shape[d] == image[d - from + 2] && shape[d] != kUnknownDim;
-      if (same) return true;
-    }
+    if (SameSpatial(shape, from, image)) return true;
     int64_t in_shape = 1, in_image = 1;
     for (int d = from; d < shape.rank(); ++d) {
       if (!IsKnownDim(shape[d]) || !CheckedMul(in_shape, shape[d], &in_shape)) return false;
@@ -73,18 +74,9 @@ class ShuffleFinder {
     const int64_t groups = parts[at], width = parts[at + 1];
     if (!IsKnownDim(groups) || !IsKnownDim(width) || groups * width != image[1] || !EndsIn(parts, at + 2, image)) return Status();
 
-    if (whole.rank() == image.rank() && whole[0] == image[0] && whole[0] != kUnknownDim && whole[1] == image[1] && EndsIn(whole, 2, image) &&
-        whole.rank() - 2 == image.rank() - 2) {
-      for (int d = 2; d < image.rank(); ++d) {
-        if (whole[d] != image[d]) return Status();
-      }
-      return Whole(x, y, groups, width);
-    }
+    if (SameSpatial(whole, 2, image) && whole[0] == image[0] && whole[0] != kUnknownDim && whole[1] == image[1]) return Whole(x, y, groups, width);
     // [width, 1, groups, S...], of which one of `width` at a time is taken.
-    const bool parted = image[0] == 1 && whole.rank() == image.rank() + 1 && whole[0] == width && whole[1] == 1 && whole[2] == groups;
-    for (int d = 2; parted && d < image.rank(); ++d) {
-      if (whole[d + 1] != image[d] || !IsKnownDim(image[d])) return Status();
-    }
+    const bool parted = image[0] == 1 && image.is_static() && SameSpatial(whole, 3, image) && whole[0] == width && whole[1] == 1 && whole[2] == groups;
     return parted ? Parts(x, y, groups, width) : Status();
   }
 
@@ -130,17 +122,10 @@ class ShuffleFinder {
 
   /// Channels [first, first + count) that a Slice takes of an image's `channels`, all else being whole.
   std::optional<std::pair<int64_t, int64_t>> CutOf(const Node& node, ValueId y, int64_t channels) const {
-    if (!node.Is("Slice") || node.version < 10 || node.inputs.size() < 4 || node.inputs[0] != y) return std::nullopt;
-    std::optional<std::vector<int64_t>> lists[4];
-    for (size_t i = 0; i < 4; ++i) {
-      if (i + 1 < node.inputs.size() && node.inputs[i + 1] != kNoValue) lists[i] = IntsOf(graph_, node.inputs[i + 1]);
-      else if (i == 3) lists[i] = std::vector<int64_t>{1};
-      if (!lists[i] || lists[i]->size() != 1) return std::nullopt;
-    }
-    const int64_t axis = (*lists[2])[0], rank = ShapeOf(y).rank();
-    if ((axis != 1 && axis != 1 - rank) || (*lists[3])[0] != 1) return std::nullopt;
+    const std::optional<SliceCuts> cuts = node.inputs[0] == y ? SliceCutsOf(graph_, node) : std::nullopt;
+    if (!cuts || cuts->lists[0].size() != 1 || cuts->lists[2][0] != 1 || cuts->lists[3][0] != 1) return std::nullopt;
     auto place = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + channels : at, 0, channels); };
-    const int64_t first = place((*lists[0])[0]), end = place((*lists[1])[0]);
+    const int64_t first = place(cuts->lists[0][0]), end = place(cuts->lists[1][0]);
     if (end <= first) return std::nullopt;
     return std::pair(first, end - first);
   }

@@ -37,40 +37,12 @@ void Bypass(Graph& graph, NodeId node, ValueId input) {
   graph.RemoveNode(node);
 }
 
-/// The four lists of a Slice, all as long: starts, ends, axes, steps.
-struct Cuts {
-  std::vector<int64_t> lists[4];
-};
-
-/// Nothing where they are no constants, or axes may be counted from the end of a rank that is not known.
-std::optional<Cuts> CutsOf(const Graph& graph, const Node& node) {
-  if (!node.Is("Slice") || node.version < 10 || node.inputs.size() < 3) return std::nullopt;
-  Cuts cuts;
-  for (size_t i = 0; i < 4; ++i) {
-    const ValueId id = i + 1 < node.inputs.size() ? node.inputs[i + 1] : kNoValue;
-    if (id != kNoValue) {
-      std::optional<std::vector<int64_t>> list = IntsOf(graph, id);
-      if (!list) return std::nullopt;
-      cuts.lists[i] = std::move(*list);
-    } else {
-      for (size_t k = 0; k < cuts.lists[0].size(); ++k) cuts.lists[i].push_back(i == 2 ? static_cast<int64_t>(k) : 1);
-    }
-    if (cuts.lists[i].size() != cuts.lists[0].size()) return std::nullopt;
-  }
-  const int rank = graph.value(node.inputs[0]).type.shape.rank();
-  for (int64_t& axis : cuts.lists[2]) {
-    if (axis < 0) axis += rank;
-    if (rank < 0 || axis < 0 || axis >= rank) return std::nullopt;
-  }
-  return cuts;
-}
-
 /// A Slice of a Slice along other axes is one Slice.
 Status MergeSlices(Graph& graph, NodeId id) {
   const Node& node = graph.node(id);
   const Node* before = Producer(graph, node.inputs[0]);
   if (!before || !before->Is("Slice")) return Status();
-  std::optional<Cuts> second = CutsOf(graph, node), all = CutsOf(graph, *before);
+  std::optional<SliceCuts> second = SliceCutsOf(graph, node), all = SliceCutsOf(graph, *before);
   if (!second || !all) return Status();
   for (int64_t axis : second->lists[2]) {
     if (std::find(all->lists[2].begin(), all->lists[2].end(), axis) != all->lists[2].end()) return Status();

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "providers/reference/families.h"
+#include "providers/reference/heads.h"
 
 namespace linnet::reference {
 namespace {
@@ -14,20 +14,6 @@ Reals Heads(Reals x, int64_t heads) {
   const Shape split{x.shape[0], x.shape[1], heads, x.shape[2] / heads};
   Reals y(Shape{split[0], heads, split[1], split[3]});
   ForEachIndex(y.shape, [&](const Index& i, int64_t at) { y[at] = x[OffsetOf(split, {i[0], i[2], i[1], i[3]})]; });
-  return y;
-}
-/// And back.
-Reals Merged(const Reals& x) {
-  Reals y(Shape{x.shape[0], x.shape[2], x.shape[1] * x.shape[3]});
-  ForEachIndex(y.shape, [&](const Index& i, int64_t at) { y[at] = x[Index{i[0], i[2] / x.shape[3], i[1], i[2] % x.shape[3]}]; });
-  return y;
-}
-/// past ++ now along the positions.
-Reals Joined(const Reals& past, const Reals& now) {
-  Reals y(WithDim(now.shape, 2, past.shape[2] + now.shape[2]));
-  ForEachIndex(y.shape, [&](const Index& i, int64_t at) {
-    y[at] = i[2] < past.shape[2] ? past[i] : now[Index{i[0], i[1], i[2] - past.shape[2], i[3]}];
-  });
   return y;
 }
 

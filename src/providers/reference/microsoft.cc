@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <functional>
 
-#include "providers/reference/families.h"
+#include "providers/reference/heads.h"
 
 namespace linnet::reference {
 namespace {
@@ -20,19 +20,6 @@ Reals Heads(const Reals& x, int64_t heads, int64_t part = 0) {
   const int64_t size = x.shape[2] / heads;
   Reals y(Shape{x.shape[0], heads, x.shape[1], size});
   ForEachIndex(y.shape, [&](const Index& i, int64_t at) { y[at] = x[Index{i[0], i[2], i[1] * size + i[3]}]; });
-  return y;
-}
-Reals Merged(const Reals& x) {
-  Reals y(Shape{x.shape[0], x.shape[2], x.shape[1] * x.shape[3]});
-  ForEachIndex(y.shape, [&](const Index& i, int64_t at) { y[at] = x[Index{i[0], i[2] / x.shape[3], i[1], i[2] % x.shape[3]}]; });
-  return y;
-}
-/// past ++ now along the positions.
-Reals Joined(const Reals& past, const Reals& now) {
-  Reals y(WithDim(now.shape, 2, past.shape[2] + now.shape[2]));
-  ForEachIndex(y.shape, [&](const Index& i, int64_t at) {
-    y[at] = i[2] < past.shape[2] ? past[i] : now[Index{i[0], i[1], i[2] - past.shape[2], i[3]}];
-  });
   return y;
 }
 /// Columns [first, first + count) of the last dimension.
