@@ -25,6 +25,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/epilogue-inl.h"
 #include "kernels/tiles/block-inl.h"
+#include "kernels/tiles/fours-inl.h"
 #include "kernels/tiles/gemm_sizes-inl.h"
 #include "kernels/tiles/gemm_transposed-inl.h"
 #include "kernels/tiles/lanes-inl.h"
@@ -179,7 +180,19 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
         LINNET_OPAQUE(base[i]);
       }
       if (kFetches && s == last_segment) fetch += (kPanels * g.b_panel_stride - kPanelColumns * g.k) * 4;
-      for (int64_t k = block.segments[s].k; k > 0; --k) {
+      int64_t k = block.segments[s].k;
+      if constexpr (kFours<kRows, kVectors>) {
+        if (const int64_t fours = b_stride == kPanelColumns ? k / 4 : 0; fours > 0) {
+          const bool own = !kFetches;
+          RunFours(fours, base[0], a_stride, &b, own ? reinterpret_cast<const char*>(b + kAheadRows * kPanelColumns) : fetch,
+                   own ? 4 * kPanelColumns : fetch_step, sum);
+          if (!own) fetch += fours * 4 * fetch_step;
+          LINNET_UNROLL
+          for (int i = 0; i < kBases; ++i) base[i] += fours * 4;
+          k %= 4;
+        }
+      }
+      for (; k > 0; --k) {
         VF32 bv[kVectors];
         LINNET_UNROLL
         for (int v = 0; v < kVectors; ++v) {
