@@ -46,6 +46,7 @@ constexpr int64_t kAheadRows = 64;
 constexpr bool kFetchesAlways = HWY_TARGET == HWY_AVX3;
 constexpr bool kFetchesLong = HWY_TARGET == HWY_AVX2 && !kFewTiles;
 constexpr int64_t kLongSummands = 256;
+constexpr bool kFetchesC = kFetchesAlways || kFetchesLong;
 
 // A C of so many bytes is written to memory behind the second-level cache; its lines are asked for where the summands are
 // enough to wait for them.
@@ -155,7 +156,7 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
         }
       }
     }
-    if (kFetchesAlways && block.c_is_far) FetchC<kRows, kVectors>(g, row, column);
+    if (kFetchesC && block.c_is_far) FetchC<kRows, kVectors>(g, row, column);
     // A tall tile's columns are asked for by nobody: there is one panel.
     constexpr bool kAsks = kRows <= kMaxRows;
     constexpr int64_t kAheadBytes = kFetchesAlways && kAsks ? AheadBytes(kRows, kVectors) : 0;
@@ -370,7 +371,7 @@ void GemmRun(const GemmF32& whole, int64_t m0, int64_t m1, int64_t panel0, int64
   GemmF32 g = whole;
   Block block = {g, nullptr, 0, Clamp(g.epilogue)};
   AheadPart ahead = whole.ahead;
-  block.c_is_far = kFetchesAlways && g.k >= kFarSummands && (g.c_is_far || g.m * g.n * 4 > kFarBytes);
+  block.c_is_far = kFetchesC && g.k >= kFarSummands && (g.c_is_far || g.m * g.n * 4 > kFarBytes);
   const int64_t part = std::max<int64_t>(1, (whole.k + parts - 1) / parts);
   for (int64_t k0 = 0; k0 == 0 || k0 < whole.k; k0 += part) {
     g.k = std::min(part, whole.k - k0);
