@@ -40,13 +40,11 @@ namespace HWY_NAMESPACE {
 // Rows of a panel between the one in use and the one asked for: the memory's latency, at a row every 4 to 14 cycles.
 constexpr int64_t kAheadRows = 64;
 
-// Whether the first pass over a group of columns would wait for memory that the passes over the group before it could have
-// asked: where the multiply-adds are fast, and the second-level cache has room for two groups. With AVX2 only long columns are
-// worth it, by tiles of their own: the tile loses one instruction in 28, and short sums have more to begin.
-constexpr bool kFetchesAlways = HWY_TARGET == HWY_AVX3;
-constexpr bool kFetchesLong = HWY_TARGET == HWY_AVX2 && !kFewTiles;
-constexpr int64_t kLongSummands = 256;
-constexpr bool kFetchesC = kFetchesAlways || kFetchesLong;
+// Whether tiles of all rows, or of any, ask for what comes after them instead of what they read themselves soon: the first pass over a
+// group of columns would wait for memory that the passes over the group before it could have asked for, and every pass for its rows.
+constexpr bool kFetchesAny = HWY_TARGET == HWY_AVX3;
+constexpr bool kFetchesTall = kFetchesAny || (HWY_TARGET == HWY_AVX2 && !kFewTiles);
+constexpr bool kAsksForA = kFetchesTall && !kFetchesAny;
 
 // A C of so many bytes is written to memory behind the second-level cache; its lines are asked for where the summands are
 // enough to wait for them.
@@ -122,12 +120,13 @@ constexpr int64_t kActivatedColumns = 128;   // at least, at a time
 
 // Rows [row, row + kRows) by columns [begin, end), kVectors vectors at a time; only the last vector may be
 // partial.
-template <int kRows, int kVectors, bool kFetches = kFetchesAlways>
+template <int kRows, int kVectors>
 HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t end) {
   const F32 d;
   const GemmF32& g = block.gemm;
   constexpr int64_t kColumns = kVectors * kLanes;
   constexpr int kBases = (kRows + 3) / 4;
+  constexpr bool kFetches = kFetchesAny || (kFetchesTall && kRows == kMaxRows);
   constexpr int64_t kPanels = (kColumns + kPanelColumns - 1) / kPanelColumns;
   const int64_t a_stride = g.a_row_stride, b_stride = g.b_row_stride;
   const bool activates = block.clamp.after && !(kHardSwishes && block.clamp.hard_swish) && !block.unfinished;
@@ -156,14 +155,14 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
         }
       }
     }
-    if (kFetchesC && block.c_is_far) FetchC<kRows, kVectors>(g, row, column);
+    if (kFetchesTall && block.c_is_far) FetchC<kRows, kVectors>(g, row, column);
     // A tall tile's columns are asked for by nobody: there is one panel.
     constexpr bool kAsks = kRows <= kMaxRows;
-    constexpr int64_t kAheadBytes = kFetchesAlways && kAsks ? AheadBytes(kRows, kVectors) : 0;
+    constexpr int64_t kAheadBytes = kFetchesAny && kAsks ? AheadBytes(kRows, kVectors) : 0;
     const char* fetch = reinterpret_cast<const char*>(b + kAheadRows * kPanelColumns);
     int64_t fetch_step = b_stride * 4, fetch_panel = g.b_panel_stride * 4, last_segment = block.last_segment;
     if (block.fetch) {
-      fetch = reinterpret_cast<const char*>(block.fetch + (column - block.first_column) / kPanelColumns * g.b_panel_stride);
+      fetch = block.fetch + (column - block.first_column) / kPanelColumns * block.fetch_panel;
       fetch_step = block.fetch_step, last_segment = -1;
     } else if (kAheadBytes > 0 && block.ahead) {
       const int64_t run = kAheadBytes * g.k;
@@ -184,10 +183,8 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
       int64_t k = block.segments[s].k;
       if constexpr (kFours<kRows, kVectors>) {
         if (const int64_t fours = b_stride == kPanelColumns ? k / 4 : 0; fours > 0) {
-          const bool own = !kFetches;
-          RunFours(fours, base[0], a_stride, &b, own ? reinterpret_cast<const char*>(b + kAheadRows * kPanelColumns) : fetch,
-                   own ? 4 * kPanelColumns : fetch_step, sum);
-          if (!own) fetch += fours * 4 * fetch_step;
+          RunFours(fours, base[0], a_stride, &b, fetch, fetch_step, sum);
+          fetch += fours * 4 * fetch_step;
           LINNET_UNROLL
           for (int i = 0; i < kBases; ++i) base[i] += fours * 4;
           k %= 4;
@@ -293,11 +290,7 @@ void RowBlock(const Block& block, int64_t row, int64_t begin, int64_t end) {
     // A tile may be partial in its last vector only.
     const int64_t vectors = (end - begin + kLanes - 1) / kLanes;
     const int64_t middle = std::min(end, begin + vectors / kVectors * kColumns);
-    if (kFetchesLong && kRows == kMaxRows && block.fetches) {
-      if (middle > begin) Tiles<kRows, kVectors, kFetchesLong>(block, row, begin, middle);
-    } else if (middle > begin) {
-      Tiles<kRows, kVectors>(block, row, begin, middle);
-    }
+    if (middle > begin) Tiles<kRows, kVectors>(block, row, begin, middle);
     if (middle < end) RowBlock<kRows, kVectors / 2>(block, row, middle, end);
   }
 }
@@ -315,19 +308,27 @@ TilesFn* const kRowBlocks[] = {
 // `next`: the packed columns that follow, as many as these, or null. `near`: these have been asked for. A pass of few rows is
 // too short to bring half of them: asking for so much at once takes longer than the stream that the hardware follows.
 void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, const float* next, bool near, AheadPart* ahead) {
+  const GemmF32& g = block.gemm;
+  const int64_t panels = (end - begin + kPanelColumns - 1) / kPanelColumns;
   block.first_column = begin;
   block.fetch = nullptr, block.ahead = nullptr;
   if constexpr (kTallRows > 0) {
     for (; end - begin <= kLanes && m1 - m0 >= kTallRows; m0 += kTallRows) Tiles<kTallRows, 1>(block, m0, begin, end);
   }
   const int64_t passes = (m1 - m0 + kMaxRows - 1) / kMaxRows, first = near ? 0 : 1;
-  const int64_t asking = kFetchesAlways ? passes : (m1 - m0) / kMaxRows;   // only tiles of all rows ask where tiles that do are their own
+  const int64_t asking = kFetchesAny ? passes : (m1 - m0) / kMaxRows;
   const bool halves = passes == 2 && m1 - m0 <= kHalvesRows;
   for (int64_t pass = 0; m0 < m1; ++pass) {
     const int rows = TileRows(m1 - m0);
     if (next && (passes > 2 || halves) && pass >= first && pass < asking) {
-      block.fetch = next + (pass - first) * (kPanelColumns * block.gemm.k / (asking - first));
+      block.fetch = reinterpret_cast<const char*>(next + (pass - first) * (kPanelColumns * g.k / (asking - first)));
       block.fetch_step = std::max<int64_t>(4, 4 * kPanelColumns / (asking - first));
+      block.fetch_panel = g.b_panel_stride * 4;
+    } else if (kAsksForA && pass >= first) {
+      const bool rows_follow = pass + 1 < passes && g.segment_count == 0 && g.a_row_stride == g.k;
+      block.fetch = reinterpret_cast<const char*>(g.a + (m0 + (rows_follow ? rows : 0)) * g.a_row_stride);
+      block.fetch_step = rows_follow ? (kMaxRows * 4 + panels - 1) / panels : 0;
+      block.fetch_panel = block.fetch_step * g.k;
     } else if (ahead && pass >= first) {
       block.ahead = ahead;
     }
@@ -352,8 +353,8 @@ void RunSummands(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t en
   for (int64_t column = begin; column < end; column += group) {
     const int64_t after = column + group;
     const float* next = nullptr;
-    if (block.fetches && packed) next = after < g.n ? g.b + after / kPanelColumns * g.b_panel_stride : g.next_b;
-    RunRows(block, m0, m1, column, std::min(end, after), next, block.fetches && (column > begin ? packed : g.b_is_near), ahead);
+    if (kFetchesTall && packed) next = after < g.n ? g.b + after / kPanelColumns * g.b_panel_stride : g.next_b;
+    RunRows(block, m0, m1, column, std::min(end, after), next, kFetchesTall && (column > begin ? packed : g.b_is_near), ahead);
   }
 }
 
@@ -362,7 +363,7 @@ void GemmRun(const GemmF32& whole, int64_t m0, int64_t m1, int64_t panel0, int64
   if (begin >= end) return;
   if (NarrowProduct narrow(whole); !kFewTiles && narrow.Serves()) return narrow.Run(m0, m1);
   // Where A and two groups of columns would crowd the second-level cache, C is summed up part by part.
-  constexpr int64_t kCrowded = 5 << 18, kManySummands = 1024, kSummands = kFetchesLong ? 384 : kManySummands;
+  constexpr int64_t kCrowded = 5 << 18, kManySummands = 1024, kSummands = HWY_TARGET == HWY_AVX2 && !kFewTiles ? 384 : kManySummands;
   int64_t parts = 1;
   const bool may_part = whole.segment_count == 0 && whole.k >= kManySummands && whole.epilogue.residual != whole.c && m1 - m0 > kMaxRows;
   if (may_part && (m1 - m0 + 4 * kPanelColumns) * whole.k * 4 > kCrowded) {
@@ -371,15 +372,14 @@ void GemmRun(const GemmF32& whole, int64_t m0, int64_t m1, int64_t panel0, int64
   GemmF32 g = whole;
   Block block = {g, nullptr, 0, Clamp(g.epilogue)};
   AheadPart ahead = whole.ahead;
-  block.c_is_far = kFetchesC && g.k >= kFarSummands && (g.c_is_far || g.m * g.n * 4 > kFarBytes);
+  block.c_is_far = kFetchesTall && g.k >= kFarSummands && (g.c_is_far || g.m * g.n * 4 > kFarBytes);
   const int64_t part = std::max<int64_t>(1, (whole.k + parts - 1) / parts);
   for (int64_t k0 = 0; k0 == 0 || k0 < whole.k; k0 += part) {
     g.k = std::min(part, whole.k - k0);
     g.a = whole.a + k0;
     g.b = whole.b + k0 * g.b_row_stride;
     block.goes_on = k0 > 0, block.unfinished = k0 + part < whole.k;
-    block.fetches = kFetchesAlways || (kFetchesLong && g.k >= kLongSummands);
-    const int64_t near = block.fetches && g.k > kAheadRows ? g.k - kAheadRows : 0;
+    const int64_t near = kFetchesTall && g.k > kAheadRows ? g.k - kAheadRows : 0;
     const SegmentF32 segments[] = {{g.a, near}, {g.a + near, g.k - near}};
     block.segments = segments, block.segment_count = 2;
     block.last_segment = g.b_row_stride == kPanelColumns ? 1 : -1;

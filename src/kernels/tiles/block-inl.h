@@ -24,14 +24,14 @@ struct Block {
   // The segment in which what is needed soon lies in the panels of the next tile.
   int64_t last_segment = -1;
   bool c_is_far = false;
-  bool fetches = false;   // what the next columns need, while there are these
   // A part of the summands: sums go on from what C holds, or stay unfinished.
   bool goes_on = false, unfinished = false;
   // What is asked for while these rows pass over a group of columns from `first_column` on: null for what they need
-  // themselves soon, otherwise a part of the columns that follow, and the floats from one step over k to the next.
+  // themselves soon, otherwise a part of the columns or the rows that follow, and the bytes from one step over k to the next and
+  // from panel to panel.
   int64_t first_column = 0;
-  const float* fetch = nullptr;
-  int64_t fetch_step = 0;
+  const char* fetch = nullptr;
+  int64_t fetch_step = 0, fetch_panel = 0;
   // Where these rows need nothing of both kinds.
   AheadPart* ahead = nullptr;
 };
