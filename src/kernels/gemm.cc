@@ -48,7 +48,7 @@ constexpr bool kAsksForA = kFetchesTall && !kFetchesAny;
 
 // A C of so many bytes is written to memory behind the second-level cache; its lines are asked for where the summands are
 // enough to wait for them.
-constexpr int64_t kFarBytes = 3 << 19, kFarSummands = 64;
+constexpr int64_t kFarBytes = HWY_TARGET == HWY_AVX2 ? 384 << 10 : 3 << 19, kFarSummands = HWY_TARGET == HWY_AVX2 ? 16 : 64;
 
 template <int kRows, int kVectors, bool kPartial>
 HWY_INLINE void Finish(const Block& block, VF32 (&sum)[kRows][kVectors], int64_t row, int64_t column) {
