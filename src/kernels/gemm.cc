@@ -317,14 +317,14 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
   }
   const int64_t passes = (m1 - m0 + kMaxRows - 1) / kMaxRows, first = near ? 0 : 1;
   const int64_t asking = kFetchesAny ? passes : (m1 - m0) / kMaxRows;
-  const bool halves = passes == 2 && m1 - m0 <= kHalvesRows;
+  const bool asks = passes > 2 || (passes == 2 && m1 - m0 <= kHalvesRows);
   for (int64_t pass = 0; m0 < m1; ++pass) {
     const int rows = TileRows(m1 - m0);
-    if (next && (passes > 2 || halves) && pass >= first && pass < asking) {
+    if (next && asks && pass >= first && pass < asking) {
       block.fetch = reinterpret_cast<const char*>(next + (pass - first) * (kPanelColumns * g.k / (asking - first)));
       block.fetch_step = std::max<int64_t>(4, 4 * kPanelColumns / (asking - first));
       block.fetch_panel = g.b_panel_stride * 4;
-    } else if (kAsksForA && pass >= first) {
+    } else if (kAsksForA && asks && pass >= first) {
       const bool rows_follow = pass + 1 < passes && g.segment_count == 0 && g.a_row_stride == g.k;
       block.fetch = reinterpret_cast<const char*>(g.a + (m0 + (rows_follow ? rows : 0)) * g.a_row_stride);
       block.fetch_step = rows_follow ? (kMaxRows * 4 + panels - 1) / panels : 0;
