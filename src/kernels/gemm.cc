@@ -25,20 +25,16 @@
 #include "kernels/dispatch.h"
 #include "kernels/epilogue-inl.h"
 #include "kernels/tiles/block-inl.h"
-#include "kernels/tiles/fours-inl.h"
 #include "kernels/tiles/gemm_sizes-inl.h"
 #include "kernels/tiles/gemm_transposed-inl.h"
-#include "kernels/tiles/lanes-inl.h"
 #include "kernels/tiles/narrow-inl.h"
+#include "kernels/tiles/panels-inl.h"
 #include "kernels/unroll.h"
 #include "kernels/vec-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
-
-// Rows of a panel between the one in use and the one asked for: the memory's latency, at a row every 4 to 14 cycles.
-constexpr int64_t kAheadRows = 64;
 
 // Whether tiles of all rows, or of any, ask for what comes after them instead of what they read themselves soon: the first pass over a
 // group of columns would wait for memory that the passes over the group before it could have asked for, and every pass for its rows.
@@ -180,17 +176,7 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
         LINNET_OPAQUE(base[i]);
       }
       if (kFetches && s == last_segment) fetch += (kPanels * g.b_panel_stride - kPanelColumns * g.k) * 4;
-      int64_t k = block.segments[s].k;
-      if constexpr (kFours<kRows, kVectors>) {
-        if (const int64_t fours = b_stride == kPanelColumns ? k / 4 : 0; fours > 0) {
-          RunFours(fours, base[0], a_stride, &b, fetch, fetch_step, sum);
-          fetch += fours * 4 * fetch_step;
-          LINNET_UNROLL
-          for (int i = 0; i < kBases; ++i) base[i] += fours * 4;
-          k %= 4;
-        }
-      }
-      for (; k > 0; --k) {
+      for (int64_t k = block.segments[s].k; k > 0; --k) {
         VF32 bv[kVectors];
         LINNET_UNROLL
         for (int v = 0; v < kVectors; ++v) {
@@ -268,7 +254,7 @@ void RowBlock(const Block& block, int64_t row, int64_t begin, int64_t end) {
   } else if constexpr (kOneWidth) {
     TilesFn* tiles;
     if constexpr (kLanesOfA) {
-      tiles = LaneColumns<kRows>;
+      tiles = PanelColumns<kRows>;
     } else {
       tiles = Tiles<kRows, kVectors>;
     }
@@ -279,14 +265,22 @@ void RowBlock(const Block& block, int64_t row, int64_t begin, int64_t end) {
     const int64_t whole = begin + (end - begin) / kPanelColumns * kPanelColumns;
     constexpr int64_t kHalf = kPanelColumns / 2;
     int64_t rest = whole;
-    if (whole > begin) LaneColumns<kRows>(block, row, begin, whole);
+    if (whole > begin) PanelColumns<kRows>(block, row, begin, whole);
     if constexpr (kRows == kMaxRows) {
-      if (end - whole >= kHalf) LaneColumns<kRows, kHalf>(block, row, whole, rest = whole + kHalf);
+      if (end - whole >= kHalf) PanelColumns<kRows, kHalf>(block, row, whole, rest = whole + kHalf);
     }
     if (rest < end) RowBlock<kRows, static_cast<int>(kHalf / kLanes)>(block, row, rest, end);
   } else if constexpr (kVectors == 1) {
     Tiles<kRows, 1>(block, row, begin, end);
   } else {
+    if (kPanelTiles<kRows, kVectors> && block.gemm.b_row_stride == kPanelColumns) {
+      const int64_t whole = begin + (end - begin) / kPanelColumns * kPanelColumns;
+      if constexpr (kPanelTiles<kRows, kVectors>) {
+        if (whole > begin) PanelColumns<kRows>(block, row, begin, whole);
+      }
+      if (whole == end) return;
+      begin = whole;
+    }
     // A tile may be partial in its last vector only.
     const int64_t vectors = (end - begin + kLanes - 1) / kLanes;
     const int64_t middle = std::min(end, begin + vectors / kVectors * kColumns);
@@ -379,10 +373,10 @@ void GemmRun(const GemmF32& whole, int64_t m0, int64_t m1, int64_t panel0, int64
     g.a = whole.a + k0;
     g.b = whole.b + k0 * g.b_row_stride;
     block.goes_on = k0 > 0, block.unfinished = k0 + part < whole.k;
-    const int64_t near = kFetchesTall && g.k > kAheadRows ? g.k - kAheadRows : 0;
+    const int64_t near = kFetchesAny && g.k > kAheadRows ? g.k - kAheadRows : 0;
     const SegmentF32 segments[] = {{g.a, near}, {g.a + near, g.k - near}};
     block.segments = segments, block.segment_count = 2;
-    block.last_segment = g.b_row_stride == kPanelColumns ? 1 : -1;
+    block.last_segment = kFetchesAny && g.b_row_stride == kPanelColumns ? 1 : -1;
     if (near == 0) block.segments = segments + 1, block.segment_count = 1, block.last_segment = std::min<int64_t>(block.last_segment, 0);
     if (g.segment_count) block.segments = g.segments, block.segment_count = g.segment_count, block.last_segment = -1;
     RunSummands(block, m0, m1, begin, end, &ahead);

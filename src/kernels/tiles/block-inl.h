@@ -36,6 +36,26 @@ struct Block {
   AheadPart* ahead = nullptr;
 };
 
+/// Tiles of some rows, side by side, for assembly. Strides and steps are in bytes; Arm's knows where members lie.
+struct PanelTiles {
+  const SegmentF32* segments;
+  const SegmentF32* segments_end;
+  int64_t a_offset, a_stride;      ///< from a segment's begin to the first row, and from row to row
+  const float* b;                  ///< the first row of the first panel
+  int64_t b_panel, b_step;         ///< from panel to panel; from row to row
+  const float* init;               ///< what the sums of the first tile begin with,
+  int64_t init_stride, init_step;  ///< from row to row, and from tile to tile
+  float* c;
+  int64_t c_stride;
+  const float* residual;           ///< or null
+  int64_t residual_stride;
+  int64_t tiles;                   ///< at least one
+  int32_t flags;                   ///< 1: a clamp below, 2: above, 4: C is far, 8: for a target's own use, 16: hard swish
+  float low, high;
+  const char* fetch;               ///< what the first tile asks for,
+  int64_t fetch_step, fetch_panel; ///< from step over k to step, and from panel to panel
+};
+
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet
 HWY_AFTER_NAMESPACE();

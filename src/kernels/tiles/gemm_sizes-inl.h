@@ -82,6 +82,9 @@ constexpr int64_t AheadBytes(int rows, int vectors) {
   return rows < 6 ? 0 : rows * vectors >= 20 ? 32 / std::max(vectors, 2) : 16;
 }
 
+// Rows of a panel between the one in use and the one asked for: the memory's latency, at a row every 4 to 14 cycles.
+constexpr int64_t kAheadRows = 64;
+
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet
 HWY_AFTER_NAMESPACE();

@@ -14,10 +14,8 @@
 
 #include <stddef.h>
 
-#include <algorithm>
 
 #include "hwy/highway.h"
-#include "kernels/epilogue-inl.h"
 #include "kernels/gemm.h"
 #include "kernels/tiles/block-inl.h"
 #include "kernels/tiles/lanes_asm.h"
@@ -27,26 +25,9 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
 
-/// Tiles of some rows, side by side. Strides and steps are in bytes. The assembly knows where members lie.
-struct LaneTiles {
-  const SegmentF32* segments;
-  const SegmentF32* segments_end;
-  int64_t a_offset, a_stride;      ///< from a segment's begin to the first row, and from row to row
-  const float* b;                  ///< the first row of the first panel
-  int64_t b_panel, b_step;         ///< from panel to panel; from row to row
-  const float* init;               ///< what the sums of the first tile begin with,
-  int64_t init_stride, init_step;  ///< from row to row, and from tile to tile
-  float* c;
-  int64_t c_stride;
-  const float* residual;           ///< or null
-  int64_t residual_stride;
-  int64_t tiles;                   ///< at least one
-  int32_t clamps;                  ///< 1: below, 2: above
-  float low, high;
-};
-static_assert(offsetof(LaneTiles, a_offset) == 16 && offsetof(LaneTiles, b) == 32 && offsetof(LaneTiles, init) == 56 &&
-              offsetof(LaneTiles, c) == 80 && offsetof(LaneTiles, residual) == 96 && offsetof(LaneTiles, tiles) == 112 &&
-              offsetof(LaneTiles, clamps) == 120 && offsetof(LaneTiles, low) == 124);
+static_assert(offsetof(PanelTiles, a_offset) == 16 && offsetof(PanelTiles, b) == 32 && offsetof(PanelTiles, init) == 56 &&
+              offsetof(PanelTiles, c) == 80 && offsetof(PanelTiles, residual) == 96 && offsetof(PanelTiles, tiles) == 112 &&
+              offsetof(PanelTiles, flags) == 120 && offsetof(PanelTiles, low) == 124);
 static_assert(sizeof(SegmentF32) == 16 && offsetof(SegmentF32, k) == 8);
 
 #define LINNET_FMLA(sum, b, a, lane) "fmla v" #sum ".4s, v" #b ".4s, v" #a ".s[" #lane "]\n"
@@ -56,7 +37,7 @@ static_assert(sizeof(SegmentF32) == 16 && offsetof(SegmentF32, k) == 8);
   LINNET_STEP_##rows(LINNET_FMLA, 0) LINNET_STEP_##rows(LINNET_FMLA, 1) \
   LINNET_STEP_##rows(LINNET_FMLA, 2) LINNET_STEP_##rows(LINNET_FMLA, 3)
 
-#define LINNET_LANE_TILES(rows)                                                                                    \
+#define LINNET_PANEL_TILES(rows)                                                                                    \
   asm volatile(                                                                                                    \
       "ldp x10, x11, [%[t], #16]\n ldp x17, x26, [%[t], #32]\n ldp x12, x19, [%[t], #48]\n"                         \
       "ldp x20, x21, [%[t], #64]\n ldp x22, x23, [%[t], #80]\n ldr x24, [%[t], #96]\n ldr x16, [%[t], #112]\n"      \
@@ -82,71 +63,31 @@ static_assert(sizeof(SegmentF32) == 16 && offsetof(SegmentF32, k) == 8);
 
 /// All tiles of `t`; of half a panel there is the highest. Sums are made in the order of k, as by multiply-adds one by one.
 template <int kRows, int64_t kColumns>
-HWY_NOINLINE void RunLaneTiles(const LaneTiles& t) {
+HWY_NOINLINE void RunPanelTiles(PanelTiles& t) {
   constexpr bool kWhole = kColumns == kPanelColumns;
   static_assert(kRows >= 1 && kRows <= 6 && (kWhole || (kRows == 6 && kColumns == kPanelColumns / 2)));
-  if constexpr (kRows == 1) LINNET_LANE_TILES(1);
-  if constexpr (kRows == 2) LINNET_LANE_TILES(2);
-  if constexpr (kRows == 3) LINNET_LANE_TILES(3);
-  if constexpr (kRows == 4) LINNET_LANE_TILES(4);
-  if constexpr (kRows == 5) LINNET_LANE_TILES(5);
-  if constexpr (kRows == 6 && kWhole) LINNET_LANE_TILES(6);
-  if constexpr (kRows == 6 && !kWhole) LINNET_LANE_TILES(6H);
+  if constexpr (kRows == 1) LINNET_PANEL_TILES(1);
+  if constexpr (kRows == 2) LINNET_PANEL_TILES(2);
+  if constexpr (kRows == 3) LINNET_PANEL_TILES(3);
+  if constexpr (kRows == 4) LINNET_PANEL_TILES(4);
+  if constexpr (kRows == 5) LINNET_PANEL_TILES(5);
+  if constexpr (kRows == 6 && kWhole) LINNET_PANEL_TILES(6);
+  if constexpr (kRows == 6 && !kWhole) LINNET_PANEL_TILES(6H);
 }
 
-#undef LINNET_LANE_TILES
+#undef LINNET_PANEL_TILES
 #undef LINNET_FOUR_STEPS
 #undef LINNET_FMLA
 
-/// Rows [row, row + kRows) by the whole panels, or the first half of one, of columns [begin, end).
-template <int kRows, int64_t kColumns = kPanelColumns>
-HWY_NOINLINE void LaneColumns(const Block& block, int64_t row, int64_t begin, int64_t end) {
-  static constexpr float kZeros[kPanelColumns] = {};
-  constexpr int64_t kFloat = sizeof(float), kActivated = 256;   // columns that stay near until they are activated
-  const GemmF32& g = block.gemm;
-  const Epilogue& e = g.epilogue;
-  LaneTiles t;
-  t.segments = block.segments, t.segments_end = block.segments + block.segment_count;
-  t.a_offset = row * g.a_row_stride * kFloat, t.a_stride = g.a_row_stride * kFloat;
-  t.b_panel = g.b_panel_stride * kFloat, t.b_step = g.b_row_stride * kFloat;
-  t.init_stride = block.goes_on ? g.c_row_stride * kFloat : 0;
-  t.init_step = block.goes_on || e.bias ? kPanelColumns * kFloat : 0;
-  t.c_stride = g.c_row_stride * kFloat;
-  t.residual_stride = e.residual_row_stride * kFloat;
-  t.clamps = block.unfinished ? 0 : block.clamp.has_low + 2 * block.clamp.has_high;
-  t.low = block.clamp.low, t.high = block.clamp.high;
-  const bool after = block.clamp.after && !block.unfinished;
-  const int64_t step = after ? kActivated : end - begin;
-  for (int64_t column = begin; column < end; column += step) {
-    const int64_t columns = std::min(step, end - column);
-    t.b = g.b + column / kPanelColumns * g.b_panel_stride;
-    t.c = g.c + row * g.c_row_stride + column;
-    t.init = block.goes_on ? t.c : e.bias ? e.bias + column : kZeros;
-    t.residual = e.residual && !block.unfinished ? e.residual + row * e.residual_row_stride + column : nullptr;
-    t.tiles = columns / kColumns;
-    RunLaneTiles<kRows, kColumns>(t);
-    if (after) ActivateRows(e, t.c, g.c_row_stride, kRows, columns);
-  }
-}
-
-constexpr bool kLanesOfA = true;
+#define LINNET_PANEL_TILES_HERE
+constexpr bool kPanelHardSwishes = false;
+template <int kRows, int kVectors>
+constexpr bool kPanelTiles = kVectors * kLanes >= kPanelColumns;
 
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet
 HWY_AFTER_NAMESPACE();
 
-#else
-HWY_BEFORE_NAMESPACE();
-namespace linnet {
-namespace HWY_NAMESPACE {
-
-constexpr bool kLanesOfA = false;
-template <int kRows, int64_t kColumns = kPanelColumns>
-void LaneColumns(const Block&, int64_t, int64_t, int64_t) {}
-
-}  // namespace HWY_NAMESPACE
-}  // namespace linnet
-HWY_AFTER_NAMESPACE();
 #endif  // 64-bit Arm
 
 #endif  // per-target guard
