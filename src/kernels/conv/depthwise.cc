@@ -297,7 +297,35 @@ class Row {
   const float* image_;
 };
 
+// Whether a row is done as `dilation_w` rows of the pixels that lie so far apart, whose taps lie side by side: where these are not few.
+bool TakesApart(const DepthwiseF32& c) {
+  constexpr int64_t kFew = 4;
+  const int64_t d = c.dilation_w, k = c.kernel_w;
+  return !kFewTiles && d > 1 && c.stride_w == 1 && ((k == 3 && kDepthwise3) || (k == 5 && kDepthwise5)) && c.out_w >= kFew * d && c.in_w >= d;
+}
+
+// The pixels `first`, `first` + dilation_w and so on of an output row.
+DepthwiseF32 PixelsApart(const DepthwiseF32& c, int64_t row, int64_t first) {
+  const int64_t d = c.dilation_w, left = first - c.pad_left, pixel = (left % d + d) % d;   // of the input, the first one ever read
+  DepthwiseF32 part = c;
+  part.dilation_w = 1;
+  part.pad_left = (pixel - left) / d;
+  part.in_w = (c.in_w - pixel + d - 1) / d, part.out_w = (c.out_w - first + d - 1) / d;
+  part.input += pixel * c.input_pixel_stride;
+  part.input_pixel_stride *= d, part.output_pixel_stride *= d, part.epilogue.residual_row_stride *= d;
+  const int64_t begin = row * c.out_w + first - row * part.out_w * d;   // of the output, as its pixels are counted in `part`
+  part.output += begin * c.output_pixel_stride;
+  if (part.epilogue.residual) part.epilogue.residual += begin * c.epilogue.residual_row_stride;
+  return part;
+}
+
 void DepthwiseRows(const DepthwiseF32& c, int64_t row0, int64_t row1, int64_t channel0, int64_t channel1) {
+  if (TakesApart(c)) {
+    for (int64_t row = row0; row < row1; ++row) {
+      for (int64_t x = 0; x < c.dilation_w; ++x) DepthwiseRows(PixelsApart(c, row, x), row, row + 1, channel0, channel1);
+    }
+    return;
+  }
   const Job job = {c,        Clamp(c.epilogue),
                    channel0, channel1,
                    PanelCount(c.channels) * kPanelColumns, c.input_ring_rows * c.input_row_stride};
