@@ -122,7 +122,7 @@ HWY_NOINLINE void Tiles(const Block& block, int64_t row, int64_t begin, int64_t 
   const GemmF32& g = block.gemm;
   constexpr int64_t kColumns = kVectors * kLanes;
   constexpr int kBases = (kRows + 3) / 4;
-  constexpr bool kFetches = kFetchesAny || (kFetchesTall && kRows == kMaxRows);
+  constexpr bool kFetches = kFetchesAny || (kFetchesTall && (kRows == kMaxRows || kRows <= 2));
   constexpr int64_t kPanels = (kColumns + kPanelColumns - 1) / kPanelColumns;
   const int64_t a_stride = g.a_row_stride, b_stride = g.b_row_stride;
   const bool activates = block.clamp.after && !(kHardSwishes && block.clamp.hard_swish) && !block.unfinished;
@@ -318,6 +318,13 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
       block.fetch = reinterpret_cast<const char*>(next + (pass - first) * (kPanelColumns * g.k / (asking - first)));
       block.fetch_step = std::max<int64_t>(4, 4 * kPanelColumns / (asking - first));
       block.fetch_panel = g.b_panel_stride * 4;
+    } else if (kAsksForA && next && passes == 2 && pass >= first) {
+      // Two passes bring half of the memory's time each, as long as they take.
+      const int64_t rest = std::max<int64_t>(2, m1 - m0 - (pass == 0 ? kMaxRows : 0)), line = kPanelColumns * 4;
+      const int64_t before = near ? line * kMaxRows / (kMaxRows + rest) : 0;   // of each row, by the first pass
+      block.fetch = reinterpret_cast<const char*>(next) + (pass == 0 ? 0 : before * g.k);
+      block.fetch_step = pass == 0 ? before : line - before;
+      block.fetch_panel = g.b_panel_stride * 4;
     } else if (kAsksForA && asks && pass >= first) {
       const bool rows_follow = pass + 1 < passes && g.segment_count == 0 && g.a_row_stride == g.k;
       block.fetch = reinterpret_cast<const char*>(g.a + (m0 + (rows_follow ? rows : 0)) * g.a_row_stride);
@@ -340,7 +347,9 @@ void RunSummands(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t en
   const int64_t widest = WidestVectors(TileRows(m1 - m0)) * kLanes;
   int64_t group = end - begin;
   if (group / kPanelColumns * panel_bytes > kCache && m1 - m0 > kMaxRows) {
-    const int64_t fit = kCache / 2 / panel_bytes;
+    // Two groups and few rows of A stay there together.
+    const bool few = kAsksForA && (m1 - m0) * g.k * 4 <= kCache / 4;
+    const int64_t fit = kCache / (few ? 4 : 2) / panel_bytes;
     group = std::max(fit * kPanelColumns / widest, int64_t{1}) * std::max(widest, kPanelColumns);
   }
   const bool packed = g.b_row_stride == kPanelColumns;
