@@ -299,9 +299,11 @@ TilesFn* const kRowBlocks[] = {
 #endif
 };
 
-// `next`: the packed columns that follow, as many as these, or null. `near`: these have been asked for. A pass of few rows is
-// too short to bring half of them: asking for so much at once takes longer than the stream that the hardware follows.
+// `next`: the packed columns that follow, as many as these, or null. `near`: these have been asked for. Passes divide the asking by the time
+// that they take, which with AVX2 is that of their rows. With AVX-512 a pass of few rows is too short to bring half of the columns:
+// asking for so much at once takes longer than the stream that the hardware follows.
 void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, const float* next, bool near, AheadPart* ahead) {
+  constexpr int64_t kLine = kPanelColumns * 4, kLeastRows = 2;   // fewer take as long
   const GemmF32& g = block.gemm;
   const int64_t panels = (end - begin + kPanelColumns - 1) / kPanelColumns;
   block.first_column = begin;
@@ -310,21 +312,19 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
     for (; end - begin <= kLanes && m1 - m0 >= kTallRows; m0 += kTallRows) Tiles<kTallRows, 1>(block, m0, begin, end);
   }
   const int64_t passes = (m1 - m0 + kMaxRows - 1) / kMaxRows, first = near ? 0 : 1;
-  const int64_t asking = kFetchesAny ? passes : (m1 - m0) / kMaxRows;
-  const bool asks = passes > 2 || (passes == 2 && m1 - m0 <= kHalvesRows);
+  const bool asks = passes > 2 || (passes == 2 && (kAsksForA || m1 - m0 <= kHalvesRows));
+  auto time_of = [](int64_t rows) { return kFetchesAny ? 1 : rows < kLeastRows ? kLeastRows : rows; };
+  const int64_t last_rows = m1 - m0 - (passes - 1) * kMaxRows;
+  const int64_t time = (passes - 1 - first) * time_of(kMaxRows) + time_of(last_rows);   // of the passes that ask
+  int64_t done = 0;
   for (int64_t pass = 0; m0 < m1; ++pass) {
     const int rows = TileRows(m1 - m0);
-    if (next && asks && pass >= first && pass < asking) {
-      block.fetch = reinterpret_cast<const char*>(next + (pass - first) * (kPanelColumns * g.k / (asking - first)));
-      block.fetch_step = std::max<int64_t>(4, 4 * kPanelColumns / (asking - first));
+    if (next && asks && pass >= first) {
+      const int64_t before = kLine * done / time, share = (kLine * time_of(rows) + time - 1) / time;   // of each row of a panel
+      block.fetch = reinterpret_cast<const char*>(next) + before * g.k;
+      block.fetch_step = share;
       block.fetch_panel = g.b_panel_stride * 4;
-    } else if (kAsksForA && next && passes == 2 && pass >= first) {
-      // Two passes bring half of the memory's time each, as long as they take.
-      const int64_t rest = std::max<int64_t>(2, m1 - m0 - (pass == 0 ? kMaxRows : 0)), line = kPanelColumns * 4;
-      const int64_t before = near ? line * kMaxRows / (kMaxRows + rest) : 0;   // of each row, by the first pass
-      block.fetch = reinterpret_cast<const char*>(next) + (pass == 0 ? 0 : before * g.k);
-      block.fetch_step = pass == 0 ? before : line - before;
-      block.fetch_panel = g.b_panel_stride * 4;
+      done += time_of(rows);
     } else if (kAsksForA && asks && pass >= first) {
       const bool rows_follow = pass + 1 < passes && g.segment_count == 0 && g.a_row_stride == g.k;
       block.fetch = reinterpret_cast<const char*>(g.a + (m0 + (rows_follow ? rows : 0)) * g.a_row_stride);
