@@ -17,6 +17,8 @@ constexpr int64_t kRingBytes = 1 << 20;
 constexpr int64_t kSplitGatherBytes = 1 << 20;
 constexpr int64_t kFarFloats = 3 << 17;      // of an output that does not stay in a second-level cache
 
+constexpr int64_t kFewPixels = 24;           // of a line, for which weights come from beyond the second-level cache again
+
 enum class Way { kPointwise, kRows, kGather };
 
 // What follows from the sizes alone.
@@ -44,11 +46,12 @@ struct Shape {
       // row's end incomplete and reads the weights once a row.
       // Channels that lie apart are brought together a row at a time.
       const bool narrow = c.out_w < 2 * tile && c.out_w % tile != 0 && c.input_channel_stride == 1;
-      const bool big = k * group_out * 4 > kGatherBytes && c.out_w < 2 * tile;
+      const bool big = k * group_out * 4 > kGatherBytes && c.out_w < (tile < 8 ? kFewPixels : 2 * tile);
+      const bool apart = c.kernel_h == 1 && c.kernel_w == 1 && c.input_channel_stride == 1;   // pixels that are copied once, and few of them
       const bool fits = 4.0 * static_cast<double>(ring_rows) * static_cast<double>(ring_pixels) *
                             static_cast<double>(group_in) <=
                         kRingBytes;  // may exceed int64
-      way = !fits || ((narrow || big) && group_out >= 64 && c.output_row_stride == 0) ? Way::kGather
+      way = !fits || ((narrow || big || apart) && group_out >= 64 && c.output_row_stride == 0) ? Way::kGather
                                                                                       : Way::kRows;
     }
     if (!kSplitsAnywhere || !c.split || c.groups != 1 || c.output_row_stride != 0) return;
