@@ -139,18 +139,12 @@ HWY_INLINE void PixelVectors(const Job& job, const Taps& taps, int64_t pixel, in
 // The channels of kPixels output pixels from `pixel` on that fill whole vectors.
 template <int kPixels, Mode kMode>
 void Pixels(const Job& job, const Taps& taps, int64_t pixel) {
-  if constexpr (kOffsets) {
-    // What no store of a result can change stays in registers.
-    const DepthwiseF32 conv = job.conv;
-    const Job own = {conv, job.clamp, job.channel0, job.channel1, job.weight_stride, job.ring_floats};
-    const Taps near = taps;
-    for (int64_t channel = own.channel0; channel + kLanes <= own.channel1; channel += kLanes) {
-      PixelVectors<kPixels, kMode>(own, near, pixel, channel);
-    }
-    return;
-  }
-  for (int64_t channel = job.channel0; channel + kLanes <= job.channel1; channel += kLanes) {
-    PixelVectors<kPixels, kMode>(job, taps, pixel, channel);
+  // What no store of a result can change is read once.
+  const DepthwiseF32 conv = job.conv;
+  const Job own = {conv, job.clamp, job.channel0, job.channel1, job.weight_stride, job.ring_floats};
+  const Taps near = taps;
+  for (int64_t channel = own.channel0; channel + kLanes <= own.channel1; channel += kLanes) {
+    PixelVectors<kPixels, kMode>(own, near, pixel, channel);
   }
 }
 
