@@ -311,6 +311,13 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
   if constexpr (kTallRows > 0) {
     for (; end - begin <= kLanes && m1 - m0 >= kTallRows; m0 += kTallRows) Tiles<kTallRows, 1>(block, m0, begin, end);
   }
+  if constexpr (kPanelTiles<kMaxRows, 2> && !kLanesOfA) {
+    const int64_t tiles = end - begin == kPanelColumns && !next && g.b_row_stride == kPanelColumns ? (m1 - m0) / kMaxRows : 0;
+    if (tiles > 1) {
+      PanelRows<kMaxRows>(block, m0, tiles, begin);
+      m0 += tiles * kMaxRows;
+    }
+  }
   const int64_t passes = (m1 - m0 + kMaxRows - 1) / kMaxRows, first = near ? 0 : 1;
   const bool asks = passes > 2 || (passes == 2 && (kAsksForA || m1 - m0 <= kHalvesRows));
   auto time_of = [](int64_t rows) { return kFetchesAny ? 1 : rows < kLeastRows ? kLeastRows : rows; };

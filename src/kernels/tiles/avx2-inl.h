@@ -84,7 +84,8 @@ namespace HWY_NAMESPACE {
       "7:\n" LINNET_STEP(rows, 0) "add $4, %%rsi\n add $64, %%rdi\n sub $1, %%r13\n jne 7b\n"                                         \
       "8:\n cmp %c[segments_end](%[t]), %%r12\n jne 3b\n"                                                                            \
       "mov %c[residual](%[t]), %%rax\n test %%rax, %%rax\n je 9f\n"                                                                  \
-      LINNET_STRIDES("residual_stride") LINNET_OTHER_ROWS(rows, LINNET_ADD, "%%rax") "addq $64, %c[residual](%[t])\n"                \
+      LINNET_STRIDES("residual_stride") LINNET_OTHER_ROWS(rows, LINNET_ADD, "%%rax")                                                \
+      "mov %c[residual_step](%[t]), %%rax\n add %%rax, %c[residual](%[t])\n"                                                       \
       "9:\n testl $1, %c[flags](%[t])\n je 10f\n vbroadcastss %c[low](%[t]), %%ymm12\n"                                              \
       LINNET_OTHER_ROWS(rows, LINNET_AT_LEAST, "")                                                                                   \
       "10:\n testl $2, %c[flags](%[t])\n je 11f\n vbroadcastss %c[high](%[t]), %%ymm12\n"                                            \
@@ -92,7 +93,8 @@ namespace HWY_NAMESPACE {
       "11:\n testl $16, %c[flags](%[t])\n je 12f\n vbroadcastss %[sixth], %%ymm12\n vxorps %%ymm13, %%ymm13, %%ymm13\n"               \
       "vbroadcastss %[one], %%ymm14\n" LINNET_OTHER_ROWS(rows, LINNET_HARD_SWISH, "")                                               \
       "12:\n" LINNET_STRIDES("c_stride") LINNET_OTHER_ROWS(rows, LINNET_STORE, "%%r14")                                              \
-      "mov %c[init_step](%[t]), %%rax\n mov %c[b_panel](%[t]), %%rcx\n mov %c[fetch_panel](%[t]), %%rdx\n add $64, %%r14\n"           \
+      "mov %c[init_step](%[t]), %%rax\n mov %c[b_panel](%[t]), %%rcx\n mov %c[fetch_panel](%[t]), %%rdx\n"                            \
+      "mov %c[a_step](%[t]), %%rsi\n add %c[c_step](%[t]), %%r14\n add %%rsi, %c[a_offset](%[t])\n"                                 \
       "add %%rax, %c[init](%[t])\n add %%rcx, %c[b](%[t])\n add %%rdx, %c[fetch](%[t])\n sub $1, %%r15\n jne 1b\n vzeroupper\n"       \
       :                                                                                                                              \
       : [t] "r"(&t), LINNET_AT(segments, segments), LINNET_AT(segments_end, segments_end), LINNET_AT(a_offset, a_offset),            \
@@ -100,7 +102,8 @@ namespace HWY_NAMESPACE {
         LINNET_AT(init_stride, init_stride), LINNET_AT(init_step, init_step), LINNET_AT(c, c), LINNET_AT(c_stride, c_stride),        \
         LINNET_AT(residual, residual), LINNET_AT(residual_stride, residual_stride), LINNET_AT(tiles, tiles),                         \
         LINNET_AT(flags, flags), LINNET_AT(low, low), LINNET_AT(high, high), LINNET_AT(fetch, fetch),         \
-        LINNET_AT(fetch_step, fetch_step), LINNET_AT(fetch_panel, fetch_panel), [sixth] "m"(kSixth), [one] "m"(kOne), [half] "m"(kHalves) \
+        LINNET_AT(fetch_step, fetch_step), LINNET_AT(fetch_panel, fetch_panel), LINNET_AT(a_step, a_step), LINNET_AT(c_step, c_step),       \
+        LINNET_AT(residual_step, residual_step), [sixth] "m"(kSixth), [one] "m"(kOne), [half] "m"(kHalves) \
       : "memory", "cc", "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "ymm0", "ymm1",     \
         "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9", "ymm10", "ymm11", "ymm12", "ymm13", "ymm14", "ymm15")
 

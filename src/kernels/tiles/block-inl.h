@@ -36,13 +36,13 @@ struct Block {
   AheadPart* ahead = nullptr;
 };
 
-/// Tiles of some rows, side by side, for assembly. Strides and steps are in bytes; Arm's knows where members lie.
+/// Tiles of some rows, side by side or one below the other, for assembly. Strides and steps are in bytes; Arm's knows where members lie.
 struct PanelTiles {
   const SegmentF32* segments;
   const SegmentF32* segments_end;
   int64_t a_offset, a_stride;      ///< from a segment's begin to the first row, and from row to row
   const float* b;                  ///< the first row of the first panel
-  int64_t b_panel, b_step;         ///< from panel to panel; from row to row
+  int64_t b_panel, b_step;         ///< from tile to tile; from row to row
   const float* init;               ///< what the sums of the first tile begin with,
   int64_t init_stride, init_step;  ///< from row to row, and from tile to tile
   float* c;
@@ -53,7 +53,8 @@ struct PanelTiles {
   int32_t flags;                   ///< 1: a clamp below, 2: above, 4: C is far, 8: for a target's own use, 16: hard swish
   float low, high;
   const char* fetch;               ///< what the first tile asks for,
-  int64_t fetch_step, fetch_panel; ///< from step over k to step, and from panel to panel
+  int64_t fetch_step, fetch_panel; ///< from step over k to step, and from tile to tile
+  int64_t a_step, c_step, residual_step;   ///< from tile to tile; Arm's lie side by side
 };
 
 }  // namespace HWY_NAMESPACE

@@ -34,42 +34,89 @@ void RunPanelTiles(PanelTiles&) {}
 #endif
 #undef LINNET_PANEL_TILES_HERE
 
+constexpr int64_t kActivatedFloats = 256;   // of a row, or of a panel, that stay near until they are activated
+
+/// What does not depend on where tiles lie, for rows from `row` on.
+HWY_INLINE PanelTiles TilesOf(const Block& block, int64_t row) {
+  constexpr int64_t kFloat = sizeof(float);
+  const GemmF32& g = block.gemm;
+  PanelTiles t = {};
+  t.segments = block.segments, t.segments_end = block.segments + block.segment_count;
+  t.a_offset = row * g.a_row_stride * kFloat, t.a_stride = g.a_row_stride * kFloat;
+  t.b_step = g.b_row_stride * kFloat;
+  t.init_stride = block.goes_on ? g.c_row_stride * kFloat : 0;
+  t.c_stride = g.c_row_stride * kFloat;
+  t.residual_stride = g.epilogue.residual_row_stride * kFloat;
+  const bool swish = kPanelHardSwishes && block.clamp.hard_swish;
+  if (!block.unfinished) t.flags = block.clamp.has_low + 2 * block.clamp.has_high + 16 * swish;
+  t.flags += 4 * block.c_is_far;
+  t.low = block.clamp.low, t.high = block.clamp.high;
+  return t;
+}
+
+HWY_INLINE bool ActivatesAfter(const Block& block) {
+  return block.clamp.after && !(kPanelHardSwishes && block.clamp.hard_swish) && !block.unfinished;
+}
+
+/// Where the first of the tiles lies.
+HWY_INLINE void PutTiles(const Block& block, int64_t row, int64_t column, PanelTiles* t) {
+  static constexpr float kZeros[kPanelColumns] = {};
+  const GemmF32& g = block.gemm;
+  const Epilogue& e = g.epilogue;
+  t->b = g.b + column / kPanelColumns * g.b_panel_stride;
+  t->c = g.c + row * g.c_row_stride + column;
+  t->init = block.goes_on ? t->c : e.bias ? e.bias + column : kZeros;
+  t->residual = e.residual && !block.unfinished ? e.residual + row * e.residual_row_stride + column : nullptr;
+}
+
 /// Rows [row, row + kRows) by the whole panels, or the first half of one, of columns [begin, end).
 template <int kRows, int64_t kColumns = kPanelColumns>
 HWY_NOINLINE void PanelColumns(const Block& block, int64_t row, int64_t begin, int64_t end) {
-  static constexpr float kZeros[kPanelColumns] = {};
-  constexpr int64_t kFloat = sizeof(float), kActivated = 256;   // columns that stay near until they are activated
+  constexpr int64_t kPanelBytes = kPanelColumns * sizeof(float);
   const GemmF32& g = block.gemm;
-  const Epilogue& e = g.epilogue;
-  PanelTiles t;
-  t.segments = block.segments, t.segments_end = block.segments + block.segment_count;
-  t.a_offset = row * g.a_row_stride * kFloat, t.a_stride = g.a_row_stride * kFloat;
-  t.b_panel = g.b_panel_stride * kFloat, t.b_step = g.b_row_stride * kFloat;
-  t.init_stride = block.goes_on ? g.c_row_stride * kFloat : 0;
-  t.init_step = block.goes_on || e.bias ? kPanelColumns * kFloat : 0;
-  t.c_stride = g.c_row_stride * kFloat;
-  t.residual_stride = e.residual_row_stride * kFloat;
-  const int32_t clamps = block.unfinished ? 0 : block.clamp.has_low + 2 * block.clamp.has_high;
-  t.low = block.clamp.low, t.high = block.clamp.high;
-  const bool swish = kPanelHardSwishes && block.clamp.hard_swish, after = block.clamp.after && !swish && !block.unfinished;
-  const int64_t step = after ? kActivated : end - begin;
+  PanelTiles t = TilesOf(block, row);
+  t.b_panel = g.b_panel_stride * static_cast<int64_t>(sizeof(float));
+  t.init_step = block.goes_on || g.epilogue.bias ? kPanelBytes : 0;
+  t.c_step = t.residual_step = kPanelBytes;
+  const bool after = ActivatesAfter(block);
+  const int32_t flags = t.flags;
+  const int64_t step = after ? kActivatedFloats : end - begin;
   for (int64_t column = begin; column < end; column += step) {
-    const int64_t columns = std::min(step, end - column), panel = column / kPanelColumns;
-    t.b = g.b + panel * g.b_panel_stride;
-    t.c = g.c + row * g.c_row_stride + column;
-    t.init = block.goes_on ? t.c : e.bias ? e.bias + column : kZeros;
-    t.residual = e.residual && !block.unfinished ? e.residual + row * e.residual_row_stride + column : nullptr;
-    t.tiles = columns / kColumns;
-    t.flags = clamps + 4 * block.c_is_far + 16 * (swish && !block.unfinished);
+    const int64_t columns = std::min(step, end - column);
+    PutTiles(block, row, column, &t);
+    t.tiles = columns / kColumns, t.flags = flags;
     if (block.fetch) {
-      t.fetch = block.fetch + (panel - block.first_column / kPanelColumns) * block.fetch_panel;
+      t.fetch = block.fetch + (column - block.first_column) / kPanelColumns * block.fetch_panel;
       t.fetch_step = block.fetch_step, t.fetch_panel = block.fetch_panel;
     } else {
       t.fetch = reinterpret_cast<const char*>(t.b + kAheadRows * kPanelColumns);
-      t.fetch_step = kPanelColumns * kFloat, t.fetch_panel = t.b_panel;
+      t.fetch_step = kPanelBytes, t.fetch_panel = t.b_panel;
     }
+    float* c = t.c;
     RunPanelTiles<kRows, kColumns>(t);
-    if (after) ActivateRows(e, t.c, g.c_row_stride, kRows, columns);
+    if (after) ActivateRows(g.epilogue, c, g.c_row_stride, kRows, columns);
+  }
+}
+
+/// Rows [row, row + kRows * tiles) by one whole panel, a tile after the other; each asks for as many rows of A as follow it, where these
+/// lie one behind the other.
+template <int kRows>
+HWY_NOINLINE void PanelRows(const Block& block, int64_t row, int64_t tiles, int64_t column) {
+  const GemmF32& g = block.gemm;
+  const int64_t step = ActivatesAfter(block) ? kActivatedFloats / kPanelColumns : tiles;
+  for (; tiles > 0; tiles -= step, row += step * kRows) {
+    PanelTiles t = TilesOf(block, row);
+    PutTiles(block, row, column, &t);
+    t.tiles = std::min(step, tiles);
+    t.a_step = t.a_stride * kRows, t.c_step = t.c_stride * kRows, t.residual_step = t.residual_stride * kRows;
+    t.init_step = block.goes_on ? t.c_step : 0;
+    t.fetch = reinterpret_cast<const char*>(g.a + (row + kRows) * g.a_row_stride);
+    const bool follow = g.segment_count == 0 && g.a_row_stride == g.k;
+    t.fetch_step = follow ? 16 : 0, t.fetch_panel = follow ? t.a_step : 0;
+    const int64_t rows = t.tiles * kRows;
+    float* c = t.c;
+    RunPanelTiles<kRows, kPanelColumns>(t);
+    if (ActivatesAfter(block)) ActivateRows(g.epilogue, c, g.c_row_stride, rows, kPanelColumns);
   }
 }
 
