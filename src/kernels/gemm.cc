@@ -312,10 +312,16 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
     for (; end - begin <= kLanes && m1 - m0 >= kTallRows; m0 += kTallRows) Tiles<kTallRows, 1>(block, m0, begin, end);
   }
   if constexpr (kPanelTiles<kMaxRows, 2> && !kLanesOfA) {
-    const int64_t tiles = end - begin == kPanelColumns && !next && g.b_row_stride == kPanelColumns ? (m1 - m0) / kMaxRows : 0;
-    if (tiles > 1) {
-      PanelRows<kMaxRows>(block, m0, tiles, begin);
-      m0 += tiles * kMaxRows;
+    // All rows by one panel after the other, where there is one, or A stays in the first-level cache.
+    constexpr int64_t kNearBytes = 20 << 10, kManyTiles = 4;
+    const int64_t tiles = g.b_row_stride == kPanelColumns ? (m1 - m0) / kMaxRows : 0;
+    const bool alone = end - begin == kPanelColumns && !next && tiles > 1;
+    if (alone || (tiles >= kManyTiles && (m1 - m0) * g.a_row_stride * 4 * std::max<int64_t>(1, g.segment_count) <= kNearBytes)) {
+      const int64_t whole = begin + (end - begin) / kPanelColumns * kPanelColumns;
+      for (int64_t column = begin; column < whole; column += kPanelColumns) PanelRows<kMaxRows>(block, m0, tiles, column);
+      for (int64_t i = 0; i < tiles; ++i, m0 += kMaxRows) {
+        if (whole < end) kRowBlocks[kMaxRows](block, m0, whole, end);
+      }
     }
   }
   const int64_t passes = (m1 - m0 + kMaxRows - 1) / kMaxRows, first = near ? 0 : 1;

@@ -34,6 +34,7 @@ void RunPanelTiles(PanelTiles&) {}
 #endif
 #undef LINNET_PANEL_TILES_HERE
 
+constexpr int64_t kPanelBytes = kPanelColumns * sizeof(float);
 constexpr int64_t kActivatedFloats = 256;   // of a row, or of a panel, that stay near until they are activated
 
 /// What does not depend on where tiles lie, for rows from `row` on.
@@ -72,7 +73,6 @@ HWY_INLINE void PutTiles(const Block& block, int64_t row, int64_t column, PanelT
 /// Rows [row, row + kRows) by the whole panels, or the first half of one, of columns [begin, end).
 template <int kRows, int64_t kColumns = kPanelColumns>
 HWY_NOINLINE void PanelColumns(const Block& block, int64_t row, int64_t begin, int64_t end) {
-  constexpr int64_t kPanelBytes = kPanelColumns * sizeof(float);
   const GemmF32& g = block.gemm;
   PanelTiles t = TilesOf(block, row);
   t.b_panel = g.b_panel_stride * static_cast<int64_t>(sizeof(float));
@@ -98,8 +98,8 @@ HWY_NOINLINE void PanelColumns(const Block& block, int64_t row, int64_t begin, i
   }
 }
 
-/// Rows [row, row + kRows * tiles) by one whole panel, a tile after the other; each asks for as many rows of A as follow it, where these
-/// lie one behind the other.
+/// Rows [row, row + kRows * tiles) by one whole panel, a tile after the other. They ask for the next panel, or for as many rows of A as
+/// follow each, where these lie one behind the other.
 template <int kRows>
 HWY_NOINLINE void PanelRows(const Block& block, int64_t row, int64_t tiles, int64_t column) {
   const GemmF32& g = block.gemm;
@@ -110,9 +110,14 @@ HWY_NOINLINE void PanelRows(const Block& block, int64_t row, int64_t tiles, int6
     t.tiles = std::min(step, tiles);
     t.a_step = t.a_stride * kRows, t.c_step = t.c_stride * kRows, t.residual_step = t.residual_stride * kRows;
     t.init_step = block.goes_on ? t.c_step : 0;
-    t.fetch = reinterpret_cast<const char*>(g.a + (row + kRows) * g.a_row_stride);
-    const bool follow = g.segment_count == 0 && g.a_row_stride == g.k;
-    t.fetch_step = follow ? 16 : 0, t.fetch_panel = follow ? t.a_step : 0;
+    if (column + kPanelColumns < g.n) {
+      t.fetch = reinterpret_cast<const char*>(t.b + g.b_panel_stride);
+      t.fetch_step = (kPanelBytes + t.tiles - 1) / t.tiles, t.fetch_panel = t.fetch_step * g.k;
+    } else {
+      const bool follow = g.segment_count == 0 && g.a_row_stride == g.k;
+      t.fetch = reinterpret_cast<const char*>(g.a + (row + kRows) * g.a_row_stride);
+      t.fetch_step = follow ? 16 : 0, t.fetch_panel = follow ? t.a_step : 0;
+    }
     const int64_t rows = t.tiles * kRows;
     float* c = t.c;
     RunPanelTiles<kRows, kPanelColumns>(t);
