@@ -142,7 +142,7 @@ class PairsProduct {
  public:
   PairsProduct(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, const int32_t* row_sums)
       : job_(job), rows_(rows), row0_(row0), row_sums_(row_sums), panel_bytes_(PaddedK(job.k) * kPanelColumns),
-        fours_(rows.offsets ? rows.steps * rows.step / 4 : (job.k + 3) / 4), finish_(job.finish) {
+        fours_((job.k + 3) / 4), finish_(job.finish) {
     finish_.offset = nullptr;
   }
 
@@ -167,6 +167,9 @@ class PairsProduct {
   const int32_t* OffsetOf(int64_t panel) const {
     alignas(32) static constexpr int32_t kZeros[kPanelColumns] = {};
     return job_.finish.offset ? job_.finish.offset + panel * kPanelColumns : kZeros;
+  }
+  PanelOrder* OrderOf(int64_t panel) const {
+    return job_.orders ? reinterpret_cast<PanelOrder*>(job_.orders + panel * PanelOrderBytesInt8(job_.k)) : nullptr;
   }
   void Finish(const int32_t* sums, int64_t row, int64_t count, int64_t panel) {
     const int64_t column = panel * kPanelColumns, columns = std::min(job_.n - column, kPanelColumns);
@@ -227,8 +230,11 @@ class PairsProduct {
     int64_t count = 0;
     end = Cut(row, end, parts, &count);
     if (count == 0) return end;
-    int least = kClasses;
-    for (const Part* part = parts; part < parts + count; ++part) least = std::min(least, part->classes);
+    int least = kClasses, most = 0;
+    for (const Part* part = parts; part < parts + count; ++part) {
+      least = std::min(least, part->classes), most = std::max(most, part->classes);
+    }
+    PanelOrder made;
     SortedPanel sorted(rows_.copies, fours_);
     alignas(64) int32_t sums[kFinishedRows * kPanelColumns];
     PairsTile tile;
@@ -239,8 +245,9 @@ class PairsProduct {
     for (int64_t panel = panel0; panel < panel1; ++panel) {
       const int8_t* from = job_.panels + panel * panel_bytes_;
       tile.offset = OffsetOf(panel);
-      sorted.Sort(from, at, fours_, least);
-      const int8_t* fetch = from + panel_bytes_;
+      const PanelOrder& order = PanelOrder::Of(from, fours_, OrderOf(panel), made);
+      sorted.Copy(from, at, order, least, most);
+            const int8_t* fetch = from + panel_bytes_;
       int64_t first = parts->row, finished = 0;   // rows [first, first + finished) wait in `sums`
       for (const Part* part = parts; part < parts + count; ++part) {
         if (part->row != first + finished || finished + part->rows > kFinishedRows) {
@@ -249,8 +256,8 @@ class PairsProduct {
         }
         if (floats) AskForC(part->row, part->rows, panel);
         tile.a = At(part->row);
-        tile.safe = sorted.ends[part->classes];
-        tile.words = sorted.words + (tile.safe - sorted.ends[least]) * kRow;
+        tile.safe = sorted.at + order.ends[part->classes];
+        tile.words = sorted.words + (order.ends[part->classes] - order.ends[least]) * kRow;
         tile.sums = sums + finished * kPanelColumns;
         kPairsTiles[part->rows](tile);
         finished += part->rows;
