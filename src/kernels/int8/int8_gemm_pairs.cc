@@ -38,7 +38,7 @@ void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sum
 constexpr int kTileRows = 6;
 constexpr int kFewRows = 4;            // at a time, where sorting does not pay
 constexpr int64_t kSortedRows = 15;    // of A from which on it does,
-constexpr int64_t kOrderedRows = 8;    // and where the order is known
+constexpr int64_t kOrderedRows = 5;    // and where the order is known
 constexpr int64_t kTilesMax = 192;     // whose largest bytes are known at a time
 constexpr int kFinishedRows = 30;      // at a time, at most
 constexpr int64_t kChunkBytes = 256 << 10;   // of A, half of a second-level cache
