@@ -117,7 +117,8 @@ class Product {
       if (t_.to_signed) g.finish.zero = -3, g.finish.low = -124, g.finish.high = 129;
       if (t_.activated.table) g.finish.table = table.data(), g.finish.high = static_cast<float>(table.size() - 1);
     }
-    Guarded<std::byte> scratch(GemmInt8ScratchBytes(kernels, t_.m, t_.k));
+    Guarded<std::byte> scratch(GemmInt8ScratchBytes(kernels, t_.m, t_.k)), orders(OrdersBytesInt8(kernels, t_.k, t_.n));
+    if (row_grain != 5) g.orders = orders.data();
     for (int64_t i = 0; i < t_.m; i += row_grain) {
       for (int64_t p = 0; p < PanelCount(t_.n); p += panel_grain) {
         RunGemmInt8(kernels, g, i, std::min(t_.m, i + row_grain), p, std::min(PanelCount(t_.n), p + panel_grain), scratch.data());
@@ -127,7 +128,7 @@ class Product {
       for (int64_t j = 0; j < t_.n; ++j) ASSERT_EQ(c[i * c_stride + j], (Expected<T>(g, i, j))) << "at " << i << ", " << j;
       for (int64_t j = t_.n; j < c_stride && i + 1 < t_.m; ++j) ASSERT_EQ(c[i * c_stride + j], T(77)) << "wrote beyond a row";
     }
-    ASSERT_TRUE(c.Intact() && scratch.Intact());
+    ASSERT_TRUE(c.Intact() && scratch.Intact() && orders.Intact());
   }
 
   template <class T>
@@ -290,9 +291,11 @@ TEST(GemmInt8, SumsOfPairsAroundTheLimit) {
   std::vector<std::byte> packed(static_cast<size_t>(PackedSizeInt8(k, n)));
   PackInt8(b.data(), true, k, n, n, 1, packed.data());
   for (const Int8Kernels* kernels : IntegerKernels()) {
+    // An order that was found for other rows, and other bytes.
+    Guarded<std::byte> orders(OrdersBytesInt8(*kernels, k, n));
     for (const auto& [m, largest] : std::initializer_list<std::pair<int64_t, int>>{
              {17, 1}, {17, 64}, {17, 127}, {17, 128}, {17, 129}, {17, 160}, {17, 180}, {17, 200}, {17, 223}, {17, 240}, {17, 254}, {17, 255},
-             {1, 255}, {1, 254}, {1, 1}}) {
+             {5, 255}, {9, 240}, {13, 160}, {1, 255}, {1, 254}, {1, 1}}) {
       SCOPED_TRACE(testing::Message() << kernels->name << ", " << m << " rows, bytes up to " << largest);
       std::vector<uint8_t> a(static_cast<size_t>(m * k));
       // Rows of the largest byte; rows where every other pair, or byte, is one less.
@@ -303,6 +306,7 @@ TEST(GemmInt8, SumsOfPairsAroundTheLimit) {
       GemmInt8 g;
       g.a = a.data(), g.a_row_stride = k, g.m = m, g.n = n, g.k = k, g.packed = packed.data();
       g.finish.offset = offset.data(), g.finish.c = c.data(), g.finish.c_row_stride = n;
+      g.orders = orders.data();
       RunGemmInt8(*kernels, g, 0, m, 0, 1, scratch.data());
       for (int64_t i = 0; i < m; ++i) {
         int32_t sum = 0;

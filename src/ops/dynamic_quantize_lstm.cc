@@ -145,7 +145,7 @@ struct DynamicQuantizeLstm {
 
   /// What is multiplied with the matrix `which` (0: W, 1: R) of a direction: x of n floats, quantized.
   Status Operands(RunContext& c, const Bound& b, int which, int direction, const float* x, int64_t n, float* y,
-                  IntegerProduct* product, IntegerProduct::Operands* o) const {
+                  IntegerProduct::Operands* o) const {
     const int matrix = kW + which, scale = which == 0 ? kWScale : kRScale, zero = which == 0 ? kWZero : kRZero;
     const int64_t gates = 4 * b.hidden, k = which == 0 ? b.inputs : b.hidden;
     uint8_t x_zero;
@@ -153,9 +153,8 @@ struct DynamicQuantizeLstm {
     o->a = At<uint8_t>(c, b.bytes_at);
     o->a_zero = x_zero;
     o->b_signed = c.input_dtype(matrix) == DType::kInt8;
-    *product = products[which];
-    if (product->packed) {
-      product->packed += direction * IntegerProduct::MatrixBytes(k, gates);
+    if (products[which].packed) {
+      o->matrix = direction;
     } else {
       o->b = c.in<uint8_t>(matrix) + direction * k * gates;
     }
@@ -185,15 +184,15 @@ struct DynamicQuantizeLstm {
     };
     start(kH, h);
     start(kC, cells);
-    IntegerProduct product;
     IntegerProduct::Operands inputs;
-    LINNET_TRY(Operands(c, b, 0, direction, c.in<float>(kX), rows * b.inputs, xg, &product, &inputs));
+    LINNET_TRY(Operands(c, b, 0, direction, c.in<float>(kX), rows * b.inputs, xg, &inputs));
     inputs.float_bias = bias;
-    LINNET_TRY(product.Run(c, b.products[0], inputs));
+    LINNET_TRY(products[0].Run(c, b.products[0], inputs));
+    const IntegerProduct& product = products[1];
     for (int64_t step = 0; step < b.seq; ++step) {
       LINNET_TRY(c.CheckStop());
       IntegerProduct::Operands o;
-      LINNET_TRY(Operands(c, b, 1, direction, h, b.batch * n, hg, &product, &o));
+      LINNET_TRY(Operands(c, b, 1, direction, h, b.batch * n, hg, &o));
       o.again = step > 0;
       // Threads have some hidden units each, whole panels of every gate: their product, then their cells.
       const bool cut = product.packed && n % kPanelColumns == 0;

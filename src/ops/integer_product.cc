@@ -57,6 +57,10 @@ Status IntegerProduct::Prepare(PrepareContext& c, int b, std::string_view tag) {
   }));
   packed = static_cast<const std::byte*>(made);
   c.Drop(b);
+  if (const int64_t each = OrdersBytesInt8(*kernels, k, n); each > 0) {
+    LINNET_ASSIGN(orders, Block::Allocate(matrices * each));
+    memset(orders.data(), 0, static_cast<size_t>(orders.size()));
+  }
   return Status();
 }
 
@@ -140,8 +144,8 @@ GemmInt8 IntegerProduct::Start(const RunContext& c, const IntegerProductParams& 
   int32_t* offsets = reinterpret_cast<int32_t*>(scratch + p.offset_at);
   g.finish.offset = offsets;
   if (packed) {
-    g.packed = packed;
-    OffsetsInt8(*kernels, o.a_signed, o.a_zero, PackedSums(packed), g.finish.column_zero, o.bias, p.k, p.n, offsets);
+    SetPacked(o.matrix, &g);
+    OffsetsInt8(*kernels, o.a_signed, o.a_zero, PackedSums(g.packed), g.finish.column_zero, o.bias, p.k, p.n, offsets);
   }
   if (g.finish.to != FinishInt8::To::kInt32) {
     float* scale = reinterpret_cast<float*>(scratch + p.scale_at);
@@ -169,6 +173,12 @@ GemmInt8 IntegerProduct::Start(const RunContext& c, const IntegerProductParams& 
   return g;
 }
 
+void IntegerProduct::SetPacked(int64_t matrix, GemmInt8* g) const {
+  g->packed = packed + matrix * MatrixBytes(g->k, g->n);
+  std::byte* const all = const_cast<std::byte*>(orders.data());   // written once, by calls that find them missing
+  if (all) g->orders = all + matrix * OrdersBytesInt8(*kernels, g->k, g->n);
+}
+
 void IntegerProduct::Part(const RunContext& c, const IntegerProductParams& p, const GemmInt8& g, int64_t row0,
                           int64_t row1, int64_t panel0, int64_t panel1, int worker) const {
   RunGemmInt8(*kernels, g, row0, row1, panel0, panel1, c.scratch() + p.worker_at + worker * p.worker_bytes);
@@ -191,7 +201,7 @@ Status IntegerProduct::Run(const RunContext& c, const IntegerProductParams& p, c
     int64_t a = 0, b = 0;
     p.Locate(batch, &a, &b);
     if (!kComputedWeights || packed) {
-      g.packed = packed + b * MatrixBytes(p.k, p.n);
+      SetPacked(o.matrix + b, &g);
     } else {
       std::byte* made = c.scratch() + p.packed_at;
       g.packed = made;

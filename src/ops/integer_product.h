@@ -50,6 +50,7 @@ struct IntegerProduct {
   struct Operands {
     const void* a = nullptr;
     const void* b = nullptr;             ///< not read when packed
+    int64_t matrix = 0;                  ///< of those packed, where A's first is multiplied with another than the first
     bool a_signed = false, b_signed = false;
     int32_t a_zero = 0;
     bool again = false;                  ///< B was multiplied before, and is in the cache if it fits
@@ -72,6 +73,11 @@ struct IntegerProduct {
 
   const Int8Kernels* kernels = nullptr;
   const std::byte* packed = nullptr;     ///< all matrices of a constant B
+  Block orders;                          ///< of their panels (OrdersBytesInt8)
+
+ private:
+  /// Makes `g` multiply with a packed matrix.
+  void SetPacked(int64_t matrix, GemmInt8* g) const;
 };
 
 /// `to`, and the bounds and zero point of an output of 8 bits with zero point `zero`, clamped to [low, high].

@@ -51,6 +51,7 @@ struct ChannelsLastIntegerConv {
   const DepthwiseInt8Kernels* depthwise = nullptr;
   QBinaryFn* add = nullptr;       ///< kAdded
   const void* packed = nullptr;   ///< null when the weights are computed
+  Block orders;                   ///< of the panels of packed weights (ConvInt8)
   Block constants;                ///< what Columns lays out, when it is known ahead
   static constexpr int kX = 0, kW = kQuantized ? 3 : 1, kXZero = 2, kWZero = kQuantized ? 5 : 3;
   static constexpr int kXScale = 1, kWScale = 4, kYScale = 6, kYZero = 7, kBias = 8;
@@ -173,6 +174,12 @@ struct ChannelsLastIntegerConv {
       return Status();
     }));
     c.Drop(kW);
+    const int64_t orders_bytes = weights.depthwise ? 0 : ConvOrdersBytesInt8(*kernels, weights.out_c, weights.group_in * weights.groups,
+                                                                             weights.groups, weights.taps);
+    if (orders_bytes > 0) {
+      LINNET_ASSIGN(orders, Block::Allocate(orders_bytes));
+      memset(orders.data(), 0, static_cast<size_t>(orders_bytes));
+    }
     return PrepareColumns(c, weights);
   }
 
@@ -283,6 +290,7 @@ struct ChannelsLastIntegerConv {
     conv.input_signed = c.input_dtype(kX) == DType::kInt8;
     conv.input_zero = c.has_input(kXZero) ? *c.in<uint8_t>(kXZero) : 0;
     conv.packed = packed;
+    conv.orders = const_cast<std::byte*>(orders.data());   // written once, by calls that find them missing
     if (kComputedWeights && !packed) {
       void* made = scratch + b.packed_at;
       if (c.input_shape(kW).elements() > 0) weights.Pack(c.input(kW), w_type, w_zeros, scratch + b.temporary_at, made);

@@ -190,6 +190,10 @@ int64_t PackedConvSizeInt8(int64_t out_c, int64_t in_c, int64_t groups, int64_t 
   return groups * GroupBytes(in_c / groups * taps, out_c / groups);
 }
 
+int64_t ConvOrdersBytesInt8(const Int8Kernels& kernels, int64_t out_c, int64_t in_c, int64_t groups, int64_t taps) {
+  return groups * OrdersBytesInt8(kernels, in_c / groups * taps, out_c / groups);
+}
+
 void PackConvInt8(const void* weights, bool is_signed, int64_t out_c, int64_t in_c, int64_t groups, int64_t taps,
                   void* temporary, void* out) {
   const int64_t group_in = in_c / groups, group_out = out_c / groups, k = group_in * taps;
@@ -241,7 +245,7 @@ void RunStrips(const Int8Kernels& kernels, const ConvInt8& conv, const StripInt8
   int64_t* offsets = static_cast<int64_t*>(scratch);
   uint8_t* planes = static_cast<uint8_t*>(scratch) + strip.table_bytes();
   strip.Offsets(offsets);
-  const BlocksInt8 job = {kernels, s.group_out, s.k, PackedPanels(conv.packed, s.group_out), conv.finish};
+  const BlocksInt8 job = {kernels, s.group_out, s.k, PackedPanels(conv.packed, s.group_out), conv.finish, false, conv.orders};
   RowsInt8 rows;
   rows.a = planes, rows.row_stride = conv.in_c, rows.is_signed = BlockSigned(kernels, conv.input_signed);
   rows.offsets = offsets, rows.steps = strip.steps(), rows.step = strip.step;
@@ -280,7 +284,7 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
   if (kTilesInPlace && kernels.tiles && s.pointwise) {
     GemmInt8 gemm;
     gemm.a = conv.input, gemm.a_row_stride = conv.in_c, gemm.a_signed = conv.input_signed;
-    gemm.m = s.pixels, gemm.n = conv.out_c, gemm.k = s.k, gemm.packed = conv.packed, gemm.finish = conv.finish;
+    gemm.m = s.pixels, gemm.n = conv.out_c, gemm.k = s.k, gemm.packed = conv.packed, gemm.orders = conv.orders, gemm.finish = conv.finish;
     return RunGemmInt8(kernels, gemm, pixel0, pixel1, panel0, panel1, scratch);
   }
   if (kTilesInPlace && !conv.finish.column_zero) {
@@ -303,7 +307,8 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
     if (finish.epilogue.residual) finish.epilogue.residual += channels;
     const bool wide = finish.to == FinishInt8::To::kInt32 || finish.to == FinishInt8::To::kFloat;
     finish.c = static_cast<char*>(finish.c) + channels * (wide ? 4 : 1);
-    const BlocksInt8 job = {kernels, s.group_out, s.k, PackedPanels(packed, s.group_out), finish};
+    std::byte* const orders = conv.orders ? conv.orders + group * OrdersBytesInt8(kernels, s.k, s.group_out) : nullptr;
+    const BlocksInt8 job = {kernels, s.group_out, s.k, PackedPanels(packed, s.group_out), finish, false, orders};
     const Gatherer gatherer(kernels, conv, s, group, outside);
     for (int64_t pixel = pixel0; pixel < pixel1; pixel += s.rows) {
       const int64_t count = std::min(s.rows, pixel1 - pixel);

@@ -20,6 +20,7 @@ struct ConvInt8 : ConvSizes {
   bool input_signed = false;
   uint8_t input_zero = 0;           ///< the byte that stands outside of the image
   const void* packed = nullptr;     ///< made by PackConvInt8
+  std::byte* orders = nullptr;      ///< ConvOrdersBytesInt8, as GemmInt8 has it
   FinishInt8 finish;                ///< its arrays: see ConvColumns
 };
 
@@ -29,6 +30,9 @@ int64_t PackedConvSizeInt8(int64_t out_c, int64_t in_c, int64_t groups, int64_t 
 /// Packs weights of ONNX's order [out_c][in_c / groups][taps]. `temporary`: room for as many bytes as one group has.
 void PackConvInt8(const void* weights, bool is_signed, int64_t out_c, int64_t in_c, int64_t groups, int64_t taps,
                   void* temporary, void* out);
+
+/// Bytes for the orders of the panels of all groups, 0 where tiles sort none.
+int64_t ConvOrdersBytesInt8(const Int8Kernels& kernels, int64_t out_c, int64_t in_c, int64_t groups, int64_t taps);
 
 /// Columns of all groups, each a multiple of 16: the arrays of FinishInt8 have so many elements, group by group.
 int64_t ConvColumns(int64_t out_c, int64_t groups);

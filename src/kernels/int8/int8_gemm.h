@@ -120,6 +120,11 @@ inline constexpr bool kTilesCopy = false;
 /// pixels on tiles end with a line of the output, so that none computes what lies between lines (RowsInt8::pitch).
 inline constexpr int64_t kSortedKInt8 = 8192, kSortedBytesInt8 = 196, kLineRowsInt8 = 4;
 
+/// Where Int8Kernels::sorts, the order that tiles sort a panel in depends on its weights alone, and may be kept from call to call: so many
+/// bytes for a panel.
+inline constexpr int64_t kOrderHeadInt8 = 40;
+inline int64_t PanelOrderBytesInt8(int64_t k) { return (kOrderHeadInt8 + (k + 3) / 4 * 2 + 7) / 8 * 8; }
+
 /// The functions of one instruction set.
 struct Int8Kernels {
   const char* name;
@@ -169,9 +174,14 @@ struct GemmInt8 {
   int64_t m = 0, n = 0, k = 0;
   const void* packed = nullptr;
   bool near = false;            ///< B is in the second-level cache: asking for it ahead would only cost
+  std::byte* orders = nullptr;  ///< OrdersBytesInt8 for all calls with this B, of any thread: zeros at first
   FinishInt8 finish;
 };
 
+/// Bytes for the orders of all panels of a B, a multiple of 8: 0 where tiles sort none.
+inline int64_t OrdersBytesInt8(const Int8Kernels& kernels, int64_t k, int64_t n) {
+  return kernels.sorts && k <= kSortedKInt8 ? PanelCount(n) * PanelOrderBytesInt8(k) : 0;
+}
 /// Bytes of scratch a call needs, 64-byte aligned; each thread its own.
 int64_t GemmInt8ScratchBytes(const Int8Kernels& kernels, int64_t m, int64_t k);
 /// Computes rows [m0, m1) of the columns of panels [panel0, panel1).
@@ -186,7 +196,8 @@ struct BlocksInt8 {
   int64_t n, k;
   const int8_t* panels;
   const FinishInt8& finish;
-  bool near = false;   ///< as GemmInt8 has it
+  bool near = false;   ///< as GemmInt8 has it,
+  std::byte* orders = nullptr;   ///< and that too, from the first panel on
 };
 /// Bytes that tiles need for a sorted panel, or for copies of rows (kTilesCopy), a multiple of 64: up to kTileRowsInt8 rows take what so
 /// many do, and kTilesBeyond bytes behind all are read.

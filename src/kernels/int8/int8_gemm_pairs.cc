@@ -37,7 +37,8 @@ void Int8Finish(const FinishInt8& f, const int32_t* sums, const int32_t* row_sum
 
 constexpr int kTileRows = 6;
 constexpr int kFewRows = 4;            // at a time, where sorting does not pay
-constexpr int64_t kSortedRows = 15;    // of A from which on it does
+constexpr int64_t kSortedRows = 15;    // of A from which on it does,
+constexpr int64_t kOrderedRows = 5;    // and where the order is known
 constexpr int64_t kTilesMax = 192;     // whose largest bytes are known at a time
 constexpr int kFinishedRows = 30;      // at a time, at most
 constexpr int64_t kChunkBytes = 256 << 10;   // of A, half of a second-level cache
@@ -81,6 +82,7 @@ struct PairsTile {
   const int16_t* words;
   const int32_t* offset;   // what the sums begin with
   int32_t* sums;
+  int64_t ahead;           // from `bytes` to the next panel
 };
 
 // What the lists of rows are filled with: a row's number, where in the panel's row it reads, and its sums.
@@ -105,49 +107,60 @@ struct PairsTile {
 alignas(32) constexpr uint8_t kLowBytes[32] = {255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0,
                                                255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0};
 
+// A tile that asks for the next panel, a row of it beside each row of bytes, and one that does not.
+#define LINNET_ASK(at) "prefetcht1 " at "(%[b],%[ahead])\n\t"
+#define LINNET_ASK_NOTHING(at) ""
+
 // Two rows of the panel a turn; of an odd number, the first turn is half of one.
-#define LINNET_PAIRS_TILE(kRows, rows)                                                                                       \
-  void PairsTile##kRows(const PairsTile& t) {                                                                                \
+#define LINNET_PAIRS_TILE(name, kRows, rows, ask)                                                                            \
+  void name##kRows(const PairsTile& t) {                                                                                     \
     using Low = const uint8_t(*)[32];                                                                                        \
     auto a = [&](int row) { return t.a + std::min(row, kRows - 1) * t.stride; };                                             \
     const int64_t odd = (t.safe - t.at) & 1;                                                                                 \
     const int32_t* at = t.at - odd;                                                                                          \
     const void* b = t.bytes - odd * kRow;                                                                                    \
     int64_t i = odd;                                                                                                         \
-    __asm__ volatile("test %[i], %[i]\n\tmov %[offset], %[i]\n\tvmovdqu (%[i]), %%ymm12\n\tvmovdqu 32(%[i]), %%ymm13\n\t"      \
-                     rows(LINNET_BEGIN, "") "vpcmpeqw %%ymm13, %%ymm13, %%ymm13\n\tvpsrlw $15, %%ymm13, %%ymm13\n\t"          \
-                     "jnz 2f\n\tjmp 3f\n\t.p2align 5\n1:\n\tmovslq (%[at]), %[i]\n\t" rows(LINNET_FAST, "")                  \
-                     "2:\n\tmovslq 4(%[at]), %[i]\n\t" rows(LINNET_FAST, "64") "add $8, %[at]\n\tsub $-128, %[b]\n\t"         \
-                     "3:\n\tcmp %[safe], %[at]\n\tjne 1b\n\tmov %[words], %[b]\n\tjmp 5f\n\t.p2align 5\n4:\n\t"               \
-                     "movslq (%[at]), %[i]\n\t" rows(LINNET_SLOW, "") "add $4, %[at]\n\tsub $-128, %[b]\n\t"                  \
+    __asm__ volatile("test %[i], %[i]\n\tmov %[offset], %[i]\n\tvmovdqu (%[i]), %%ymm12\n\tvmovdqu 32(%[i]), %%ymm13\n\t"    \
+                     rows(LINNET_BEGIN, "") "vpcmpeqw %%ymm13, %%ymm13, %%ymm13\n\tvpsrlw $15, %%ymm13, %%ymm13\n\t"         \
+                     "jnz 2f\n\tjmp 3f\n\t.p2align 5\n1:\n\tmovslq (%[at]), %[i]\n\t" ask("") rows(LINNET_FAST, "")          \
+                     "2:\n\tmovslq 4(%[at]), %[i]\n\t" ask("64") rows(LINNET_FAST, "64") "add $8, %[at]\n\tsub $-128, %[b]\n\t" \
+                     "3:\n\tcmp %[safe], %[at]\n\tjne 1b\n\tmov %[words], %[b]\n\tjmp 5f\n\t.p2align 5\n4:\n\t"              \
+                     "movslq (%[at]), %[i]\n\t" rows(LINNET_SLOW, "") "add $4, %[at]\n\tsub $-128, %[b]\n\t"                 \
                      "5:\n\tcmp %[end], %[at]\n\tjne 4b\n\tmov %[sums], %[i]\n\t" rows(LINNET_STORE, "")                     \
                      : [at] "+r"(at), [b] "+r"(b), [i] "+r"(i)                                                               \
-                     : [a0] "r"(a(0)), [a1] "r"(a(1)), [a2] "r"(a(2)), [a3] "r"(a(3)), [a4] "r"(a(4)), [a5] "r"(a(5)),        \
-                       [safe] "m"(t.safe), [end] "m"(t.end), [offset] "m"(t.offset), [words] "m"(t.words),                   \
+                     : [a0] "r"(a(0)), [a1] "r"(a(1)), [a2] "r"(a(2)), [a3] "r"(a(3)), [a4] "r"(a(4)), [a5] "r"(a(5)),       \
+                       [ahead] "r"(t.ahead), [safe] "m"(t.safe), [end] "m"(t.end), [offset] "m"(t.offset), [words] "m"(t.words), \
                        [sums] "m"(t.sums), [low] "m"(*static_cast<Low>(&kLowBytes))                                          \
                      : "memory", "cc", "ymm0", "ymm1", "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9",       \
                        "ymm10", "ymm11", "ymm12", "ymm13", "ymm14", "ymm15");                                                \
   }
 
-LINNET_PAIRS_TILE(1, LINNET_ROWS_1)
-LINNET_PAIRS_TILE(2, LINNET_ROWS_2)
-LINNET_PAIRS_TILE(3, LINNET_ROWS_3)
-LINNET_PAIRS_TILE(4, LINNET_ROWS_4)
-LINNET_PAIRS_TILE(5, LINNET_ROWS_5)
-LINNET_PAIRS_TILE(6, LINNET_ROWS_6)
+LINNET_PAIRS_TILE(PairsTile, 1, LINNET_ROWS_1, LINNET_ASK_NOTHING)
+LINNET_PAIRS_TILE(AskingTile, 1, LINNET_ROWS_1, LINNET_ASK)
+LINNET_PAIRS_TILE(PairsTile, 2, LINNET_ROWS_2, LINNET_ASK_NOTHING)
+LINNET_PAIRS_TILE(AskingTile, 2, LINNET_ROWS_2, LINNET_ASK)
+LINNET_PAIRS_TILE(PairsTile, 3, LINNET_ROWS_3, LINNET_ASK_NOTHING)
+LINNET_PAIRS_TILE(AskingTile, 3, LINNET_ROWS_3, LINNET_ASK)
+LINNET_PAIRS_TILE(PairsTile, 4, LINNET_ROWS_4, LINNET_ASK_NOTHING)
+LINNET_PAIRS_TILE(AskingTile, 4, LINNET_ROWS_4, LINNET_ASK)
+LINNET_PAIRS_TILE(PairsTile, 5, LINNET_ROWS_5, LINNET_ASK_NOTHING)
+LINNET_PAIRS_TILE(AskingTile, 5, LINNET_ROWS_5, LINNET_ASK)
+LINNET_PAIRS_TILE(PairsTile, 6, LINNET_ROWS_6, LINNET_ASK_NOTHING)
+LINNET_PAIRS_TILE(AskingTile, 6, LINNET_ROWS_6, LINNET_ASK)
 constexpr void (*kPairsTiles[])(const PairsTile&) = {nullptr, PairsTile1, PairsTile2, PairsTile3, PairsTile4, PairsTile5, PairsTile6};
+constexpr void (*kAskingTiles[])(const PairsTile&) = {nullptr, AskingTile1, AskingTile2, AskingTile3, AskingTile4, AskingTile5, AskingTile6};
 
 // The products of a call. Sums begin with the offsets.
 class PairsProduct {
  public:
   PairsProduct(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, const int32_t* row_sums)
       : job_(job), rows_(rows), row0_(row0), row_sums_(row_sums), panel_bytes_(PaddedK(job.k) * kPanelColumns),
-        fours_(rows.offsets ? rows.steps * rows.step / 4 : (job.k + 3) / 4), finish_(job.finish) {
+        fours_((job.k + 3) / 4), finish_(job.finish) {
     finish_.offset = nullptr;
   }
 
   void Run(int64_t row1, int64_t panel0, int64_t panel1) {
-    if (row1 - row0_ < kSortedRows || fours_ > kFoursMax) return Unsorted(row1, panel0, panel1);
+    if (row1 - row0_ < (job_.orders ? kOrderedRows : kSortedRows) || fours_ > kFoursMax) return Unsorted(row1, panel0, panel1);
     int32_t at[kFoursMax];
     for (int64_t i = 0; i < fours_; ++i) {
       const int64_t k = i * 4;
@@ -167,6 +180,9 @@ class PairsProduct {
   const int32_t* OffsetOf(int64_t panel) const {
     alignas(32) static constexpr int32_t kZeros[kPanelColumns] = {};
     return job_.finish.offset ? job_.finish.offset + panel * kPanelColumns : kZeros;
+  }
+  PanelOrder* OrderOf(int64_t panel) const {
+    return job_.orders ? reinterpret_cast<PanelOrder*>(job_.orders + panel * PanelOrderBytesInt8(job_.k)) : nullptr;
   }
   void Finish(const int32_t* sums, int64_t row, int64_t count, int64_t panel) {
     const int64_t column = panel * kPanelColumns, columns = std::min(job_.n - column, kPanelColumns);
@@ -227,20 +243,23 @@ class PairsProduct {
     int64_t count = 0;
     end = Cut(row, end, parts, &count);
     if (count == 0) return end;
-    int least = kClasses;
-    for (const Part* part = parts; part < parts + count; ++part) least = std::min(least, part->classes);
+    int least = kClasses, most = 0;
+    for (const Part* part = parts; part < parts + count; ++part) {
+      least = std::min(least, part->classes), most = std::max(most, part->classes);
+    }
+    PanelOrder made;
     SortedPanel sorted(rows_.copies, fours_);
     alignas(64) int32_t sums[kFinishedRows * kPanelColumns];
     PairsTile tile;
     tile.stride = rows_.row_stride;
     tile.at = sorted.at, tile.end = sorted.at + fours_, tile.bytes = sorted.bytes;
     const bool floats = finish_.to == FinishInt8::To::kFloat && rows_.pitch == 0;
-    const int64_t lines = (panel_bytes_ / 64 + count - 1) / count;   // of the next panel, to be asked for beside each tile
     for (int64_t panel = panel0; panel < panel1; ++panel) {
       const int8_t* from = job_.panels + panel * panel_bytes_;
       tile.offset = OffsetOf(panel);
-      sorted.Sort(from, at, fours_, least);
-      const int8_t* fetch = from + panel_bytes_;
+      const PanelOrder& order = PanelOrder::Of(from, fours_, OrderOf(panel), made);
+      sorted.Copy(from, at, order, least, most);
+            tile.ahead = from + panel_bytes_ - sorted.bytes;
       int64_t first = parts->row, finished = 0;   // rows [first, first + finished) wait in `sums`
       for (const Part* part = parts; part < parts + count; ++part) {
         if (part->row != first + finished || finished + part->rows > kFinishedRows) {
@@ -249,12 +268,14 @@ class PairsProduct {
         }
         if (floats) AskForC(part->row, part->rows, panel);
         tile.a = At(part->row);
-        tile.safe = sorted.ends[part->classes];
-        tile.words = sorted.words + (tile.safe - sorted.ends[least]) * kRow;
+        tile.safe = sorted.at + order.ends[part->classes];
+        tile.words = sorted.words + (order.ends[part->classes] - order.ends[least]) * kRow;
         tile.sums = sums + finished * kPanelColumns;
-        kPairsTiles[part->rows](tile);
+        (part == parts ? kAskingTiles : kPairsTiles)[part->rows](tile);
         finished += part->rows;
-        for (int64_t i = 0; i < lines; ++i, fetch += 64) __builtin_prefetch(fetch, 0, 2);
+        for (int64_t i = part == parts ? order.ends[part->classes] : fours_; i < fours_; ++i) {   // what that has not asked for
+          __builtin_prefetch(from + panel_bytes_ + i * kRow, 0, 2);
+        }
       }
       Finish(sums, first, finished, panel);
     }

@@ -154,7 +154,7 @@ void RunGemmInt8(const Int8Kernels& kernels, const GemmInt8& gemm, int64_t m0, i
   const ScratchOf at(kernels, gemm.m, gemm.k);
   int32_t* row_sums = static_cast<int32_t*>(scratch);
   char* block = static_cast<char*>(scratch) + at.sums_bytes;
-  const BlocksInt8 job = {kernels, gemm.n, gemm.k, PackedPanels(gemm.packed, gemm.n), gemm.finish, gemm.near};
+  const BlocksInt8 job = {kernels, gemm.n, gemm.k, PackedPanels(gemm.packed, gemm.n), gemm.finish, gemm.near, gemm.orders};
   if (kTilesInPlace && kernels.tiles && (ScratchOf::CopiesAll(kernels, gemm.k) || BlockShift(kernels, gemm.a_signed) == 0)) {
     m0 = MultiplyInPlace(job, gemm, m0, m1, panel0, panel1, at, row_sums);
   }

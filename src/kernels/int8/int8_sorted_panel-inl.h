@@ -8,6 +8,7 @@
 #define LINNET_KERNELS_INT8_SORTED_PANEL_INL_H_
 #endif
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -61,63 +62,89 @@ HWY_INLINE uint32_t ClassesOfFour(const int8_t* b) {
   return static_cast<uint32_t>(_mm_cvtsi128_si32(bytes));
 }
 
-// A copy of a panel, its rows by class, and those from a class on widened too. Memory: kSortedBytesInt8 for each.
-struct SortedPanel {
-  int8_t* bytes;
-  int16_t* words;   // of columns 0 to 7, then 8 to 15: even bytes, then odd ones
-  int32_t* at;      // where the four k of a row are in a row of A
-  const int32_t* ends[kClasses + 1];   // ends[n]: of `at`, behind the first n classes
-  static_assert(kSortedBytesInt8 == 3 * kRow + sizeof(int32_t));
+// The rows of a panel class by class, which does not depend on A.
+struct PanelOrder {
+  enum State : uint32_t { kNone, kBeingMade, kMade };
+  uint32_t state;                // where it is kept from call to call
+  uint16_t ends[kClasses + 1];   // ends[n]: behind the first n classes
+  uint16_t rows[kFoursMax];      // as many as the panel has
 
-  SortedPanel(uint8_t* memory, int64_t count)
-      : bytes(reinterpret_cast<int8_t*>(memory)), words(reinterpret_cast<int16_t*>(memory + kRow * count)),
-        at(reinterpret_cast<int32_t*>(memory + 3 * kRow * count)) {}
-
-  /// Rows of the first `classes` need no words.
-  void Sort(const int8_t* panel, const int32_t* from, int64_t count, int classes) {
+  void Make(const int8_t* panel, int64_t count) {
     uint8_t class_of[kFoursMax + 4];
-    int16_t others[kFoursMax + 1];   // those of class 0 come first, and are most
+    uint16_t others[kFoursMax + 1];   // those of class 0 come first, and are most
     int64_t safe = 0, rest = 0;
     for (int64_t i = 0; i < count; i += 4) {
       alignas(64) int8_t last[4 * kRow];   // what is behind the panel's end is not read
-      const int8_t* rows = panel + i * kRow;
-      if (i + 4 > count) rows = static_cast<const int8_t*>(memcpy(last, rows, static_cast<size_t>((count - i) * kRow)));
-      const uint32_t four = ClassesOfFour(rows);
+      const int8_t* from = panel + i * kRow;
+      if (i + 4 > count) from = static_cast<const int8_t*>(memcpy(last, from, static_cast<size_t>((count - i) * kRow)));
+      const uint32_t four = ClassesOfFour(from);
       if (HWY_LIKELY(four == 0 && i + 4 <= count)) {
-        memcpy(at + safe, from + i, 4 * sizeof(int32_t));
-        LINNET_UNROLL
-        for (int j = 0; j < 4; ++j) Copy(rows + j * kRow, bytes + (safe + j) * kRow);
+        const uint64_t next = static_cast<uint64_t>(i) * 0x0001000100010001 + 0x0003000200010000;
+        memcpy(rows + safe, &next, sizeof(next));
         safe += 4;
         continue;
       }
       memcpy(class_of + i, &four, sizeof(four));
       for (int64_t j = i; j < std::min(i + 4, count); ++j) {
         const bool other = class_of[j] != 0;
-        at[safe] = from[j];
-        Copy(panel + j * kRow, bytes + safe * kRow);
-        others[rest] = static_cast<int16_t>(j);
+        rows[safe] = others[rest] = static_cast<uint16_t>(j);
         safe += !other, rest += other;
       }
     }
     int64_t sizes[kClasses] = {safe}, next[kClasses], end = 0;
     for (int64_t i = 0; i < rest; ++i) ++sizes[class_of[others[i]]];
-    ends[0] = at;
+    ends[0] = 0;
     for (int c = 0; c < kClasses; ++c) {
       next[c] = end;
-      ends[c + 1] = at + (end += sizes[c]);
+      ends[c + 1] = static_cast<uint16_t>(end += sizes[c]);
     }
-    const int64_t narrow = ends[classes] - at;
-    for (int64_t i = 0; i < rest; ++i) {
-      const int64_t j = others[i], to = next[class_of[j]]++;
-      at[to] = from[j];
-      Copy(panel + j * kRow, bytes + to * kRow);
-      if (to >= narrow) Widen(panel + j * kRow, words + (to - narrow) * kRow);
+    for (int64_t i = 0; i < rest; ++i) rows[next[class_of[others[i]]]++] = others[i];
+  }
+
+  // That of a panel of `count` rows: the one that is kept, or `made`, which is then kept unless another thread does that.
+  static const PanelOrder& Of(const int8_t* panel, int64_t count, PanelOrder* kept, PanelOrder& made) {
+    if (kept && __atomic_load_n(&kept->state, __ATOMIC_ACQUIRE) == kMade) return *kept;
+    made.Make(panel, count);
+    uint32_t none = kNone;
+    if (kept && __atomic_compare_exchange_n(&kept->state, &none, kBeingMade, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+      memcpy(kept->ends, made.ends, sizeof(made.ends));
+      memcpy(kept->rows, made.rows, static_cast<size_t>(count) * sizeof(made.rows[0]));
+      __atomic_store_n(&kept->state, kMade, __ATOMIC_RELEASE);
+    }
+    return made;
+  }
+};
+static_assert(offsetof(PanelOrder, rows) == kOrderHeadInt8);
+
+// A copy of a panel in that order, and of some rows widened. Memory: kSortedBytesInt8 for each row.
+struct SortedPanel {
+  int8_t* bytes;
+  int16_t* words;   // of columns 0 to 7, then 8 to 15: even bytes, then odd ones
+  int32_t* at;      // where the four k of a row are in a row of A
+  static_assert(kSortedBytesInt8 == 3 * kRow + sizeof(int32_t));
+
+  SortedPanel(uint8_t* memory, int64_t count)
+      : bytes(reinterpret_cast<int8_t*>(memory)), words(reinterpret_cast<int16_t*>(memory + kRow * count)),
+        at(reinterpret_cast<int32_t*>(memory + 3 * kRow * count)) {}
+
+  /// Tiles read the rows of `least` to `most` classes as bytes, and others as words.
+  void Copy(const int8_t* panel, const int32_t* from, const PanelOrder& order, int least, int most) {
+    const int64_t narrow = order.ends[least], narrow_end = order.ends[most], count = order.ends[kClasses];
+    for (int64_t i = 0; i < narrow_end; ++i) {
+      const int64_t row = order.rows[i];
+      at[i] = from[row];
+      CopyRow(panel + row * kRow, bytes + i * kRow);
+    }
+    for (int64_t i = narrow; i < count; ++i) {
+      const int64_t row = order.rows[i];
+      at[i] = from[row];
+      Widen(panel + row * kRow, words + (i - narrow) * kRow);
     }
   }
 
  private:
   static __m256i Load(const int8_t* from, int v) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from) + v); }
-  static void Copy(const int8_t* from, int8_t* to) {
+  static void CopyRow(const int8_t* from, int8_t* to) {
     _mm256_store_si256(reinterpret_cast<__m256i*>(to), Load(from, 0));
     _mm256_store_si256(reinterpret_cast<__m256i*>(to) + 1, Load(from, 1));
   }
