@@ -272,29 +272,6 @@ class StaticRewriter {
     return codes.low >= low - half && codes.high <= high + half;
   }
 
-  /// A constant as integers and a DequantizeLinear behind it.
-  Result<ValueId> Dequantized(std::string name, QuantizedTensor tensor) {
-    name = ShortName(name);
-    const Shape shape = tensor.integers.shape();
-    const bool bias = tensor.params.dtype == DType::kInt32;
-    std::vector<ValueId> inputs = {graph_.AddConstant(graph_.FreshName(name + "_quantized"), std::move(tensor.integers)),
-                                   graph_.AddConstant(graph_.FreshName(name + "_scale"), tensor.params.ScaleTensor())};
-    if (!bias) inputs.push_back(ZeroPoint(name, tensor.params));
-    std::vector<Attribute> attributes;
-    if (tensor.params.axis >= 0) attributes.push_back({"axis", static_cast<int64_t>(tensor.params.axis)});
-    return edit_.Add("DequantizeLinear", std::move(inputs), std::move(attributes), Type::Tensor(DType::kFloat, shape), name + "_dequantized");
-  }
-
-  /// Zero points that are all 0 are one constant for all weights with as many channels.
-  ValueId ZeroPoint(std::string_view name, const Params& params) {
-    const bool zero = std::all_of(params.zeros.begin(), params.zeros.end(), [](int32_t z) { return z == 0; });
-    if (!zero) return graph_.AddConstant(graph_.FreshName(Cat(name, "_zero")), params.ZeroTensor());
-    const std::pair<DType, int64_t> key = {params.dtype, params.axis < 0 ? -1 : static_cast<int64_t>(params.zeros.size())};
-    auto [place, is_new] = zeros_.try_emplace(key, kNoValue);
-    if (is_new) place->second = graph_.AddConstant(graph_.FreshName("zero_point"), params.ZeroTensor());
-    return place->second;
-  }
-
   /// The axis of a weight that counts the output's channels, or -1.
   static int ChannelAxis(const Node& node, const Shape& w, bool per_channel) {
     if (!per_channel) return -1;
@@ -349,7 +326,7 @@ class StaticRewriter {
     const Params params = weights.params;
     WeightEntry& shared = weights_[{inputs[1], axis}];
     if (shared.read == kNoValue || !(shared.params == params) || (gemm && alpha != 1)) {
-      LINNET_ASSIGN(shared.read, Dequantized(graph_.value(inputs[1]).name, std::move(weights)));
+      LINNET_ASSIGN(shared.read, edit_.Dequantized(graph_.value(inputs[1]).name, std::move(weights)));
       shared.params = params;
     }
     graph_.SetInput(id, 1, shared.read);
@@ -363,7 +340,7 @@ class StaticRewriter {
       return Status();
     }
     LINNET_ASSIGN(QuantizedTensor whole, QuantizeBias(bias.Reshaped(Shape{bias.elements()}), x_scale, params));
-    LINNET_ASSIGN(ValueId bias_read, Dequantized(graph_.value(inputs[2]).name, std::move(whole)));
+    LINNET_ASSIGN(ValueId bias_read, edit_.Dequantized(graph_.value(inputs[2]).name, std::move(whole)));
     graph_.SetInput(id, 2, bias_read);
     return Status();
   }
@@ -379,7 +356,7 @@ class StaticRewriter {
       if (!constant || constant->dtype() != DType::kFloat || !constant->has_data()) continue;
       LINNET_ASSIGN(QuantizedTensor whole,
                     QuantizeWeights(*constant, -1, TypeOf(nodes_[static_cast<size_t>(id)]), options_.symmetric_activations));
-      LINNET_ASSIGN(ValueId read, Dequantized(graph_.value(in).name, std::move(whole)));
+      LINNET_ASSIGN(ValueId read, edit_.Dequantized(graph_.value(in).name, std::move(whole)));
       graph_.SetInput(id, static_cast<int>(i), read);
     }
     return Status();
@@ -430,7 +407,6 @@ class StaticRewriter {
   std::map<NodeId, NodeId> relus_;                       ///< by node, the lone Relu or Clip behind it
   std::set<ValueId> made_by_integers_;
   std::map<std::pair<ValueId, int>, WeightEntry> weights_;
-  std::map<std::pair<DType, int64_t>, ValueId> zeros_;
 };
 
 }  // namespace
