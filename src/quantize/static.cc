@@ -40,15 +40,15 @@ class StaticRewriter {
     DropActivations();
     // Weights first: their bias needs the input's scale, which is known by the value that still is the input.
     for (NodeId id : order) {
-      if (Quantized(id) && RoleOf(graph_, graph_.node(id)) == Role::kMatrix) {
-        LINNET_TRY(QuantizeMatrix(id).At(graph_.node(id).Label(graph_)));
-      }
+      const Role role = HasIntegers(id) ? RoleOf(graph_, graph_.node(id)) : Role::kNone;
+      if (role == Role::kMatrix) LINNET_TRY(QuantizeMatrix(id).At(graph_.node(id).Label(graph_)));
+      if (role == Role::kRecurrent) LINNET_TRY(QuantizeRecurrent(id).At(graph_.node(id).Label(graph_)));
     }
     for (NodeId id : order) {
       if (Active(id)) LINNET_TRY(QuantizeConstants(id));
     }
     for (NodeId id : order) {
-      if (Quantized(id) && IsTable(graph_, graph_.node(id))) LINNET_TRY(QuantizeTable(id).At(graph_.node(id).Label(graph_)));
+      if (HasIntegers(id) && IsTable(graph_, graph_.node(id))) LINNET_TRY(QuantizeTable(id).At(graph_.node(id).Label(graph_)));
     }
     for (const auto& [value, place] : values_) LINNET_TRY(Insert(value));
     return Status();
@@ -70,10 +70,13 @@ class StaticRewriter {
     ValueId read = kNoValue;
   };
 
-  bool Quantized(NodeId id) const {
-    return id != kNoNode && id < static_cast<NodeId>(nodes_.size()) && graph_.node(id).alive &&
-           nodes_[static_cast<size_t>(id)] != Precision::kFloat;
+  Precision PrecisionOf(NodeId id) const {
+    return id != kNoNode && id < static_cast<NodeId>(nodes_.size()) && graph_.node(id).alive ? nodes_[static_cast<size_t>(id)] : Precision::kFloat;
   }
+  /// Whether its weights become integers.
+  bool HasIntegers(NodeId id) const { return PrecisionOf(id) != Precision::kFloat; }
+  /// Whether its activations do.
+  bool Quantized(NodeId id) const { return PrecisionOf(id) >= Precision::kInt8; }
 
   /// Quantized by itself, not a part of what follows another node.
   bool Active(NodeId id) const { return Quantized(id) && !inside_.contains(id); }
@@ -111,7 +114,7 @@ class StaticRewriter {
       }
     }
     for (NodeId id : order) {
-      if (!Active(id) || IsTable(graph_, graph_.node(id))) continue;
+      if (!Active(id) || ByWeights(RoleOf(graph_, graph_.node(id)))) continue;
       const Precision precision = nodes_[static_cast<size_t>(id)];
       const Node& node = graph_.node(id);
       for (ValueId in : ActivationsOf(graph_, node)) {
@@ -169,15 +172,15 @@ class StaticRewriter {
     }
     return producer == kNoNode ? nullptr : OverrideOf(graph_.node(producer).name);
   }
-  /// The options of a node's weights.
-  StaticOptions WeightOptionsOf(NodeId id) const {
+  /// The options of a node's weights, its input `input`.
+  StaticOptions WeightOptionsOf(NodeId id, size_t input) const {
     StaticOptions out;
     out.weights = options_.weights, out.per_channel = options_.per_channel, out.symmetric_weights = options_.symmetric_weights;
     out.reduced_weights = options_.reduced_weights;
     // Operators on integers have a scale a channel at every opset.
-    if (!edit_.scales_by_axis() && options_.format == Format::kQdq) out.per_channel = false;
+    if (!edit_.scales_by_axis() && (options_.format == Format::kQdq || !Quantized(id))) out.per_channel = false;
     if (options_.overrides.empty()) return out;
-    const Override *node = OverrideOf(graph_.node(id).name), *own = OverrideOf(graph_.value(graph_.node(id).inputs[1]).name);
+    const Override *node = OverrideOf(graph_.node(id).name), *own = OverrideOf(graph_.value(graph_.node(id).inputs[input]).name);
     for (const Override* asked : {node, own}) {
       if (!asked) continue;
       out.per_channel = asked->per_channel.value_or(out.per_channel);
@@ -305,16 +308,17 @@ class StaticRewriter {
     LINNET_ASSIGN(float beta, graph_.node(id).Float("beta", 1));
     const bool gemm = graph_.node(id).op == "Gemm";
     LINNET_ASSIGN(Tensor w, Scaled(*constant, gemm ? alpha : 1));
-    const StaticOptions asked = WeightOptionsOf(id);
+    const StaticOptions asked = WeightOptionsOf(id, 1);
+    const bool integers = Quantized(id) && values_.contains(inputs[0]);   // the sums, with the bias among them
     const int axis = ChannelAxis(graph_.node(id), w.shape(), asked.per_channel);
     const Tensor* bias_constant = inputs.size() > 2 && inputs[2] != kNoValue ? ConstantOf(graph_, inputs[2]) : nullptr;
     Tensor bias;
-    if (bias_constant && values_.contains(inputs[0])) {
+    if (bias_constant && integers) {
       LINNET_ASSIGN(bias, Scaled(*bias_constant, gemm ? beta : 1));
     }
     LINNET_ASSIGN(int64_t channels, OutputChannels(graph_.node(id), w.shape()));
     const bool fits = bias.has_data() && bias.elements() == channels;  // C of Gemm may be broadcast
-    const float x_scale = values_.contains(inputs[0]) ? ParamsFor(inputs[0]).scales[0] : 1;
+    const float x_scale = integers ? ParamsFor(inputs[0]).scales[0] : 1;
     LINNET_ASSIGN(QuantizedTensor weights, QuantizeWeights(w, axis, asked.weights, asked.symmetric_weights, asked.reduced_weights));
     if (fits) {
       const Params before = weights.params;
@@ -324,12 +328,7 @@ class StaticRewriter {
       }
     }
     const Params params = weights.params;
-    WeightEntry& shared = weights_[{inputs[1], axis}];
-    if (shared.read == kNoValue || !(shared.params == params) || (gemm && alpha != 1)) {
-      LINNET_ASSIGN(shared.read, edit_.Dequantized(graph_.value(inputs[1]).name, std::move(weights)));
-      shared.params = params;
-    }
-    graph_.SetInput(id, 1, shared.read);
+    LINNET_TRY(ReadWeights(id, 1, axis, std::move(weights), gemm && alpha != 1));
     if (gemm) {
       graph_.mutable_node(id).Unset("alpha");
       if (bias.has_data()) graph_.mutable_node(id).Unset("beta");
@@ -342,6 +341,31 @@ class StaticRewriter {
     LINNET_ASSIGN(QuantizedTensor whole, QuantizeBias(bias.Reshaped(Shape{bias.elements()}), x_scale, params));
     LINNET_ASSIGN(ValueId bias_read, edit_.Dequantized(graph_.value(inputs[2]).name, std::move(whole)));
     graph_.SetInput(id, 2, bias_read);
+    return Status();
+  }
+
+  /// Lets a node read its weights from integers, which it shares with others that have the same ones; not where they are its `own`.
+  Status ReadWeights(NodeId id, int input, int axis, QuantizedTensor weights, bool own) {
+    const ValueId constant = graph_.node(id).inputs[static_cast<size_t>(input)];
+    WeightEntry& shared = weights_[{constant, axis}];
+    if (shared.read == kNoValue || !(shared.params == weights.params) || own) {
+      shared.params = weights.params;
+      LINNET_ASSIGN(shared.read, edit_.Dequantized(graph_.value(constant).name, std::move(weights)));
+    }
+    graph_.SetInput(id, input, shared.read);
+    return Status();
+  }
+
+  /// W and R, which lie as [directions, rows, depth].
+  Status QuantizeRecurrent(NodeId id) {
+    for (int input : {1, 2}) {
+      const Tensor* w = edit_.FloatConstant(graph_.node(id).inputs[static_cast<size_t>(input)]);
+      if (!w || w->shape().rank() != 3) continue;
+      const StaticOptions asked = WeightOptionsOf(id, static_cast<size_t>(input));
+      const int axis = asked.per_channel && edit_.scales_by_axis() ? 1 : -1;
+      LINNET_ASSIGN(QuantizedTensor weights, QuantizeWeights(*w, axis, asked.weights, asked.symmetric_weights));
+      LINNET_TRY(ReadWeights(id, input, axis, std::move(weights), false));
+    }
     return Status();
   }
 
@@ -363,7 +387,7 @@ class StaticRewriter {
   }
 
   Status QuantizeTable(NodeId id) {
-    const DType dtype = nodes_[static_cast<size_t>(id)] == Precision::kInt8 ? options_.weights : TypeOf(Precision::kInt16);
+    const DType dtype = nodes_[static_cast<size_t>(id)] == Precision::kInt16 ? TypeOf(Precision::kInt16) : options_.weights;
     return edit_.QuantizeTable(id, dtype, options_.per_channel, options_.symmetric_weights).TakeStatus();
   }
 
