@@ -95,6 +95,17 @@ TEST_F(QuantizePeer, StaticOperatorsOnIntegers) {
   }
 }
 
+TEST_F(QuantizePeer, RecurrentOperatorsInStaticModels) {
+  RandomSamples samples({6, 2, 20}, 12);
+  for (DType weights : {DType::kInt8, DType::kUint8}) {
+    StaticOptions options;
+    options.weights = weights;
+    options.exclude = {"conv"};   // whose sums saturate there
+    EXPECT_GE(Beside(Quantized(Recurrent(), options, &samples).quantized, &samples), 90) << DTypeName(weights);
+    EXPECT_GE(Beside(Quantized(Lstm(), {}, &samples).quantized, &samples), 90) << DTypeName(weights);
+  }
+}
+
 TEST_F(QuantizePeer, WideActivations) {
   RandomSamples samples({1, 3, 8, 8}, 12);
   for (DType activations : {DType::kUint16, DType::kInt16}) {

@@ -129,8 +129,6 @@ TEST_F(CliQuantizeRefusals, FilesThatAreOthers) {
   ExpectFails({"quantize", prepared, out_, "--data", good}, "is a prepared file (.linnet)");
   ExpectFails({"compare", prepared, model_, "--data", good}, "is a prepared file (.linnet)");
   // Models with nothing for static quantization: what to do instead.
-  const std::string sequences = SaveArray("sequence.npy", Random({6, 2, 20}, 3));
-  ExpectFails({"quantize", Save(quantize::Lstm(), "lstm.onnx"), out_, "--data", sequences}, "--mode dynamic");
   OnnxModel half = quantize::Network(13);
   ASSERT_TRUE(quantize::Prepare(&half, 13).ok());
   ASSERT_TRUE(quantize::ConvertToHalf(&half, {}).ok());

@@ -27,6 +27,8 @@ TEST_F(CliQuantize, DigitsStayAndShrink) {
   EXPECT_GE(json["outputs"][0]["sqnr_db"].get<double>(), 20);
   EXPECT_EQ(json["outputs"][0]["top1_agreement"].get<double>(), 1);
   EXPECT_LT(json["weight_bytes_after"].get<double>(), 0.33 * json["weight_bytes_before"].get<double>());
+  EXPECT_LE(json["quantized_weight_bytes"].get<double>(), 0.28 * json["quantized_weight_float_bytes"].get<double>());
+  EXPECT_EQ(json["float_weight_bytes"], 0);
   EXPECT_LT(json["output_bytes"].get<double>(), 0.46 * json["input_bytes"].get<double>());
   // The table alone gives the same file, bit for bit, when nothing was decided by data.
   ASSERT_EQ(Linnet({"quantize", model_, folder_ + "/a.onnx", "--data", data_, "--table", folder_ + "/t.txt", "--as-is"}).code, kSuccess);

@@ -156,9 +156,9 @@ TEST(QuantizeContract, SpendsPrecisionOnlyWhereItIsNeeded) {
       return made;
     };
     if (!decision->met) {
-      ASSERT_TRUE(SearchLayers(prepared, make, true, floor, &judge, kFour, &known, kQuiet, &*decision).ok());
+      ASSERT_TRUE(SearchLayers(prepared, make, {true, true}, floor, &judge, kFour, &known, kQuiet, &*decision).ok());
     }
-    const size_t now = decision->wide.size() + 2 * decision->in_float.size();
+    const size_t now = decision->wide.size() + 2 * (decision->by_weights.size() + decision->in_float.size());
     EXPECT_GE(now, exceptions) << db;
     exceptions = now;
     if (!decision->met) continue;

@@ -82,6 +82,23 @@ inline OnnxModel Lstm() {
   return model;
 }
 
+/// A convolution, 'conv', whose result two GRUs read, which have R in common.
+inline OnnxModel Recurrent() {
+  OnnxModel model = Model("graph g (x: float[6,2,20], w: float[24,20,1], w1: float[1,36,24], r: float[1,36,12], w2: float[1,36,24]) -> (y) {\n"
+                          "  t = Transpose-14(x) {perm=[1, 2, 0]}\n"
+                          "  c = Conv-14(t, w) @conv\n"
+                          "  z = Transpose-14(c) {perm=[2, 0, 1]}\n"
+                          "  _, a = GRU-14(z, w1, r) {hidden_size=12} @one\n"
+                          "  _, b = GRU-14(z, w2, r) {hidden_size=12} @two\n"
+                          "  y = Add-14(a, b)\n"
+                          "}\n", 14);
+  for (size_t i = 1; i < model.graph.inputs.size(); ++i) {
+    const ValueId id = model.graph.inputs[i];
+    model.graph.SetConstant(id, Random(model.graph.value(id).type.shape, i, 0.3f));
+  }
+  return model;
+}
+
 struct Built {
   OnnxModel prepared, quantized;
   RangeTable ranges;

@@ -46,13 +46,15 @@ typedef struct LinnetSamples {
 typedef struct LinnetQuantizeReport {
   size_t struct_size;
   int64_t nodes, quantized_nodes;
-  int64_t weight_bytes_before, weight_bytes_after;
+  int64_t weight_bytes_before, weight_bytes_after; /* of all constants */
   int64_t calibrated, compared; /* samples */
   int32_t held_out;             /* 1: those compared were not used to calibrate */
   int32_t refused;              /* 1: the work was done, and nothing meets what was asked: the function fails, no file is written */
   double sqnr_db;               /* beside the float model, of the worst output; infinite when all are equal, NaN without samples */
   double top1_agreement;        /* of the first output, 0 to 1; NaN without samples */
   double accuracy;              /* of labels; NaN without */
+  /* Of weights that became integers, with their scales and zero points; what these took as float32; of weights that stay real. */
+  int64_t quantized_weight_bytes, quantized_weight_float_bytes, float_weight_bytes;
 } LinnetQuantizeReport;
 
 /* Quantizes the .onnx file `model`, writes `output`, reads it again and runs it beside the float model. `samples` may be

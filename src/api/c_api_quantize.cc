@@ -53,6 +53,9 @@ void Fill(const quantize::Outcome& outcome, LinnetQuantizeReport* report) {
   report->quantized_nodes = outcome.quantized_nodes;
   report->weight_bytes_before = outcome.before.all;
   report->weight_bytes_after = outcome.after.all;
+  report->quantized_weight_bytes = outcome.after.integers.bytes;
+  report->quantized_weight_float_bytes = outcome.after.integers.floats;
+  report->float_weight_bytes = outcome.after.reals.bytes;
   report->calibrated = outcome.calibrated;
   report->compared = outcome.compared;
   report->held_out = outcome.held_out;

@@ -26,6 +26,19 @@ std::string ComparedText(const quantize::Outcome& outcome) {
                      outcome.calibrated == 0 ? "" : outcome.held_out ? " that were not used to calibrate" : " that were used to calibrate, for want of others");
 }
 
+/// "105 KiB of floats -> 27.4 KiB of integers with scales and zero points (26.1 %), 1.00 KiB stay real".
+std::string WeightsText(const quantize::ConstantBytes& after) {
+  const quantize::WeightSize &integers = after.integers, &reals = after.reals;
+  std::string text;
+  if (integers.floats > 0) {
+    text = fmt::format("{} of floats -> {} of integers with scales and zero points ({:.1f} %)", FormatBytes(integers.floats), FormatBytes(integers.bytes),
+                       100.0 * static_cast<double>(integers.bytes) / static_cast<double>(integers.floats));
+  }
+  if (reals.bytes == 0 && !text.empty()) return text;
+  const bool halves = reals.bytes < reals.floats;
+  return Cat(text, text.empty() ? "" : ", ", halves ? Cat(FormatBytes(reals.floats), " of floats -> ") : "", FormatBytes(reals.bytes), halves ? " with half precision" : " of floats");
+}
+
 /// "98.3 %", or nothing where there are no classes.
 std::string SameTopText(const quantize::Agreement& agreement) {
   return agreement.rows ? fmt::format("{:.1f} %", 100.0 * static_cast<double>(agreement.same_top) / static_cast<double>(agreement.rows)) : "";
@@ -57,6 +70,9 @@ Json QuantizeReport::ToJson() const {
   json["output_bytes"] = FileBytes(output);
   json["weight_bytes_before"] = before.all;
   json["weight_bytes_after"] = after.all;
+  json["quantized_weight_bytes"] = after.integers.bytes;
+  json["quantized_weight_float_bytes"] = after.integers.floats;
+  json["float_weight_bytes"] = after.reals.bytes;
   json["calibrated_samples"] = calibrated;
   json["resumed_samples"] = resumed;
   json["compared_samples"] = compared;
@@ -73,6 +89,7 @@ Json QuantizeReport::ToJson() const {
   }
   json["notes"] = notes;
   json["layers_16_bit"] = wide;
+  json["layers_8_bit_weights"] = by_weights;
   json["layers_float"] = in_float;
   if (score.accuracy >= 0) json["accuracy"] = score.accuracy;
   if (reference_accuracy >= 0) json["float_accuracy"] = reference_accuracy;
@@ -91,7 +108,8 @@ std::vector<std::string> QuantizeReport::Facts(const quantize::Recipe& recipe) c
   asked("accuracy", recipe.min_accuracy, score.accuracy, 100, " %");
   if (!refused) {
     facts.push_back(fmt::format("File: {} before, {} after", FormatBytes(FileBytes(input)), FormatBytes(FileBytes(output))));
-    facts.push_back(fmt::format("Weights: {} before, {} after", FormatBytes(before.all), FormatBytes(after.all)));
+    facts.push_back(fmt::format("Constants: {} before, {} after", FormatBytes(before.all), FormatBytes(after.all)));
+    facts.push_back(Cat("Weights: ", WeightsText(after)));
     facts.push_back(fmt::format("{} of {} nodes are quantized ({}{}{})", quantized_nodes, nodes, mode, calibrator.empty() ? "" : ", ranges: ", calibrator));
   }
   if (compared > 0) facts.push_back(Cat("Compared on ", ComparedText(*this)));
@@ -102,6 +120,7 @@ std::vector<std::string> QuantizeReport::Facts(const quantize::Recipe& recipe) c
   }
   if (reference_accuracy >= 0) facts.push_back(AccuracyText(*this));
   for (const std::string& layer : wide) facts.push_back(Cat("16 bits: ", layer));
+  for (const std::string& layer : by_weights) facts.push_back(Cat("Float, but for 8-bit weights: ", layer));
   for (const std::string& layer : in_float) facts.push_back(Cat("Float: ", layer));
   for (const std::string& note : notes) facts.push_back(note);
   return facts;
@@ -112,7 +131,8 @@ void QuantizeReport::Print() const {
   fmt::print("{}  {}  ->  {}  {}  ({:.1f} %)  in {:.1f} s\n", Printable(input), FormatBytes(file_before), Printable(output),
              FormatBytes(file_after), 100.0 * static_cast<double>(file_after) / static_cast<double>(std::max<int64_t>(file_before, 1)),
              seconds);
-  fmt::print("weights   {} -> {}   {} of {} nodes quantized\n", FormatBytes(before.all), FormatBytes(after.all), quantized_nodes, nodes);
+  fmt::print("constants {} -> {}   {} of {} nodes quantized\n", FormatBytes(before.all), FormatBytes(after.all), quantized_nodes, nodes);
+  fmt::print("weights   {}\n", WeightsText(after));
   if (resumed > 0) fmt::print("{} of {} samples had been seen before\n", resumed, calibrated);
   for (const std::string& note : notes) fmt::print("{}\n", Printable(note));
   if (agreements.empty()) return;

@@ -2,6 +2,7 @@
 #include "quantize/contract.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include <algorithm>
 
@@ -30,7 +31,7 @@ Result<std::vector<Layer>> LayersOf(const Graph& graph, const NodePrecisions& no
     const Node& node = graph.node(id);
     const bool taken = nodes[i] != Precision::kFloat;
     const Role role = RoleOf(graph, node);
-    const bool begins = role == Role::kMatrix || role == Role::kTable || node.Is("LSTM") || node.Is("GRU") || node.Is("RNN");
+    const bool begins = role == Role::kMatrix || ByWeights(role) || node.Is("LSTM") || node.Is("GRU") || node.Is("RNN");
     if (taken && begins) {
       layer_of[i] = layers.size();
       layers.emplace_back();
@@ -42,7 +43,10 @@ Result<std::vector<Layer>> LayersOf(const Graph& graph, const NodePrecisions& no
     }
     Layer& layer = layers[layer_of[i]];
     if (!taken) continue;
-    if (layer.nodes.empty()) layer.name = node.name.empty() ? graph.value(node.outputs[0]).name : node.name;
+    if (layer.nodes.empty()) {
+      const auto made = std::find_if(node.outputs.begin(), node.outputs.end(), [](ValueId out) { return out != kNoValue; });
+      layer.name = node.name.empty() && made != node.outputs.end() ? graph.value(*made).name : node.name;
+    }
     layer.nodes.push_back(id);
   }
   if (layers[0].nodes.empty()) layers.erase(layers.begin());
@@ -80,11 +84,13 @@ class Search {
     return Status();
   }
 
-  /// The first `in_float` layers in float, the next `wide` with 16-bit activations, the rest in 8 bits.
-  NodePrecisions With(size_t in_float, size_t wide) const {
+  /// The first `in_float` layers in float, the last `by_weights` of them with integer weights, the next `wide` with 16-bit activations, the
+  /// rest in 8 bits.
+  NodePrecisions With(size_t in_float, size_t wide, size_t by_weights = 0) const {
     NodePrecisions out = nodes_;
     for (size_t i = 0; i < layers_.size() && i < in_float + wide; ++i) {
-      for (NodeId id : layers_[i].nodes) out[static_cast<size_t>(id)] = i < in_float ? Precision::kFloat : Precision::kInt16;
+      const Precision precision = i + by_weights < in_float ? Precision::kFloat : i < in_float ? Precision::kWeights : Precision::kInt16;
+      for (NodeId id : layers_[i].nodes) out[static_cast<size_t>(id)] = precision;
     }
     return out;
   }
@@ -92,7 +98,7 @@ class Search {
     LINNET_ASSIGN(OnnxModel candidate, make_(nodes));
     return judge_->Of(candidate.graph, which);
   }
-  Result<Score> Judged(size_t in_float, size_t wide) { return Judged(With(in_float, wide), which_); }
+  Result<Score> Judged(size_t in_float, size_t wide, size_t by_weights = 0) { return Judged(With(in_float, wide, by_weights), which_); }
 
   /// The least count in [0, most] that meets the floor, given that `most` does.
   template <class Try>
@@ -124,6 +130,21 @@ class Search {
 
 bool Score::Meets(const Floor& floor) const {
   return sqnr_db >= floor.sqnr_db && top1_agreement >= floor.top1_agreement && accuracy >= floor.accuracy;
+}
+
+std::string ScoreText(const Score& score) {
+  char text[128];
+  snprintf(text, sizeof text, "SQNR %.1f dB, top-1 agreement %.4f", score.sqnr_db, score.top1_agreement);
+  std::string out = text;
+  if (score.accuracy < 0) return out;
+  snprintf(text, sizeof text, ", accuracy %.4f", score.accuracy);
+  return out + text;
+}
+
+std::string Effect(const Score& before, const Score& after) {
+  char text[96];
+  snprintf(text, sizeof text, ": %.1f dB -> %.1f dB on calibration samples", before.sqnr_db, after.sqnr_db);
+  return text;
 }
 
 Result<const std::vector<Datum>*> Judge::Expected(int64_t index, std::span<const Datum> sample) {
@@ -192,7 +213,7 @@ Result<int> CountLayers(const OnnxModel& prepared, const NodePrecisions& nodes) 
   return static_cast<int>(layers.size());
 }
 
-Status SearchLayers(const OnnxModel& prepared, Maker make, bool has_wide, const Floor& floor, Judge* judge, const std::vector<int64_t>& which,
+Status SearchLayers(const OnnxModel& prepared, Maker make, Choices has, const Floor& floor, Judge* judge, const std::vector<int64_t>& which,
                     Sensitivities* known, Watch watch, Decision* decision) {
   Decision& best = *decision;
   const NodePrecisions nodes = best.nodes;
@@ -200,9 +221,9 @@ Status SearchLayers(const OnnxModel& prepared, Maker make, bool has_wide, const 
   LINNET_TRY(search.FindLayers());
   const size_t count = search.layers().size();
   LINNET_TRY(search.Rank(Precision::kInt8, &known->narrow));
-  size_t in_float = 0, wide = has_wide ? count : 0;
+  size_t in_float = 0, wide = has.wide ? count : 0, by_weights = 0;
   bool enough = false;
-  if (has_wide) {
+  if (has.wide) {
     LINNET_ASSIGN(Score score, search.Judged(0, count));
     enough = score.Meets(floor);
     // 16 bits are not enough: what is left is the weights' error.
@@ -212,7 +233,7 @@ Status SearchLayers(const OnnxModel& prepared, Maker make, bool has_wide, const 
     LINNET_ASSIGN(Score all, search.Judged(count, 0));
     if (!all.Meets(floor)) {
       in_float = count, wide = 0;  // not even the float model does
-    } else if (!has_wide) {
+    } else if (!has.wide) {
       LINNET_ASSIGN(in_float, search.Least(count, [&](size_t n) { return search.Judged(n, 0); }));
     } else {
       LINNET_ASSIGN(in_float, search.Least(count, [&](size_t n) { return search.Judged(n, count - n); }));
@@ -224,14 +245,23 @@ Status SearchLayers(const OnnxModel& prepared, Maker make, bool has_wide, const 
   if (wide > 0 && in_float < count) {
     LINNET_ASSIGN(wide, search.Least(wide, [&](size_t n) { return search.Judged(in_float, n); }));
   }
+  // Where it was the activations that cost, weights are integers all the same.
+  if (has.weights && in_float > 0 && in_float < count) {
+    LINNET_ASSIGN(Score none, search.Judged(in_float, wide, in_float));
+    size_t whole = 0;
+    if (!none.Meets(floor)) {
+      LINNET_ASSIGN(whole, search.Least(in_float, [&](size_t n) { return search.Judged(in_float, wide, in_float - n); }));
+    }
+    by_weights = in_float - whole;
+  }
   for (size_t i = 0; i < count && i < in_float + wide; ++i) {
-    (i < in_float ? best.in_float : best.wide).push_back(search.layers()[i].name);
+    (i + by_weights < in_float ? best.in_float : i < in_float ? best.by_weights : best.wide).push_back(search.layers()[i].name);
   }
   // A model with nothing quantized is no answer.
-  best.nodes = search.With(in_float, wide);
+  best.nodes = search.With(in_float, wide, by_weights);
   best.met = in_float < count;
   if (best.met) {
-    LINNET_ASSIGN(best.score, search.Judged(in_float, wide));
+    LINNET_ASSIGN(best.score, search.Judged(in_float, wide, by_weights));
   }
   return Status();
 }

@@ -19,6 +19,10 @@ struct Score {
   double accuracy = -1;           ///< -1: no labels
   bool Meets(const Floor& floor) const;
 };
+/// "SQNR 20.1 dB, top-1 agreement 0.9875".
+std::string ScoreText(const Score& score);
+/// ": 15.7 dB -> 20.1 dB on calibration samples".
+std::string Effect(const Score& before, const Score& after);
 /// Of what was summed for each output: the worst SQNR, the classes of the first.
 Score ScoreOf(std::span<const Agreement> agreements);
 
@@ -56,7 +60,13 @@ struct Decision {
   bool met = false;
   int layers = 0;                      ///< convolutions and matrix products that could be quantized
   std::vector<std::string> wide;       ///< of those, what got 16-bit activations, the worst first
+  std::vector<std::string> by_weights; ///< what computes in float with 8-bit weights
   std::vector<std::string> in_float;   ///< what stays in float
+};
+
+/// What a layer can be that costs too much: with 16-bit activations, or in float with integer weights. In float whole is always one.
+struct Choices {
+  bool wide = false, weights = false;
 };
 
 /// A candidate: the model with these precisions of its nodes.
@@ -71,10 +81,10 @@ Result<Decision> ChooseCalibrator(const OnnxModel& prepared, const NodePrecision
 /// The layers of a model: how many, for Decision::layers.
 Result<int> CountLayers(const OnnxModel& prepared, const NodePrecisions& nodes);
 
-/// Where `decision` does not meet `floor`: ranks the layers of its nodes by the error each makes when it alone is quantized and, where `has_wide`,
-/// gives the worst 16-bit activations, as few as meet the floor; where that is not enough leaves the worst in float. What meets
+/// Where `decision` does not meet `floor`: ranks the layers of its nodes by the error each makes when it alone is quantized and, where `has.wide`,
+/// gives the worst 16-bit activations, as few as meet the floor; where that is not enough leaves the worst in float, of which (`has.weights`) as many as can be have 8-bit weights. What meets
 /// nothing is the best that was found, with `met` false. `known` carries measurements from one call to the next for the same model.
-Status SearchLayers(const OnnxModel& prepared, Maker make, bool has_wide, const Floor& floor, Judge* judge, const std::vector<int64_t>& which,
+Status SearchLayers(const OnnxModel& prepared, Maker make, Choices has, const Floor& floor, Judge* judge, const std::vector<int64_t>& which,
                     Sensitivities* known, Watch watch, Decision* decision);
 
 }  // namespace linnet::quantize

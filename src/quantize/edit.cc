@@ -77,11 +77,20 @@ Result<ValueId> Edit::Dequantized(std::string name, QuantizedTensor tensor) {
   name = ShortName(name);
   const Shape shape = tensor.integers.shape();
   std::vector<ValueId> inputs = {graph_.AddConstant(graph_.FreshName(name + "_quantized"), std::move(tensor.integers)),
-                                 graph_.AddConstant(graph_.FreshName(name + "_scale"), tensor.params.ScaleTensor()),
-                                 graph_.AddConstant(graph_.FreshName(name + "_zero"), tensor.params.ZeroTensor())};
+                                 graph_.AddConstant(graph_.FreshName(name + "_scale"), tensor.params.ScaleTensor())};
+  if (tensor.params.dtype != DType::kInt32) inputs.push_back(ZeroPoint(name, tensor.params));
   std::vector<Attribute> attributes;
   if (tensor.params.axis >= 0) attributes.push_back({"axis", static_cast<int64_t>(tensor.params.axis)});
   return Add("DequantizeLinear", std::move(inputs), std::move(attributes), Type::Tensor(DType::kFloat, shape), name + "_dequantized");
+}
+
+ValueId Edit::ZeroPoint(std::string_view name, const Params& params) {
+  const bool zero = std::all_of(params.zeros.begin(), params.zeros.end(), [](int32_t z) { return z == 0; });
+  if (!zero) return graph_.AddConstant(graph_.FreshName(Cat(name, "_zero")), params.ZeroTensor());
+  const std::pair<DType, int64_t> key = {params.dtype, params.axis < 0 ? -1 : static_cast<int64_t>(params.zeros.size())};
+  auto [place, is_new] = zeros_.try_emplace(key, kNoValue);
+  if (is_new) place->second = graph_.AddConstant(graph_.FreshName("zero_point"), params.ZeroTensor());
+  return place->second;
 }
 
 bool IsTable(const Graph& graph, const Node& node) {
@@ -103,7 +112,7 @@ Result<bool> Edit::QuantizeTable(NodeId id, DType dtype, bool per_column, bool s
   const std::string name = ShortName(graph_.value(inputs[0]).name), node_name = graph_.node(id).name;
   const ValueId integers = graph_.AddConstant(graph_.FreshName(name + "_quantized"), std::move(whole.integers));
   const ValueId scale = graph_.AddConstant(graph_.FreshName(name + "_scale"), whole.params.ScaleTensor());
-  const ValueId zero = graph_.AddConstant(graph_.FreshName(name + "_zero"), whole.params.ZeroTensor());
+  const ValueId zero = ZeroPoint(name, whole.params);
   LINNET_ASSIGN(ValueId rows, Add("Gather", {integers, inputs[1]}, {{"axis", int64_t{0}}}, Type::Tensor(dtype, type.shape), node_name + "_integer"));
   graph_.RemoveNode(id);
   std::vector<Attribute> attributes;

@@ -1,6 +1,8 @@
 // Small edits that all rewritings share: nodes with names of their own, integers behind DequantizeLinear, selections.
 #pragma once
 
+#include <map>
+
 #include "graph/graph.h"
 #include "quantize/prepare.h"
 #include "quantize/scale.h"
@@ -32,15 +34,19 @@ class Edit {
                 std::string_view domain = "");
   /// The contents of a float constant with at least one element, or null; kNoValue gives null.
   const Tensor* FloatConstant(ValueId id) const;
-  /// A constant of integers and the DequantizeLinear behind it. `name` is the float constant's.
+  /// A constant of integers and the DequantizeLinear behind it, without a zero point where there are 32 bits. `name` is the float constant's.
   Result<ValueId> Dequantized(std::string name, QuantizedTensor tensor);
   /// A Gather of rows of a table (IsTable): rows are picked from integers, and dequantized behind it with a scale a column
   /// (`per_column`, where the opset has that) or one for all. False, and nothing is done, for other nodes.
   Result<bool> QuantizeTable(NodeId id, DType dtype, bool per_column, bool symmetric);
 
  private:
+  /// Zero points that are all 0 are one constant for all weights with as many channels.
+  ValueId ZeroPoint(std::string_view name, const Params& params);
+
   Graph& graph_;
   int opset_;
+  std::map<std::pair<DType, int64_t>, ValueId> zeros_;
 };
 
 }  // namespace linnet::quantize

@@ -28,6 +28,7 @@ constexpr RoleRow kRoles[] = {
     {"Resize", Role::kMove},       {"AveragePool", Role::kUnary},    {"GlobalAveragePool", Role::kUnary},
     {"ReduceMean", Role::kUnary},  {"Sigmoid", Role::kUnary},        {"HardSigmoid", Role::kUnary},
     {"HardSwish", Role::kUnary},   {"LeakyRelu", Role::kUnary},      {"Softmax", Role::kUnary},
+    {"LSTM", Role::kRecurrent},    {"GRU", Role::kRecurrent},        {"RNN", Role::kRecurrent},
 };
 
 bool IsFloatTensor(const Graph& graph, ValueId id) {
@@ -113,6 +114,7 @@ Role RoleOf(const Graph& graph, const Node& node) {
         return mode.ok() && where.ok() && *mode != "cubic" && *where != "tf_crop_and_resize" ? Role::kMove : Role::kUnary;
       }
       return node.op != "Pad" || PadsWithCodes(graph, node) ? Role::kMove : Role::kNone;
+    case Role::kRecurrent: return node.inputs.size() > 2 && (IsWeight(graph, node.inputs[1]) || IsWeight(graph, node.inputs[2])) ? row->role : Role::kNone;
     default: return row->role;
   }
 }
@@ -154,10 +156,6 @@ static Status NothingToQuantize(const Graph& graph) {
     if (product && dtype != DType::kFloat && IsFloating(dtype)) {
       return InvalidArgument("the model computes in ", DTypeName(dtype), " (", node.Label(graph), "); give the float32 model it was made from");
     }
-    if (node.op == "LSTM" || node.op == "GRU" || node.op == "RNN") {
-      return InvalidArgument("the model's products are within ", node.op, ", which static quantization leaves in float; --mode dynamic or --mode weights "
-                             "makes its weights integers");
-    }
   }
   return InvalidArgument("the model has no operator that static quantization could work on");
 }
@@ -167,7 +165,7 @@ Result<NodePrecisions> ChooseNodes(const Graph& graph, const StaticOptions& opti
   LINNET_ASSIGN(std::vector<NodeId> order, graph.Order());
   const size_t count = static_cast<size_t>(graph.node_count());
   std::vector<char> used_include(options.include.size(), 0), used_exclude(options.exclude.size(), 0);
-  std::vector<char> wanted(count, 0), matrix(count, 0), table(count, 0);
+  std::vector<char> wanted(count, 0), matrix(count, 0), by_weights(count, 0);
   for (NodeId id : order) {
     const Node& node = graph.node(id);
     bool in = options.include.empty(), out = Excluded(graph, node, options);
@@ -184,7 +182,7 @@ Result<NodePrecisions> ChooseNodes(const Graph& graph, const StaticOptions& opti
     const Role role = RoleOf(graph, node);
     wanted[static_cast<size_t>(id)] = in && !out && role != Role::kNone;
     matrix[static_cast<size_t>(id)] = wanted[static_cast<size_t>(id)] && role == Role::kMatrix;
-    table[static_cast<size_t>(id)] = role == Role::kTable;
+    by_weights[static_cast<size_t>(id)] = ByWeights(role);
   }
   for (size_t i = 0; i < used_include.size(); ++i) {
     if (!used_include[i]) return InvalidArgument("no node, operator or value is called ", Quote(options.include[i]));
@@ -199,7 +197,7 @@ Result<NodePrecisions> ChooseNodes(const Graph& graph, const StaticOptions& opti
   for (NodeId id : order) {
     const size_t i = static_cast<size_t>(id);
     if (!wanted[i]) continue;
-    if (!matrix[i] && !table[i] && options.include.empty() && !(below[i] && above[i])) continue;
+    if (!matrix[i] && !by_weights[i] && options.include.empty() && !(below[i] && above[i])) continue;
     precisions[i] = wide ? Precision::kInt16 : Precision::kInt8;
     ++chosen;
   }
@@ -210,7 +208,8 @@ Result<NodePrecisions> ChooseNodes(const Graph& graph, const StaticOptions& opti
 std::vector<ValueId> ActivationsOf(const Graph& graph, const Node& node) {
   switch (RoleOf(graph, node)) {
     case Role::kNone:
-    case Role::kTable: return {};
+    case Role::kTable:
+    case Role::kRecurrent: return {};
     case Role::kMatrix:
       if (node.op == "MatMul" && !IsWeight(graph, node.inputs[1])) return {node.inputs[0], node.inputs[1]};
       return {node.inputs[0]};
@@ -230,7 +229,7 @@ std::vector<ValueId> ValuesToObserve(const Graph& graph, const NodePrecisions& n
   };
   for (NodeId id = 0; id < static_cast<NodeId>(nodes.size()); ++id) {
     if (nodes[static_cast<size_t>(id)] == Precision::kFloat) continue;
-    if (RoleOf(graph, graph.node(id)) == Role::kTable) continue;
+    if (ByWeights(RoleOf(graph, graph.node(id)))) continue;
     for (ValueId in : ActivationsOf(graph, graph.node(id))) add(in);
     for (ValueId out : graph.node(id).outputs) add(out);
     if (RoleOf(graph, graph.node(id)) == Role::kMatrix) add(RegionBehind(graph, graph.node(id).outputs[0]).exit);

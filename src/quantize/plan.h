@@ -1,6 +1,7 @@
 // Which nodes of a float graph become integer operators, and which values must be observed for that.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -12,7 +13,8 @@
 
 namespace linnet::quantize {
 
-enum class Precision : uint8_t { kFloat, kInt8, kInt16 };
+/// kWeights: the weights alone are integers, of 8 bits; the node computes in float.
+enum class Precision : uint8_t { kFloat, kWeights, kInt8, kInt16 };
 
 /// How an operator takes part in a quantized graph.
 enum class Role : uint8_t {
@@ -23,10 +25,13 @@ enum class Role : uint8_t {
   kMove,        ///< its outputs hold its input's numbers: one range for all of them
   kActivation,  ///< Relu and Clip
   kTable,       ///< Gather of rows of a constant matrix, which become integers and real numbers behind it
+  kRecurrent,   ///< LSTM, GRU and RNN, of which the weights become integers and nothing else
   kUnary,       ///< any other with one input, ranges of their own
 };
 /// The role of a node in `graph`, by its operator, attributes and types.
 Role RoleOf(const Graph& graph, const Node& node);
+/// Those whose activations are no integers.
+inline bool ByWeights(Role role) { return role == Role::kTable || role == Role::kRecurrent; }
 
 /// What is asked for one tensor or node by name, against the options for all. Of a node: type and range are its results', symmetric
 /// and per_channel its weights'. Of an activation: type, range, symmetric; of a constant: type, symmetric, per_channel.
@@ -52,9 +57,10 @@ struct StaticOptions {
 
 /// By node id: what precision it gets.
 using NodePrecisions = std::vector<Precision>;
+inline int64_t CountQuantized(const NodePrecisions& nodes) { return static_cast<int64_t>(nodes.size()) - std::count(nodes.begin(), nodes.end(), Precision::kFloat); }
 
 /// Convolutions and matrix products with constant weights, products of two activations, and what lies between such
-/// nodes, and tables; everything else before the first and behind the last stays in float. Fails when include, exclude or overrides name nothing, and
+/// nodes, tables, and recurrent operators with constant weights; everything else before the first and behind the last stays in float. Fails when include, exclude or overrides name nothing, and
 /// when there is nothing to quantize.
 Result<NodePrecisions> ChooseNodes(const Graph& graph, const StaticOptions& options);
 
@@ -67,7 +73,7 @@ std::vector<ValueId> ValuesToObserve(const Graph& graph, const NodePrecisions& n
 /// Ranges by value name.
 using RangeTable = std::map<std::string, Range>;
 
-/// Rewrites the prepared `model`: QuantizeLinear and DequantizeLinear around the nodes that are not kFloat, weights as
+/// Rewrites the prepared `model`: QuantizeLinear and DequantizeLinear around the nodes that are kInt8 or kInt16, weights (of kWeights too) as
 /// integers, biases as int32. Activations behind a convolution or matrix product come before its result is rounded (see
 /// region.h); a result that no quantized node reads is not rounded at all. Values keep their names; Relu and Clip go where
 /// saturation does their work. With kQOperator products round their results at once, and the graph is then written in

@@ -5,7 +5,9 @@
 #include <functional>
 #include <set>
 
+#include "passes/patterns.h"
 #include "quantize/calibration/calibration_file.h"
+#include "quantize/edit.h"
 
 namespace linnet::quantize {
 
@@ -92,7 +94,67 @@ Result<std::vector<Agreement>> CompareOutputs(GraphRunner* reference, GraphRunne
 
 namespace {
 
-void Count(const Graph& graph, std::set<const void*>& seen, ConstantBytes* out) {
+/// Where operators have weights: their input, and those of the scale and the zero point; 0: none.
+struct WeightRow {
+  const char* op;
+  size_t weights, scale, zero;
+};
+constexpr WeightRow kWeightRows[] = {
+    {"Conv", 1, 0, 0},           {"ConvTranspose", 1, 0, 0},         {"Gemm", 0, 0, 0},                {"Gemm", 1, 0, 0},         {"MatMul", 0, 0, 0},
+    {"MatMul", 1, 0, 0},         {"LSTM", 1, 0, 0},                  {"LSTM", 2, 0, 0},                {"GRU", 1, 0, 0},          {"GRU", 2, 0, 0},
+    {"RNN", 1, 0, 0},            {"RNN", 2, 0, 0},                   {"QLinearConv", 3, 4, 5},         {"QLinearMatMul", 0, 1, 2}, {"QLinearMatMul", 3, 4, 5},
+    {"QGemm", 3, 4, 5},          {"ConvInteger", 1, 0, 3},           {"MatMulInteger", 0, 0, 2},       {"MatMulInteger", 1, 0, 3}, {"MatMulNBits", 1, 2, 3},
+    {"DynamicQuantizeMatMul", 1, 2, 3}, {"DynamicQuantizeLSTM", 1, 8, 9}, {"DynamicQuantizeLSTM", 2, 10, 11}};
+
+class WeightCounter {
+ public:
+  WeightCounter(const Graph& graph, std::set<const void*>& seen, ConstantBytes* out) : graph_(graph), seen_(seen), out_(*out) {}
+
+  void Count(const Node& node) {
+    for (const WeightRow& row : kWeightRows) {
+      if (node.op != row.op) continue;
+      const ValueId weights = InputOf(node, row.weights);
+      const Node* dequantize = Producer(graph_, weights);
+      if (dequantize && dequantize->Is("DequantizeLinear")) {
+        Integers(InputOf(*dequantize, 0), InputOf(*dequantize, 1), InputOf(*dequantize, 2));
+      } else {
+        Result<int64_t> bits = node.Int("bits", 8);   // MatMulNBits packs
+        Integers(weights, row.scale ? InputOf(node, row.scale) : kNoValue, row.zero ? InputOf(node, row.zero) : kNoValue, bits.ok() && *bits == 4 ? 2 : 1);
+      }
+    }
+    if (node.Is("Gather") && IsTable(graph_, node)) Integers(node.inputs[0], kNoValue, kNoValue);
+    if (node.Is("DequantizeLinear")) {   // behind rows of a table
+      const Node* rows = Producer(graph_, node.inputs[0]);
+      if (rows && rows->Is("Gather")) Integers(rows->inputs[0], InputOf(node, 1), InputOf(node, 2));
+    }
+    if (node.Is("Mul") && node.inputs.size() == 2) {   // the scales of MatMulInteger
+      const Node* activation = Producer(graph_, node.inputs[0]);
+      if (activation && activation->Is("DynamicQuantizeLinear")) out_.integers.bytes += New(node.inputs[1]);
+    }
+  }
+
+ private:
+  /// Bytes of a constant that has not been counted.
+  int64_t New(ValueId id) {
+    const Tensor* constant = id == kNoValue ? nullptr : ConstantOf(graph_, id);
+    return constant && constant->has_data() && seen_.insert(constant->data()).second ? constant->bytes() : 0;
+  }
+  /// `packed`: weights in an element; what pads the last block counts too.
+  void Integers(ValueId weights, ValueId scale, ValueId zero, int64_t packed = 1) {
+    const int64_t bytes = New(weights);
+    if (bytes == 0) return;
+    const Tensor& codes = graph_.value(weights).constant;
+    WeightSize& to = IsFloating(codes.dtype()) ? out_.reals : out_.integers;
+    to.bytes += bytes + New(scale) + New(zero);
+    to.floats += codes.elements() * packed * static_cast<int64_t>(sizeof(float));
+  }
+
+  const Graph& graph_;
+  std::set<const void*>& seen_;
+  ConstantBytes& out_;
+};
+
+void Count(const Graph& graph, std::set<const void*>& seen, std::set<const void*>& weights, ConstantBytes* out) {
   for (ValueId id = 0; id < graph.value_count(); ++id) {
     const Value& value = graph.value(id);
     if (!value.is_constant || value.uses.empty() || !value.constant.has_data()) continue;
@@ -102,7 +164,8 @@ void Count(const Graph& graph, std::set<const void*>& seen, ConstantBytes* out) 
   }
   for (NodeId id = 0; id < graph.node_count(); ++id) {
     if (!graph.node(id).alive) continue;
-    for (const Graph* inner : Graph::Subgraphs(graph.node(id))) Count(*inner, seen, out);
+    WeightCounter(graph, weights, out).Count(graph.node(id));
+    for (const Graph* inner : Graph::Subgraphs(graph.node(id))) Count(*inner, seen, weights, out);
   }
 }
 
@@ -110,8 +173,8 @@ void Count(const Graph& graph, std::set<const void*>& seen, ConstantBytes* out) 
 
 ConstantBytes CountConstants(const Graph& graph) {
   ConstantBytes bytes;
-  std::set<const void*> seen;
-  Count(graph, seen, &bytes);
+  std::set<const void*> seen, weights;
+  Count(graph, seen, weights, &bytes);
   return bytes;
 }
 

@@ -27,9 +27,15 @@ Status Calibrate(Calibration* calibration, Samples* samples, const std::vector<i
 Result<std::vector<Agreement>> CompareOutputs(GraphRunner* reference, GraphRunner* actual, Samples* samples,
                                               const std::vector<int64_t>& which, Watch watch, std::span<const int64_t> labels = {});
 
-/// Bytes of a graph's constants, subgraphs too: of floats, and of all.
+/// Bytes of weights, and those that they take, or would take, as float32.
+struct WeightSize {
+  int64_t bytes = 0, floats = 0;
+};
+/// Bytes of a graph's constants, subgraphs too: of floats, and of all. Of those, what products and recurrent operators have as weights, and tables
+/// that Gather picks rows from: `integers` with their scales and zero points, and what are floats.
 struct ConstantBytes {
   int64_t floats = 0, all = 0;
+  WeightSize integers, reals;
 };
 ConstantBytes CountConstants(const Graph& graph);
 /// Nodes of a graph, subgraphs' too.

@@ -18,8 +18,6 @@
 namespace linnet::quantize {
 namespace {
 
-/// Without a wish: about what 8 bits (and bfloat16) give a model that takes to them, and what float16 does where nothing overflows.
-constexpr double kUsualDb = 20.5, kUsualFloat16Db = 30;
 /// Below it a tenth of the numbers is error: whoever wanted the file all the same is told.
 constexpr double kPoorDb = 20;
 /// Attempts to keep on new samples what was found on those that decided.
@@ -29,38 +27,10 @@ constexpr size_t kComparedMax = 256, kDecidingMax = 8, kDecidingSharesMax = 4096
 
 bool IsHalf(Mode mode) { return mode == Mode::kFloat16 || mode == Mode::kBfloat16; }
 
-Floor FloorOf(const Recipe& recipe) {
-  Floor floor;
-  if (recipe.min_sqnr_db) floor.sqnr_db = *recipe.min_sqnr_db;
-  if (recipe.min_agreement) floor.top1_agreement = *recipe.min_agreement;
-  if (recipe.min_accuracy) floor.accuracy = *recipe.min_accuracy;
-  if (!recipe.asks() && !recipe.as_is) floor.sqnr_db = recipe.mode == Mode::kFloat16 ? kUsualFloat16Db : kUsualDb;
-  return floor;
-}
-
 std::string Listed(const std::vector<std::string>& names) {
   std::string out;
   for (size_t i = 0; i < names.size() && i < 12; ++i) out += (i > 0 ? ", " : "") + names[i];
   return names.size() > 12 ? Cat(out, " and ", names.size() - 12, " more") : out;
-}
-
-std::string ScoreText(const Score& score) {
-  char text[128];
-  snprintf(text, sizeof text, "SQNR %.1f dB, top-1 agreement %.4f", score.sqnr_db, score.top1_agreement);
-  std::string out = text;
-  if (score.accuracy < 0) return out;
-  snprintf(text, sizeof text, ", accuracy %.4f", score.accuracy);
-  return out + text;
-}
-
-std::string Effect(const Score& before, const Score& after) {
-  char text[96];
-  snprintf(text, sizeof text, ": %.1f dB -> %.1f dB on calibration samples", before.sqnr_db, after.sqnr_db);
-  return text;
-}
-
-int64_t CountQuantized(const NodePrecisions& nodes) {
-  return std::count_if(nodes.begin(), nodes.end(), [](Precision precision) { return precision != Precision::kFloat; });
 }
 
 /// `most` of `from` at most, spread evenly.
@@ -109,6 +79,7 @@ class Work {
     out_.held_out = !held_out_.empty();
     if (held_out_.empty()) held_out_ = calibrating_;
     if (held_out_.size() > kComparedMax) held_out_.resize(kComparedMax);
+    fresh_ = held_out_;
   }
 
   Status Static() {
@@ -197,7 +168,7 @@ class Work {
     if (best.met || recipe_.as_is) return best;
     ranges_ = best.ranges;
     const bool wide = calibration_ != nullptr && (recipe_.opset == 0 || recipe_.opset >= kOpsetSmallAndWide);
-    LINNET_TRY(SearchLayers(model_, [&](const NodePrecisions& nodes) { return Plainly(nodes); }, wide, aim, judge_.get(), deciding_, &known_, watch_, &best));
+    LINNET_TRY(SearchLayers(model_, [&](const NodePrecisions& nodes) { return Plainly(nodes); }, {wide, calibration_ != nullptr}, aim, judge_.get(), deciding_, &known_, watch_, &best));
     return best;
   }
 
@@ -217,7 +188,7 @@ class Work {
     LINNET_TRY(Calibrate(seen.get(), samples_, calibrating_, watch_));
     LINNET_ASSIGN(Decision other, ChooseCalibrator(scaled, nodes_, recipe_.options, *seen, choice_, calibrators_, aim, judge_.get(), deciding_, watch_));
     if (!(other.score.sqnr_db > best->score.sqnr_db)) return Status();
-    model_ = std::move(scaled), calibration_ = std::move(seen);
+    model_ = std::move(scaled), calibration_ = std::move(seen), equalized_ = true;
     corrected_.reset(), known_ = {};
     fixed_notes_.push_back(Cat(pairs, " pairs of layers equalised", Effect(before, after)));
     *best = std::move(other);
@@ -236,12 +207,12 @@ class Work {
   void Note(const Decision& decision) {
     out_.calibrator = CalibratorName(decision.calibrator);
     out_.wide = decision.wide;
+    out_.by_weights = decision.by_weights;
     out_.in_float = decision.in_float;
-    if (!decision.wide.empty()) {
-      out_.notes.push_back(Cat("16-bit activations in ", decision.wide.size(), " of ", decision.layers, " layers: ", Listed(decision.wide)));
-    }
-    if (!decision.in_float.empty()) {
-      out_.notes.push_back(Cat("float in ", decision.in_float.size(), " of ", decision.layers, " layers: ", Listed(decision.in_float)));
+    const std::pair<const char*, const std::vector<std::string>*> kinds[] = {
+        {"16-bit activations in ", &decision.wide}, {"float, but for 8-bit weights, in ", &decision.by_weights}, {"float in ", &decision.in_float}};
+    for (const auto& [what, names] : kinds) {
+      if (!names->empty()) out_.notes.push_back(Cat(what, names->size(), " of ", decision.layers, " layers: ", Listed(*names)));
     }
   }
 
@@ -252,7 +223,7 @@ class Work {
       LINNET_TRY(QuantizeStatic(&made, nodes, ranges_, recipe_.options));
       out_.quantized_nodes = CountQuantized(nodes);
     } else {
-      LINNET_ASSIGN(out_.quantized_nodes, ConvertToHalf(&made, HalfOptionsOf(), &nodes));
+      LINNET_ASSIGN(out_.quantized_nodes, ConvertToHalf(&made, HalfOptionsOf(recipe_), &nodes));
     }
     return made;
   }
@@ -313,11 +284,38 @@ class Work {
         return Refuse("on samples that decided nothing the floor is not kept", "it", out_.score,
                       Cat("; more and more varied samples may help. ", out_.notes.empty() ? "" : out_.notes[0]));
       }
-      // What decided was seen before; ask more of it than of what is new.
-      if (aim.sqnr_db > 0) aim.sqnr_db = decision.score.sqnr_db + std::max(floor.sqnr_db - out_.score.sqnr_db, 0.0) + 0.5;
+      // What decided was seen before; ask more of it than of what is new: as much as is missing there.
+      if (aim.sqnr_db > 0) {
+        LINNET_ASSIGN(bool learned, Learn(quantized.graph));
+        Score now = decision.score;
+        if (learned) {   // what the next search compares: layers are chosen without corrected biases
+          LINNET_ASSIGN(OnnxModel compared, decision.nodes == nodes_ ? Result<OnnxModel>(std::move(quantized)) : Plainly(decision.nodes));
+          LINNET_ASSIGN(now, judge_->Of(compared.graph, deciding_));
+        }
+        aim.sqnr_db = now.sqnr_db + std::max(floor.sqnr_db - out_.score.sqnr_db, 0.0) + 0.5;
+      }
       aim.top1_agreement = aim.top1_agreement < 0 ? -1 : (1 + aim.top1_agreement) / 2;
       aim.accuracy = aim.accuracy < 0 ? -1 : aim.accuracy + 0.002;
     }
+  }
+
+  /// The worst of the samples held out decide from now on too, as those before may all be easy; half of them never do.
+  Result<bool> Learn(const Graph& candidate) {
+    const size_t some = std::clamp<size_t>(held_out_.size() / 4, 1, kDecidingMax / 2);
+    if (!out_.held_out || fresh_.size() < (held_out_.size() + 1) / 2 + some) return false;
+    std::vector<std::pair<double, int64_t>> worst;
+    for (int64_t i : fresh_) {
+      LINNET_ASSIGN(Score score, judge_->Of(candidate, {i}));
+      worst.push_back({score.sqnr_db, i});
+    }
+    std::sort(worst.begin(), worst.end());
+    for (size_t i = 0; i < some; ++i) {
+      deciding_.insert(deciding_.begin(), worst[i].second);
+      std::erase(fresh_, worst[i].second);
+    }
+    known_ = {}, corrected_.reset(), equalized_tried_ = equalized_;
+    fixed_notes_.push_back(Cat("of ", held_out_.size(), " samples held out, ", held_out_.size() - fresh_.size(), " decided too: those before were easier"));
+    return true;
   }
 
   Status Refuse(const char* what, const char* who, const Score& score, const std::string& more) {
@@ -338,6 +336,9 @@ class Work {
     if (judge_ && (recipe_.asks() || (!recipe_.as_is && LayersAreChosen()))) {
       LINNET_ASSIGN(OnnxModel again, ReadOnnxBytes(std::as_bytes(std::span<const char>(bytes))));
       LINNET_ASSIGN(out_.score, judge_->Of(again.graph, held_out_));
+      if (out_.score.Meets(floor) && fresh_.size() < held_out_.size()) {   // and so it must where nothing was decided
+        LINNET_ASSIGN(out_.score, judge_->Of(again.graph, fresh_));
+      }
       if (!out_.score.Meets(floor) && !anyway) return false;
     }
     LINNET_TRY(WriteFileAtomically(output_, [&](Sink& sink) { return sink.Append(bytes); }));
@@ -345,11 +346,8 @@ class Work {
   }
   bool LayersAreChosen() const { return recipe_.mode == Mode::kStatic || IsHalf(recipe_.mode); }
 
-  HalfOptions HalfOptionsOf() const {
-    return {recipe_.mode == Mode::kFloat16 ? DType::kFloat16 : DType::kBfloat16, {recipe_.options.include, recipe_.options.exclude}};
-  }
   Status Half() {
-    const HalfOptions options = HalfOptionsOf();
+    const HalfOptions options = HalfOptionsOf(recipe_);
     if (recipe_.mode == Mode::kBfloat16) {
       out_.notes.push_back("ONNX Runtime has no convolutions, pools and recurrent operators on bfloat16 for processors: it may refuse this file");
     }
@@ -417,6 +415,7 @@ class Work {
   Watch watch_;
   Outcome& out_;
   std::vector<int64_t> calibrating_, held_out_, deciding_;
+  std::vector<int64_t> fresh_;         ///< of those held out, what has decided nothing
   NodePrecisions nodes_;               ///< what could be quantized
   std::unique_ptr<Calibration> calibration_;
   CalibrationChoice choice_;
@@ -425,7 +424,7 @@ class Work {
   std::unique_ptr<Judge> judge_;
   Sensitivities known_;
   std::optional<Corrected> corrected_;
-  bool equalized_tried_ = false;
+  bool equalized_tried_ = false, equalized_ = false;
   std::vector<std::string> fixed_notes_;   ///< those that every attempt keeps
 };
 

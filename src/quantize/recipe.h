@@ -58,7 +58,7 @@ struct Outcome {
   std::vector<std::string> output_names;
   std::vector<Agreement> agreements;      ///< one an output; empty without samples
   std::vector<std::string> notes;         ///< sentences
-  std::vector<std::string> wide, in_float;   ///< layers that are not 8-bit integers
+  std::vector<std::string> wide, by_weights, in_float;   ///< layers that are not 8-bit integers, as Decision has them
   Score score;                            ///< on what was held out, or what is compared
   double reference_accuracy = -1;         ///< the float model's there; -1: no labels
 };

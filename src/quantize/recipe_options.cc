@@ -9,6 +9,8 @@
 namespace linnet::quantize {
 namespace {
 
+/// Without a wish: about what 8 bits (and bfloat16) give a model that takes to them, and what float16 does where nothing overflows.
+constexpr double kUsualDb = 20.5, kUsualFloat16Db = 30;
 constexpr const char* kModes[] = {"static", "dynamic", "weights", "fp16", "bf16"};
 
 Result<bool> FlagOf(std::string_view value) {
@@ -248,6 +250,19 @@ Status SetOverride(Override* override, std::string_view name, std::string_view v
   if (name == "per_channel") override->per_channel = on;
   if (name == "exclude") override->exclude = on;
   return Status();
+}
+
+HalfOptions HalfOptionsOf(const Recipe& recipe) {
+  return {recipe.mode == Mode::kFloat16 ? DType::kFloat16 : DType::kBfloat16, {recipe.options.include, recipe.options.exclude}};
+}
+
+Floor FloorOf(const Recipe& recipe) {
+  Floor floor;
+  if (recipe.min_sqnr_db) floor.sqnr_db = *recipe.min_sqnr_db;
+  if (recipe.min_agreement) floor.top1_agreement = *recipe.min_agreement;
+  if (recipe.min_accuracy) floor.accuracy = *recipe.min_accuracy;
+  if (!recipe.asks() && !recipe.as_is) floor.sqnr_db = recipe.mode == Mode::kFloat16 ? kUsualFloat16Db : kUsualDb;
+  return floor;
 }
 
 }  // namespace linnet::quantize

@@ -12,6 +12,9 @@ namespace linnet::quantize {
 Status SetOption(Recipe* recipe, std::string_view name, std::string_view value);
 /// Fails naming an option among those given that has no use in the recipe's mode, or without samples. Part of QuantizeModel.
 Status CheckGiven(const Recipe& recipe, bool has_samples);
+/// What the result must reach: as asked for, or what its mode usually does; nothing with `as_is`.
+Floor FloorOf(const Recipe& recipe);
+HalfOptions HalfOptionsOf(const Recipe& recipe);
 /// The oldest opset that has what is asked for,
 int NeededOpset(const Recipe& recipe);
 /// and a failure where an older one is asked for. Part of OpenFloatModel.

@@ -40,15 +40,15 @@ class StaticRewriter {
     DropActivations();
     // Weights first: their bias needs the input's scale, which is known by the value that still is the input.
     for (NodeId id : order) {
-      if (Quantized(id) && RoleOf(graph_, graph_.node(id)) == Role::kMatrix) {
-        LINNET_TRY(QuantizeMatrix(id).At(graph_.node(id).Label(graph_)));
-      }
+      const Role role = HasIntegers(id) ? RoleOf(graph_, graph_.node(id)) : Role::kNone;
+      if (role == Role::kMatrix) LINNET_TRY(QuantizeMatrix(id).At(graph_.node(id).Label(graph_)));
+      if (role == Role::kRecurrent) LINNET_TRY(QuantizeRecurrent(id).At(graph_.node(id).Label(graph_)));
     }
     for (NodeId id : order) {
       if (Active(id)) LINNET_TRY(QuantizeConstants(id));
     }
     for (NodeId id : order) {
-      if (Quantized(id) && IsTable(graph_, graph_.node(id))) LINNET_TRY(QuantizeTable(id).At(graph_.node(id).Label(graph_)));
+      if (HasIntegers(id) && IsTable(graph_, graph_.node(id))) LINNET_TRY(QuantizeTable(id).At(graph_.node(id).Label(graph_)));
     }
     for (const auto& [value, place] : values_) LINNET_TRY(Insert(value));
     return Status();
@@ -70,10 +70,13 @@ class StaticRewriter {
     ValueId read = kNoValue;
   };
 
-  bool Quantized(NodeId id) const {
-    return id != kNoNode && id < static_cast<NodeId>(nodes_.size()) && graph_.node(id).alive &&
-           nodes_[static_cast<size_t>(id)] != Precision::kFloat;
+  Precision PrecisionOf(NodeId id) const {
+    return id != kNoNode && id < static_cast<NodeId>(nodes_.size()) && graph_.node(id).alive ? nodes_[static_cast<size_t>(id)] : Precision::kFloat;
   }
+  /// Whether its weights become integers.
+  bool HasIntegers(NodeId id) const { return PrecisionOf(id) != Precision::kFloat; }
+  /// Whether its activations do.
+  bool Quantized(NodeId id) const { return PrecisionOf(id) >= Precision::kInt8; }
 
   /// Quantized by itself, not a part of what follows another node.
   bool Active(NodeId id) const { return Quantized(id) && !inside_.contains(id); }
@@ -111,7 +114,7 @@ class StaticRewriter {
       }
     }
     for (NodeId id : order) {
-      if (!Active(id) || IsTable(graph_, graph_.node(id))) continue;
+      if (!Active(id) || ByWeights(RoleOf(graph_, graph_.node(id)))) continue;
       const Precision precision = nodes_[static_cast<size_t>(id)];
       const Node& node = graph_.node(id);
       for (ValueId in : ActivationsOf(graph_, node)) {
@@ -169,15 +172,15 @@ class StaticRewriter {
     }
     return producer == kNoNode ? nullptr : OverrideOf(graph_.node(producer).name);
   }
-  /// The options of a node's weights.
-  StaticOptions WeightOptionsOf(NodeId id) const {
+  /// The options of a node's weights, its input `input`.
+  StaticOptions WeightOptionsOf(NodeId id, size_t input) const {
     StaticOptions out;
     out.weights = options_.weights, out.per_channel = options_.per_channel, out.symmetric_weights = options_.symmetric_weights;
     out.reduced_weights = options_.reduced_weights;
     // Operators on integers have a scale a channel at every opset.
-    if (!edit_.scales_by_axis() && options_.format == Format::kQdq) out.per_channel = false;
+    if (!edit_.scales_by_axis() && (options_.format == Format::kQdq || !Quantized(id))) out.per_channel = false;
     if (options_.overrides.empty()) return out;
-    const Override *node = OverrideOf(graph_.node(id).name), *own = OverrideOf(graph_.value(graph_.node(id).inputs[1]).name);
+    const Override *node = OverrideOf(graph_.node(id).name), *own = OverrideOf(graph_.value(graph_.node(id).inputs[input]).name);
     for (const Override* asked : {node, own}) {
       if (!asked) continue;
       out.per_channel = asked->per_channel.value_or(out.per_channel);
@@ -272,29 +275,6 @@ class StaticRewriter {
     return codes.low >= low - half && codes.high <= high + half;
   }
 
-  /// A constant as integers and a DequantizeLinear behind it.
-  Result<ValueId> Dequantized(std::string name, QuantizedTensor tensor) {
-    name = ShortName(name);
-    const Shape shape = tensor.integers.shape();
-    const bool bias = tensor.params.dtype == DType::kInt32;
-    std::vector<ValueId> inputs = {graph_.AddConstant(graph_.FreshName(name + "_quantized"), std::move(tensor.integers)),
-                                   graph_.AddConstant(graph_.FreshName(name + "_scale"), tensor.params.ScaleTensor())};
-    if (!bias) inputs.push_back(ZeroPoint(name, tensor.params));
-    std::vector<Attribute> attributes;
-    if (tensor.params.axis >= 0) attributes.push_back({"axis", static_cast<int64_t>(tensor.params.axis)});
-    return edit_.Add("DequantizeLinear", std::move(inputs), std::move(attributes), Type::Tensor(DType::kFloat, shape), name + "_dequantized");
-  }
-
-  /// Zero points that are all 0 are one constant for all weights with as many channels.
-  ValueId ZeroPoint(std::string_view name, const Params& params) {
-    const bool zero = std::all_of(params.zeros.begin(), params.zeros.end(), [](int32_t z) { return z == 0; });
-    if (!zero) return graph_.AddConstant(graph_.FreshName(Cat(name, "_zero")), params.ZeroTensor());
-    const std::pair<DType, int64_t> key = {params.dtype, params.axis < 0 ? -1 : static_cast<int64_t>(params.zeros.size())};
-    auto [place, is_new] = zeros_.try_emplace(key, kNoValue);
-    if (is_new) place->second = graph_.AddConstant(graph_.FreshName("zero_point"), params.ZeroTensor());
-    return place->second;
-  }
-
   /// The axis of a weight that counts the output's channels, or -1.
   static int ChannelAxis(const Node& node, const Shape& w, bool per_channel) {
     if (!per_channel) return -1;
@@ -328,16 +308,17 @@ class StaticRewriter {
     LINNET_ASSIGN(float beta, graph_.node(id).Float("beta", 1));
     const bool gemm = graph_.node(id).op == "Gemm";
     LINNET_ASSIGN(Tensor w, Scaled(*constant, gemm ? alpha : 1));
-    const StaticOptions asked = WeightOptionsOf(id);
+    const StaticOptions asked = WeightOptionsOf(id, 1);
+    const bool integers = Quantized(id) && values_.contains(inputs[0]);   // the sums, with the bias among them
     const int axis = ChannelAxis(graph_.node(id), w.shape(), asked.per_channel);
     const Tensor* bias_constant = inputs.size() > 2 && inputs[2] != kNoValue ? ConstantOf(graph_, inputs[2]) : nullptr;
     Tensor bias;
-    if (bias_constant && values_.contains(inputs[0])) {
+    if (bias_constant && integers) {
       LINNET_ASSIGN(bias, Scaled(*bias_constant, gemm ? beta : 1));
     }
     LINNET_ASSIGN(int64_t channels, OutputChannels(graph_.node(id), w.shape()));
     const bool fits = bias.has_data() && bias.elements() == channels;  // C of Gemm may be broadcast
-    const float x_scale = values_.contains(inputs[0]) ? ParamsFor(inputs[0]).scales[0] : 1;
+    const float x_scale = integers ? ParamsFor(inputs[0]).scales[0] : 1;
     LINNET_ASSIGN(QuantizedTensor weights, QuantizeWeights(w, axis, asked.weights, asked.symmetric_weights, asked.reduced_weights));
     if (fits) {
       const Params before = weights.params;
@@ -347,12 +328,7 @@ class StaticRewriter {
       }
     }
     const Params params = weights.params;
-    WeightEntry& shared = weights_[{inputs[1], axis}];
-    if (shared.read == kNoValue || !(shared.params == params) || (gemm && alpha != 1)) {
-      LINNET_ASSIGN(shared.read, Dequantized(graph_.value(inputs[1]).name, std::move(weights)));
-      shared.params = params;
-    }
-    graph_.SetInput(id, 1, shared.read);
+    LINNET_TRY(ReadWeights(id, 1, axis, std::move(weights), gemm && alpha != 1));
     if (gemm) {
       graph_.mutable_node(id).Unset("alpha");
       if (bias.has_data()) graph_.mutable_node(id).Unset("beta");
@@ -363,8 +339,33 @@ class StaticRewriter {
       return Status();
     }
     LINNET_ASSIGN(QuantizedTensor whole, QuantizeBias(bias.Reshaped(Shape{bias.elements()}), x_scale, params));
-    LINNET_ASSIGN(ValueId bias_read, Dequantized(graph_.value(inputs[2]).name, std::move(whole)));
+    LINNET_ASSIGN(ValueId bias_read, edit_.Dequantized(graph_.value(inputs[2]).name, std::move(whole)));
     graph_.SetInput(id, 2, bias_read);
+    return Status();
+  }
+
+  /// Lets a node read its weights from integers, which it shares with others that have the same ones; not where they are its `own`.
+  Status ReadWeights(NodeId id, int input, int axis, QuantizedTensor weights, bool own) {
+    const ValueId constant = graph_.node(id).inputs[static_cast<size_t>(input)];
+    WeightEntry& shared = weights_[{constant, axis}];
+    if (shared.read == kNoValue || !(shared.params == weights.params) || own) {
+      shared.params = weights.params;
+      LINNET_ASSIGN(shared.read, edit_.Dequantized(graph_.value(constant).name, std::move(weights)));
+    }
+    graph_.SetInput(id, input, shared.read);
+    return Status();
+  }
+
+  /// W and R, which lie as [directions, rows, depth].
+  Status QuantizeRecurrent(NodeId id) {
+    for (int input : {1, 2}) {
+      const Tensor* w = edit_.FloatConstant(graph_.node(id).inputs[static_cast<size_t>(input)]);
+      if (!w || w->shape().rank() != 3) continue;
+      const StaticOptions asked = WeightOptionsOf(id, static_cast<size_t>(input));
+      const int axis = asked.per_channel && edit_.scales_by_axis() ? 1 : -1;
+      LINNET_ASSIGN(QuantizedTensor weights, QuantizeWeights(*w, axis, asked.weights, asked.symmetric_weights));
+      LINNET_TRY(ReadWeights(id, input, axis, std::move(weights), false));
+    }
     return Status();
   }
 
@@ -379,14 +380,14 @@ class StaticRewriter {
       if (!constant || constant->dtype() != DType::kFloat || !constant->has_data()) continue;
       LINNET_ASSIGN(QuantizedTensor whole,
                     QuantizeWeights(*constant, -1, TypeOf(nodes_[static_cast<size_t>(id)]), options_.symmetric_activations));
-      LINNET_ASSIGN(ValueId read, Dequantized(graph_.value(in).name, std::move(whole)));
+      LINNET_ASSIGN(ValueId read, edit_.Dequantized(graph_.value(in).name, std::move(whole)));
       graph_.SetInput(id, static_cast<int>(i), read);
     }
     return Status();
   }
 
   Status QuantizeTable(NodeId id) {
-    const DType dtype = nodes_[static_cast<size_t>(id)] == Precision::kInt8 ? options_.weights : TypeOf(Precision::kInt16);
+    const DType dtype = nodes_[static_cast<size_t>(id)] == Precision::kInt16 ? TypeOf(Precision::kInt16) : options_.weights;
     return edit_.QuantizeTable(id, dtype, options_.per_channel, options_.symmetric_weights).TakeStatus();
   }
 
@@ -430,7 +431,6 @@ class StaticRewriter {
   std::map<NodeId, NodeId> relus_;                       ///< by node, the lone Relu or Clip behind it
   std::set<ValueId> made_by_integers_;
   std::map<std::pair<ValueId, int>, WeightEntry> weights_;
-  std::map<std::pair<DType, int64_t>, ValueId> zeros_;
 };
 
 }  // namespace
