@@ -259,7 +259,7 @@ class PairsProduct {
       tile.offset = OffsetOf(panel);
       const PanelOrder& order = PanelOrder::Of(from, fours_, OrderOf(panel), made);
       sorted.Copy(from, at, order, least, most);
-            tile.ahead = from + panel_bytes_ - sorted.bytes;
+      tile.ahead = from + panel_bytes_ - sorted.bytes;
       int64_t first = parts->row, finished = 0;   // rows [first, first + finished) wait in `sums`
       for (const Part* part = parts; part < parts + count; ++part) {
         if (part->row != first + finished || finished + part->rows > kFinishedRows) {
