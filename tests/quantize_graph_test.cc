@@ -320,10 +320,7 @@ OnnxModel Embedding() {
                           "  t = Tanh-13(rows)\n"
                           "  y = MatMul-13(t, w) @product\n"
                           "}\n", 13);
-  for (size_t i = 1; i < model.graph.inputs.size(); ++i) {
-    const ValueId id = model.graph.inputs[i];
-    model.graph.SetConstant(id, Random(model.graph.value(id).type.shape, i, 0.3f));
-  }
+  MakeWeights(&model);
   EXPECT_TRUE(Prepare(&model, 13).ok());
   return model;
 }

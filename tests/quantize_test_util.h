@@ -45,6 +45,14 @@ inline OnnxModel Model(std::string_view text, int opset) {
   return model;
 }
 
+/// Inputs behind the first become random constants.
+inline void MakeWeights(OnnxModel* model) {
+  for (size_t i = 1; i < model->graph.inputs.size(); ++i) {
+    const ValueId id = model->graph.inputs[i];
+    model->graph.SetConstant(id, Random(model->graph.value(id).type.shape, i, 0.3f));
+  }
+}
+
 /// A small network with weights as inputs of the text, made constants here.
 inline OnnxModel Network(int opset = 13) {
   const std::string v = std::to_string(opset);
@@ -61,11 +69,7 @@ inline OnnxModel Network(int opset = 13) {
                           "  z = Gemm-" + v + "(f, w4, c4) @last\n"
                           "  y = Softmax-" + v + "(z) {axis=1}\n"
                           "}\n", opset);
-  Graph& graph = model.graph;
-  for (size_t i = 1; i < graph.inputs.size(); ++i) {
-    const ValueId id = graph.inputs[i];
-    graph.SetConstant(id, Random(graph.value(id).type.shape, i, 0.3f));
-  }
+  MakeWeights(&model);
   return model;
 }
 
@@ -74,10 +78,7 @@ inline OnnxModel Lstm() {
   OnnxModel model = Model("graph g (x: float[6,2,20], w: float[2,32,20], r: float[2,32,8], b: float[2,64]) -> (y) {\n"
                           "  y = LSTM-14(x, w, r, b) {direction=\"bidirectional\", hidden_size=8}\n"
                           "}\n", 14);
-  for (size_t i = 1; i < model.graph.inputs.size(); ++i) {
-    const ValueId id = model.graph.inputs[i];
-    model.graph.SetConstant(id, Random(model.graph.value(id).type.shape, i, 0.3f));
-  }
+  MakeWeights(&model);
   EXPECT_TRUE(Prepare(&model, 14).ok());
   return model;
 }
@@ -92,10 +93,7 @@ inline OnnxModel Recurrent() {
                           "  _, b = GRU-14(z, w2, r) {hidden_size=12} @two\n"
                           "  y = Add-14(a, b)\n"
                           "}\n", 14);
-  for (size_t i = 1; i < model.graph.inputs.size(); ++i) {
-    const ValueId id = model.graph.inputs[i];
-    model.graph.SetConstant(id, Random(model.graph.value(id).type.shape, i, 0.3f));
-  }
+  MakeWeights(&model);
   return model;
 }
 
