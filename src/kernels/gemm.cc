@@ -7,8 +7,8 @@
 //
 // With few rows the tile grows in width instead, so that enough independent sums hide the latency of the
 // multiply-add and the memory system sees many streams. All loops over accumulators are unrolled: otherwise
-// compilers keep them on the stack, at half the speed. 64-bit Arm's tiles of 16 columns are written in assembly
-// (tiles/lanes-inl.h). Very few columns are dot products (tiles/narrow-inl.h).
+// compilers keep them on the stack, at half the speed. AVX2's and 64-bit Arm's tiles of 16 columns are written
+// in assembly (tiles/panels-inl.h). Very few columns are dot products (tiles/narrow-inl.h).
 #include "kernels/gemm.h"
 
 #include <string.h>
@@ -273,13 +273,13 @@ void RowBlock(const Block& block, int64_t row, int64_t begin, int64_t end) {
   } else if constexpr (kVectors == 1) {
     Tiles<kRows, 1>(block, row, begin, end);
   } else {
-    if (kPanelTiles<kRows, kVectors> && block.gemm.b_row_stride == kPanelColumns) {
-      const int64_t whole = begin + (end - begin) / kPanelColumns * kPanelColumns;
-      if constexpr (kPanelTiles<kRows, kVectors>) {
+    if constexpr (kPanelTiles<kRows, kVectors>) {
+      if (block.gemm.b_row_stride == kPanelColumns) {
+        const int64_t whole = begin + (end - begin) / kPanelColumns * kPanelColumns;
         if (whole > begin) PanelColumns<kRows>(block, row, begin, whole);
+        if (whole == end) return;
+        begin = whole;
       }
-      if (whole == end) return;
-      begin = whole;
     }
     // A tile may be partial in its last vector only.
     const int64_t vectors = (end - begin + kLanes - 1) / kLanes;

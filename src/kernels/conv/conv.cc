@@ -16,7 +16,6 @@ constexpr int64_t kShortFloats = 16;         // a call that copies them costs mo
 constexpr int64_t kRingBytes = 1 << 20;
 constexpr int64_t kSplitGatherBytes = 1 << 20;
 constexpr int64_t kFarFloats = 3 << 17;      // of an output that does not stay in a second-level cache
-
 constexpr int64_t kFewPixels = 24;           // of a line, for which weights come from beyond the second-level cache again
 
 enum class Way { kPointwise, kRows, kGather };

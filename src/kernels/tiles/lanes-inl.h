@@ -14,7 +14,6 @@
 
 #include <stddef.h>
 
-
 #include "hwy/highway.h"
 #include "kernels/gemm.h"
 #include "kernels/tiles/block-inl.h"
