@@ -67,13 +67,20 @@ TEST(StepCosts, WinogradsTilesMultiplyLess) {
   const double direct = 56.0 * 56 * 64 * 64 * 9;
   EXPECT_LT(tiles.macs, direct / 2);
   EXPECT_GT(tiles.macs, direct / 4) << "four times fewer multiplications, and the transforms";
-  for (const char* attributes : {"dilations=[2,2], pads=[2,2,2,2]", "strides=[2,2], pads=[1,1,1,1]"}) {
-    const bool stride = std::string(attributes).starts_with("strides");
-    const std::string size = stride ? "28,28" : "56,56";
-    const StepCost plain = CostIn("(x: float[1,56,56,64], w: float[64,64,3,3]) -> (y) {\n  y: float[1," + size +
-                                  ",64] = linnet:Conv-11(x, w) {" + attributes + "}\n}\n");
-    EXPECT_EQ(plain.macs, stride ? direct / 4 : direct) << attributes;
-  }
+  // Taken apart into four pictures of 28 x 28, of 7 x 7 tiles each.
+  const StepCost dilated = CostIn("(x: float[1,56,56,64], w: float[64,64,3,3]) -> (y) {\n"
+                                  "  y: float[1,56,56,64] = linnet:Conv-11(x, w) {dilations=[2,2], pads=[2,2,2,2]}\n}\n");
+  EXPECT_EQ(dilated.macs, tiles.macs);
+  const StepCost strided = CostIn("(x: float[1,56,56,64], w: float[64,64,3,3]) -> (y) {\n"
+                                  "  y: float[1,28,28,64] = linnet:Conv-11(x, w) {strides=[2,2], pads=[1,1,1,1]}\n}\n");
+  EXPECT_EQ(strided.macs, direct / 4);
+}
+
+TEST(StepCosts, TapsOutsideOfTheImageCostNothing) {
+  // 14 pixels and taps 12 apart: along each axis 14 in the middle and 2 on either side.
+  EXPECT_DOUBLE_EQ(CostIn("(x: float[1,14,14,96], w: float[64,96,3,3]) -> (y) {\n"
+                          "  y: float[1,14,14,64] = linnet:Conv-11(x, w) {dilations=[12,12], pads=[12,12,12,12]}\n}\n").macs,
+                   18.0 * 18 * 96 * 64);
 }
 
 TEST(StepCosts, RecurrentWeightsAreReadAtEveryStep) {

@@ -128,6 +128,43 @@ TEST(Conv, Gather) {
   }
 }
 
+/// Dilated so widely that most taps lie outside of the image; some inside for no pixel, one for all.
+TEST(Conv, Taps) {
+  for (CpuLevel level : FloatLevels()) {
+    Check(level, {2, 14, 14, 64, 70, 1, 3, 3, 1, 1, 12, 12, 12, 12, 12, 12, 3});
+    Check(level, {1, 14, 9, 66, 64, 1, 3, 3, 1, 1, 24, 24, 24, 24, 24, 24, 0, false, true});
+    Check(level, {1, 13, 20, 64, 64, 1, 3, 3, 1, 1, 6, 18, 6, 18, 6, 18, 5, false, true});
+    Check(level, {3, 17, 15, 64, 64, 1, 3, 3, 2, 2, 9, 9, 9, 9, 9, 9});
+    Check(level, {1, 1, 40, 130, 65, 1, 1, 5, 1, 1, 1, 15, 0, 30, 0, 30});
+    Check(level, {1, 12, 12, 128, 160, 2, 3, 3, 1, 1, 10, 11, 10, 11, 10, 11, 0, false, true});
+    Check(level, {1, 10, 10, 64, 64, 1, 2, 3, 1, 1, 9, 9, 9, 9, 0, 9});
+  }
+}
+
+TEST(Conv, TapsAddToWhatTheOutputHolds) {
+  for (CpuLevel level : FloatLevels()) {
+    const GemmF32Kernels& kernels = PickGemmF32(level);
+    ConvF32 c;
+    c.in_h = c.in_w = c.out_h = c.out_w = 11, c.in_c = c.out_c = 64, c.kernel_h = c.kernel_w = 3;
+    c.dilation_h = c.dilation_w = c.pad_top = c.pad_left = 9;
+    c.input_pixel_stride = c.output_pixel_stride = 64, c.input_row_stride = 11 * 64;
+    Guarded<float> input(121 * 64), weights(64 * 64 * 9), bias(64), residual(121 * 64), packed(PackedConvSizeF32(64, 64, 1, 3, 3));
+    Guarded<float> apart(121 * 64), within(121 * 64);
+    Numbers numbers;
+    numbers.Fill(input), numbers.Fill(weights), numbers.Fill(bias), numbers.Fill(residual);
+    PackConvF32(weights.data(), 64, 64, 1, 3, 3, packed.data());
+    memcpy(within.data(), residual.data(), static_cast<size_t>(residual.size()) * 4);
+    c.input = input.data(), c.packed = packed.data();
+    c.epilogue = {bias.data(), residual.data(), 64, Activation::kSilu, 1};
+    Guarded<double> scratch((ConvScratchBytes(kernels, c) + 7) / 8, NAN);
+    c.output = apart.data();
+    RunConvF32(kernels, c, 0, 121, 0, ConvPanels(c), scratch.data());
+    c.output = within.data(), c.epilogue.residual = within.data();
+    RunConvF32(kernels, c, 0, 121, 0, ConvPanels(c), scratch.data());
+    EXPECT_EQ(memcmp(apart.data(), within.data(), 121 * 64 * 4), 0) << CpuLevelName(level);
+  }
+}
+
 /// Tasks are whole rows of the output or all of it, and groups of panels; a line is cut too where threads want parts.
 TEST(Conv, GrainCutsLines) {
   for (CpuLevel level : FloatLevels()) {

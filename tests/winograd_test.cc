@@ -23,6 +23,7 @@ struct Case {
   bool bias = true, residual = false;
   Activation activation = Activation::kRelu;
   int64_t gap = 0;    // floats between output rows
+  int64_t dilation_h = 1, dilation_w = 1;
 };
 
 /// A convolution, its buffers, and the answer in double precision.
@@ -31,8 +32,9 @@ struct Problem {
     c.batch = t.batch, c.in_h = t.in_h, c.in_w = t.in_w, c.in_c = t.in_c, c.out_c = t.out_c;
     c.kernel_h = c.kernel_w = 3;
     c.pad_top = t.pad_top, c.pad_left = t.pad_left;
-    c.out_h = t.in_h + t.pad_top + t.pad_bottom - 2;
-    c.out_w = t.in_w + t.pad_left + t.pad_right - 2;
+    c.dilation_h = t.dilation_h, c.dilation_w = t.dilation_w;
+    c.out_h = t.in_h + t.pad_top + t.pad_bottom - 2 * t.dilation_h;
+    c.out_w = t.in_w + t.pad_left + t.pad_right - 2 * t.dilation_w;
     c.input_pixel_stride = t.in_c + t.slice;
     c.input_row_stride = t.in_w * c.input_pixel_stride;
     c.input_batch_stride = t.in_h * c.input_row_stride;
@@ -64,7 +66,7 @@ struct Problem {
     *size = 1;
     for (int64_t i = 0; i < 3; ++i) {
       for (int64_t j = 0; j < 3; ++j) {
-        const int64_t y = h + i - t.pad_top, x = w + j - t.pad_left;
+        const int64_t y = h + i * t.dilation_h - t.pad_top, x = w + j * t.dilation_w - t.pad_left;
         if (y < 0 || y >= t.in_h || x < 0 || x >= t.in_w) continue;
         const float* from = &input[n * c.input_batch_stride + y * c.input_row_stride + x * c.input_pixel_stride];
         for (int64_t k = 0; k < t.in_c; ++k) {
@@ -91,8 +93,8 @@ struct Problem {
   ConvF32 c;
   int64_t row_stride, pixels;
   Guarded<float> input{t.batch * t.in_h * t.in_w * (t.in_c + t.slice) - t.slice}, weights{t.out_c * t.in_c * 9},
-      bias{t.out_c}, residual{t.batch * (t.in_h + t.pad_top + t.pad_bottom - 2) * (t.in_w + t.pad_left + t.pad_right - 2) *
-                              t.out_c};
+      bias{t.out_c}, residual{t.batch * (t.in_h + t.pad_top + t.pad_bottom - 2 * t.dilation_h) *
+                              (t.in_w + t.pad_left + t.pad_right - 2 * t.dilation_w) * t.out_c};
 };
 
 /// Computes units of `tiles` by `panels`, each thread's turn on the same scratch.
@@ -230,6 +232,15 @@ TEST(Winograd, SizesAndPaddings) {
   CheckAll({1, 12, 11, 6, 8, -2, -1, 0, 1});  // the borders are cut off
 }
 
+/// Pictures taken apart, of the same size or not, of which some have no pixels.
+TEST(Winograd, Dilations) {
+  CheckAll({1, 8, 8, 16, 16, 2, 2, 2, 2, 0, true, false, Activation::kRelu, 0, 2, 2});
+  CheckAll({2, 9, 11, 5, 19, 3, 2, 3, 2, 3, true, true, Activation::kSilu, 5, 3, 2});
+  CheckAll({1, 7, 13, 3, 33, 1, 4, 1, 4, 0, false, true, Activation::kNone, 0, 1, 4});
+  CheckAll({1, 5, 6, 4, 8, 7, 9, 7, 9, 0, true, true, Activation::kClip, 0, 7, 9});   // more pictures than rows
+  CheckAll({2, 13, 12, 6, 20, 0, 1, 2, 0, 2, true, false, Activation::kRelu, 0, 2, 5});
+}
+
 TEST(Winograd, Channels) {
   for (int64_t channels = 1; channels <= 70; channels += channels < 20 ? 1 : 7) {
     CheckAll({1, 5, 7, channels, 71 - channels, 1, 1, 1, 1});
@@ -251,13 +262,15 @@ TEST(Winograd, Epilogues) {
 TEST(Winograd, ResidualInPlace) {
   for (CpuLevel level : FloatLevels()) {
     for (int tile : {2, 4, 6}) {
-      Problem p({1, 10, 10, 8, 24, 1, 1, 1, 1, 0, true, true});
-      Guarded<float> apart(p.OutputSize()), within(p.OutputSize());
-      Compute(level, p, tile, 4, 1, &apart, false);
-      memcpy(within.data(), p.residual.data(), static_cast<size_t>(p.residual.size()) * 4);
-      p.c.epilogue.residual = within.data();
-      Compute(level, p, tile, 4, 1, &within, false);
-      EXPECT_EQ(memcmp(apart.data(), within.data(), static_cast<size_t>(apart.size()) * 4), 0) << CpuLevelName(level);
+      for (int64_t dilation : {1, 3}) {
+        Problem p({1, 10, 10, 8, 24, dilation, dilation, dilation, dilation, 0, true, true, Activation::kRelu, 0, dilation, dilation});
+        Guarded<float> apart(p.OutputSize()), within(p.OutputSize());
+        Compute(level, p, tile, 4, 1, &apart, false);
+        memcpy(within.data(), p.residual.data(), static_cast<size_t>(p.residual.size()) * 4);
+        p.c.epilogue.residual = within.data();
+        Compute(level, p, tile, 4, 1, &within, false);
+        EXPECT_EQ(memcmp(apart.data(), within.data(), static_cast<size_t>(apart.size()) * 4), 0) << CpuLevelName(level);
+      }
     }
   }
 }
@@ -322,6 +335,9 @@ TEST(Winograd, ChosenByCost) {
   EXPECT_EQ(WinogradTile(512, 512, 1, 1), 0);     // nearly all of a tile would be thrown away
   EXPECT_EQ(WinogradTile(3, 32, 224, 224), 0);    // transforms dominate
   EXPECT_EQ(WinogradTile(1, 1, 100, 100), 0);
+  EXPECT_EQ(WinogradTile(64, 64, 56, 56, 2, 2), 4);   // four pictures of 28 x 28
+  EXPECT_NE(WinogradTile(512, 512, 28, 28, 2, 2), 0);
+  EXPECT_EQ(WinogradTile(960, 256, 14, 14, 12, 12), 0);   // most taps are outside
   EXPECT_NE(WinogradTile(64, 64, 0, 0), 0);       // sizes not known
   EXPECT_NE(WinogradTile(64, 64, kUnknownDim, SymbolDim(0)), 0);
 }

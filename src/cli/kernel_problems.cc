@@ -166,8 +166,8 @@ Result<ConvF32> ImagesF32(const ConvProblem& p, Workspace& memory) {
 Status AddConvF32(const ConvProblem& p, CpuLevel best, Workspace& memory, Problem* problem) {
   LINNET_ASSIGN(const ConvF32 c, ImagesF32(p, memory));
   LINNET_ASSIGN(float* weights, memory.Floats(p.filters * (p.channels / p.groups) * p.kernel * p.kernel));
-  const bool may_tile = p.kernel == 3 && p.stride == 1 && p.dilation == 1 && p.groups == 1;
-  const int chosen = may_tile ? WinogradTile(p.channels, p.filters, c.out_h, c.out_w) : 0;
+  const bool may_tile = p.kernel == 3 && p.stride == 1 && p.groups == 1;
+  const int chosen = may_tile ? WinogradTile(p.channels, p.filters, c.out_h, c.out_w, p.dilation, p.dilation) : 0;
   for (int tile : {0, 2, 4, 6}) {
     if (tile != 0 && !may_tile) continue;
     const int64_t floats = tile == 0 ? PackedConvSizeF32(p.filters, p.channels, p.groups, p.kernel, p.kernel)

@@ -170,19 +170,31 @@ GraphCounts Count(const Graph& graph) {
 
 namespace {
 
-/// The multiply-adds of a convolution done by Winograd's tiles: (m + 2)^2 for every m x m outputs, and what transforms a patch and its
-/// sums back (kernels/conv/winograd.cc), one instruction counted as one. Negative where sums are direct.
-double WinogradMacs(const Node& node, const Shape& x, const Shape& w, const Shape& y) {
-  if (node.op != "Conv" || node.domain != "linnet" || w.rank() != 4 || y.rank() != 4 || w[2] != 3 || w[3] != 3 || w[1] != x[3]) return -1;
-  for (const char* name : {"strides", "dilations"}) {
+/// The multiply-adds of a convolution that leaves some out; negative where it does none. Winograd's tiles take (m + 2)^2 for every
+/// m x m outputs, and what transforms a patch and its sums back (kernels/conv/winograd.cc), one instruction counted as one. Taps of a dilated
+/// kernel that lie outside of the image need not be computed.
+double SavingConvMacs(const Node& node, const Shape& x, const Shape& w, const Shape& y) {
+  if (node.op != "Conv" || node.domain != "linnet" || w.rank() != 4 || y.rank() != 4 || x.rank() != 4) return -1;
+  auto pair = [&](const char* name, int64_t otherwise) {
     Result<std::vector<int64_t>> list = node.Ints(name);
-    if (list.ok() && std::any_of(list->begin(), list->end(), [](int64_t each) { return each != 1; })) return -1;
+    return list.ok() && list->size() >= 2 ? std::pair((*list)[0], (*list)[1]) : std::pair(otherwise, otherwise);
+  };
+  const auto [stride_h, stride_w] = pair("strides", 1);
+  const auto [dilation_h, dilation_w] = pair("dilations", 1);
+  const auto [pad_top, pad_left] = pair("pads", 0);
+  const double in = static_cast<double>(w[1]), out = static_cast<double>(w[0]);
+  if (stride_h == 1 && stride_w == 1 && w[1] == x[3] && w[2] == 3 && w[3] == 3) {
+    const int m = WinogradTile(w[1], w[0], y[1], y[2], dilation_h, dilation_w);
+    ConvSizes sizes;
+    sizes.batch = y[0], sizes.out_h = y[1], sizes.out_w = y[2], sizes.dilation_h = dilation_h, sizes.dilation_w = dilation_w;
+    const double positions = static_cast<double>((m + 2) * (m + 2));
+    if (m != 0) {
+      return static_cast<double>(WinogradTiles(sizes, m)) * (positions * in * out + in * (m == 2 ? 32 : 144) + out * (m == 2 ? 24 : 120));
+    }
   }
-  const int64_t m = WinogradTile(w[1], w[0], y[1], y[2]);
-  if (m == 0) return -1;
-  const double tiles = static_cast<double>(y[0] * ((y[1] + m - 1) / m) * ((y[2] + m - 1) / m));
-  const double in = static_cast<double>(w[1]), out = static_cast<double>(w[0]), positions = static_cast<double>((m + 2) * (m + 2));
-  return tiles * (positions * in * out + in * (m == 2 ? 32 : 144) + out * (m == 2 ? 24 : 120));
+  if (dilation_h == 1 && dilation_w == 1) return -1;
+  return static_cast<double>(y[0] * y[1] * y[2]) * in * out * MeanTaps(x[1], y[1], w[2], stride_h, dilation_h, pad_top) *
+         MeanTaps(x[2], y[2], w[3], stride_w, dilation_w, pad_left);
 }
 
 }  // namespace
@@ -192,7 +204,7 @@ StepCost CostOf(const Node& node, std::span<const StepValue> inputs, std::span<c
   const std::string& op = node.op;
   const Rule* rule = node.domain == "ai.onnx.ml" ? nullptr : RuleOf(op);
   if (rule) cost.macs = std::max(0.0, MacsOf(*rule, node, inputs, outputs));
-  if (const double macs = WinogradMacs(node, ShapeOf(inputs, 0), ShapeOf(inputs, 1), ShapeOf(outputs, 0)); macs >= 0) cost.macs = macs;
+  if (const double macs = SavingConvMacs(node, ShapeOf(inputs, 0), ShapeOf(inputs, 1), ShapeOf(outputs, 0)); macs >= 0) cost.macs = macs;
   if (const Shape x = ShapeOf(inputs, 0), r = ShapeOf(inputs, 2); rule && rule->work == Work::kRecurrent && x.rank() == 3 && r.rank() == 3) {
     const Result<int64_t> batch_first = node.Int("layout", 0);
     cost.walks = std::max(0.0, static_cast<double>(x[batch_first.ok() && *batch_first != 0 ? 1 : 0] - 1));

@@ -65,7 +65,10 @@ int ChooseTile(const PrepareContext& c, const ConvWeights& weights, const Window
   if (reads_first || !MayTile(weights, window, 2)) return 0;
   const Shape y = c.has_output(0) ? c.output_shape(0) : Shape();
   const bool ranked = y.rank() == 4;
-  return WinogradTile(weights.group_in, weights.out_c, ranked ? y[1] : kUnknownDim, ranked ? y[2] : kUnknownDim);
+  const std::vector<int64_t>& dilations = window.dilations;
+  const bool dilated = dilations.size() == 2;
+  return WinogradTile(weights.group_in, weights.out_c, ranked ? y[1] : kUnknownDim, ranked ? y[2] : kUnknownDim,
+                      dilated ? dilations[0] : 1, dilated ? dilations[1] : 1);
 }
 
 constexpr int kInto = 4;

@@ -53,7 +53,7 @@ inline bool MayTile(const ConvWeights& weights, const WindowAttributes& window, 
     return std::all_of(list.begin(), list.end(), [](int64_t x) { return x == 1; });
   };
   return tile == 0 || (weights.rank == 2 && weights.kernel_h == 3 && weights.kernel_w == 3 && weights.groups == 1 &&
-                       all_one(window.strides) && all_one(window.dilations));
+                       all_one(window.strides));
 }
 
 /// Element types of convolutions that are not done on packed panels; float32 for weights of no elements, which are not packed.

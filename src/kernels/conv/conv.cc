@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/memory.h"
+#include "kernels/conv/conv_taps.h"
 #include "kernels/half/split_gemm.h"
 
 namespace linnet {
@@ -18,7 +19,7 @@ constexpr int64_t kSplitGatherBytes = 1 << 20;
 constexpr int64_t kFarFloats = 3 << 17;      // of an output that does not stay in a second-level cache
 constexpr int64_t kFewPixels = 24;           // of a line, for which weights come from beyond the second-level cache again
 
-enum class Way { kPointwise, kRows, kGather };
+enum class Way { kPointwise, kRows, kGather, kTaps };
 
 // What follows from the sizes alone.
 struct Shape {
@@ -50,13 +51,14 @@ struct Shape {
       const bool fits = 4.0 * static_cast<double>(ring_rows) * static_cast<double>(ring_pixels) *
                             static_cast<double>(group_in) <=
                         kRingBytes;  // may exceed int64
-      way = !fits || ((narrow || big || apart) && group_out >= 64 && c.output_row_stride == 0) ? Way::kGather
+      way = TapsPay(c) ? Way::kTaps : !fits || ((narrow || big || apart) && group_out >= 64 && c.output_row_stride == 0) ? Way::kGather
                                                                                       : Way::kRows;
     }
     if (!kSplitsAnywhere || !c.split || c.groups != 1 || c.output_row_stride != 0) return;
     // Tiles want many rows at a time.
     const int64_t fit = kSplitGatherBytes / 4 / gather_stride / kSplitBlock * kSplitBlock, rows = way == Way::kPointwise ? pixels : std::min(fit, pixels);
     splits = SplitGemmPays(rows, group_out, k) && (way == Way::kPointwise || c.input_channel_stride == 1);
+    splits = splits && way != Way::kTaps;
     if (!splits || way == Way::kPointwise) return;
     way = Way::kGather;
     gather_rows = rows;
@@ -130,6 +132,8 @@ class Group {
         return RunRows(pixel0, pixel1);
       case Way::kGather:
         return RunGather(pixel0, pixel1);
+      case Way::kTaps:
+        break;   // conv_taps.cc
     }
   }
 
@@ -334,6 +338,8 @@ int64_t ConvScratchBytes(const GemmF32Kernels& kernels, const ConvF32& conv) {
              shape.ring_rows * shape.ring_pixels * shape.group_in * 4;
     case Way::kGather:
       return split + shape.gather_rows * shape.gather_stride * 4;
+    case Way::kTaps:
+      return TapsScratchBytes(kernels, conv);
   }
   return 0;
 }
@@ -344,7 +350,11 @@ void RunConvF32(const GemmF32Kernels& kernels, const ConvF32& conv, int64_t pixe
   for (int64_t panel = panel0; panel < panel1;) {
     const int64_t group = panel / shape.group_panels, first = panel % shape.group_panels;
     const int64_t count = std::min(shape.group_panels - first, panel1 - panel);
-    Group(kernels, conv, shape, group, scratch).Run(pixel0, pixel1, first, first + count);
+    if (shape.way == Way::kTaps) {
+      RunTaps(kernels, conv, group, pixel0, pixel1, first, first + count, scratch);
+    } else {
+      Group(kernels, conv, shape, group, scratch).Run(pixel0, pixel1, first, first + count);
+    }
     panel += count;
   }
 }
@@ -353,6 +363,7 @@ bool ConvSplits(const GemmF32Kernels& kernels, const ConvF32& conv) { return Sha
 
 GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv, int threads) {
   const Shape shape(kernels, conv);
+  if (shape.way == Way::kTaps) return TapsGrain(conv, threads);
   const int64_t pixels = conv.batch * conv.out_h * conv.out_w;
   if (shape.by_tiles() && shape.way == Way::kPointwise) return SplitGemmGrain(pixels, shape.group_out, shape.k, threads);
   GemmGrain grain = GemmGrainF32(kernels, pixels, shape.group_out, shape.k, threads, shape.way != Way::kPointwise);

@@ -13,7 +13,8 @@
 //      | patch |      -- B' d B -->  | | one row a tile  -- GEMM --> | | one row a tile -- A' m A, epilogue --> m x m
 //      +---+---+---                  +-+--                           +-+--
 //
-// V and M are made for a strip of tiles at a time, so that they stay in cache.
+// V and M are made for a strip of tiles at a time, so that they stay in cache. A dilated kernel takes pictures apart into dilation_h *
+// dilation_w smaller ones, on each of which it is not dilated.
 //
 // The matrices follow from interpolation at 0, 1, -1 and infinity (m = 2), at 0, 3/4, -3/4, 3/2, -3/2 and infinity (m = 4), and
 // at 0, 1/2, -1/2, 1, -1, 2, -2 and infinity (m = 6). On normally distributed data and 512 channels errors stay below 2e-6
@@ -41,9 +42,9 @@ struct WinogradF32Kernels {
 
 const WinogradF32Kernels& PickWinogradF32(CpuLevel level);
 
-/// The tile size m that is cheapest for a convolution of one group, 3x3, stride 1, dilation 1: 2, 4, 6, or 0 where
-/// direct sums are. Depends on nothing but the arguments; pass 0 for a size of the output that is not known.
-int WinogradTile(int64_t in_c, int64_t out_c, int64_t out_h, int64_t out_w);
+/// The tile size m that is cheapest for a convolution of one group, 3x3, stride 1: 2, 4, 6, or 0 where direct sums are.
+/// Depends on nothing but the arguments; pass 0 for a size of the output that is not known.
+int WinogradTile(int64_t in_c, int64_t out_c, int64_t out_h, int64_t out_w, int64_t dilation_h = 1, int64_t dilation_w = 1);
 
 /// Floats of the packed weights: (m + 2)^2 packed matrices of in_c x out_c.
 int64_t PackedWinogradSizeF32(int64_t out_c, int64_t in_c, int tile);
@@ -52,7 +53,7 @@ int64_t PackedWinogradSizeF32(int64_t out_c, int64_t in_c, int tile);
 void PackWinogradF32(const float* weights, int64_t out_c, int64_t in_c, int tile, float* out);
 
 /// Tiles of all pictures: the first dimension of work. The second is ConvPanels.
-int64_t WinogradTiles(const ConvF32& conv, int tile);
+int64_t WinogradTiles(const ConvSizes& conv, int tile);
 
 /// Bytes of scratch for RunWinogradF32, 64-byte aligned; each thread its own. Reads only sizes.
 int64_t WinogradScratchBytes(const GemmF32Kernels& gemm, const ConvF32& conv, int tile);
@@ -62,7 +63,7 @@ int64_t WinogradScratchBytes(const GemmF32Kernels& gemm, const ConvF32& conv, in
 void StartWinogradF32(void* scratch);
 
 /// Computes tiles [tile0, tile1) in panels [panel0, panel1). `conv` is as for RunConvF32 with packed weights made by
-/// PackWinogradF32, one group, kernel 3x3, strides and dilations 1 and input_channel_stride 1. Any split gives the same
+/// PackWinogradF32, one group, kernel 3x3, strides 1 and input_channel_stride 1. Any split gives the same
 /// bits.
 void RunWinogradF32(const WinogradF32Kernels& kernels, const GemmF32Kernels& gemm, const ConvF32& conv, int tile,
                     int64_t tile0, int64_t tile1, int64_t panel0, int64_t panel1, void* scratch);

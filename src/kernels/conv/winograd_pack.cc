@@ -150,35 +150,39 @@ double WeightCost(double bytes) {
 
 double WinogradBytes(double in_c, double out_c, int tile) { return (tile + 2) * (tile + 2) * in_c * out_c * 4; }
 
-double WinogradCost(double in_c, double out_c, int64_t out_h, int64_t out_w, int tile) {
+double WinogradCost(const ConvSizes& c, int tile) {
   // Starting and storing a row of a product costs as much as some channels; a transform, per channel of a tile.
   constexpr double kRow = 8;
   const double transform = tile == 2 ? 130 : tile == 4 ? 400 : 700;
   const double positions = (tile + 2) * (tile + 2);
-  const double tiles = static_cast<double>((out_h + tile - 1) / tile) * static_cast<double>((out_w + tile - 1) / tile);
-  return tiles * (positions * (in_c + kRow) * out_c + transform * (in_c + out_c)) +
+  const double in_c = static_cast<double>(c.in_c), out_c = static_cast<double>(c.out_c);
+  return static_cast<double>(WinogradTiles(c, tile)) * (positions * (in_c + kRow) * out_c + transform * (in_c + out_c)) +
          WeightCost(WinogradBytes(in_c, out_c, tile));
 }
 
 }  // namespace
 
-int WinogradTile(int64_t in_c, int64_t out_c, int64_t out_h, int64_t out_w) {
+int WinogradTile(int64_t in_c, int64_t out_c, int64_t out_h, int64_t out_w, int64_t dilation_h, int64_t dilation_w) {
   // What is not known is taken to be a picture in the middle of a network.
   constexpr int64_t kUsual = 28;
-  if (out_h <= 0) out_h = kUsual;
-  if (out_w <= 0) out_w = kUsual;
+  ConvSizes c;
+  c.in_c = in_c, c.out_c = out_c, c.dilation_h = dilation_h, c.dilation_w = dilation_w;
+  c.out_h = out_h > 0 ? out_h : kUsual, c.out_w = out_w > 0 ? out_w : kUsual;
   const double in = static_cast<double>(in_c), out = static_cast<double>(out_c);
-  const double direct = static_cast<double>(out_h) * static_cast<double>(out_w) * 9 * in * out + WeightCost(9 * in * out * 4);
+  // Taps of dilated kernels that lie outside are left out (conv_taps.h).
+  auto taps = [](int64_t size, int64_t dilation) { return dilation == 1 ? 3 : MeanTaps(size, size, 3, 1, dilation, dilation); };
+  const double inside = taps(c.out_h, dilation_h) * taps(c.out_w, dilation_w);
+  const double direct = static_cast<double>(c.out_h) * static_cast<double>(c.out_w) * inside * in * out + WeightCost(9 * in * out * 4);
   // Larger tiles must gain clearly: they are less exact and their weights are 2.25 and 1.78 times as big. Each byte of these must save
   // so many multiply-adds, but for the first MiB of tiles of 4 x 4: on maps of less than about 38 x 38, and of 84 x 84 for tiles of
   // 6 x 6, it saves fewer, and there weights are most of a model's memory.
   auto pays = [&](int larger, int tile, double share, double free) {
-    const double cost = WinogradCost(in, out, out_h, out_w, tile), gain = cost - WinogradCost(in, out, out_h, out_w, larger);
+    const double cost = WinogradCost(c, tile), gain = cost - WinogradCost(c, larger);
     const double more = WinogradBytes(in, out, larger) - WinogradBytes(in, out, tile);
     return gain > share * cost && (more <= free || gain > 30 * more);
   };
   const int tile = !pays(4, 2, 0.22, 1 << 20) ? 2 : !pays(6, 4, 0.125, 0) ? 4 : 6;
-  return WinogradCost(in, out, out_h, out_w, tile) < 0.9 * direct ? tile : 0;
+  return WinogradCost(c, tile) < 0.9 * direct ? tile : 0;
 }
 
 int64_t PackedWinogradSizeF32(int64_t out_c, int64_t in_c, int tile) {

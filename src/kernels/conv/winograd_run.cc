@@ -14,13 +14,18 @@ int64_t UpTo(int64_t n, int64_t unit) {
   return (n + unit - 1) / unit * unit;
 }
 
+/// Tiles along one side of the largest of the pictures that a dilation takes apart.
+int64_t PhaseTiles(int64_t out, int64_t dilation, int tile) {
+  return ((out + dilation - 1) / dilation + tile - 1) / tile;
+}
+
 /// What follows from the sizes alone.
 struct Layout {
   Layout(const GemmF32Kernels& gemm, const ConvF32& c, int tile)
       : tile(tile), side(tile + 2), positions(side * side), panels(PanelCount(c.out_c)) {
-    tiles_h = (c.out_h + tile - 1) / tile;
-    tiles_w = (c.out_w + tile - 1) / tile;
-    tiles = c.batch * tiles_h * tiles_w;
+    phases_h = std::min(c.dilation_h, c.out_h), tiles_h = PhaseTiles(c.out_h, c.dilation_h, tile);
+    phases_w = std::min(c.dilation_w, c.out_w), tiles_w = PhaseTiles(c.out_w, c.dilation_w, tile);
+    tiles = c.batch * phases_h * tiles_h * phases_w * tiles_w;
     // A strip reads all weights once, from beyond the second-level cache when there are many channels: the more
     // channels, the more tiles.
     const int64_t balance = c.in_c * c.out_c / (c.in_c + c.out_c);
@@ -43,7 +48,7 @@ struct Layout {
 
   static constexpr int64_t kHeader = 64;
   int64_t tile, side, positions, panels;
-  int64_t tiles_h, tiles_w, tiles;
+  int64_t phases_h, tiles_h, phases_w, tiles_w, tiles;
   int64_t strip;   ///< tiles
   int64_t block;   ///< panels of M at a time
   int64_t v_row, m_row, v_position, m_position;
@@ -81,9 +86,11 @@ class Strip {
   struct Place {
     int64_t image, y, x;   // of the tile's first output pixel
   };
+  // Tiles of all columns of a row of tiles follow one another.
   Place PlaceOf(int64_t t) const {
-    const int64_t row = t / s_.tiles_w;
-    return {row / s_.tiles_h, row % s_.tiles_h * s_.tile, t % s_.tiles_w * s_.tile};
+    const int64_t x = t % s_.tiles_w * s_.tile * c_.dilation_w, left = t / s_.tiles_w;
+    const int64_t row = left / s_.phases_w, top = row / s_.tiles_h;
+    return {top / s_.phases_h, row % s_.tiles_h * s_.tile * c_.dilation_h + top % s_.phases_h, x + left % s_.phases_w};
   }
 
   void TransformInput(int64_t t, float* v) const {
@@ -91,11 +98,11 @@ class Strip {
     const float* pixels[kPositionsMax];
     const float** next = pixels;
     for (int64_t i = 0; i < s_.side; ++i) {
-      const int64_t y = place.y + i - c_.pad_top;
+      const int64_t y = place.y + i * c_.dilation_h - c_.pad_top;
       const bool inside = y >= 0 && y < c_.in_h;
       const float* row = inside ? c_.input + place.image * c_.input_batch_stride + y * c_.input_row_stride : zeros_;
       for (int64_t j = 0; j < s_.side; ++j) {
-        const int64_t x = place.x + j - c_.pad_left;
+        const int64_t x = place.x + j * c_.dilation_w - c_.pad_left;
         *next++ = inside && x >= 0 && x < c_.in_w ? row + x * c_.input_pixel_stride : zeros_;
       }
     }
@@ -126,17 +133,20 @@ class Strip {
 
   void TransformOutput(int64_t t, const float* m, int64_t panel, int64_t count) const {
     const Place place = PlaceOf(t);
+    const int64_t rows = std::min(s_.tile, (c_.out_h - place.y + c_.dilation_h - 1) / c_.dilation_h);
+    const int64_t columns = std::min(s_.tile, (c_.out_w - place.x + c_.dilation_w - 1) / c_.dilation_w);
+    if (rows <= 0 || columns <= 0) return;   // of a picture that is smaller than the largest
     const int64_t first = panel * kPanelColumns, channels = std::min(count * kPanelColumns, c_.out_c - first);
     const int64_t row = place.image * c_.out_h + place.y, pixel = row * c_.out_w + place.x;
     const int64_t row_stride = c_.output_row_stride ? c_.output_row_stride : c_.out_w * c_.output_pixel_stride;
     Epilogue epilogue = c_.epilogue;
     if (epilogue.bias) epilogue.bias += first;
     if (epilogue.residual) epilogue.residual += pixel * epilogue.residual_row_stride + first;
-    kernels_.output[s_.tile / 2 - 1](m, s_.m_position, channels, std::min(s_.tile, c_.out_h - place.y),
-                                     std::min(s_.tile, c_.out_w - place.x), epilogue,
-                                     c_.out_w * epilogue.residual_row_stride,
-                                     c_.output + row * row_stride + place.x * c_.output_pixel_stride + first, row_stride,
-                                     c_.output_pixel_stride);
+    const int64_t residual_line_stride = c_.dilation_h * c_.out_w * epilogue.residual_row_stride;
+    epilogue.residual_row_stride *= c_.dilation_w;
+    kernels_.output[s_.tile / 2 - 1](m, s_.m_position, channels, rows, columns, epilogue, residual_line_stride,
+                                     c_.output + row * row_stride + place.x * c_.output_pixel_stride + first,
+                                     c_.dilation_h * row_stride, c_.dilation_w * c_.output_pixel_stride);
   }
 
   const WinogradF32Kernels& kernels_;
@@ -149,8 +159,9 @@ class Strip {
 
 }  // namespace
 
-int64_t WinogradTiles(const ConvF32& c, int tile) {
-  return c.batch * ((c.out_h + tile - 1) / tile) * ((c.out_w + tile - 1) / tile);
+int64_t WinogradTiles(const ConvSizes& c, int tile) {
+  return c.batch * std::min(c.dilation_h, c.out_h) * PhaseTiles(c.out_h, c.dilation_h, tile) * std::min(c.dilation_w, c.out_w) *
+         PhaseTiles(c.out_w, c.dilation_w, tile);
 }
 
 int64_t WinogradScratchBytes(const GemmF32Kernels& gemm, const ConvF32& conv, int tile) {
