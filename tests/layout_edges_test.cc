@@ -46,6 +46,20 @@ TEST(Layout, BlocksOfPixelsAreChannelsLast) {
   }
 }
 
+/// A mean of all pixels that keeps no axes is the same in either layout; others are not.
+TEST(Layout, ReductionsOfAllPixelsReadChannelsLast) {
+  for (const char* reduce : {"ReduceMean-13(c) {axes=[2, 3], keepdims=0}", "ReduceMax-13(c) {axes=[-1, 2], keepdims=0}",
+                             "ReduceMean-13(c) {axes=[2, 3]}", "ReduceSum-13(c, a) {keepdims=0}", "ReduceMean-13(c) {axes=[3], keepdims=0}",
+                             "ReduceMean-13(c) {axes=[1, 2, 3], keepdims=0}", "ReduceL2-13(c) {axes=[1, 3], keepdims=0}"}) {
+    SCOPED_TRACE(reduce);
+    const std::string text = "graph g (x: float[N,5,6,7]) -> (y) {\n" + WeightsText("w", 12, 5, 3, 3) + "  a = const int64[2]{3, 2}\n" +
+                             "  c = Conv-13(x, w) {pads=[1, 1, 1, 1]}\n  y = " + reduce + "\n}\n";
+    const bool pixels = !Has(reduce, "axes=[3]") && !Has(reduce, "[1");
+    EXPECT_EQ(CountOf(Optimized(text, "layout"), "ToChannelsFirst"), !pixels || !Has(reduce, "keepdims") ? 1 : 0);
+    ExpectSameNumbers(text, {Shape{2, 5, 6, 7}});
+  }
+}
+
 TEST(LayoutEdges, BlocksReadChannelsFirst) {
   const std::string text = "graph g (x: float[N,3,160,160]) -> (y) {\n" + WeightsText("w", 16, 3, 3, 3) + WeightsText("d", 16, 1, 3, 3) +
                            WeightsText("p", 8, 16, 1, 1) +

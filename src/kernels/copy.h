@@ -17,6 +17,7 @@
 #include <span>
 
 #include "base/cpu.h"
+#include "base/memory.h"
 #include "base/status.h"
 #include "kernels/transpose.h"
 
@@ -62,7 +63,7 @@ Status MakeTranspose(int64_t element_bytes, std::span<const int64_t> dims,
 /// Copies a run of bytes, of which there may be few: those would spend their time in memcpy's preamble.
 inline void CopyShort(char* to, const char* from, size_t bytes) {
   if (bytes > 128) {
-    memcpy(to, from, bytes);
+    CopyLong(to, from, bytes);
   } else if (bytes >= 16) {
     for (size_t i = 0; i + 16 < bytes; i += 16) memcpy(to + i, from + i, 16);
     memcpy(to + bytes - 16, from + bytes - 16, 16);

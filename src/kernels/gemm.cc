@@ -299,6 +299,10 @@ TilesFn* const kRowBlocks[] = {
 #endif
 };
 
+// A tile of one or two rows by one panel has too few sums to hide the latency of a multiply-add: it takes as long as one of four rows, and
+// two of four, or of four and three, are better.
+constexpr int64_t kUnevenRows = 2;
+
 // `next`: the packed columns that follow, as many as these, or null. `near`: these have been asked for. Passes divide the asking by the time
 // that they take, which with AVX2 is that of their rows. With AVX-512 a pass of few rows is too short to bring half of the columns:
 // asking for so much at once takes longer than the stream that the hardware follows.
@@ -311,10 +315,27 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
   if constexpr (kTallRows > 0) {
     for (; end - begin <= kLanes && m1 - m0 >= kTallRows; m0 += kTallRows) Tiles<kTallRows, 1>(block, m0, begin, end);
   }
+  if constexpr (kWideColumns > 0) {
+    // Half a panel at the end: some rows by all others, then by the last one and a half.
+    const int64_t columns = end - begin;
+    if (columns >= kWideColumns && columns % kPanelColumns == kWideColumns % kPanelColumns && m1 - m0 >= kWideRows && !next && g.b_row_stride == kPanelColumns) {
+      constexpr int64_t kChunkBytes = 64 << 10, kUnit = kMaxRows * kWideRows;
+      const int64_t chunk = std::max<int64_t>(1, kChunkBytes / 4 / kUnit / std::max<int64_t>(1, g.k)) * kUnit, wide = end - kWideColumns;
+      for (int64_t row = m0; row < m1; row += chunk) {
+        const int64_t last = std::min(m1, row + chunk), tiles = (last - row) / kWideRows;
+        if (wide > begin) RunRows(block, row, last, begin, wide, nullptr, near, ahead);
+        PanelRows<kWideRows, kWideColumns>(block, row, tiles, wide);
+        block.fetch = nullptr;
+        if (row + tiles * kWideRows < last) kRowBlocks[last - row - tiles * kWideRows](block, row + tiles * kWideRows, wide, end);
+      }
+      return;
+    }
+  }
   if constexpr (kPanelTiles<kMaxRows, 2> && !kLanesOfA) {
     // All rows by one panel after the other, where there is one, or A stays in the first-level cache.
     constexpr int64_t kNearBytes = 20 << 10, kManyTiles = 4;
-    const int64_t tiles = g.b_row_stride == kPanelColumns ? (m1 - m0) / kMaxRows : 0;
+    int64_t tiles = g.b_row_stride == kPanelColumns ? (m1 - m0) / kMaxRows : 0;
+    if (tiles > 0 && end - begin == kPanelColumns && (m1 - m0) % kMaxRows <= kUnevenRows && (m1 - m0) % kMaxRows > 0) --tiles;
     const bool alone = end - begin == kPanelColumns && !next && tiles > 1;
     if (alone || (tiles >= kManyTiles && (m1 - m0) * g.a_row_stride * 4 * std::max<int64_t>(1, g.segment_count) <= kNearBytes)) {
       const int64_t whole = begin + (end - begin) / kPanelColumns * kPanelColumns;
@@ -331,7 +352,8 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
   const int64_t time = (passes - 1 - first) * time_of(kMaxRows) + time_of(last_rows);   // of the passes that ask
   int64_t done = 0;
   for (int64_t pass = 0; m0 < m1; ++pass) {
-    const int rows = TileRows(m1 - m0);
+    const bool uneven = kPanelTiles<kMaxRows, 2> && end - begin == kPanelColumns && m1 - m0 > kMaxRows && m1 - m0 <= kMaxRows + kUnevenRows;
+    const int rows = uneven ? kMaxRows - kUnevenRows : TileRows(m1 - m0);
     if (next && asks && pass >= first) {
       const int64_t before = kLine * done / time, share = (kLine * time_of(rows) + time - 1) / time;   // of each row of a panel
       block.fetch = reinterpret_cast<const char*>(next) + before * g.k;

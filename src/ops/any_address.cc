@@ -67,7 +67,7 @@ Result<Tensor> AlignedCopy(const Tensor& tensor, MemoryBudget* budget) {
   constexpr int64_t kStep = 1 << 20;
   for (int64_t at = 0; at < bytes; at += kStep) {
     const int64_t step = std::min(kStep, bytes - at);
-    memcpy(to + at, from + at, static_cast<size_t>(step));
+    CopyLong(to + at, from + at, static_cast<size_t>(step));
     tensor.LetPagesGo(at + step);
   }
   return copy;

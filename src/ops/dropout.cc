@@ -69,7 +69,7 @@ struct Dropout {
     const bool trains = c.has_input(2) && *c.in<bool>(2) && ratio != 0;
     if (!trains) {
       const size_t bytes = static_cast<size_t>(n) * DTypeBytes(dtype);
-      if (bytes > 0 && c.has_output(0) && c.output(0) != c.input(0)) memcpy(c.output(0), c.input(0), bytes);
+      if (bytes > 0 && c.has_output(0) && c.output(0) != c.input(0)) CopyLong(c.output(0), c.input(0), bytes);
       if (!c.has_output(1)) return Status();
       if (!mask_of_data_type) {
         std::fill(c.out<bool>(1), c.out<bool>(1) + n, true);

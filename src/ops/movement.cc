@@ -2,6 +2,7 @@
 #include "ops/movement.h"
 
 #include "base/float_types.h"
+#include "base/memory.h"
 
 namespace linnet {
 
@@ -10,7 +11,7 @@ void CopyElements(DType dtype, void* to, const void* from, int64_t count) {
   if (dtype == DType::kString) {
     CopyRun(static_cast<std::string*>(to), static_cast<const std::string*>(from), count);
   } else {
-    memcpy(to, from, static_cast<size_t>((count * DTypeBits(dtype) + 7) / 8));
+    CopyLong(to, from, static_cast<size_t>((count * DTypeBits(dtype) + 7) / 8));
   }
 }
 

@@ -100,7 +100,7 @@ struct QLinearConcat {
       LINNET_TRY(c.ParallelFor(b.outer, 1, static_cast<double>(run) * (same ? 0.05 : 0.5), [&](int64_t begin, int64_t end, int) {
         for (int64_t o = begin; o < end; ++o) {
           if (same) {
-            memcpy(to + o * row, x + o * run, static_cast<size_t>(run));
+            CopyLong(to + o * row, x + o * run, static_cast<size_t>(run));
           } else {
             look_up(table, x + o * run, run, to + o * row);
           }

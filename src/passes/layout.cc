@@ -6,6 +6,7 @@
 // they are, operators with an axis with the axis renumbered, broadcast constants permuted. A ToChannelsLast of a
 // ToChannelsFirst is nothing. Only values of known rank take part.
 #include <algorithm>
+#include <set>
 
 #include "passes/passes.h"
 #include "passes/patterns.h"
@@ -88,6 +89,7 @@ class Layout {
     int rank = shape.rank();
     if (IsUnaryElementwise(node) && IsFirst(node.inputs[0])) return Sink(id, {0});
     if (IsBroadcasting(node)) return SinkBroadcasting(id);
+    if (node.domain.empty() && node.op.starts_with("Reduce")) return SinkReduce(id);
     if (rank < 3) return Status();
     if (IsQuantized(node)) return SinkQuantized(id);
     if (node.Is("Concat")) return SinkConcat(id);
@@ -99,7 +101,6 @@ class Layout {
     if (node.Is("Pad")) return SinkPad(id);
     if (node.Is("Slice")) return SinkSlice(id);
     if (node.Is("DepthToSpace") || node.Is("SpaceToDepth")) return SinkBlocks(id);
-    if (node.domain.empty() && node.op.starts_with("Reduce")) return SinkReduce(id);
     return Status();
   }
 
@@ -328,18 +329,23 @@ class Layout {
     int rank = graph_.value(node.inputs[0]).type.shape.rank();
     LINNET_ASSIGN(int64_t keep, node.Int("keepdims", 1));
     std::optional<std::vector<int64_t>> axes = AxesOf(graph_, node, 1);
-    if (!axes || axes->empty()) return Status();
-    if (!keep) return Status();
+    if (!axes || axes->empty() || rank < 3) return Status();
+    std::set<int> spatial;
     for (int64_t& axis : *axes) {
       LINNET_ASSIGN(int normal, NormalizeAxis(axis, rank));
+      if (normal >= 2) spatial.insert(normal);
       axis = LastAxis(normal, rank);
     }
+    const bool all_spatial = static_cast<int>(spatial.size()) == rank - 2 && spatial.size() == axes->size();
+    if (!keep && !all_spatial) return Status();
     if (node.Has("axes")) {
       graph_.mutable_node(id).Set("axes", *axes);
     } else {
       graph_.SetInput(id, 1, graph_.AddConstant(graph_.FreshName("axes"), Tensor::Ints(*axes)));
     }
-    return Sink(id, {0});
+    if (keep) return Sink(id, {0});
+    graph_.SetInput(id, 0, Source(graph_.node(id).inputs[0]));
+    return Status();
   }
 
   Graph& graph_;

@@ -7,16 +7,19 @@
 
 #include "base/memory.h"
 #include "kernels/conv/conv_taps.h"
+#include "kernels/copy.h"
 #include "kernels/half/split_gemm.h"
 
 namespace linnet {
 namespace {
 
 constexpr int64_t kGatherBytes = 512 << 10;  // of gathered pixels: about half of a second-level cache
+constexpr int64_t kLeastGatherBytes = 32 << 10;
 constexpr int64_t kShortFloats = 16;         // a call that copies them costs more than they do
 constexpr int64_t kRingBytes = 1 << 20;
 constexpr int64_t kSplitGatherBytes = 1 << 20;
 constexpr int64_t kFarFloats = 3 << 17;      // of an output that does not stay in a second-level cache
+constexpr int64_t kLineBytes = 64, kFewWeightBytes = 64 << 10;
 constexpr int64_t kFewPixels = 24;           // of a line, for which weights come from beyond the second-level cache again
 
 enum class Way { kPointwise, kRows, kGather, kTaps };
@@ -33,8 +36,9 @@ struct Shape {
     gather_stride =
         k + kPanelColumns;  // never a multiple of a large power of two, which would crowd one cache set
     const int64_t tile = kernels.rows, pixels = c.batch * c.out_h * c.out_w;
-    gather_rows = std::max(tile, kGatherBytes / 4 / gather_stride / tile * tile);
-    if (pixels * gather_stride <= 2 * kGatherBytes / 4) gather_rows = std::max(gather_rows, pixels);
+    const int64_t block = std::clamp<int64_t>(2 * k * group_out * 4, kLeastGatherBytes, kGatherBytes);
+    gather_rows = std::max(tile, block / 4 / gather_stride / tile * tile);
+    if (pixels * gather_stride <= 2 * block / 4) gather_rows = std::max(gather_rows, pixels);
     gather_rows = std::min(gather_rows, pixels);
     const bool one = c.kernel_h == 1 && c.kernel_w == 1 && c.stride_h == 1 && c.stride_w == 1;
     const bool dense = c.input_channel_stride == 1 && c.input_row_stride == c.in_w * c.input_pixel_stride &&
@@ -93,10 +97,10 @@ void CopyPixels(const ConvF32& c, const float* row, int64_t channels, int64_t fi
       for (int64_t i = begin; i < end; ++i) out[i * channels + j] = from[(i - begin) * c.input_pixel_stride];
     }
   } else if (c.input_pixel_stride == channels) {
-    if (end > begin) memcpy(out + begin * channels, from, static_cast<size_t>((end - begin) * channels) * 4);
+    if (end > begin) CopyLong(out + begin * channels, from, static_cast<size_t>((end - begin) * channels) * 4);
   } else {
     for (int64_t i = begin; i < end; ++i, from += c.input_pixel_stride) {
-      memcpy(out + i * channels, from, static_cast<size_t>(channels) * 4);
+      CopyShort(reinterpret_cast<char*>(out + i * channels), reinterpret_cast<const char*>(from), static_cast<size_t>(channels) * 4);
     }
   }
   zero(end, pixels);
@@ -108,6 +112,7 @@ class Group {
   Group(const GemmF32Kernels& kernels, const ConvF32& conv, const Shape& shape, int64_t group, void* scratch)
       : kernels_(kernels), c_(conv), s_(shape), scratch_(scratch), split_scratch_(scratch) {
     if (s_.by_tiles()) scratch_ = static_cast<std::byte*>(scratch) + SplitGemmScratchBytes();
+    if (group + 1 < c_.groups) next_packed_ = c_.packed + (group + 1) * PackedSizeF32(s_.k, s_.group_out);
     input_ = c_.input + group * s_.group_in * c_.input_channel_stride;
     product_.n = s_.group_out;
     product_.k = s_.k;
@@ -171,7 +176,12 @@ class Group {
     product_.segment_count = c_.kernel_h * per_row;
     product_.a_row_stride = c_.stride_w * s_.group_in;
     int64_t image = -1;
+    const char* next = reinterpret_cast<const char*>(next_packed_);
+    const int64_t next_bytes = PackedSizeF32(s_.k, s_.group_out) * 4, rows = DivUp(pixel1 - pixel0, c_.out_w);
+    const int64_t asked = next && next_bytes <= kFewWeightBytes ? DivUp(next_bytes, rows) : 0;
     for (int64_t pixel = pixel0; pixel < pixel1;) {
+      // A group's weights are few: those of the next are asked for meanwhile.
+      for (int64_t i = 0; i < asked; i += kLineBytes, next += kLineBytes) __builtin_prefetch(next);
       const int64_t row = pixel / c_.out_w, x = pixel % c_.out_w,
                     count = std::min(c_.out_w - x, pixel1 - pixel);
       if (row / c_.out_h != image) {
@@ -286,7 +296,7 @@ class Group {
   GemmF32 product_;
   const float* input_;
   float* output_;
-  const float* residual_ = nullptr;
+  const float *residual_ = nullptr, *next_packed_ = nullptr;
   int64_t panel0_ = 0, panel1_ = 0, pixel0_ = 0, pixels_ = 0;
 };
 

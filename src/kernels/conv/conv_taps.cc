@@ -124,8 +124,8 @@ class Group {
     const size_t bytes = static_cast<size_t>(group_in_) * 4, sum_bytes = static_cast<size_t>(columns_) * 4;
     for (; pixel < end; ++pixel, from += c_.stride_w * c_.input_pixel_stride) {
       float* place = output_ + pixel * c_.output_pixel_stride;
-      memcpy(gathered_ + count_ * gather_stride_, from, bytes);
-      memcpy(sums_ + count_ * columns_, place, sum_bytes);
+      CopyLong(gathered_ + count_ * gather_stride_, from, bytes);
+      CopyLong(sums_ + count_ * columns_, place, sum_bytes);
       places_[count_] = place;
       if (++count_ == gather_rows_) Flush();
     }
@@ -134,7 +134,7 @@ class Group {
   void Flush() {
     if (count_ == 0) return;
     Multiply(gathered_, gather_stride_, sums_, columns_, count_);
-    for (int64_t i = 0; i < count_; ++i) memcpy(places_[i], sums_ + i * columns_, static_cast<size_t>(columns_) * 4);
+    for (int64_t i = 0; i < count_; ++i) CopyLong(places_[i], sums_ + i * columns_, static_cast<size_t>(columns_) * 4);
     count_ = 0;
   }
 

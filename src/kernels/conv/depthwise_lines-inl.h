@@ -36,6 +36,32 @@ struct Line {
   int64_t output_step;
 };
 
+// Two columns inside at a time: sums need not move from one name to the other, and bounds that there are not take no instructions. A core
+// whose other thread is busy starts three a cycle, which is what this loop takes.
+template <int kBounds>
+HWY_INLINE void LinePairs(const VF32 (&w)[3][3], VF32 bias, VF32 low, VF32 high, const int64_t (&step)[3], int64_t output_step, int64_t pairs,
+                          const float* (&in)[3], float** output, VF32* a, VF32* b) {
+  const F32 d;
+  const float *in0 = in[0], *in1 = in[1], *in2 = in[2];
+  float* out = *output;
+  VF32 first = *b, second = *a;
+  for (; pairs > 0; --pairs) {
+    LINNET_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      const VF32 x0 = hn::LoadU(d, in0), x1 = hn::LoadU(d, in1), x2 = hn::LoadU(d, in2);
+      VF32 sum = hn::MulAdd(x2, w[2][2], hn::MulAdd(x1, w[1][2], hn::MulAdd(x0, w[0][2], first)));
+      if (kBounds >= 1) sum = AtLeast(low, sum);
+      if (kBounds >= 2) sum = AtMost(high, sum);
+      hn::StoreU(sum, d, out);
+      first = hn::MulAdd(x2, w[2][1], hn::MulAdd(x1, w[1][1], hn::MulAdd(x0, w[0][1], second)));
+      second = hn::MulAdd(x2, w[2][0], hn::MulAdd(x1, w[1][0], hn::MulAdd(x0, w[0][0], bias)));
+      in0 += step[0], in1 += step[1], in2 += step[2], out += output_step;
+    }
+  }
+  in[0] = in0, in[1] = in1, in[2] = in2, *output = out;
+  *b = first, *a = second;
+}
+
 template <bool kPartial>
 HWY_INLINE void LineVector(const Job& job, const Line& line, int64_t channel) {
   const F32 d;
@@ -87,7 +113,16 @@ HWY_INLINE void LineVector(const Job& job, const Line& line, int64_t channel) {
   } else {
     b = a, a = bias;
   }
-  for (int64_t k = 2; k < line.outputs + 2; ++k) {
+  int64_t k = 2;
+  if (!kPartial && line.begin <= k) {
+    const int64_t pairs = (std::min(line.outputs + 2, line.end) - k) / 2;
+    const int walk = job.clamp.has_high ? 2 : job.clamp.has_low ? 1 : 0;
+    if (walk == 0) LinePairs<0>(w, bias, low, high, step, line.output_step, pairs, in, &out, &a, &b);
+    if (walk == 1) LinePairs<1>(w, bias, low, high, step, line.output_step, pairs, in, &out, &a, &b);
+    if (walk == 2) LinePairs<2>(w, bias, low, high, step, line.output_step, pairs, in, &out, &a, &b);
+    if (pairs > 0) k += 2 * pairs;
+  }
+  for (; k < line.outputs + 2; ++k) {
     if (HWY_LIKELY(read(k))) {
       store(meet(b, 2));
       b = meet(a, 1), a = meet(bias, 0);

@@ -18,6 +18,7 @@
 #define HWY_TARGET_INCLUDE "kernels/int8/int8_gemm.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "base/memory.h"
 #include "kernels/dispatch.h"
 #include "kernels/epilogue-inl.h"
 #include "kernels/int8/int8-inl.h"
@@ -269,7 +270,7 @@ template <bool kTurnSigned>
 void Int8LoadBytes(const uint8_t* a, int64_t n, bool is_signed, void* block) {
   uint8_t* to = static_cast<uint8_t*>(block);
   if (is_signed != kTurnSigned) {
-    memcpy(to, a, static_cast<size_t>(n));
+    CopyLong(to, a, static_cast<size_t>(n));
     return;
   }
   const hn::ScalableTag<uint8_t> d;

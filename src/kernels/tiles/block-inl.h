@@ -55,6 +55,7 @@ struct PanelTiles {
   const char* fetch;               ///< what the first tile asks for,
   int64_t fetch_step, fetch_panel; ///< from step over k to step, and from tile to tile
   int64_t a_step, c_step, residual_step;   ///< from tile to tile; Arm's lie side by side
+  int64_t b_second;                ///< from the first panel of a tile that has two to the other
 };
 
 }  // namespace HWY_NAMESPACE

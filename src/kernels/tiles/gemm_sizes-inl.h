@@ -56,7 +56,7 @@ constexpr bool kFewTiles = false;
 // Hard swishes take four instructions a vector, which a small build does in one place.
 constexpr bool kHardSwishes = !kFewTiles;
 // Rows of a tile that is one vector wide: a sum a row is few, and what a tile costs beside its sums is shared by twice as many.
-constexpr int kTallRows = HWY_TARGET == HWY_AVX3 && !kFewTiles ? 28 : 0;
+constexpr int kTallRows = kFewTiles ? 0 : HWY_TARGET == HWY_AVX3 ? 28 : HWY_TARGET == HWY_AVX2 ? 12 : 0;
 // Whether there is one width: where it is no wider than what B is padded to.
 constexpr bool kOneWidth = kFewTiles && MaxVectors(kMaxRows) * kLanes <= kPanelColumns;
 constexpr int WidestVectors(int rows) {

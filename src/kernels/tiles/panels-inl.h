@@ -27,6 +27,8 @@ namespace HWY_NAMESPACE {
 constexpr bool kLanesOfA = HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64;
 #if !defined(LINNET_PANEL_TILES_HERE)
 constexpr bool kPanelHardSwishes = false;
+constexpr int kWideRows = 0;   // none
+constexpr int64_t kWideColumns = 0;
 template <int kRows, int kVectors>
 constexpr bool kPanelTiles = false;
 template <int kRows, int64_t kColumns>
@@ -61,7 +63,7 @@ HWY_INLINE bool ActivatesAfter(const Block& block) {
 
 /// Where the first of the tiles lies.
 HWY_INLINE void PutTiles(const Block& block, int64_t row, int64_t column, PanelTiles* t) {
-  static constexpr float kZeros[kPanelColumns] = {};
+  static constexpr float kZeros[kWideColumns > 0 ? kWideColumns : kPanelColumns] = {};
   const GemmF32& g = block.gemm;
   const Epilogue& e = g.epilogue;
   t->b = g.b + column / kPanelColumns * g.b_panel_stride;
@@ -98,19 +100,20 @@ HWY_NOINLINE void PanelColumns(const Block& block, int64_t row, int64_t begin, i
   }
 }
 
-/// Rows [row, row + kRows * tiles) by one whole panel, a tile after the other. They ask for the next panel, or for as many rows of A as
-/// follow each, where these lie one behind the other.
-template <int kRows>
+/// Rows [row, row + kRows * tiles) by one whole panel, or by one and a half, a tile after the other. They ask for the next panel, or for as
+/// many rows of A as follow each, where these lie one behind the other.
+template <int kRows, int64_t kColumns = kPanelColumns>
 HWY_NOINLINE void PanelRows(const Block& block, int64_t row, int64_t tiles, int64_t column) {
   const GemmF32& g = block.gemm;
-  const int64_t step = ActivatesAfter(block) ? kActivatedFloats / kPanelColumns : tiles;
+  const int64_t step = ActivatesAfter(block) ? kActivatedFloats / kColumns : tiles;
   for (; tiles > 0; tiles -= step, row += step * kRows) {
     PanelTiles t = TilesOf(block, row);
     PutTiles(block, row, column, &t);
     t.tiles = std::min(step, tiles);
+    t.b_second = g.b_panel_stride * static_cast<int64_t>(sizeof(float));
     t.a_step = t.a_stride * kRows, t.c_step = t.c_stride * kRows, t.residual_step = t.residual_stride * kRows;
     t.init_step = block.goes_on ? t.c_step : 0;
-    if (column + kPanelColumns < g.n) {
+    if (column + kColumns < g.n) {
       t.fetch = reinterpret_cast<const char*>(t.b + g.b_panel_stride);
       t.fetch_step = (kPanelBytes + t.tiles - 1) / t.tiles, t.fetch_panel = t.fetch_step * g.k;
     } else {
@@ -120,8 +123,8 @@ HWY_NOINLINE void PanelRows(const Block& block, int64_t row, int64_t tiles, int6
     }
     const int64_t rows = t.tiles * kRows;
     float* c = t.c;
-    RunPanelTiles<kRows, kPanelColumns>(t);
-    if (ActivatesAfter(block)) ActivateRows(g.epilogue, c, g.c_row_stride, rows, kPanelColumns);
+    RunPanelTiles<kRows, kColumns>(t);
+    if (ActivatesAfter(block)) ActivateRows(g.epilogue, c, g.c_row_stride, rows, kColumns);
   }
 }
 
