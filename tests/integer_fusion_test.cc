@@ -485,7 +485,7 @@ TEST(MoveQuantization, PadsBecomePadsOfConvolutions) {
   ExpectWithinOneStep(three, {{2, 6, 9, 11}}, 0.043f);
 }
 
-TEST(FoldPads, OfFloatConvolutions) {
+TEST(FoldPads, OfFloatConvolutionsAndAverages) {
   const std::string head = "graph (x: float[1,4,9,11]) -> (y) {\n  w = const float[5,4,3,3]{" + [] {
     std::string all;
     for (int i = 0; i < 180; ++i) all += fmt::format("{}{}", i ? "," : "", (i * 37 % 19) * 0.1 - 0.9);
@@ -503,7 +503,13 @@ TEST(FoldPads, OfFloatConvolutions) {
                          Row{"  p = Pad-2(x) {pads=[0, 0, 1, 2, 0, 0, 3, 0], value=1.0}\n", "Conv-11(p, w)", nullptr},
                          Row{"  p = Pad-2(x) {pads=[0, 0, 1, 2, 0, 0, 3, 0], mode=\"edge\"}\n", "Conv-11(p, w)", nullptr},
                          Row{"  p = Pad-2(x) {pads=[0, 0, -1, 2, 0, 0, 3, 0]}\n", "Conv-11(p, w)", nullptr},
-                         Row{"  p = Pad-2(x) {pads=[1, 0, 1, 2, 0, 0, 3, 0]}\n", "Conv-11(p, w)", nullptr}}) {
+                         Row{"  p = Pad-2(x) {pads=[1, 0, 1, 2, 0, 0, 3, 0]}\n", "Conv-11(p, w)", nullptr},
+                         Row{"  p = Pad-2(x) {pads=[0, 0, 1, 1, 0, 0, 1, 1]}\n", "AveragePool-11(p) {kernel_shape=[3, 3]}", "pads=[1, 1, 1, 1]"},
+                         Row{"  p = Pad-2(x) {pads=[0, 0, 1, 2, 0, 0, 0, 0]}\n", "AveragePool-11(p) {kernel_shape=[4, 5], strides=[2, 3], pads=[1, 0, 1, 1], count_include_pad=1}", "pads=[2, 2, 1, 1]"},
+                         Row{"  p = Pad-2(x) {pads=[0, 0, 1, 1, 0, 0, 1, 1]}\n", "AveragePool-11(p) {kernel_shape=[3, 3], pads=[1, 1, 1, 1]}", nullptr},
+                         Row{"  p = Pad-2(x) {pads=[0, 0, 3, 1, 0, 0, 1, 1]}\n", "AveragePool-11(p) {kernel_shape=[3, 3]}", nullptr},
+                         Row{"  p = Pad-2(x) {pads=[0, 0, 1, 1, 0, 0, 1, 1]}\n", "AveragePool-11(p) {kernel_shape=[3, 3], ceil_mode=1, strides=[2, 2]}", nullptr},
+                         Row{"  p = Pad-2(x) {pads=[0, 0, 1, 1, 0, 0, 1, 1]}\n", "MaxPool-11(p) {kernel_shape=[3, 3]}", nullptr}}) {
     const std::string text = head + row.pad + "  y = " + row.conv + "\n}\n", after = Optimized(text, "fold_pads");
     EXPECT_EQ(Contains(after, "= Pad"), row.pads == nullptr) << after;
     EXPECT_TRUE(Contains(after, row.pads ? row.pads : "= Pad")) << after;

@@ -51,17 +51,20 @@ TEST(Pool, RandomGeometries) {
   auto pick = [&](int64_t least, int64_t most) {
     return least + static_cast<int64_t>(random() % static_cast<uint64_t>(most - least + 1));
   };
-  for (int round = 0; round < 150; ++round) {
+  for (int round = 0; round < 180; ++round) {
     PoolArgs args;
+    const bool wide = round >= 150;   // windows of many taps, lines of many pixels
     const int64_t batch = pick(1, 2);
-    args.channels = round < 70 ? round + 1 : pick(1, 140);
+    args.channels = wide ? pick(1, 75) : round < 70 ? round + 1 : pick(1, 140);
     args.p = pick(1, 3);
     args.count_include_pad = random() % 2;
     int64_t in_size = batch * args.channels, out_rows = batch;
-    for (int i = pick(0, 3) ? 1 : 0; i < 3; ++i) {
+    for (int i = wide || pick(0, 3) ? 1 : 0; i < 3; ++i) {
       args.kernel[i] = pick(1, 4), args.stride[i] = pick(1, 3), args.dilation[i] = pick(1, 2);
       args.pad_begin[i] = pick(0, 2), args.pad_end[i] = pick(0, 2);
       args.in[i] = pick(1, 9);
+      if (wide) args.kernel[i] = pick(2, 13), args.pad_begin[i] = pick(0, 7), args.pad_end[i] = pick(0, 7);
+      if (wide && i == 2) args.in[i] = pick(1, 150);
       const int64_t room =
           args.in[i] + args.pad_begin[i] + args.pad_end[i] - (args.kernel[i] - 1) * args.dilation[i] - 1;
       // As with ceil_mode, the last window may reach beyond the padding.

@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include <algorithm>
+
 #include "kernels/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -49,6 +51,8 @@ struct Window {
   int64_t step[3];  // floats from tap to tap
   float factor;     // of the sum in an average
   int64_t p;
+  const float* ahead;   // null: nothing is asked for
+  int64_t ahead_rows, ahead_row, ahead_pixels, ahead_pixel;
 };
 
 HWY_INLINE VF32 PowerOfAbs(F32 d, VF32 x, int64_t p) {
@@ -96,6 +100,15 @@ HWY_INLINE void PoolChannels(const Window& window, int64_t channel, size_t left,
   LINNET_UNROLL
   for (size_t v = 0; v < kVectors; ++v) acc[v] = Start<kKind>(d);
   const float* plane = window.x + channel;
+  // What the same window reads anew a row further down.
+  if (window.ahead) {
+    for (int64_t y = 0; y < window.ahead_rows; ++y) {
+      const char* row = reinterpret_cast<const char*>(window.ahead + channel + y * window.ahead_row);
+      for (int64_t x = 0; x < window.ahead_pixels; ++x, row += window.ahead_pixel * 4) {
+        for (size_t byte = 0; byte < kVectors * lanes * 4; byte += 64) __builtin_prefetch(row + byte, 0, 2);
+      }
+    }
+  }
   for (int64_t z = 0; z < window.count[0]; ++z, plane += window.step[0]) {
     const float* row = plane;
     for (int64_t y = 0; y < window.count[1]; ++y, row += window.step[1]) {
@@ -116,6 +129,64 @@ HWY_INLINE void PoolChannels(const Window& window, int64_t channel, size_t left,
   }
 }
 
+constexpr int64_t kSeparateColumns = 64;
+
+// Whether a maximum takes fewer taps as that of columns, each of which serves several pixels of the row, and then that of the columns.
+bool TakesColumnsFirst(const PoolArgs& args) {
+  const int64_t rows = args.kernel[1], columns = args.kernel[2];
+  return args.kernel[0] == 1 && (columns - 1) * args.dilation[2] < kSeparateColumns &&
+         rows * std::min(args.stride[2], columns) + columns < rows * columns;
+}
+
+// kVectors vectors of channels of outputs [pixel0, pixel1) of a row, which read columns [column0, column1) of the rows from `x` on.
+template <size_t kVectors>
+HWY_INLINE void MaxOfColumns(const PoolArgs& args, const float* x, int64_t rows, int64_t row_step, int64_t pixel0, int64_t pixel1,
+                             int64_t column0, int64_t column1, float* out) {
+  const F32 d;
+  const size_t lanes = hn::Lanes(d);
+  HWY_ALIGN float columns[kSeparateColumns * kVectors * hn::MaxLanes(F32())];
+  VF32 acc[kVectors];
+  float* to = columns;
+  for (int64_t column = column0; column < column1; ++column, to += kVectors * lanes) {
+    const float* tap = x + column * args.channels;
+    LINNET_UNROLL
+    for (size_t v = 0; v < kVectors; ++v) acc[v] = hn::LoadU(d, tap + v * lanes);
+    for (int64_t y = 1; y < rows; ++y) {
+      tap += row_step;
+      LINNET_UNROLL
+      for (size_t v = 0; v < kVectors; ++v) acc[v] = AddTap<PoolKind::kMax>(d, acc[v], hn::LoadU(d, tap + v * lanes), 1);
+    }
+    LINNET_UNROLL
+    for (size_t v = 0; v < kVectors; ++v) hn::Store(acc[v], d, to + v * lanes);
+  }
+  for (int64_t pixel = pixel0; pixel < pixel1; ++pixel) {
+    const Taps taps = TapsOf(args, 2, pixel);
+    const float* tap = columns + (taps.first - column0) * static_cast<int64_t>(kVectors * lanes);
+    LINNET_UNROLL
+    for (size_t v = 0; v < kVectors; ++v) acc[v] = Start<PoolKind::kMax>(d);
+    for (int64_t i = 0; i < taps.count; ++i, tap += args.dilation[2] * static_cast<int64_t>(kVectors * lanes)) {
+      LINNET_UNROLL
+      for (size_t v = 0; v < kVectors; ++v) acc[v] = AddTap<PoolKind::kMax>(d, acc[v], hn::Load(d, tap + v * lanes), 1);
+    }
+    LINNET_UNROLL
+    for (size_t v = 0; v < kVectors; ++v) hn::StoreU(acc[v], d, out + pixel * args.channels + v * lanes);
+  }
+}
+
+// The whole vectors of channels of a row of outputs, whose windows' rows begin at `x`.
+void MaxOfRow(const PoolArgs& args, const float* x, int64_t rows, int64_t row_step, float* out) {
+  const int64_t lanes = hn::Lanes(F32()), whole = args.channels / lanes * lanes, reach = (args.kernel[2] - 1) * args.dilation[2];
+  const int64_t piece = (kSeparateColumns - 1 - reach) / args.stride[2] + 1;
+  for (int64_t pixel = 0; pixel < args.out_dims[2]; pixel += piece) {
+    const int64_t end = std::min(args.out_dims[2], pixel + piece);
+    const int64_t column0 = std::clamp<int64_t>(pixel * args.stride[2] - args.pad_begin[2], 0, args.in[2]);
+    const int64_t column1 = std::clamp<int64_t>((end - 1) * args.stride[2] - args.pad_begin[2] + reach + 1, column0, args.in[2]);
+    int64_t c = 0;
+    for (; c + 4 * lanes <= whole; c += 4 * lanes) MaxOfColumns<4>(args, x + c, rows, row_step, pixel, end, column0, column1, out + c);
+    for (; c < whole; c += lanes) MaxOfColumns<1>(args, x + c, rows, row_step, pixel, end, column0, column1, out + c);
+  }
+}
+
 template <PoolKind kKind>
 void Pool(const PoolArgs& args, int64_t begin, int64_t end) {
   const int64_t channels = args.channels, lanes = hn::Lanes(F32());
@@ -123,11 +194,25 @@ void Pool(const PoolArgs& args, int64_t begin, int64_t end) {
   Window window;
   window.p = args.p;
   for (int axis = 0; axis < 3; ++axis) window.step[axis] = strides[axis] * args.dilation[axis];
+  constexpr int64_t kNearFloats = 96 << 10;
+  const bool far = strides[0] > kNearFloats && args.dilation[1] == 1 && args.out_dims[0] == 1;
+  const bool separate = kKind == PoolKind::kMax && TakesColumnsFirst(args);
   for (int64_t row = begin; row < end; ++row) {
     const int64_t image = row / args.out_dims[1] / args.out_dims[0];
     const Taps z = TapsOf(args, 0, row / args.out_dims[1] % args.out_dims[0]);
     const Taps y = TapsOf(args, 1, row % args.out_dims[1]);
     float* out = args.out + row * args.out_dims[2] * channels;
+    // Rows that the next row of the output reads and this one does not: caches follow few streams as short as a window's.
+    const int64_t next_y = y.first + y.count;
+    window.ahead_rows = far ? std::min(args.stride[1], args.in[1] - next_y) : 0;
+    window.ahead_row = strides[1], window.ahead_pixels = std::min(args.stride[2], args.kernel[2]), window.ahead_pixel = channels;
+    int64_t first_channel = 0;
+    if (kKind == PoolKind::kMax && separate && z.count == 1 && y.count > 0) {
+      const float* x = args.x + (image * args.in[0] + z.first) * strides[0] + y.first * strides[1];
+      MaxOfRow(args, x, y.count, window.step[1], out);
+      first_channel = channels / lanes * lanes;
+      if (first_channel == channels) continue;
+    }
     // Pixels [whole0, whole1) have all their columns inside.
     const int64_t reach = (args.kernel[2] - 1) * args.dilation[2], room = args.in[2] - 1 - reach + args.pad_begin[2];
     const int64_t whole0 = (args.pad_begin[2] + args.stride[2] - 1) / args.stride[2], whole1 = room < 0 ? 0 : room / args.stride[2] + 1;
@@ -140,9 +225,10 @@ void Pool(const PoolArgs& args, int64_t begin, int64_t end) {
       if (taps > 0)
         window.x += image * args.in[0] * strides[0] + z.first * strides[0] + y.first * strides[1] +
                     x.first * channels;
+      window.ahead = window.ahead_rows > 0 && whole ? window.x + y.count * strides[1] : nullptr;
       window.count[0] = z.count, window.count[1] = y.count, window.count[2] = x.count;
       if constexpr (kKind == PoolKind::kAverage) window.factor = divisor > 0 ? 1.0f / static_cast<float>(divisor) : 0.0f;
-      int64_t c = 0;
+      int64_t c = first_channel;
       for (; c + 4 * lanes <= channels; c += 4 * lanes) PoolChannels<kKind, 4>(window, c, 4 * lanes, out);
       for (; c + 2 * lanes <= channels; c += 2 * lanes) PoolChannels<kKind, 2>(window, c, 2 * lanes, out);
       for (; c < channels; c += lanes) PoolChannels<kKind, 1>(window, c, channels - c, out);

@@ -1,9 +1,12 @@
-// fold_pads: a Pad with zeros before a convolution becomes pads of the convolution.
+// fold_pads: a Pad with zeros before a convolution or an average becomes pads of that.
 //
 //     Pad(zero) → Conv                      Conv {pads}
 //     Pad(x's zero point) → QLinearConv     the same, and ConvInteger
+//     Pad(zero) → AveragePool               AveragePool {pads, count_include_pad=1}
 //
 // What surrounds an image there is what a convolution takes to be around it. Only spatial axes may gain, and none may lose.
+#include <algorithm>
+
 #include "ops/convert.h"
 #include "passes/passes.h"
 #include "passes/patterns.h"
@@ -22,7 +25,7 @@ class Folder {
     for (NodeId id : order) {
       const Node& node = graph_.node(id);
       const bool quantized = node.Is("QLinearConv");
-      if (!node.alive || !(node.Is("Conv") || node.Is("ConvInteger") || quantized)) continue;
+      if (!node.alive || !(node.Is("Conv") || node.Is("ConvInteger") || node.Is("AveragePool") || quantized)) continue;
       LINNET_TRY(Visit(id, quantized || node.Is("ConvInteger") ? InputOf(node, 2) : kNoValue));
     }
     return Status();
@@ -41,17 +44,28 @@ class Folder {
     const size_t spatial = static_cast<size_t>(rank) - 2;
     LINNET_ASSIGN(std::vector<int64_t> pads, conv.Ints("pads", std::vector<int64_t>(2 * spatial, 0)));
     if (!around || pads.size() != 2 * spatial) return Status();
+    const bool average = conv.Is("AveragePool");
+    LINNET_ASSIGN(const std::vector<int64_t> kernel, conv.Ints("kernel_shape", std::vector<int64_t>(spatial, kPadMax)));
+    if (average) {
+      // The zeros count; those of its own that do not would have to be told from them.
+      LINNET_ASSIGN(const int64_t counts, conv.Int("count_include_pad", 0));
+      LINNET_ASSIGN(const int64_t ceil_mode, conv.Int("ceil_mode", 0));
+      const bool pads_itself = std::any_of(pads.begin(), pads.end(), [](int64_t each) { return each != 0; });
+      if ((pads_itself && counts == 0) || ceil_mode != 0 || kernel.size() != spatial) return Status();
+    }
     for (size_t side : {0, 1}) {
       for (size_t d = 0; d < spatial + 2; ++d) {
         const int64_t more = (*around)[side * (spatial + 2) + d];
         if (more < 0 || more > kPadMax || (d < 2 && more != 0)) return Status();
         if (d >= 2) pads[side * spatial + d - 2] += more;
+        if (average && d >= 2 && pads[side * spatial + d - 2] >= kernel[d - 2]) return Status();   // an average of no pixel
       }
     }
     const ValueId source = pad->inputs[0];
     graph_.SetInput(id, 0, source);
     Node& changed = graph_.mutable_node(id);
     changed.Set("pads", pads);
+    if (average) changed.Set("count_include_pad", int64_t{1});
     if (auto_pad == "VALID") changed.Set("auto_pad", std::string("NOTSET"));
     return Status();
   }

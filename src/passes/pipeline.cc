@@ -49,7 +49,7 @@ const std::vector<Pass>& BuiltInPasses() {
       {"fuse_integer", "makes integer operators of what lies between DequantizeLinear and QuantizeLinear", FuseInteger, kOptimizeAll, false},
       {"fuse_integer_tables", "makes tables of functions between DequantizeLinear and QuantizeLinear", FuseIntegerTables, kOptimizeAll, false},
       {"fuse_integer_products", "makes integer products of those whose operands are dequantized and whose results stay real", FuseIntegerProducts, kOptimizeAll, false},
-      {"fold_pads", "makes pads of convolutions of the Pads before them", FoldPads, kOptimizeAll},
+      {"fold_pads", "makes pads of convolutions and averages of the Pads before them", FoldPads, kOptimizeAll},
       {"fuse_block_weights", "makes one node of a product and the dequantization of its weights in blocks", FuseBlockWeights, kOptimizeAll, false},
       {"fuse_recurrent_weights", "lets LSTM, GRU and RNN read weights as the bytes that they are dequantized from", FuseRecurrentWeights, kOptimizeAll, false},
       {"fold_dequantized", "computes weights that are still to be dequantized", FoldDequantized, kOptimizeBasic, false},
