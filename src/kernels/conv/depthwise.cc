@@ -34,6 +34,9 @@ struct Taps {
   // At the edge: output pixels that exist, and the inputs of a row that lie inside, counted from `input`, as bits too for the first 31.
   int64_t count = 0, begin = 0, end = 0;
   uint32_t inside = 0;
+  // What the tile two rows further down reads anew, where it comes from beyond the second-level cache: pixels of some rows, or none.
+  const float* ahead = nullptr;
+  int64_t ahead_rows = 0, ahead_pixels = 0;
 };
 
 constexpr float kZeros[kLanes] = {};
@@ -136,14 +139,26 @@ HWY_INLINE void PixelVectors(const Job& job, const Taps& taps, int64_t pixel, in
   }
 }
 
+constexpr int64_t kLineFloats = 16;
+
+// A tile's rows and pixels are more streams than a processor follows.
+HWY_INLINE void Ask(const DepthwiseF32& c, const Taps& taps, int64_t channel) {
+  const float* row = taps.ahead + channel;
+  for (int64_t i = 0; i < taps.ahead_rows; ++i, row += c.input_row_stride) {
+    const float* at = row;
+    for (int64_t x = 0; x < taps.ahead_pixels; ++x, at += c.input_pixel_stride) __builtin_prefetch(at, 0, 2);
+  }
+}
+
 // The channels of kPixels output pixels from `pixel` on that fill whole vectors.
 template <int kPixels, Mode kMode>
 void Pixels(const Job& job, const Taps& taps, int64_t pixel) {
   // What no store of a result can change is read once.
   const DepthwiseF32 conv = job.conv;
-  const Job own = {conv, job.clamp, job.channel0, job.channel1, job.weight_stride, job.ring_floats};
+  const Job own = {conv, job.clamp, job.channel0, job.channel1, job.weight_stride, job.ring_floats, job.input_is_far};
   const Taps near = taps;
   for (int64_t channel = own.channel0; channel + kLanes <= own.channel1; channel += kLanes) {
+    if (near.ahead_rows > 0 && (kLanes >= kLineFloats || channel % kLineFloats == 0)) Ask(own.conv, near, channel);
     PixelVectors<kPixels, kMode>(own, near, pixel, channel);
   }
 }
@@ -202,7 +217,17 @@ HWY_INLINE void RunTail(const Job& job, const Taps& taps, int size, int64_t pixe
     kTail[size](job, taps, pixel);
   }
 }
-constexpr const Variant* kVariants[] = {kDepthwise3 ? &kVariant<3, 1> : &kAny, kDepthwise3 ? &kVariant<3, 2> : &kAny,
+// Seven taps are for builds that are not small.
+template <int kStride>
+constexpr const Variant* SevenTaps() {
+  if constexpr (kFewTiles) {
+    return &kAny;
+  } else {
+    return &kVariant<7, kStride>;
+  }
+}
+constexpr const Variant* kVariants[] = {SevenTaps<1>(), SevenTaps<2>(),
+                                        kDepthwise3 ? &kVariant<3, 1> : &kAny, kDepthwise3 ? &kVariant<3, 2> : &kAny,
                                         kDepthwise5 ? &kVariant<5, 1> : &kAny, kDepthwise5 ? &kVariant<5, 2> : &kAny};
 
 const Variant& PickVariant(const DepthwiseF32& c) {
@@ -221,6 +246,11 @@ class Row {
     Clip(top_, c_.dilation_h, c_.kernel_h, c_.in_h, &i0_, &i1_);
     image_ = c_.input + row / c_.out_h * c_.input_batch_stride;
     first_ = top_ + i0_ * c_.dilation_h;
+    if (job.input_is_far) {
+      // Pairs of rows follow each other.
+      next_ = std::max<int64_t>(0, top_ + c_.kernel_h + c_.stride_h);
+      next_rows_ = std::min(c_.stride_h, c_.in_h - next_);
+    }
     until_wrap_ = c_.kernel_h;
     if (c_.input_ring_rows > 0 && i0_ < i1_) {
       first_ %= c_.input_ring_rows;
@@ -255,6 +285,10 @@ class Row {
       const int64_t begin = std::clamp<int64_t>(taps.begin, 0, 31), end = std::clamp<int64_t>(taps.end, begin, 31);
       taps.inside = (uint32_t{1} << end) - (uint32_t{1} << begin);
     }
+    if (next_rows_ > 0) {
+      taps.ahead_pixels = std::min(pixels * c_.stride_w, c_.in_w - x * c_.stride_w), taps.ahead_rows = next_rows_;
+      taps.ahead = image_ + next_ * c_.input_row_stride + x * c_.stride_w * c_.input_pixel_stride;
+    }
     (inside ? variant.inside : variant.edge)[size](job_, taps, pixel);
     if (job_.channel1 % kLanes != 0) {
       if (inside && !kFewTiles) {
@@ -287,6 +321,7 @@ class Row {
   const Job& job_;
   const DepthwiseF32& c_;
   int64_t row_, top_, i0_ = 0, i1_ = 0;
+  int64_t next_ = 0, next_rows_ = 0;   // rows of the input that the second row after this one reads anew
   int64_t first_, until_wrap_;  // the place of the first input row read, and row steps from there to the ring's end
   const float* image_;
 };
@@ -313,6 +348,8 @@ DepthwiseF32 PixelsApart(const DepthwiseF32& c, int64_t row, int64_t first) {
   return part;
 }
 
+constexpr int64_t kFarFloats = 96 << 10;   // of an input that does not stay in a second-level cache
+
 void DepthwiseRows(const DepthwiseF32& c, int64_t row0, int64_t row1, int64_t channel0, int64_t channel1) {
   if (TakesApart(c)) {
     for (int64_t row = row0; row < row1; ++row) {
@@ -320,9 +357,10 @@ void DepthwiseRows(const DepthwiseF32& c, int64_t row0, int64_t row1, int64_t ch
     }
     return;
   }
+  const bool far = !kFewTiles && c.input_ring_rows == 0 && c.dilation_h == 1 && c.in_h * c.in_w * (channel1 - channel0) > kFarFloats;
   const Job job = {c,        Clamp(c.epilogue),
                    channel0, channel1,
-                   PanelCount(c.channels) * kPanelColumns, c.input_ring_rows * c.input_row_stride};
+                   PanelCount(c.channels) * kPanelColumns, c.input_ring_rows * c.input_row_stride, far};
 #if defined(LINNET_DEPTHWISE_STRIPS)
   if (const StripVariant* variant = PickStripVariant(c)) {
     for (int64_t row = row0; row < row1;) {

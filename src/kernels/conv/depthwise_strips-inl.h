@@ -34,6 +34,7 @@ struct Job {
   int64_t channel0, channel1;
   int64_t weight_stride;  // floats from tap to tap
   int64_t ring_floats;    // of the whole ring of input rows
+  bool input_is_far = false;   // larger than a second-level cache
 };
 
 #undef LINNET_DEPTHWISE_STRIPS
