@@ -64,11 +64,9 @@ struct Conv : ConvBase<Layout::kChannelsFirst, 3> {
 int ChooseTile(const PrepareContext& c, const ConvWeights& weights, const WindowAttributes& window, bool reads_first) {
   if (reads_first || !MayTile(weights, window, 2)) return 0;
   const Shape y = c.has_output(0) ? c.output_shape(0) : Shape();
-  const bool ranked = y.rank() == 4;
-  const std::vector<int64_t>& dilations = window.dilations;
-  const bool dilated = dilations.size() == 2;
+  const bool ranked = y.rank() == 4, dilated = window.dilations.size() == 2;
   return WinogradTile(weights.group_in, weights.out_c, ranked ? y[1] : kUnknownDim, ranked ? y[2] : kUnknownDim,
-                      dilated ? dilations[0] : 1, dilated ? dilations[1] : 1);
+                      dilated ? window.dilations[0] : 1, dilated ? window.dilations[1] : 1);
 }
 
 constexpr int kInto = 4;
@@ -257,8 +255,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
       b->packed_bytes = RoundUp(weights.packed_bytes(), kAlignment);
       b->slice_bytes = RoundUp(weights.slice_bytes(), kAlignment);
     }
-    b->path = weights.depthwise ? Bound::kDepthwise : Bound::kPanels;
-    if (reduced) b->path = Bound::kPanels;
+    b->path = weights.depthwise && !reduced ? Bound::kDepthwise : Bound::kPanels;
     if (b->path == Bound::kDepthwise) return;
     if (kTransformed && tile != 0) return BindWinograd(c.threads(), b);
     if (!reduced) conv.split = split;
