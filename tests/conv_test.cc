@@ -128,6 +128,20 @@ TEST(Conv, Gather) {
   }
 }
 
+/// Small groups, which share rows; one with more channels, and one with channels first, which do not.
+TEST(Conv, Groups) {
+  for (CpuLevel level : FloatLevels()) {
+    Check(level, {2, 9, 15, 24, 24, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 5, false, true});
+    Check(level, {1, 14, 13, 64, 128, 8, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1});
+    Check(level, {3, 7, 7, 32, 32, 8, 5, 3, 1, 2, 2, 1, 3, 1, 2, 1, 0, false, true});
+    Check(level, {1, 1, 60, 20, 35, 5, 1, 7, 1, 3, 1, 2, 0, 5, 0, 6, 3});
+    Check(level, {1, 8, 8, 12, 6, 2, 1, 1, 2, 1});
+    Check(level, {1, 6, 10, 16, 32, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, true});
+    Check(level, {1, 6, 10, 80, 48, 2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2, false, true});
+    Check(level, {1, 5, 6, 16, 16, 4, 3, 3, 1, 1, 1, 1, -1, -1, 0, 2});
+  }
+}
+
 /// Dilated so widely that most taps lie outside of the image; some inside for no pixel, one for all.
 TEST(Conv, Taps) {
   for (CpuLevel level : FloatLevels()) {

@@ -1,7 +1,7 @@
 // Float32 2-D convolution, channels last, as matrix products on packed panels without an im2col copy of the
 // image.
 //
-// Rows of A are output pixels, K runs over (kernel row, kernel column, channel). Four ways, chosen by shape:
+// Rows of A are output pixels, K runs over (kernel row, kernel column, channel). Five ways, chosen by shape:
 //
 //     pointwise  1x1, stride 1, no padding: the image is A, in place.
 //     rows       kernel rows of the image are copied, padded and made dense, into a ring that stays in cache;
@@ -15,6 +15,7 @@
 //     gather     narrow images, big weights: some tens of output pixels are gathered as contiguous rows of K,
 //     so that
 //                every weight fetched serves all of them.
+//     groups     small groups: as rows, of which a ring has all groups' channels (conv_groups.h).
 //     taps       most taps lie outside of the image: one product for each tap (conv_taps.h).
 //
 // 1-D convolution is the same with height 1. Depthwise convolution has its own kernels (depthwise.h).
