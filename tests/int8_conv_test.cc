@@ -294,6 +294,24 @@ TEST(ConvInt8, Groups) {
     Check(t);
   }
   Check({7, 6, 4, 12, 4});   // three outputs to an input channel
+  // Channels of a group in fours: their taps are read in place.
+  for (int64_t group_in : {4, 8, 12, 40}) {
+    for (int64_t group_out : {3, 8, 16, 20}) {
+      Case t{9, 11, 3 * group_in, 3 * group_out, 3};
+      Check(t);
+      t.stride = 2, t.x_signed = true, t.zero = -7, t.to = To::kFloat;
+      Check(t);
+      t.dilation = 2, t.pad = 2, t.stride = 1;
+      Check(t);
+      t.kernel_h = 1, t.kernel_w = 4, t.stride = 2, t.w_signed = false, t.to = To::kInt32;
+      Check(t);
+      t.kernel_w = 1, t.stride = 1, t.dilation = 1, t.pad = 0;
+      Check(t);
+    }
+  }
+  Case wide{20, 150, 132, 33, 11};   // more rows than a strip has
+  wide.batch = 1;
+  Check(wide);
 }
 
 TEST(ConvInt8, Depthwise) {
