@@ -1,4 +1,4 @@
-// 8-bit loops: sums, products and maxima of two quantized arrays, functions of one by table, sums over its rows.
+// 8-bit loops: sums, products and maxima of two quantized arrays, functions of one by table, sums over its rows and their means.
 #pragma once
 
 #include <stdint.h>
@@ -38,6 +38,17 @@ MaxWindowFn* PickMaxWindow(bool is_signed, CpuLevel level);
 /// sums[i] += x[row * row_stride + i] over `rows`, i < n; at most 2^16 rows at a time keep 32 bits from overflowing.
 using SumRowsFn = void(const void* x, int64_t rows, int64_t row_stride, int64_t n, int32_t* sums);
 SumRowsFn* PickSumRows(bool is_signed, CpuLevel level);
+
+/// Means of bytes from their sums: saturate(round(scale ((sum - shift) / count - less) / out.scale) + out.zero), each step rounded to
+/// float; count >= 1, sum - shift below 2^24 in magnitude.
+struct QMeanArgs {
+  float scale = 1, count = 1, less = 0;
+  int32_t shift = 0;
+  ByteScale out;
+};
+/// out[i] from sums[i], i < n.
+using QMeanFn = void(const QMeanArgs& args, const int32_t* sums, int64_t n, void* out);
+QMeanFn* PickQMean(bool is_signed, CpuLevel level);
 
 /// out[i] = table[x[i]], i < n, bytes taken as unsigned, of a table of 256. out may be x.
 using LookUpBytesFn = void(const uint8_t* table, const uint8_t* x, int64_t n, uint8_t* out);
