@@ -576,6 +576,20 @@ TEST(FuseIntegerTables, TablesTakeAnyLayout) {
   EXPECT_EQ(CountOf(after, "ToChannels"), 2) << after;   // around both convolutions
 }
 
+TEST(FuseInteger, ConstantsOfChannelsTakeAnyLayout) {
+  // A product and a sum with a constant a channel between convolutions.
+  const std::string last = Constant("v", "int8[7,12,1,1]", 84, -127, 127, 9) + "  vf = DequantizeLinear-13(v, xs, iz)\n  y = Conv-11(rf, vf)\n";
+  const std::string constants = Constant("s", "uint8[12,1,1]", 12, 1, 255, 3) + Constant("t", "uint8[1,12,1,1]", 12, 1, 255, 4);
+  const std::string text = Wrapped("2,6,9,11", ConvBody("int8", "", constants +
+      "  cq = QuantizeLinear-13(c, ys, yz)\n  cf = DequantizeLinear-13(cq, ys, yz)\n  sf = DequantizeLinear-13(s, xs, xz)\n  p = Mul-14(cf, sf)\n"
+      "  pq = QuantizeLinear-13(p, ys, yz)\n  pf = DequantizeLinear-13(pq, ys, yz)\n  tf = DequantizeLinear-13(t, xs, xz)\n  r = Add-14(tf, pf)\n"
+      "  rq = QuantizeLinear-13(r, xs, xz)\n  rf = DequantizeLinear-13(rq, xs, xz)\n" + last, 6, 1));
+  const std::string after = Optimized(text, "layout");
+  EXPECT_TRUE(Contains(after, "QLinearMul") && Contains(after, "QLinearAdd")) << after;
+  EXPECT_EQ(CountOf(after, "ToChannels"), 2) << after;   // around both convolutions
+  ExpectWithinOneStep(text, {{2, 6, 9, 11}}, 0.043f);
+}
+
 TEST(MoveQuantization, WeightsAreTransposedAsBytes) {
   const std::string body = Constant("w", "int8[7,20]", 140, -127, 127, 3) + Scales("ws", 7, 0.004f, 4) +
                            "  wf = DequantizeLinear-13(w, ws) {axis=0}\n  wt = Transpose-13(wf) {perm=[1, 0]}\n  y = MatMul-13(xf, wt)\n";
