@@ -191,6 +191,19 @@ graph g (x: float[N,4]) -> (a) {
   EXPECT_EQ(CountOf(text, "Div"), 1u) << text;
 }
 
+TEST(FuseAttention, DropoutThatDropsNothingIsInNobodysWay) {
+  auto encoder = [](const char* training) {
+    std::string text = kEncoder;
+    const std::string_view softmax = "  p = Softmax-13(masked) {axis=-1}\n";
+    text.replace(text.find(softmax), softmax.size(), std::string("  training = const bool[]{") + training +
+                 "}\n  ratio = const float[]{0.5}\n  kept = Softmax-13(masked) {axis=-1}\n  p, _ = Dropout-13(kept, ratio, training)\n");
+    return Optimized(text, "fuse_attention");
+  };
+  EXPECT_EQ(CountOf(encoder("false"), "Dropout"), 0u);
+  EXPECT_EQ(CountOf(encoder("false"), "Softmax"), 0u);
+  EXPECT_EQ(CountOf(encoder("true"), "Dropout"), 1u);
+}
+
 TEST(ShapeArithmetic, NumbersBecomeConstants) {
   std::string text = Optimized(R"(
 graph g (x: float[3,N]) -> (y) {
