@@ -88,6 +88,7 @@ class Work {
       return InvalidArgument("static quantization has weights of 8 bits; 4 bits are for weights alone (--mode weights)");
     }
     choice_ = {recipe_.calibrator, recipe_.percentile, options.activations, options.symmetric_activations};
+    LINNET_TRY(MakeConvolutions(&model_.graph));
     const OnnxModel plain{model_.graph.Clone(), model_.info};
     int pairs = 0;
     if (recipe_.equalize) {
