@@ -84,6 +84,20 @@ TEST(FuseInteger, ConvolutionsOfAllTypes) {
   }
 }
 
+TEST(FuseInteger, GroupsOfAFewOutputs) {
+  const std::string zeros = Constant("wz", "uint8[12]", 12, 100, 150, 8);
+  for (int groups : {2, 3, 4, 6, 12}) {
+    for (int64_t group_in : {1, 2, 4, 8}) {
+      for (bool is_signed : {true, false}) {
+        const std::string shape = fmt::format("2,{},9,11", group_in * groups);
+        const std::string text = Wrapped(shape, ConvBody(is_signed ? "int8" : "uint8", is_signed ? "" : zeros, "  y = Identity-13(c)\n", group_in, groups));
+        EXPECT_TRUE(Contains(Optimized(text, "fuse_integer"), "QLinearConv-10"));
+        ExpectWithinOneStep(text, {ParseShape(shape)}, 0.043f, 100);
+      }
+    }
+  }
+}
+
 TEST(FuseInteger, BoundsBecomeIntegers) {
   const std::string relu = Wrapped("1,6,9,11", ConvBody("int8", "", "  y = Relu-13(c)\n", 6, 1));
   EXPECT_TRUE(Contains(Optimized(relu, "fuse_integer"), "Clip-13"));
