@@ -78,6 +78,7 @@ Status SimplifyNode(Graph& graph, NodeId id) {
     if (node.version >= 12 && node.inputs.size() > 2 && node.inputs[2] != kNoValue) {   // training_mode
       const Tensor* training = ConstantOf(graph, node.inputs[2]);
       inference = training && training->dtype() == DType::kBool && training->has_data() && training->elements() == 1 && *training->as<uint8_t>() == 0;
+      inference = inference || ScalarOf(graph, InputOf(node, 1)) == 0.0f;   // as PyTorch exports a rate of 0
     }
     if (inference && node.version < 7) {
       LINNET_ASSIGN(int64_t is_test, node.Int("is_test", 0));
