@@ -191,6 +191,20 @@ graph g (x: float[N,4]) -> (a) {
   EXPECT_EQ(CountOf(text, "Div"), 1u) << text;
 }
 
+TEST(FuseAttention, DropoutThatDropsNothingIsInNobodysWay) {
+  auto encoder = [](const char* training, const char* ratio) {
+    std::string text = kEncoder;
+    const std::string_view softmax = "  p = Softmax-13(masked) {axis=-1}\n";
+    text.replace(text.find(softmax), softmax.size(), std::string("  training = const bool[]{") + training +
+                 "}\n  ratio = const float[]{" + ratio + "}\n  kept = Softmax-13(masked) {axis=-1}\n  p, _ = Dropout-13(kept, ratio, training)\n");
+    return Optimized(text, "fuse_attention");
+  };
+  EXPECT_EQ(CountOf(encoder("false", "0.5"), "Dropout"), 0u);
+  EXPECT_EQ(CountOf(encoder("false", "0.5"), "Softmax"), 0u);
+  EXPECT_EQ(CountOf(encoder("true", "0.5"), "Dropout"), 1u);
+  EXPECT_EQ(CountOf(encoder("true", "0"), "Dropout"), 0u);
+}
+
 TEST(ShapeArithmetic, NumbersBecomeConstants) {
   std::string text = Optimized(R"(
 graph g (x: float[3,N]) -> (y) {

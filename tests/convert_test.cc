@@ -189,6 +189,28 @@ TEST(Convert, ScalesOfColumns) {
   }
 }
 
+TEST(Convert, DequantizeNibbles) {
+  for (CpuLevel level : FloatLevels()) {
+    for (bool is_signed : {false, true}) {
+      for (int64_t block : {16, 32, 48}) {
+        const int64_t blocks = 5;
+        Guarded<uint8_t> packed(blocks * block / 2);
+        Guarded<float> scales(blocks), out(blocks * block);
+        Guarded<int32_t> zeros(blocks);
+        for (int64_t i = 0; i < packed.size(); ++i) packed[i] = static_cast<uint8_t>(i * 89 + 5);
+        for (int64_t b = 0; b < blocks; ++b) scales[b] = 0.1f * static_cast<float>(b + 1), zeros[b] = static_cast<int32_t>(b * 3 - 4);
+        PickDequantizeNibbles(level)(packed.data(), is_signed, out.data(), blocks, block, scales.data(), zeros.data());
+        for (int64_t i = 0; i < out.size(); ++i) {
+          int32_t code = i % 2 == 0 ? packed[i / 2] % 16 : packed[i / 2] / 16;
+          if (is_signed && code >= 8) code -= 16;
+          ASSERT_EQ(out[i], static_cast<float>(code - zeros[i / block]) * scales[i / block]) << CpuLevelName(level) << " " << i;
+        }
+        ASSERT_TRUE(out.Intact());
+      }
+    }
+  }
+}
+
 TEST(Convert, Dequantize) {
   for (CpuLevel level : FloatLevels()) {
     const std::vector<uint8_t> codes = AllCodes<uint8_t>();

@@ -140,6 +140,17 @@ TEST(Copy, RandomStrides) {
   }
 }
 
+TEST(Copy, FewRowsOfAnyLength) {
+  for (int64_t bytes : {1, 2, 4, 8}) {
+    for (int64_t few : {2, 3, 4}) {
+      for (int64_t n = 1; n < 70; n += n < 40 ? 1 : 7) {
+        Check(bytes, {3, n, few}, {few * n + 5, 1, n + 2}, {few * n, few, 1});   // interleaved
+        Check(bytes, {3, few, n}, {few * n, 1, few}, {few * (n + 2), n + 2, 1});
+      }
+    }
+  }
+}
+
 TEST(Copy, LargePlanesSplitIntoPieces) {
   Check(4, {100000}, {1}, {1});
   Check(4, {100000}, {0}, {1});

@@ -268,8 +268,8 @@ TEST(ConvInt8, ActivatedBytes) {
         Check(t);
         t.groups = 2, t.out_c = 38;
         Check(t);
-        for (int64_t channels : {7, 8, 16, 24, 44}) {                        // depthwise
-          for (int64_t kernel : {3, 5, 2}) {
+        for (int64_t channels : {7, 8, 13, 24, 44}) {                        // depthwise
+          for (int64_t kernel : {3, 5, 7, 1, 2}) {
             for (int64_t stride : {1, 2}) {
               Case d{8, 9, channels, channels, channels, kernel, kernel, stride, 1, kernel / 2};
               d.to = To::kActivated, d.activated = activated, d.to_signed = to_signed, d.column_zeros = column_zeros, d.x_signed = to_signed;
@@ -294,14 +294,38 @@ TEST(ConvInt8, Groups) {
     Check(t);
   }
   Check({7, 6, 4, 12, 4});   // three outputs to an input channel
+  // Channels of a group in fours: their taps are read in place.
+  for (int64_t group_in : {4, 8, 12, 40}) {
+    for (int64_t group_out : {3, 8, 16, 20}) {
+      Case t{9, 11, 3 * group_in, 3 * group_out, 3};
+      Check(t);
+      t.stride = 2, t.x_signed = true, t.zero = -7, t.to = To::kFloat;
+      Check(t);
+      t.dilation = 2, t.pad = 2, t.stride = 1;
+      Check(t);
+      t.kernel_h = 1, t.kernel_w = 4, t.stride = 2, t.w_signed = false, t.to = To::kInt32;
+      Check(t);
+      t.kernel_w = 1, t.stride = 1, t.dilation = 1, t.pad = 0;
+      Check(t);
+    }
+  }
+  Case wide{20, 150, 132, 33, 11};   // more rows than a strip has
+  wide.batch = 1;
+  Check(wide);
 }
 
 TEST(ConvInt8, Depthwise) {
   for (int64_t channels : {1, 7, 8, 9, 16, 33, 100}) {
-    for (int64_t kernel : {1, 3, 5}) {
-      for (int64_t stride : {1, 2}) Check({8, 9, channels, channels, channels, kernel, kernel, stride, 1, kernel / 2});
+    for (int64_t kernel : {1, 3, 5, 7}) {
+      for (int64_t stride : {1, 2}) {
+        Case t{8, 9, channels, channels, channels, kernel, kernel, stride, 1, kernel / 2};
+        Check(t);
+        t.x_signed = true, t.zero = -5, t.to = To::kInt8, t.column_zeros = true;
+        Check(t);
+      }
     }
   }
+  Check({8, 9, 40, 40, 40, 1, 1, 1, 1, 1});   // padding around kernels of 1x1
   for (int64_t channels : {4, 12, 24, 32, 64, 96, 144}) {
     for (int64_t stride : {1, 2}) {
       Case t{7, 11, channels, channels, channels, 3, 3, stride};
@@ -327,6 +351,8 @@ TEST(ConvInt8, Depthwise) {
   for (int32_t bias : {(1 << 24) - 100000, (1 << 24) + 1, -(1 << 24), 1 << 30, -(1 << 30), INT32_MIN + 6000}) {
     Case t{5, 6, 8, 8, 8};
     t.bias = bias;
+    Check(t);
+    t.in_c = t.out_c = t.groups = 36, t.kernel_h = t.kernel_w = 1, t.pad = 0;
     Check(t);
   }
   Check({9, 9, 12, 12, 12, 3, 3, 1, 2, 3});

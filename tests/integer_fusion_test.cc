@@ -84,6 +84,20 @@ TEST(FuseInteger, ConvolutionsOfAllTypes) {
   }
 }
 
+TEST(FuseInteger, GroupsOfAFewOutputs) {
+  const std::string zeros = Constant("wz", "uint8[12]", 12, 100, 150, 8);
+  for (int groups : {2, 3, 4, 6, 12}) {
+    for (int64_t group_in : {1, 2, 4, 8}) {
+      for (bool is_signed : {true, false}) {
+        const std::string shape = fmt::format("2,{},9,11", group_in * groups);
+        const std::string text = Wrapped(shape, ConvBody(is_signed ? "int8" : "uint8", is_signed ? "" : zeros, "  y = Identity-13(c)\n", group_in, groups));
+        EXPECT_TRUE(Contains(Optimized(text, "fuse_integer"), "QLinearConv-10"));
+        ExpectWithinOneStep(text, {ParseShape(shape)}, 0.043f, 100);
+      }
+    }
+  }
+}
+
 TEST(FuseInteger, BoundsBecomeIntegers) {
   const std::string relu = Wrapped("1,6,9,11", ConvBody("int8", "", "  y = Relu-13(c)\n", 6, 1));
   EXPECT_TRUE(Contains(Optimized(relu, "fuse_integer"), "Clip-13"));
@@ -580,6 +594,20 @@ TEST(FuseIntegerTables, TablesTakeAnyLayout) {
   const std::string after = Optimized(text, "layout");
   EXPECT_TRUE(Contains(after, "linnet:LookupTable")) << after;
   EXPECT_EQ(CountOf(after, "ToChannels"), 2) << after;   // around both convolutions
+}
+
+TEST(FuseInteger, ConstantsOfChannelsTakeAnyLayout) {
+  // A product and a sum with a constant a channel between convolutions.
+  const std::string last = Constant("v", "int8[7,12,1,1]", 84, -127, 127, 9) + "  vf = DequantizeLinear-13(v, xs, iz)\n  y = Conv-11(rf, vf)\n";
+  const std::string constants = Constant("s", "uint8[12,1,1]", 12, 1, 255, 3) + Constant("t", "uint8[1,12,1,1]", 12, 1, 255, 4);
+  const std::string text = Wrapped("2,6,9,11", ConvBody("int8", "", constants +
+      "  cq = QuantizeLinear-13(c, ys, yz)\n  cf = DequantizeLinear-13(cq, ys, yz)\n  sf = DequantizeLinear-13(s, xs, xz)\n  p = Mul-14(cf, sf)\n"
+      "  pq = QuantizeLinear-13(p, ys, yz)\n  pf = DequantizeLinear-13(pq, ys, yz)\n  tf = DequantizeLinear-13(t, xs, xz)\n  r = Add-14(tf, pf)\n"
+      "  rq = QuantizeLinear-13(r, xs, xz)\n  rf = DequantizeLinear-13(rq, xs, xz)\n" + last, 6, 1));
+  const std::string after = Optimized(text, "layout");
+  EXPECT_TRUE(Contains(after, "QLinearMul") && Contains(after, "QLinearAdd")) << after;
+  EXPECT_EQ(CountOf(after, "ToChannels"), 2) << after;   // around both convolutions
+  ExpectWithinOneStep(text, {{2, 6, 9, 11}}, 0.043f);
 }
 
 TEST(MoveQuantization, WeightsAreTransposedAsBytes) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "guarded.h"
 #include "int8_test_util.h"
@@ -139,6 +140,69 @@ void RowSums() {
 TEST(QLinear, RowSums) {
   RowSums<uint8_t>();
   RowSums<int8_t>();
+}
+
+template <class T>
+void Means(const QMeanArgs& args) {
+  for (CpuLevel level : IntegerLevels()) {
+    QMeanFn* means = PickQMean(std::is_signed_v<T>, level);
+    for (int64_t n : {0, 1, 3, 8, 9, 31, 5000}) {
+      Guarded<int32_t> sums(n);
+      for (int64_t i = 0; i < n; ++i) sums[i] = static_cast<int32_t>(i * 7919 % 5000 - 1200 + (i == 3 ? 0xfffff0 : 0));
+      Guarded<T> out(n);
+      means(args, sums.data(), n, out.data());
+      for (int64_t i = 0; i < n; ++i) {
+        volatile float mean = static_cast<float>(static_cast<double>(sums[i] - args.shift) / args.count), less = mean - args.less;
+        volatile float real = args.scale * less, steps = real / args.out.scale;
+        const float rounded = std::nearbyint(steps) + static_cast<float>(args.out.zero);
+        const float low = std::numeric_limits<T>::min(), high = std::numeric_limits<T>::max();
+        ASSERT_EQ(out[i], static_cast<T>(std::min(std::max(rounded, low), high))) << CpuLevelName(level) << " " << sums[i];
+      }
+      ASSERT_TRUE(out.Intact());
+    }
+  }
+}
+
+TEST(QLinear, Means) {
+  Means<uint8_t>({0.0371f, 9, 0, 9 * 13, {0.0254f, 7}});
+  Means<uint8_t>({0.5f, 4, 128, 0, {0.25f, 255}});   // halves
+  Means<int8_t>({0.0371f, 49, -3, 0, {0.0071f, -128}});
+  Means<int8_t>({1e30f, 1, 0, 5, {1e-30f, 0}});      // infinities
+}
+
+template <class T>
+void Softmax(float in_scale, ByteScale out) {
+  QSoftmaxArgs args;
+  args.out = out;
+  for (int i = 0; i < 256; ++i) {
+    args.real[i] = static_cast<float>(std::exp(-static_cast<double>(in_scale) * i));
+    args.whole[i] = static_cast<uint32_t>(std::exp(-static_cast<double>(in_scale) * i) * (1 << 24) + 0.5);
+  }
+  for (int64_t n : {1, 2, 7, 8, 9, 16, 33, 49, 200, 1000}) {
+    Guarded<T> x(n), y(n), first(n);
+    for (int64_t i = 0; i < n; ++i) x[i] = static_cast<T>(i * 7919 % 211 - (n % 3 == 0 ? 128 : 0));
+    double sum = 0;
+    const T most = *std::max_element(x.data(), x.data() + n);
+    for (int64_t i = 0; i < n; ++i) sum += std::exp(static_cast<double>(in_scale) * (x[i] - most));
+    for (CpuLevel level : IntegerLevels()) {
+      PickQSoftmax(std::is_signed_v<T>, level)(args, x.data(), n, y.data());
+      for (int64_t i = 0; i < n; ++i) {
+        const double real = std::exp(static_cast<double>(in_scale) * (x[i] - most)) / sum / out.scale + out.zero;
+        const double held = std::min<double>(std::max<double>(real, std::numeric_limits<T>::min()), std::numeric_limits<T>::max());
+        ASSERT_LE(std::fabs(y[i] - held), 0.501) << CpuLevelName(level) << " " << i << " of " << n;
+        if (level == IntegerLevels()[0]) first[i] = y[i];
+        ASSERT_EQ(y[i], first[i]) << CpuLevelName(level);
+      }
+      ASSERT_TRUE(y.Intact());
+    }
+  }
+}
+
+TEST(QLinear, Softmax) {
+  Softmax<uint8_t>(0.05f, {1.0f / 256, 0});
+  Softmax<uint8_t>(0.0003f, {1e-4f, 3});
+  Softmax<int8_t>(0.4f, {1.0f / 256, -128});
+  Softmax<int8_t>(1e30f, {1e-40f, -7});   // all but the largest are 0, which keeps its zero point
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <random>
 
+#include "ops/convert.h"
 #include "ops/quantize_helpers.h"
 #include "quantize/calibration/calibration.h"
 #include "quantize/dynamic.h"
@@ -95,6 +96,33 @@ TEST(QuantizeScale, ReducedWeightsTakeSevenBits) {
   EXPECT_EQ(ChooseParams({-1, 1}, DType::kUint8, true, true).zeros[0], 64);
   EXPECT_EQ(ChooseParams({-1, 1}, DType::kInt8, true, true).scales[0], 1.0f / 64);
   EXPECT_EQ(ChooseParams({-1, 1}, DType::kInt16, true, true).scales[0], static_cast<float>(1.0 / 32767));   // of 8 bits alone
+}
+
+TEST(QuantizeScale, SumsOfKernelsAreKept) {
+  const Tensor w = Tensor::Of<float>(Shape{6, 4, 3, 3}, Normal(216, 3));
+  for (int axis : {0, -1}) {
+    for (DType dtype : {DType::kInt8, DType::kUint8}) {
+      const QuantizedTensor plain = QuantizeWeights(w, axis, dtype, true).value();
+      QuantizedTensor kept = QuantizeWeights(w, axis, dtype, true).value();
+      KeepKernelSums(w, &kept);
+      int changed = 0;
+      for (int64_t kernel = 0; kernel < 24; ++kernel) {
+        const size_t c = axis < 0 ? 0 : static_cast<size_t>(kernel / 4);
+        double sum = 0;
+        for (int64_t t = kernel * 9; t < kernel * 9 + 9; ++t) {
+          const int64_t code = LoadInteger(dtype, kept.integers.data(), t), before = LoadInteger(dtype, plain.integers.data(), t);
+          const double off = static_cast<double>(code - plain.params.zeros[c]) - static_cast<double>(w.as<float>()[t]) / plain.params.scales[c];
+          EXPECT_LE(std::fabs(off), 1.0);
+          EXPECT_LE(std::abs(code - before), 1);
+          changed += code != before;
+          sum += off;
+        }
+        EXPECT_LE(std::fabs(sum), 0.5 + 1e-4) << kernel;
+      }
+      EXPECT_GT(changed, 5);
+      EXPECT_LT(changed, 24 * 3);
+    }
+  }
 }
 
 TEST(QuantizeScale, BiasThatWouldNotFitRaisesTheWeightsScale) {

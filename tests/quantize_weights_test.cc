@@ -27,6 +27,7 @@ TEST(QuantizeStatic, RecurrentOperatorsReadIntegerWeights) {
     for (Format format : {Format::kQdq, Format::kQOperator}) {
       StaticOptions options;
       options.format = format;
+      for (const char* name : {"w", "w1", "w2", "r"}) options.overrides[name].per_channel = true;   // however alike the rows are
       if (*excluded) options.exclude = {excluded};
       Built built = Quantized(Recurrent(), options, &samples);
       const Graph& graph = built.quantized.graph;
@@ -147,11 +148,13 @@ TEST(QuantizeRecipe, TheWorstOfWhatIsHeldOutDecidesToo) {
 
 TEST(QuantizeStatic, LayersInFloatMayHaveIntegerWeights) {
   RandomSamples samples({1, 3, 8, 8}, 12);
-  Built built = Quantized(Network(), {}, &samples);
+  StaticOptions by_channel;
+  for (const char* name : {"w1", "w2", "w3", "w4"}) by_channel.overrides[name].per_channel = true;   // or some would share a scale
+  Built built = Quantized(Network(), by_channel, &samples);
   NodePrecisions nodes = built.nodes;
   for (Precision& precision : nodes) precision = precision == Precision::kFloat ? precision : Precision::kWeights;
   OnnxModel made{built.prepared.graph.Clone(), built.prepared.info};
-  ASSERT_TRUE(QuantizeStatic(&made, nodes, {}, {}).ok());   // no range is asked for
+  ASSERT_TRUE(QuantizeStatic(&made, nodes, {}, by_channel).ok());   // no range is asked for
   ASSERT_TRUE(Verify(made.graph).ok());
   EXPECT_EQ(CountOf(made.graph, "QuantizeLinear"), 0);
   EXPECT_EQ(CountOf(made.graph, "DequantizeLinear"), 4);

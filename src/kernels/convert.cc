@@ -250,6 +250,30 @@ void Dequantize(const void* x, float* out, int64_t n, float scale, int32_t zero_
   });
 }
 
+void DequantizeNibbles(const uint8_t* packed, bool is_signed, float* out, int64_t blocks, int64_t block, const float* scales, const int32_t* zeros) {
+  constexpr int64_t kCodes = 16;
+  const F32 df;
+  const I32 d;
+  const Narrow<uint8_t> d8;
+  const hn::FixedTag<uint16_t, kCodes / 2> d16;
+  const hn::Rebind<uint8_t, decltype(d16)> half;
+  const int64_t lanes = hn::Lanes(df);
+  // Codes from -8 on are those from 0 on with the highest bit turned, less 8.
+  const auto both = hn::Set(d16, 0x0f0f), turned = hn::Set(d16, is_signed ? 0x0808 : 0);
+  for (int64_t b = 0; b < blocks; ++b) {
+    const VF32 scale = hn::Set(df, scales[b]);
+    const VI32 zero = hn::Set(d, static_cast<int32_t>(static_cast<uint32_t>(zeros[b]) + (is_signed ? 8u : 0u)));
+    for (int64_t i = 0; i < block; i += kCodes, packed += kCodes / 2, out += kCodes) {
+      HWY_ALIGN uint8_t codes[kCodes];
+      const auto bytes = hn::PromoteTo(d16, hn::LoadU(half, packed));
+      hn::StoreU(hn::Xor(hn::And(hn::Or(bytes, hn::ShiftLeft<4>(bytes)), both), turned), d16, reinterpret_cast<uint16_t*>(codes));
+      for (int64_t k = 0; k < kCodes; k += lanes) {
+        hn::StoreU(hn::Mul(hn::ConvertTo(df, hn::Sub(hn::PromoteTo(d, hn::LoadU(d8, codes + k)), zero)), scale), df, out + k);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 ConvertFn* ConvertOf(DType from, DType to) {
@@ -313,6 +337,8 @@ QuantizeFn* QuantizeOf(DType to) {
   }
 }
 
+DequantizeNibblesFn* DequantizeNibblesOf() { return DequantizeNibbles; }
+
 DequantizeFn* DequantizeOf(DType from) {
   switch (from) {
     case DType::kInt8:
@@ -372,6 +398,10 @@ ConvertFn* PickConvert(DType from, DType to, CpuLevel level) {
 QuantizeFn* PickQuantize(DType to, CpuLevel level) {
   return LINNET_PICK(level, QuantizeOf)(to);
 }
+DequantizeNibblesFn* PickDequantizeNibbles(CpuLevel level) {
+  return LINNET_PICK(level, DequantizeNibblesOf)();
+}
+
 DequantizeFn* PickDequantize(DType from, CpuLevel level) {
   return LINNET_PICK(level, DequantizeOf)(from);
 }

@@ -29,4 +29,10 @@ using DequantizeFn = void(const void* x, float* out, int64_t n, float scale, int
 /// From kInt8, kUint8, kInt16, kUint16 or kInt32; null for other types.
 DequantizeFn* PickDequantize(DType from, CpuLevel level);
 
+/// out[b * block + i] = (code - zeros[b]) * scales[b] for b < blocks, i < block, a multiple of 16: codes of 4 bits, the lower half of a byte
+/// first, from -8 on where they are signed.
+using DequantizeNibblesFn = void(const uint8_t* packed, bool is_signed, float* out, int64_t blocks, int64_t block, const float* scales,
+                                 const int32_t* zeros);
+DequantizeNibblesFn* PickDequantizeNibbles(CpuLevel level);
+
 }  // namespace linnet

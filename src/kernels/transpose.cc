@@ -78,12 +78,23 @@ void TransposeScalar(const char* src, int64_t src_stride, char* dst, int64_t dst
   }
 }
 
-// Two to four columns that follow one another in dst, or rows in src: interleaving stores and loads. Returns
-// how many of the long side are done.
+#if defined(LINNET_SMALL)
+template <class D>
+constexpr bool kMayShorten = false;
+#else
+template <class D>
+constexpr bool kMayShorten = hn::MaxLanes(D()) * sizeof(hn::TFromD<D>) > 8;
+#endif
+
+// Two to four columns that follow one another in dst, or rows in src: interleaving stores and loads, of shorter
+// vectors where the long side is shorter than one. Returns how many of it are done.
 template <size_t kFew, class D>
 int64_t InterleaveColumns(D d, const char* src, int64_t src_stride, char* dst, int64_t rows) {
   using T = hn::TFromD<D>;
   const int64_t lanes = hn::Lanes(d);
+  if constexpr (kMayShorten<D>) {
+    if (rows < lanes) return InterleaveColumns<kFew>(hn::Half<D>(), src, src_stride, dst, rows);
+  }
   T* out = reinterpret_cast<T*>(dst);
   auto row = [&](int64_t c, int64_t r)
                  HWY_ATTR { return hn::LoadU(d, reinterpret_cast<const T*>(src + c * src_stride) + r); };
@@ -104,9 +115,11 @@ template <size_t kFew, class D>
 int64_t DeinterleaveRows(D d, const char* src, char* dst, int64_t dst_stride, int64_t cols) {
   using T = hn::TFromD<D>;
   const int64_t lanes = hn::Lanes(d);
-  const T* in = reinterpret_cast<const T*>(src);
-  int64_t c = 0;
-  for (; c + lanes <= cols; c += lanes, in += kFew * lanes) {
+  if constexpr (kMayShorten<D>) {
+    if (cols < lanes) return DeinterleaveRows<kFew>(hn::Half<D>(), src, dst, dst_stride, cols);
+  }
+  auto vector = [&](int64_t c) HWY_ATTR {
+    const T* in = reinterpret_cast<const T*>(src) + static_cast<int64_t>(kFew) * c;
     hn::Vec<D> v[4];
     if constexpr (kFew == 2) hn::LoadInterleaved2(d, in, v[0], v[1]);
     if constexpr (kFew == 3) hn::LoadInterleaved3(d, in, v[0], v[1], v[2]);
@@ -115,8 +128,12 @@ int64_t DeinterleaveRows(D d, const char* src, char* dst, int64_t dst_stride, in
     for (size_t r = 0; r < kFew; ++r) {
       hn::StoreU(v[r], d, reinterpret_cast<T*>(dst + static_cast<int64_t>(r) * dst_stride) + c);
     }
-  }
-  return c;
+  };
+  int64_t c = 0;
+  for (; c + lanes <= cols; c += lanes) vector(c);
+  if (c == 0 || c == cols) return c;
+  vector(cols - lanes);
+  return cols;
 }
 
 template <size_t kFew, class D>

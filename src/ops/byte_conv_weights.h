@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <algorithm>
+
 #include "kernels/int8/int8_conv.h"
 #include "kernels/int8/int8_depthwise.h"
 #include "ops/conv_helpers.h"
@@ -11,13 +13,22 @@
 
 namespace linnet {
 
-/// The weights as one convolution's kernels read them.
+/// The weights as one convolution's kernels read them. Groups of fewer than 16 outputs, which would leave the rest of a panel empty, are
+/// joined: each output reads the channels of `joined` groups, with zeros for those of others. It takes as many products, and every pixel
+/// is gathered for them once.
 struct ByteConvWeights {
-  ByteConvWeights(const Shape& shape, int64_t groups)
-      : out_c(shape[0]), group_in(shape[1]), groups(groups), taps(shape.Product(2, shape.rank())),
-        depthwise(group_in == 1 && out_c == groups),
-        columns(depthwise ? RoundUp(out_c, kPanelColumns) : ConvColumns(out_c, groups)) {}
-  int64_t out_c, group_in, groups, taps;
+  /// `join`: 1, or JoinedGroups.
+  ByteConvWeights(const Shape& shape, int64_t all_groups, int64_t join)
+      : out_c(shape[0]), joined(join), own_in(shape[1]), group_in(own_in * joined), groups(all_groups / joined), taps(shape.Product(2, shape.rank())),
+        depthwise(IsDepthwise(shape, all_groups)), columns(depthwise ? RoundUp(out_c, kPanelColumns) : ConvColumns(out_c, groups)) {}
+  static bool IsDepthwise(const Shape& shape, int64_t groups) { return shape[1] == 1 && shape[0] == groups; }
+  static int64_t JoinedGroups(const Shape& shape, int64_t groups) {
+    if (IsDepthwise(shape, groups)) return 1;
+    int64_t most = std::clamp<int64_t>(kPanelColumns / std::max<int64_t>(shape[0] / groups, 1), 1, groups);
+    while (groups % most != 0) --most;
+    return most;
+  }
+  int64_t out_c, joined, own_in, group_in, groups, taps;
   bool depthwise;
   int64_t columns;   ///< of the arrays of offsets and scales
 
@@ -31,17 +42,26 @@ struct ByteConvWeights {
                              : PackedConvSizeInt8(out_c, group_in * groups, groups, taps), kAlignment);
   }
   /// Room that Pack needs besides.
-  int64_t temporary_bytes() const {
-    return RoundUp(depthwise ? out_c * 4 : taps == 1 ? 0 : out_c / groups * group_in * taps, kAlignment);
-  }
-  /// `zeros`: of the weights as they are, one for all or one a channel; only depthwise weights are packed with them.
+  int64_t temporary_bytes() const { return RoundUp(depthwise ? out_c * 4 : ordered_bytes() + (joined > 1 ? out_c * group_in * taps : 0), kAlignment); }
+  /// `zeros`: of the weights as they are, one for all or one a channel; only depthwise and joined ones are packed with them.
   void Pack(const void* weights, DType dtype, const IntegerProduct::Columns& zeros, void* temporary, void* out) const {
     const bool is_signed = dtype == DType::kInt8;
-    if (!depthwise) return PackConvInt8(weights, is_signed, out_c, group_in * groups, groups, taps, temporary, out);
-    int32_t* each = static_cast<int32_t*>(temporary);
-    for (int64_t i = 0; i < out_c; ++i) {
-      each[i] = zeros.data ? static_cast<int32_t>(LoadInteger(zeros.dtype, zeros.data, zeros.count > 1 ? i : 0)) : 0;
+    auto zero = [&](int64_t i) { return zeros.data ? static_cast<int32_t>(LoadInteger(zeros.dtype, zeros.data, zeros.count > 1 ? i : 0)) : 0; };
+    if (!depthwise) {
+      if (joined > 1) {
+        uint8_t* wide = static_cast<uint8_t*>(temporary) + ordered_bytes();
+        const int64_t own = own_in * taps, group_out = out_c / (groups * joined);
+        for (int64_t i = 0; i < out_c; ++i) {
+          uint8_t* row = wide + i * group_in * taps;
+          memset(row, zero(i), static_cast<size_t>(group_in * taps));
+          memcpy(row + i / group_out % joined * own, static_cast<const uint8_t*>(weights) + i * own, static_cast<size_t>(own));
+        }
+        weights = wide;
+      }
+      return PackConvInt8(weights, is_signed, out_c, group_in * groups, groups, taps, temporary, out);
     }
+    int32_t* each = static_cast<int32_t*>(temporary);
+    for (int64_t i = 0; i < out_c; ++i) each[i] = zero(i);
     PackDepthwiseInt8(weights, is_signed, each, out_c, taps, static_cast<int16_t*>(out));
   }
   /// Where channel i is in the arrays.
@@ -49,6 +69,9 @@ struct ByteConvWeights {
     const int64_t group_out = out_c / groups;
     return depthwise ? i : i / group_out * (columns / groups) + i % group_out;
   }
+
+ private:
+  int64_t ordered_bytes() const { return taps == 1 ? 0 : out_c / groups * group_in * taps; }
 };
 
 /// What does not depend on the image: a number for each column of the weights, and what depthwise kernels prepare.

@@ -27,8 +27,8 @@ T StoredAs(const ByteScale& s, float real) {
   return static_cast<T>(static_cast<int32_t>((v + kHalfUlp) - kHalfUlp) + s.zero);
 }
 
-/// Columns that AddRows takes at a time, at most.
-inline constexpr int64_t kSummedColumns = 64;
+/// Columns that AddRows and ByteMeans take at a time, at most.
+inline constexpr int64_t kSummedColumns = 256;
 /// sums[k] += all of `rows` rows, k < n: rows by `few`, which holds what 32 bits do.
 inline void AddRows(SumRowsFn* few, const void* x, int64_t rows, int64_t row_stride, int64_t n, int64_t* sums) {
   constexpr int64_t kRows = 1 << 16;
@@ -38,6 +38,39 @@ inline void AddRows(SumRowsFn* few, const void* x, int64_t rows, int64_t row_str
     for (int64_t k = 0; k < n; ++k) sums[k] += part[k];
   }
 }
+
+/// Means of rows of bytes, column by column, as bytes of another scale.
+struct ByteMeans {
+  SumRowsFn* sum_rows[2] = {};   ///< unsigned, signed
+  QMeanFn* means[2] = {};
+
+  void Prepare(CpuLevel level) {
+    for (bool is_signed : {false, true}) sum_rows[is_signed] = PickSumRows(is_signed, level), means[is_signed] = PickQMean(is_signed, level);
+  }
+
+  /// y[k], k < n <= kSummedColumns: in.scale times the sum over `rows` rows, less in.zero each, divided by `count`; or, zero_last, the mean of
+  /// the bytes less in.zero. `each(add)` calls add(x, rows, row_stride) for all rows.
+  template <class T, class Each>
+  void Store(const ByteScale& in, const ByteScale& out, bool zero_last, int64_t rows, int64_t count, int64_t n, T* y, Each each) const {
+    constexpr int64_t kFewRows = (1 << 24) / 256;   // whose sums a float holds
+    constexpr bool kSigned = std::is_signed_v<T>;
+    const int64_t shift = zero_last ? 0 : rows * in.zero;
+    const float less = zero_last ? static_cast<float>(in.zero) : 0;
+    if (rows <= kFewRows) {
+      int32_t sums[kSummedColumns] = {};
+      each([&](const T* x, int64_t some, int64_t row_stride) { sum_rows[kSigned](x, some, row_stride, n, sums); });
+      return means[kSigned]({in.scale, static_cast<float>(count), less, static_cast<int32_t>(shift), out}, sums, n, y);
+    }
+    int64_t sums[kSummedColumns] = {};
+    each([&](const T* x, int64_t some, int64_t row_stride) {
+      AddRows(sum_rows[kSigned], x, some, row_stride, n, sums);
+    });
+    for (int64_t k = 0; k < n; ++k) {
+      const double mean = static_cast<double>(sums[k] - shift) / static_cast<double>(count);
+      y[k] = StoredAs<T>(out, in.scale * (static_cast<float>(mean) - less));
+    }
+  }
+};
 
 /// A function of one byte as a table by its bits.
 template <class F>

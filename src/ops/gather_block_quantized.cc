@@ -16,6 +16,7 @@ namespace {
 struct GatherBlockQuantized {
   int64_t bits = 4, block = 128, gather_axis = 0, quantize_axis = 1;
   DequantizeFn* fast = nullptr;   ///< of codes in bytes of their own, to float
+  DequantizeNibblesFn* nibbles = nullptr;   ///< of whole blocks of packed ones
 
   enum { kData, kIndices, kScales, kZeros };
 
@@ -88,6 +89,7 @@ struct GatherBlockQuantized {
 
   Status Prepare(PrepareContext& c) {
     if (c.output(0).dtype == DType::kFloat) fast = PickDequantize(c.dtype(kData) == DType::kInt4 ? DType::kInt8 : DType::kUint8, c.cpu());
+    if (bits == 4) nibbles = PickDequantizeNibbles(c.cpu());
     return Status();
   }
 
@@ -168,6 +170,16 @@ struct GatherBlockQuantized {
         }
         const int64_t first = (row / p.count * p.size + index) * p.inner;
         if constexpr (std::is_same_v<T, float>) {
+          if (nibbles && p.map.inner == 1 && p.map.axis % block == 0 && p.inner % block == 0) {   // whole blocks
+            constexpr int64_t kBlocks = 64;
+            int32_t each[kBlocks];
+            for (int64_t at = 0, s = first / block; at < p.inner; at += kBlocks * block, s += kBlocks) {
+              const int64_t blocks = std::min(kBlocks, (p.inner - at) / block);
+              for (int64_t k = 0; k < blocks; ++k) each[k] = zero_at(s + k);
+              nibbles(data + (first + at) / 2, is_signed, y + at, blocks, block, scales + s, each);
+            }
+            continue;
+          }
           for (int64_t at = 0; at < p.inner; at += kConvertChunk) {
             const int64_t stop = std::min(p.inner, at + kConvertChunk);
             uint8_t memory[kConvertChunk];

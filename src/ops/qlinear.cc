@@ -158,10 +158,10 @@ struct QGlobalAveragePool {
     channels_last = last != 0;
     return Status();
   }
-  SumRowsFn* sum_rows[2] = {};   ///< unsigned, signed
+  ByteMeans means;
 
   Status Prepare(PrepareContext& c) {
-    for (bool is_signed : {false, true}) sum_rows[is_signed] = PickSumRows(is_signed, c.cpu());
+    means.Prepare(c.cpu());
     return Status();
   }
 
@@ -195,19 +195,20 @@ struct QGlobalAveragePool {
           // Neighbouring channels of an image lie side by side with channels last.
           const int64_t count = channels_last ? std::min({kChannels, end - i, channels - i % channels}) : 1;
           const T* from = c.in<T>(0) + (channels_last ? i / channels * pixels * channels + i % channels : i * pixels);
-          int64_t sums[kChannels] = {};
+          const int64_t divisor = std::max<int64_t>(pixels, 1);
+          T* to = c.out<T>(0) + i;
           if (channels_last) {
-            AddRows(sum_rows[is_signed], from, pixels, channels, count, sums);
+            means.Store(in, out, true, pixels, divisor, count, to, [&](auto add) { add(from, pixels, channels); });
           } else {
-            // Lines of as many pixels as columns are summed together, and what is left behind them.
-            const int64_t lines = pixels / kChannels;
-            AddRows(sum_rows[is_signed], from, lines, kChannels, kChannels, sums);
-            for (int64_t k = 1; k < kChannels; ++k) sums[0] += sums[k];
-            for (int64_t p = lines * kChannels; p < pixels; ++p) sums[0] += from[p];
-          }
-          for (int64_t k = 0; k < count; ++k) {
-            const double mean = static_cast<double>(sums[k]) / static_cast<double>(std::max<int64_t>(pixels, 1));
-            c.out<T>(0)[i + k] = StoredAs<T>(out, in.scale * (static_cast<float>(mean) - static_cast<float>(in.zero)));
+            // Lines of pixels are summed together, and what is left behind them.
+            constexpr int64_t kLine = 64;
+            const int64_t lines = pixels / kLine;
+            int64_t sums[kLine] = {};
+            AddRows(means.sum_rows[is_signed], from, lines, kLine, kLine, sums);
+            for (int64_t k = 1; k < kLine; ++k) sums[0] += sums[k];
+            for (int64_t p = lines * kLine; p < pixels; ++p) sums[0] += from[p];
+            const double mean = static_cast<double>(sums[0]) / static_cast<double>(divisor);
+            *to = StoredAs<T>(out, in.scale * (static_cast<float>(mean) - static_cast<float>(in.zero)));
           }
           i += count;
         }

@@ -15,8 +15,7 @@ struct QLinearAveragePool {
   bool count_padding = false;
   Layout layout = Layout::kChannelsFirst;
 
-  static constexpr int64_t kChannels = kSummedColumns;
-  SumRowsFn* sum_rows[2] = {};   ///< unsigned, signed
+  ByteMeans means;
 
   struct Bound {
     Window window;
@@ -52,7 +51,7 @@ struct QLinearAveragePool {
   }
 
   Status Prepare(PrepareContext& c) {
-    for (bool is_signed : {false, true}) sum_rows[is_signed] = PickSumRows(is_signed, c.cpu());
+    means.Prepare(c.cpu());
     return Status();
   }
 
@@ -97,25 +96,22 @@ struct QLinearAveragePool {
       count *= std::clamp<int64_t>(DivUp(beyond - start, axis.dilation), 0, axis.kernel);
     }
     if (!count_padding) count = inside;
-    for (int64_t first = 0; first < b.channels; first += kChannels) {
-      const int64_t channels = std::min(kChannels, b.channels - first);
-      int64_t sums[kChannels] = {};
-      BoxCounter tap = box;   // of the rows of taps
-      const int last = b.window.rank - 1;
-      const int64_t row = tap.end[last] - tap.begin[last], step = b.window.axes[last].dilation * b.channels;
-      tap.end[last] = std::min(tap.end[last], tap.begin[last] + 1);
-      for (bool more = tap.Start(); more; more = tap.Next()) {
-        int64_t from = 0;
-        for (int i = 0; i < b.window.rank; ++i) {
-          const WindowAxis& axis = b.window.axes[i];
-          from = from * axis.in + at[i] * axis.stride - axis.pad + tap.at[i] * axis.dilation;
+    const int last = b.window.rank - 1;
+    const int64_t row = box.end[last] - box.begin[last], step = b.window.axes[last].dilation * b.channels;
+    for (int64_t first = 0; first < b.channels; first += kSummedColumns) {
+      const int64_t channels = std::min(kSummedColumns, b.channels - first);
+      means.Store(in, out, false, inside, std::max<int64_t>(count, 1), channels, y + first, [&](auto add) {
+        BoxCounter tap = box;   // of the rows of taps
+        tap.end[last] = std::min(tap.end[last], tap.begin[last] + 1);
+        for (bool more = tap.Start(); more; more = tap.Next()) {
+          int64_t from = 0;
+          for (int i = 0; i < b.window.rank; ++i) {
+            const WindowAxis& axis = b.window.axes[i];
+            from = from * axis.in + at[i] * axis.stride - axis.pad + tap.at[i] * axis.dilation;
+          }
+          add(image + from * b.channels + first, row, step);
         }
-        AddRows(sum_rows[std::is_signed_v<T>], image + from * b.channels + first, row, step, channels, sums);
-      }
-      for (int64_t k = 0; k < channels; ++k) {
-        const double sum = static_cast<double>(sums[k] - inside * in.zero);
-        y[first + k] = StoredAs<T>(out, count == 0 ? 0 : in.scale * static_cast<float>(sum / static_cast<double>(count)));
-      }
+      });
     }
   }
 };

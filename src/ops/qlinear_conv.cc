@@ -51,6 +51,7 @@ struct ChannelsLastIntegerConv {
   const DepthwiseInt8Kernels* depthwise = nullptr;
   QBinaryFn* add = nullptr;       ///< kAdded
   const void* packed = nullptr;   ///< null when the weights are computed
+  int64_t joined = 1;             ///< groups that are packed as one
   Block orders;                   ///< of the panels of packed weights (ConvInt8)
   Block constants;                ///< what Columns lays out, when it is known ahead
   static constexpr int kX = 0, kW = kQuantized ? 3 : 1, kXZero = 2, kWZero = kQuantized ? 5 : 3;
@@ -164,16 +165,24 @@ struct ChannelsLastIntegerConv {
       }
     }
     if (!c.is_constant(kW) || !c.shape(kW).is_static() || c.shape(kW).elements() == 0) return Status();
-    const Weights weights(c.shape(kW), attributes.groups);
-    if (weights.depthwise && c.has_input(kWZero) && !c.is_constant(kWZero)) return Status();
-    LINNET_ASSIGN(int64_t bytes, weights.PackedBytes());
-    LINNET_ASSIGN(packed, c.Weights("w8", bytes, [&](void* out) -> Status {
-      memset(out, 0, static_cast<size_t>(bytes));
-      LINNET_ASSIGN(Block temporary, Block::Allocate(weights.temporary_bytes()));
-      weights.Pack(c.data(kW), c.dtype(kW), ColumnsOf(c, kWZero), temporary.data(), out);
-      return Status();
-    }));
+    const bool known_zeros = !c.has_input(kWZero) || c.is_constant(kWZero);
+    if (Weights::IsDepthwise(c.shape(kW), attributes.groups) && !known_zeros) return Status();
+    joined = known_zeros ? Weights::JoinedGroups(c.shape(kW), attributes.groups) : 1;
+    auto pack = [&]() -> Result<const void*> {
+      const Weights weights(c.shape(kW), attributes.groups, joined);
+      LINNET_ASSIGN(int64_t bytes, weights.PackedBytes());
+      return c.Weights(joined > 1 ? "w8joined" : "w8", bytes, [&](void* out) -> Status {
+        memset(out, 0, static_cast<size_t>(bytes));
+        LINNET_ASSIGN(Block temporary, Block::Allocate(weights.temporary_bytes()));
+        weights.Pack(c.data(kW), c.dtype(kW), ColumnsOf(c, kWZero), temporary.data(), out);
+        return Status();
+      });
+    };
+    Result<const void*> made = pack();
+    if (joined > 1 && !made.ok() && made.status().code() == Code::kInvalidModel) joined = 1, made = pack();   // an older file's groups are apart
+    LINNET_ASSIGN(packed, std::move(made));
     c.Drop(kW);
+    const Weights weights(c.shape(kW), attributes.groups, joined);
     const int64_t orders_bytes = weights.depthwise ? 0 : ConvOrdersBytesInt8(*kernels, weights.out_c, weights.group_in * weights.groups,
                                                                              weights.groups, weights.taps);
     if (orders_bytes > 0) {
@@ -226,7 +235,7 @@ struct ChannelsLastIntegerConv {
     LINNET_TRY(attributes.Infer(x, w, Layout::kChannelsLast, &b.window).TakeStatus());
     b.outputs = y.elements();
     if (b.outputs == 0) return Status();
-    const Weights weights(w, attributes.groups);
+    const Weights weights(w, attributes.groups, joined);
     ConvInt8& conv = b.conv;
     SetSizes(b.window, x, weights, &conv);
     if (conv.in_h == 0 || conv.in_w == 0) {
@@ -281,7 +290,7 @@ struct ChannelsLastIntegerConv {
   Status Run(RunContext& c) const {
     const Bound& b = c.params<Bound>();
     if (b.outputs == 0) return Status();
-    const Weights weights(c.input_shape(kW), attributes.groups);
+    const Weights weights(c.input_shape(kW), attributes.groups, joined);
     std::byte* const scratch = c.scratch();
     const DType w_type = c.input_dtype(kW);
     const IntegerProduct::Columns w_zeros = ColumnsOf(c, kWZero);

@@ -2,7 +2,7 @@
 //
 // Inputs X, X_scale, x_zero_point?, y_scale, y_zero_point. Attribute opset says which Softmax is meant: from 13 on along `axis`
 // (default -1), before over all dimensions from `axis` (default 1) on as one. Differences of bytes are whole, so that
-// exp(x_scale (x - max)) has 256 values.
+// exp(x_scale (x - max)) has 256 values. They are summed as whole numbers of 2^-24, so that the order does not matter.
 #include <cmath>
 
 #include "ops/axis_helpers.h"
@@ -17,6 +17,7 @@ namespace {
 struct QLinearSoftmax {
   int64_t axis = -1;
   bool flat = false;
+  QSoftmaxFn* rows[2] = {};   ///< unsigned, signed
 
   struct Bound {
     int64_t rows = 0, length = 1, inner = 1;   ///< element l of row (o, i) at (o * length + l) * inner + i
@@ -44,6 +45,11 @@ struct QLinearSoftmax {
     return NormalizeAxis(axis, x.rank());
   }
 
+  Status Prepare(PrepareContext& c) {
+    for (bool is_signed : {false, true}) rows[is_signed] = PickQSoftmax(is_signed, c.cpu());
+    return Status();
+  }
+
   Status Bind(BindContext& c) const {
     Bound& b = *c.Params<Bound>();
     const Shape& x = c.shape(0);
@@ -60,31 +66,36 @@ struct QLinearSoftmax {
     if (b.rows == 0) return Status();
     LINNET_ASSIGN(const ByteScale in, ReadByteScale(c, 1, c.input_dtype(0)));
     LINNET_ASSIGN(const ByteScale out, ReadByteScale(c, 3, c.input_dtype(0)));
-    float powers[256];   // of how far a byte is below the largest
-    for (int i = 0; i < 256; ++i) powers[i] = std::exp(-in.scale * static_cast<float>(i));
+    QSoftmaxArgs args;
+    args.out = out;
+    for (int i = 0; i < 256; ++i) {
+      const double power = std::exp(-static_cast<double>(in.scale) * i);
+      args.real[i] = static_cast<float>(power);
+      args.whole[i] = static_cast<uint32_t>(power * (1 << 24) + 0.5);
+    }
     return ForType<kByteTypes>(c.input_dtype(0), [&]<class T>() -> Status {
-      return c.ParallelFor(b.rows, 1, static_cast<double>(b.length) * 4, [&](int64_t begin, int64_t end, int) {
+      return c.ParallelFor(b.rows, 1, static_cast<double>(b.length), [&](int64_t begin, int64_t end, int) {
         for (int64_t row = begin; row < end; ++row) {
           const int64_t at = row / b.inner * b.length * b.inner + row % b.inner;
           const T* x = c.in<T>(0) + at;
           T* y = c.out<T>(0) + at;
-          int most = *x;
-          for (int64_t l = 0; l < b.length; ++l) most = std::max<int>(most, x[l * b.inner]);
-          double sum = 0;
-          for (int64_t l = 0; l < b.length; ++l) sum += static_cast<double>(powers[most - x[l * b.inner]]);
-          T table[256];
-          bool known[256] = {};
-          for (int64_t l = 0; l < b.length; ++l) {
-            const int below = most - x[l * b.inner];
-            if (!known[below]) {
-              known[below] = true;
-              table[below] = StoredAs<T>(out, static_cast<float>(static_cast<double>(powers[below]) / sum));
-            }
-            y[l * b.inner] = table[below];
-          }
+          b.inner == 1 ? rows[std::is_signed_v<T>](args, x, b.length, y) : Column(args, x, b.length, b.inner, y);
         }
       });
     });
+  }
+
+ private:
+  /// The same of numbers that are `step` apart.
+  template <class T>
+  static void Column(const QSoftmaxArgs& args, const T* x, int64_t n, int64_t step, T* y) {
+    int most = *x;
+    for (int64_t i = 0; i < n; ++i) most = std::max<int>(most, x[i * step]);
+    uint64_t sum = 0;
+    for (int64_t i = 0; i < n; ++i) sum += args.whole[most - x[i * step]];
+    const float scale = args.ScaleOf(sum);
+    const ByteScale steps{1, args.out.zero};
+    for (int64_t i = 0; i < n; ++i) y[i * step] = StoredAs<T>(steps, args.real[most - x[i * step]] * scale);
   }
 };
 

@@ -88,7 +88,11 @@ class Layout {
     const Shape& shape = graph_.value(node.outputs[0]).type.shape;
     int rank = shape.rank();
     if (IsUnaryElementwise(node) && IsFirst(node.inputs[0])) return Sink(id, {0});
-    if (IsBroadcasting(node)) return SinkBroadcasting(id);
+    if (IsBroadcasting(node)) {
+      std::vector<int> all;
+      for (size_t i = 0; i < node.inputs.size(); ++i) all.push_back(static_cast<int>(i));
+      return SinkBroadcasting(id, all);
+    }
     if (node.domain.empty() && node.op.starts_with("Reduce")) return SinkReduce(id);
     if (rank < 3) return Status();
     if (IsQuantized(node)) return SinkQuantized(id);
@@ -132,33 +136,35 @@ class Layout {
     return Status();
   }
 
-  Status SinkBroadcasting(NodeId id) {
+  /// Of an operator whose inputs `operands` are broadcast against each other.
+  Status SinkBroadcasting(NodeId id, const std::vector<int>& operands) {
     const Node& node = graph_.node(id);
     int rank = -1;
-    for (ValueId input : node.inputs) {
+    for (int i : operands) {
+      const ValueId input = node.inputs[static_cast<size_t>(i)];
       if (IsFirst(input)) rank = graph_.value(input).type.shape.rank();
     }
     if (rank < 3 || graph_.value(node.outputs[0]).type.shape.rank() != rank) return Status();
     std::vector<int> sunk;
     std::vector<std::pair<int, ValueId>> permuted;
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      ValueId input = node.inputs[i];
+    for (int i : operands) {
+      ValueId input = node.inputs[static_cast<size_t>(i)];
       if (input == kNoValue) return Status();
       const Type& type = graph_.value(input).type;
       if (IsFirst(input)) {
         if (type.shape.rank() != rank) return Status();
-        sunk.push_back(static_cast<int>(i));
+        sunk.push_back(i);
         continue;
       }
       if (type.shape.is_static() && type.shape.elements() == 1 && type.shape.rank() <= 1) continue;  // scalars fit any layout
       const Tensor* constant = ConstantOf(graph_, input);
       if (constant && type.shape.is_static() && type.shape.rank() <= rank && constant->dtype() != DType::kString) {
-        permuted.emplace_back(static_cast<int>(i), input);
+        permuted.emplace_back(i, input);
         continue;
       }
       // A run-time operand of the same rank can be transposed; it is worth it when it is the smaller one.
       if (type.shape.rank() != rank || !Small(type.shape)) return Status();
-      permuted.emplace_back(static_cast<int>(i), input);
+      permuted.emplace_back(i, input);
     }
     for (auto [index, value] : permuted) {
       const Tensor* constant = ConstantOf(graph_, value);
@@ -231,18 +237,7 @@ class Layout {
       return Sink(id, {0});
     }
     if (op == "QLinearSigmoid" || op == "QLinearLeakyRelu") return is_first(0) ? Sink(id, {0}) : Status();
-    if (op == "QLinearAdd" || op == "QLinearMul") {
-      std::vector<int> sunk;
-      for (int i : {0, 3}) {
-        const Shape& shape = graph_.value(node.inputs[static_cast<size_t>(i)]).type.shape;
-        if (is_first(static_cast<size_t>(i)) && shape.rank() == rank) {
-          sunk.push_back(i);
-        } else if (!shape.is_static() || shape.elements() != 1 || shape.rank() > 1) {
-          return Status();
-        }
-      }
-      return Sink(id, sunk);
-    }
+    if (op == "QLinearAdd" || op == "QLinearMul") return SinkBroadcasting(id, {0, 3});
     if (op == "QLinearGlobalAveragePool" || op == "QLinearAveragePool") {
       LINNET_ASSIGN(int64_t last, node.Int("channels_last", 0));
       if (!is_first(0) || last != 0) return Status();

@@ -25,6 +25,8 @@ Status FoldIntegerBatchNorm(Graph& graph, const PassContext& context);
 Status RecognizeActivations(Graph& graph, const PassContext& context);
 Status RecognizeShuffles(Graph& graph, const PassContext& context);
 Status RecognizeNormalization(Graph& graph, const PassContext& context);
+/// The same, of operators that `opset` has: true when there were some.
+Result<bool> FindNormalizations(Graph& graph, const PassContext& context, int opset);
 Status FuseAttention(Graph& graph, const PassContext& context);
 Status FuseIntegerMatMul(Graph& graph, const PassContext& context);
 Status Resolve(Graph& graph, const PassContext& context);

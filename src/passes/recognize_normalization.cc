@@ -5,6 +5,8 @@
 //
 // The mean is over the last dimensions; the square is Pow(d, 2) or d * d, the quotient Div, or a product with Reciprocal or
 // with 1 / Sqrt. The bias may be missing. Inner values must have no other reader. Float only.
+#include <limits>
+
 #include "passes/passes.h"
 #include "passes/patterns.h"
 
@@ -13,7 +15,7 @@ namespace {
 
 class Recognizer {
  public:
-  explicit Recognizer(Graph& graph) : graph_(graph) {}
+  Recognizer(Graph& graph, int opset) : graph_(graph), opset_(opset) {}
 
   /// True when something was replaced, and its inner nodes are left unread.
   Result<bool> Run() {
@@ -131,6 +133,7 @@ class Recognizer {
       norm.Set("epsilon", found.epsilon);
       norm.op = found.centred ? "LayerNormalization" : "RMSNormalization";
       norm.version = found.centred ? 17 : 23;
+      if (norm.version > opset_) continue;
       NodeId last = id;
       if (found.centred && ReadOnce(graph_, norm.outputs[0])) {
         const Use use = graph_.value(norm.outputs[0]).uses[0];
@@ -149,20 +152,26 @@ class Recognizer {
   }
 
   Graph& graph_;
+  const int opset_;   ///< the newest whose operators may be made
   bool found_ = false;
 };
 
 }  // namespace
 
-Status RecognizeNormalization(Graph& graph, const PassContext& context) {
+Result<bool> FindNormalizations(Graph& graph, const PassContext& context, int opset) {
   bool found = false;
   LINNET_TRY(ForEachGraph(graph, [&](Graph& g) -> Status {
-    LINNET_ASSIGN(const bool here, Recognizer(g).Run());
+    LINNET_ASSIGN(const bool here, Recognizer(g, opset).Run());
     found = found || here;
     return Status();
   }));
   // Readers that nobody reads would keep later passes from seeing that a value is read once.
-  return found ? RemoveDeadCode(graph, context) : Status();
+  if (found) LINNET_TRY(RemoveDeadCode(graph, context));
+  return found;
+}
+
+Status RecognizeNormalization(Graph& graph, const PassContext& context) {
+  return FindNormalizations(graph, context, std::numeric_limits<int>::max()).TakeStatus();
 }
 
 }  // namespace linnet

@@ -74,7 +74,12 @@ Status SimplifyNode(Graph& graph, NodeId id) {
     Bypass(graph, id, input);
   } else if (node.op == "Dropout") {
     bool mask = node.outputs.size() > 1 && node.outputs[1] != kNoValue && !graph.value(node.outputs[1]).uses.empty();
-    bool inference = node.version >= 12 ? node.inputs.size() < 3 || node.inputs[2] == kNoValue : true;
+    bool inference = true;
+    if (node.version >= 12 && node.inputs.size() > 2 && node.inputs[2] != kNoValue) {   // training_mode
+      const Tensor* training = ConstantOf(graph, node.inputs[2]);
+      inference = training && training->dtype() == DType::kBool && training->has_data() && training->elements() == 1 && *training->as<uint8_t>() == 0;
+      inference = inference || ScalarOf(graph, InputOf(node, 1)) == 0.0f;   // as PyTorch exports a rate of 0
+    }
     if (inference && node.version < 7) {
       LINNET_ASSIGN(int64_t is_test, node.Int("is_test", 0));
       inference = is_test != 0;

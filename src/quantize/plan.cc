@@ -28,6 +28,7 @@ constexpr RoleRow kRoles[] = {
     {"Resize", Role::kMove},       {"AveragePool", Role::kUnary},    {"GlobalAveragePool", Role::kUnary},
     {"ReduceMean", Role::kUnary},  {"Sigmoid", Role::kUnary},        {"HardSigmoid", Role::kUnary},
     {"HardSwish", Role::kUnary},   {"LeakyRelu", Role::kUnary},      {"Softmax", Role::kUnary},
+    {"LayerNormalization", Role::kUnary},
     {"LSTM", Role::kRecurrent},    {"GRU", Role::kRecurrent},        {"RNN", Role::kRecurrent},
 };
 

@@ -20,6 +20,10 @@ inline constexpr int kOpsetBfloat16 = 22;
 /// and when what an operator means cannot be said in that version.
 Status Prepare(OnnxModel* model, int opset, bool exactly = false);
 
+/// For static quantization: what is left of a BatchNormalization below convolutions, a Mul and an Add by a constant each channel, becomes
+/// a convolution of each channel by itself, whose result is rounded once, and which has a scale for each.
+Status MakeConvolutions(Graph* graph);
+
 /// True when the graph has operators that quantize or compute with quantized numbers.
 bool IsQuantized(const Graph& graph);
 

@@ -18,8 +18,8 @@
 namespace linnet::quantize {
 namespace {
 
-/// Below it a tenth of the numbers is error: whoever wanted the file all the same is told.
-constexpr double kPoorDb = 20;
+/// Below kPoorDb a tenth of the numbers is error, and a note says so. Below kFairDb biases are corrected where that brings kWorthDb, floor or not.
+constexpr double kPoorDb = 20, kFairDb = 25, kWorthDb = 3;
 /// Attempts to keep on new samples what was found on those that decided.
 constexpr int kAttempts = 3;
 /// Samples that are compared at most, that decide, and that correct biases.
@@ -88,6 +88,7 @@ class Work {
       return InvalidArgument("static quantization has weights of 8 bits; 4 bits are for weights alone (--mode weights)");
     }
     choice_ = {recipe_.calibrator, recipe_.percentile, options.activations, options.symmetric_activations};
+    LINNET_TRY(MakeConvolutions(&model_.graph));
     const OnnxModel plain{model_.graph.Clone(), model_.info};
     int pairs = 0;
     if (recipe_.equalize) {
@@ -158,7 +159,7 @@ class Work {
     }
     if (calibration_) {
       LINNET_ASSIGN(best, ChooseCalibrator(model_, nodes_, recipe_.options, *calibration_, choice_, calibrators_, aim, judge_.get(), deciding_, watch_));
-      if (!best.met) LINNET_TRY(Improve(aim, &best));
+      if (!best.met || best.score.sqnr_db < kFairDb) LINNET_TRY(Improve(aim, &best));
     } else {
       LINNET_ASSIGN(OnnxModel all, Plainly(nodes_));
       LINNET_ASSIGN(best.score, judge_->Of(all.graph, deciding_));
@@ -198,6 +199,7 @@ class Work {
     ranges_ = best->ranges;
     corrected_.reset();
     LINNET_TRY(Correct(best->nodes));
+    corrected_->nearer = corrected_->nearer && (!best->met || corrected_->score.sqnr_db >= best->score.sqnr_db + kWorthDb);
     if (!corrected_->nearer) return Status();
     best->score = corrected_->score;
     best->met = best->score.Meets(aim);

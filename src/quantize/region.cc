@@ -3,15 +3,24 @@
 
 #include <algorithm>
 
+#include "passes/patterns.h"
+
 namespace linnet::quantize {
 namespace {
 
 constexpr const char* kElementwise[] = {"Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh",
-                                        "Elu",  "Gelu", "Mish",      "Swish",   "Softplus",    "Mul",       "Add", "Div"};
-/// Swish and its kin are two to five nodes.
+                                        "Elu",  "Gelu", "Mish",      "Swish",   "Softplus",    "Erf",  "Mul",  "Add", "Div"};
+/// Gelu is five nodes, behind a bias.
 constexpr size_t kNodesMax = 6;
 
 bool Contains(const std::vector<ValueId>& values, ValueId id) { return std::find(values.begin(), values.end(), id) != values.end(); }
+
+/// Whether `id` is a bias of the product that makes `made`: MatMul has none of its own.
+bool IsBias(const Graph& graph, ValueId id, ValueId made) {
+  const Node* product = Producer(graph, made);
+  const Tensor *bias = ConstantOf(graph, id), *w = product && product->Is("MatMul") ? ConstantOf(graph, product->inputs[1]) : nullptr;
+  return bias && w && w->shape().rank() == 2 && bias->shape().rank() == 1 && bias->elements() == w->shape()[1];
+}
 
 bool MayJoin(const Graph& graph, const Node& node, const std::vector<ValueId>& inside) {
   if (!node.domain.empty() || node.outputs.size() != 1 || !node.captures.empty()) return false;
@@ -19,6 +28,7 @@ bool MayJoin(const Graph& graph, const Node& node, const std::vector<ValueId>& i
   return std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId in) {
     if (in == kNoValue || Contains(inside, in)) return true;
     // A constant that makes the result larger would be a broadcast, not an elementwise step.
+    if (inside.size() == 1 && node.op == "Add" && IsBias(graph, in, inside[0])) return true;
     return graph.is_constant(in) && graph.value(in).constant.elements() == 1;
   });
 }

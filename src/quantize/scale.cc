@@ -143,6 +143,31 @@ Result<QuantizedTensor> QuantizeWeights(const Tensor& x, int axis, DType dtype, 
   return out;
 }
 
+void KeepKernelSums(const Tensor& x, QuantizedTensor* weights) {
+  const Params& params = weights->params;
+  const int64_t taps = x.shape().Product(2, x.shape().rank()), kernels = x.elements() / std::max<int64_t>(taps, 1);
+  const int64_t each = kernels / x.shape()[0];   // of an output channel
+  const IntegerRange codes = params.Codes();
+  std::vector<double> over(static_cast<size_t>(taps));   // what a code is too much, in steps
+  for (int64_t k = 0; k < kernels && taps > 1; ++k) {
+    const size_t channel = params.axis < 0 ? 0 : static_cast<size_t>(k / each);
+    double sum = 0;
+    for (int64_t t = 0; t < taps; ++t) {
+      const int64_t code = LoadInteger(params.dtype, weights->integers.data(), k * taps + t);
+      over[static_cast<size_t>(t)] = static_cast<double>(code - params.zeros[channel]) - static_cast<double>(x.as<float>()[k * taps + t]) / params.scales[channel];
+      sum += over[static_cast<size_t>(t)];
+    }
+    for (int64_t turn = 0; turn < taps && fabs(sum) > 0.5; ++turn) {
+      const double sign = sum > 0 ? 1 : -1;
+      const int64_t t = std::max_element(over.begin(), over.end(), [&](double a, double b) { return a * sign < b * sign; }) - over.begin();
+      const int64_t code = LoadInteger(params.dtype, weights->integers.data(), k * taps + t) - static_cast<int64_t>(sign);
+      if (over[static_cast<size_t>(t)] * sign <= 0 || code <= codes.low || code > codes.high) break;
+      Store(params.dtype, weights->integers.mutable_data(), k * taps + t, code);
+      over[static_cast<size_t>(t)] -= sign, sum -= sign;
+    }
+  }
+}
+
 void FitBias(const Tensor& bias, float input_scale, Params* weights) {
   constexpr double kCodeMax = 1 << 30;
   for (int64_t c = 0; c < bias.elements(); ++c) {

@@ -47,6 +47,11 @@ Result<QuantizedTensor> QuantizeWeights(const Tensor& x, int axis, DType dtype, 
 /// round-half-even(x / scale) + zero, saturated, as QuantizeLinear has it.
 Result<Tensor> QuantizeTensor(const Tensor& x, const Params& params);
 
+/// Rounds some of the integers of a convolution's weights `x` the other way, so that the sum of each kernel's taps is off by half a step at
+/// most: neighbouring pixels are alike, and what kernels make of an even picture is then the most exact. Those are that were nearest to
+/// the middle between two integers.
+void KeepKernelSums(const Tensor& x, QuantizedTensor* weights);
+
 /// A float bias as int32 with zero point 0 and scale `input_scale * weights.scales[c]`. Where a bias would not fit into 30
 /// bits, the weight's scale is raised first, so that it does: quantize the weights by `weights` afterwards.
 void FitBias(const Tensor& bias, float input_scale, Params* weights);

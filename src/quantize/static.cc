@@ -19,6 +19,7 @@
 #include "quantize/prepare.h"
 #include "quantize/qoperator.h"
 #include "quantize/region.h"
+#include "quantize/share_scales.h"
 
 namespace linnet::quantize {
 namespace {
@@ -29,7 +30,7 @@ constexpr double kConcatRangesRatio = 2;
 class StaticRewriter {
  public:
   StaticRewriter(Graph& graph, int opset, const NodePrecisions& nodes, const RangeTable& ranges, const StaticOptions& options)
-      : edit_(graph, opset), graph_(graph), nodes_(nodes), ranges_(ranges), options_(options) {}
+      : edit_(graph, opset), graph_(graph), nodes_(nodes), ranges_(ranges), options_(options), one_scale_(WeightsWithOneScale(graph, options)) {}
 
   Status Run() {
     LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());
@@ -179,6 +180,7 @@ class StaticRewriter {
     out.reduced_weights = options_.reduced_weights;
     // Operators on integers have a scale a channel at every opset.
     if (!edit_.scales_by_axis() && (options_.format == Format::kQdq || !Quantized(id))) out.per_channel = false;
+    if (one_scale_.contains(graph_.node(id).inputs[input])) out.per_channel = false;
     if (options_.overrides.empty()) return out;
     const Override *node = OverrideOf(graph_.node(id).name), *own = OverrideOf(graph_.value(graph_.node(id).inputs[input]).name);
     for (const Override* asked : {node, own}) {
@@ -275,16 +277,6 @@ class StaticRewriter {
     return codes.low >= low - half && codes.high <= high + half;
   }
 
-  /// The axis of a weight that counts the output's channels, or -1.
-  static int ChannelAxis(const Node& node, const Shape& w, bool per_channel) {
-    if (!per_channel) return -1;
-    if (node.op == "Conv") return 0;
-    if (node.op == "ConvTranspose") return 1;
-    if (node.op == "MatMul") return w.rank() == 2 ? 1 : -1;
-    Result<int64_t> transposed = node.Int("transB", 0);
-    return transposed.ok() && *transposed != 0 ? 0 : 1;
-  }
-
   static Result<int64_t> OutputChannels(const Node& node, const Shape& w) {
     LINNET_ASSIGN(int64_t group, node.Int("group", 1));
     LINNET_ASSIGN(int64_t transposed, node.Int("transB", 0));
@@ -310,7 +302,7 @@ class StaticRewriter {
     LINNET_ASSIGN(Tensor w, Scaled(*constant, gemm ? alpha : 1));
     const StaticOptions asked = WeightOptionsOf(id, 1);
     const bool integers = Quantized(id) && values_.contains(inputs[0]);   // the sums, with the bias among them
-    const int axis = ChannelAxis(graph_.node(id), w.shape(), asked.per_channel);
+    const int axis = asked.per_channel ? ChannelAxis(graph_.node(id), w.shape()) : -1;
     const Tensor* bias_constant = inputs.size() > 2 && inputs[2] != kNoValue ? ConstantOf(graph_, inputs[2]) : nullptr;
     Tensor bias;
     if (bias_constant && integers) {
@@ -327,6 +319,7 @@ class StaticRewriter {
         LINNET_ASSIGN(weights.integers, QuantizeTensor(w, weights.params));
       }
     }
+    if (graph_.node(id).op == "Conv") KeepKernelSums(w, &weights);
     const Params params = weights.params;
     LINNET_TRY(ReadWeights(id, 1, axis, std::move(weights), gemm && alpha != 1));
     if (gemm) {
@@ -424,6 +417,7 @@ class StaticRewriter {
   const NodePrecisions& nodes_;
   const RangeTable& ranges_;
   const StaticOptions& options_;
+  const std::set<ValueId> one_scale_;   ///< weights without a scale a channel
   std::map<ValueId, Held> values_;
   std::set<std::pair<NodeId, int>> activation_inputs_;   ///< of quantized nodes
   std::set<NodeId> inside_;                              ///< nodes between a quantized node and the rounding of its result

@@ -65,6 +65,7 @@ class WeightRewriter {
     const int axis = op == "Conv" || transposed != 0 ? 0 : op == "MatMul" ? w->shape().rank() - 1 : 1;
     const int shared = !options_.per_channel || !edit_.scales_by_axis() || (op == "MatMul" && w->shape().rank() != 2) ? -1 : axis;
     LINNET_ASSIGN(QuantizedTensor whole, QuantizeWeights(*w, shared, options_.weights, options_.symmetric));
+    if (op == "Conv") KeepKernelSums(*w, &whole);
     LINNET_ASSIGN(ValueId read, edit_.Dequantized(name, std::move(whole)));
     graph_.SetInput(id, input, read);
     return true;

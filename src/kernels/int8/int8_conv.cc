@@ -184,6 +184,33 @@ struct StripInt8 : Strip {
 
 int64_t GroupBytes(int64_t k, int64_t n) { return RoundUp(PackedSizeInt8(k, n), int64_t{64}); }
 
+/// The panels of a group, and what becomes of their sums.
+struct GroupInt8 {
+  GroupInt8(const Int8Kernels& kernels, const ConvInt8& conv, const Shape& s, int64_t group)
+      : finish(conv.finish),
+        job{kernels, s.group_out, s.k, PackedPanels(static_cast<const char*>(conv.packed) + group * GroupBytes(s.k, s.group_out), s.group_out),
+            finish, false, conv.orders ? conv.orders + group * OrdersBytesInt8(kernels, s.k, s.group_out) : nullptr} {
+    const int64_t columns = group * s.panels * kPanelColumns, channels = group * s.group_out;
+    if (finish.offset) finish.offset += columns;
+    if (finish.column_zero) finish.column_zero += columns;
+    if (finish.scale) finish.scale += columns;
+    if (finish.epilogue.bias) finish.epilogue.bias += columns;
+    if (finish.epilogue.residual) finish.epilogue.residual += channels;
+    const bool wide = finish.to == FinishInt8::To::kInt32 || finish.to == FinishInt8::To::kFloat;
+    finish.c = static_cast<char*>(finish.c) + channels * (wide ? 4 : 1);
+  }
+  FinishInt8 finish;
+  BlocksInt8 job;
+};
+
+/// run(group, first, last) for each group that has some of the panels [panel0, panel1): its own [first, last).
+template <class Run>
+void ForGroups(const Shape& s, int64_t panel0, int64_t panel1, Run run) {
+  for (int64_t group = panel0 / s.panels; group * s.panels < panel1; ++group) {
+    run(group, std::max(panel0 - group * s.panels, int64_t{0}), std::min(panel1 - group * s.panels, s.panels));
+  }
+}
+
 }  // namespace
 
 int64_t PackedConvSizeInt8(int64_t out_c, int64_t in_c, int64_t groups, int64_t taps) {
@@ -245,9 +272,8 @@ void RunStrips(const Int8Kernels& kernels, const ConvInt8& conv, const StripInt8
   int64_t* offsets = static_cast<int64_t*>(scratch);
   uint8_t* planes = static_cast<uint8_t*>(scratch) + strip.table_bytes();
   strip.Offsets(offsets);
-  const BlocksInt8 job = {kernels, s.group_out, s.k, PackedPanels(conv.packed, s.group_out), conv.finish, false, conv.orders};
   RowsInt8 rows;
-  rows.a = planes, rows.row_stride = conv.in_c, rows.is_signed = BlockSigned(kernels, conv.input_signed);
+  rows.row_stride = conv.in_c, rows.is_signed = BlockSigned(kernels, conv.input_signed);
   rows.offsets = offsets, rows.steps = strip.steps(), rows.step = strip.step;
   rows.pitch = strip.pitch, rows.valid = conv.out_w;
   rows.copies = static_cast<uint8_t*>(scratch) + strip.bytes(), rows.copies_bytes = s.copies_bytes;
@@ -272,7 +298,10 @@ void RunStrips(const Int8Kernels& kernels, const ConvInt8& conv, const StripInt8
         y, count, [&](int64_t to, int64_t in_y, int64_t x) { fill_line(input + in_y * conv.in_w * conv.in_c, x, planes + to); },
         [&](int64_t to) { outside(planes + to, strip.pitch); });
     rows.c_row = c_row;
-    kernels.tiles(job, rows, row0, row1, panel0, panel1, nullptr);
+    ForGroups(s, panel0, panel1, [&](int64_t group, int64_t first, int64_t last) {
+      rows.a = planes + group * s.group_in;
+      kernels.tiles(GroupInt8(kernels, conv, s, group).job, rows, row0, row1, first, last, nullptr);
+    });
   });
 }
 
@@ -295,20 +324,8 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
   uint8_t* outside = static_cast<uint8_t*>(scratch) + s.sums_bytes;
   char* block = static_cast<char*>(scratch) + s.sums_bytes + s.outside_bytes;
   memset(outside, conv.input_zero, static_cast<size_t>(conv.kernel_w * s.group_in));
-  for (int64_t group = panel0 / s.panels; group * s.panels < panel1; ++group) {
-    const int64_t first = std::max(panel0 - group * s.panels, int64_t{0}), last = std::min(panel1 - group * s.panels, s.panels);
-    const char* packed = static_cast<const char*>(conv.packed) + group * GroupBytes(s.k, s.group_out);
-    FinishInt8 finish = conv.finish;
-    const int64_t columns = group * s.panels * kPanelColumns, channels = group * s.group_out;
-    if (finish.offset) finish.offset += columns;
-    if (finish.column_zero) finish.column_zero += columns;
-    if (finish.scale) finish.scale += columns;
-    if (finish.epilogue.bias) finish.epilogue.bias += columns;
-    if (finish.epilogue.residual) finish.epilogue.residual += channels;
-    const bool wide = finish.to == FinishInt8::To::kInt32 || finish.to == FinishInt8::To::kFloat;
-    finish.c = static_cast<char*>(finish.c) + channels * (wide ? 4 : 1);
-    std::byte* const orders = conv.orders ? conv.orders + group * OrdersBytesInt8(kernels, s.k, s.group_out) : nullptr;
-    const BlocksInt8 job = {kernels, s.group_out, s.k, PackedPanels(packed, s.group_out), finish, false, orders};
+  ForGroups(s, panel0, panel1, [&](int64_t group, int64_t first, int64_t last) {
+    const GroupInt8 own(kernels, conv, s, group);
     const Gatherer gatherer(kernels, conv, s, group, outside);
     for (int64_t pixel = pixel0; pixel < pixel1; pixel += s.rows) {
       const int64_t count = std::min(s.rows, pixel1 - pixel);
@@ -317,9 +334,9 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
       } else {
         gatherer.Pixels(pixel, count, block);
       }
-      MultiplyBlockInt8(job, block, conv.input_signed, pixel, count, first, last, row_sums, block + s.block_bytes);
+      MultiplyBlockInt8(own.job, block, conv.input_signed, pixel, count, first, last, row_sums, block + s.block_bytes);
     }
-  }
+  });
 }
 
 GemmGrain ConvGrainInt8(const Int8Kernels& kernels, const ConvInt8& conv, int threads) {

@@ -389,6 +389,8 @@ bool DepthwiseBytesRows(const DepthwiseInt8& conv, bool emulated, const void* pr
 int64_t DepthwiseFloatsBytes(const DepthwiseInt8& conv);
 void PrepareDepthwiseFloats(const DepthwiseInt8& conv, void* prepared);
 bool DepthwiseFloatsRows(const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1);
+// Of kernels of 1x1; false when nothing was done. Defined in int8_depthwise_points.cc.
+bool DepthwisePointRows(const DepthwiseInt8& conv, int64_t row0, int64_t row1);
 
 namespace {
 
@@ -405,7 +407,8 @@ constexpr DepthwiseInt8Kernels kBytes = {
 #if !defined(LINNET_SMALL)
 constexpr DepthwiseInt8Kernels kFloats = {
     DepthwiseFloatsBytes, PrepareDepthwiseFloats, [](const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1, void* scratch) {
-      if (!DepthwiseFloatsRows(conv, prepared, row0, row1)) N_AVX2::DepthwiseInt8Rows(conv, nullptr, row0, row1, scratch);
+      if (DepthwisePointRows(conv, row0, row1) || DepthwiseFloatsRows(conv, prepared, row0, row1)) return;
+      N_AVX2::DepthwiseInt8Rows(conv, nullptr, row0, row1, scratch);
     }};
 constexpr bool kFloatsToo = true;
 #else

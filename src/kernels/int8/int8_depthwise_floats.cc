@@ -1,7 +1,7 @@
-// 8-bit depthwise convolution with kernels of 3x3 and 5x5 on AVX2: products of floats, which are exact here.
+// 8-bit depthwise convolution with kernels of 3x3, 5x5 and 7x7 on AVX2: products of floats, which are exact here.
 //
 // A byte becomes a float by two instructions, and then takes one for each tap, where pairs of 16-bit numbers take two and must
-// be interleaved first. Nine or 25 products, and what the sum begins with, stay below 2^24: float32 holds every sum on the way.
+// be interleaved first. The products of 49 taps or fewer, and what the sum begins with, stay below 2^24: float32 holds every sum on the way.
 //
 // Eight channels go along a row of the output, their weights in registers. Each column of three pixels is read once:
 //
@@ -9,7 +9,9 @@
 //     stride 2    column 2 x     first taps of output x, last of x - 1
 //                 column 2 x + 1 second taps of output x
 //
-// With 5x5 a column of five pixels is added to the five (three, two) outputs that it belongs to.
+// With 5x5 and 7x7 a column of pixels is added to all outputs that it belongs to, so many or half of them.
+//
+// Where channels are no multiple of eight, the last eight are those before the end, some of them a second time.
 //
 // Bytes keep their zero point, whose part of the sums is taken off at the beginning; padding is pixels of the zero point.
 #include <string.h>
@@ -36,7 +38,7 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
 
-constexpr int kTapsOf3 = 9, kTapsOf5 = 25, kEight = 8;
+constexpr int kTapsOf3 = 9, kEight = 8;
 
 // Of eight channels.
 template <int kTaps>
@@ -50,12 +52,26 @@ struct alignas(64) FloatsHead {
 };
 
 bool ServesFloats(const DepthwiseInt8& c) {
-  return c.kernel_h == c.kernel_w && (c.kernel_h == 3 || c.kernel_h == 5) && c.dilation_h == 1 && c.dilation_w == 1 && c.stride_w <= 2 && c.channels % kEight == 0;
+  return c.kernel_h == c.kernel_w && (c.kernel_h == 3 || c.kernel_h == 5 || c.kernel_h == 7) && c.dilation_h == 1 && c.dilation_w == 1 && c.stride_w <= 2 &&
+         c.channels >= kEight;
+}
+int64_t BlocksOf(const DepthwiseInt8& c) { return DivUp(c.channels, int64_t{kEight}); }
+int64_t ChannelOf(const DepthwiseInt8& c, int64_t block) { return std::min(block * kEight, c.channels - kEight); }
+
+// f of the side of the kernel, a constant.
+template <class F>
+auto ForSide(const DepthwiseInt8& c, F f) {
+  switch (c.kernel_h) {
+    case 3: return f.template operator()<3>();
+    case 5: return f.template operator()<5>();
+    default: return f.template operator()<7>();
+  }
 }
 
 int64_t FloatsBytes(const DepthwiseInt8& c) {
-  const size_t block = c.kernel_h == 3 ? sizeof(EightChannels<kTapsOf3>) : sizeof(EightChannels<kTapsOf5>);
-  return ServesFloats(c) ? RoundUp(static_cast<int64_t>(sizeof(FloatsHead)) + c.channels / kEight * static_cast<int64_t>(block), int64_t{64}) : 0;
+  if (!ServesFloats(c)) return 0;
+  const int64_t block = ForSide(c, []<int kSide>() { return static_cast<int64_t>(sizeof(EightChannels<kSide * kSide>)); });
+  return RoundUp(static_cast<int64_t>(sizeof(FloatsHead)) + BlocksOf(c) * block, int64_t{64});
 }
 
 template <int kTaps>
@@ -66,10 +82,11 @@ void PrepareBlocks(const DepthwiseInt8& c, void* prepared) {
   FloatsHead* head = new (prepared) FloatsHead;
   EightChannels<kTaps>* block = reinterpret_cast<EightChannels<kTaps>*>(head + 1);
   __m256i fits = _mm256_set1_epi32(c.finish.scale ? -1 : 0);
-  for (int64_t channel = 0; channel < c.channels; channel += kEight, ++block) {
+  for (int64_t b = 0; b < BlocksOf(c); ++b, ++block) {
+    const int64_t channel = ChannelOf(c, b);
     __m256i sum = _mm256_setzero_si256(), magnitude = sum;
     for (int t = 0; t < kTaps; ++t) {
-      const __m256i both = load(c.packed + (t / 2 * c.channels + channel) * 2);   // of this tap and its neighbour
+      const __m256i both = load(c.packed + (t / 2 * RoundUp(c.channels, int64_t{kEight}) + channel) * 2);   // of this tap and its neighbour
       const __m256i w = _mm256_srai_epi32(t % 2 ? both : _mm256_slli_epi32(both, 16), 16);
       _mm256_store_ps(block->weights[t], _mm256_cvtepi32_ps(w));
       sum = _mm256_add_epi32(sum, w);
@@ -89,7 +106,7 @@ void PrepareBlocks(const DepthwiseInt8& c, void* prepared) {
 
 void PrepareFloats(const DepthwiseInt8& c, void* prepared) {
   if (!ServesFloats(c)) return;
-  c.kernel_h == 3 ? PrepareBlocks<kTapsOf3>(c, prepared) : PrepareBlocks<kTapsOf5>(c, prepared);
+  ForSide(c, [&]<int kSide>() { PrepareBlocks<kSide * kSide>(c, prepared); });
 }
 
 // Rows of the image at one place: pixels are a step apart, 0 where the row is padding.
@@ -114,7 +131,7 @@ class FloatRow {
  public:
   FloatRow(const DepthwiseInt8& c, const EightChannels<kTaps>* blocks, int64_t b)
       : block_(blocks[b]), rounding_(kActivated ? c.finish.to_signed : std::is_signed_v<To>, c.finish.low, c.finish.high, c.finish.zero),
-        bias_(kActivated ? c.finish.epilogue.bias + b * kEight : nullptr), table_(c.finish.table), find_(c.finish.high), bend_(c.finish),
+        bias_(kActivated ? c.finish.epilogue.bias + ChannelOf(c, b) : nullptr), table_(c.finish.table), find_(c.finish.high), bend_(c.finish),
         stride_(c.finish.c_row_stride), outside_(_mm256_set1_ps(static_cast<float>(c.input_zero))) {}
 
   // `count` (at least 1) outputs from `to` on. Of their columns, from `rows` on, the first `left` and the last `right` (at most 1 each)
@@ -189,14 +206,18 @@ class FloatRow {
     }
   }
 
-  // `count` outputs with 5x5 kernels. `rows` is where the first of their columns would be, of which those from `first` on and before
-  // `last` lie within the image.
-  template <int kStride>
-  HWY_NOINLINE void RunFive(const Rows<5>& rows, int64_t count, int64_t first, int64_t last, To* to) const {
-    constexpr int kSide = 5, kOpen = (kSide + kStride - 1) / kStride;   // outputs that a column may belong to
-    // The newest first; in two parts, as additions that wait for each other would take longer than there is work.
-    __m256 open[kOpen][2];
-    auto begin = [&](int age) HWY_ATTR { open[age][0] = _mm256_load_ps(block_.offset), open[age][1] = _mm256_setzero_ps(); };
+  // `count` outputs with kernels of 5x5 and 7x7. `rows` is where the first of their columns would be, of which those from `first` on and
+  // before `last` lie within the image.
+  template <int kSide, int kStride>
+  HWY_NOINLINE void RunSquare(const Rows<kSide>& rows, int64_t count, int64_t first, int64_t last, To* to) const {
+    constexpr int kOpen = (kSide + kStride - 1) / kStride;   // outputs that a column may belong to
+    // Additions that wait for each other would take longer than there is work: few sums are made in two parts.
+    constexpr int kParts = kOpen <= 5 ? 2 : 1;
+    __m256 open[kOpen][kParts];   // the newest first
+    auto begin = [&](int age) HWY_ATTR {
+      open[age][0] = _mm256_load_ps(block_.offset);
+      if constexpr (kParts == 2) open[age][1] = _mm256_setzero_ps();
+    };
     for (int age = 0; age < kOpen; ++age) begin(age);
     auto add = [&](int64_t column, int phase) HWY_ATTR {
       const bool inside = column >= first && column < last;
@@ -206,16 +227,19 @@ class FloatRow {
         LINNET_UNROLL
         for (int age = 0; age < kOpen; ++age) {
           const int tap = phase + age * kStride;
-          if (tap < kSide) open[age][i % 2] = _mm256_fmadd_ps(x, _mm256_load_ps(block_.weights[i * kSide + tap]), open[age][i % 2]);
+          if (tap < kSide) open[age][i % kParts] = _mm256_fmadd_ps(x, _mm256_load_ps(block_.weights[i * kSide + tap]), open[age][i % kParts]);
         }
       }
     };
     auto next = [&]() HWY_ATTR {
       LINNET_UNROLL
-      for (int age = kOpen - 1; age > 0; --age) open[age][0] = open[age - 1][0], open[age][1] = open[age - 1][1];
+      for (int age = kOpen - 1; age > 0; --age) {
+        LINNET_UNROLL
+        for (int part = 0; part < kParts; ++part) open[age][part] = open[age - 1][part];
+      }
       begin(0);
     };
-    // An output is whole with tap 4 of its last column; those before the first begin in its columns as well, and are dropped.
+    // An output is whole with the last tap of its last column; those before the first begin in its columns as well, and are dropped.
     int64_t column = 0;
     for (int64_t begun = 1; begun < kOpen; ++begun) {
       for (int phase = 0; phase < kStride; ++phase) add(column++, phase);
@@ -223,7 +247,7 @@ class FloatRow {
     }
     for (; count > 0; --count, to += stride_) {
       add(column++, 0);
-      One(_mm256_add_ps(open[kOpen - 1][0], open[kOpen - 1][1]), to);
+      One(kParts == 2 ? _mm256_add_ps(open[kOpen - 1][0], open[kOpen - 1][kParts - 1]) : open[kOpen - 1][0], to);
       if constexpr (kStride == 2) add(column++, 1);
       next();
     }
@@ -297,7 +321,7 @@ void FloatRows(const DepthwiseInt8& c, const EightChannels<kTapsOf3>* blocks, in
   uint8_t outside[kEight];
   memset(outside, c.input_zero, sizeof(outside));
   // Outputs [inner, inner_end) have at most one column of padding at each end.
-  const int64_t s = c.stride_w, blocks_count = c.channels / kEight;
+  const int64_t s = c.stride_w, blocks_count = BlocksOf(c);
   int64_t inner = std::min(c.out_w, c.pad_left <= 1 ? 0 : DivUp(c.pad_left - 1, s));
   int64_t inner_end = std::clamp((c.in_w - 2 + c.pad_left) / s + 1, inner, c.out_w);
   if (c.in_w < 3) inner_end = inner;
@@ -319,7 +343,8 @@ void FloatRows(const DepthwiseInt8& c, const EightChannels<kTapsOf3>* blocks, in
       for (int64_t x = begin; x < end; ++x) {
         const int64_t column = x * s - c.pad_left;
         for (int64_t b = 0; b < blocks_count; ++b) {
-          FloatRow<kSigned, To, kTapsOf3>(c, blocks, b).Edge(rows_at(column, b * kEight), -column, c.in_w - column, to + x * c.finish.c_row_stride + b * kEight);
+          const int64_t channel = ChannelOf(c, b);
+          FloatRow<kSigned, To, kTapsOf3>(c, blocks, b).Edge(rows_at(column, channel), -column, c.in_w - column, to + x * c.finish.c_row_stride + channel);
         }
       }
     };
@@ -330,8 +355,8 @@ void FloatRows(const DepthwiseInt8& c, const EightChannels<kTapsOf3>* blocks, in
         const bool left = column < 0, right = column + (count - 1) * s + 2 >= c.in_w;
         for (int64_t b = group; b < std::min(blocks_count, group + kGroup); ++b) {
           const FloatRow<kSigned, To, kTapsOf3> part(c, blocks, b);
-          const ThreeRows rows = rows_at(column + left, b * kEight);
-          To* const out = to + x * c.finish.c_row_stride + b * kEight;
+          const ThreeRows rows = rows_at(column + left, ChannelOf(c, b));
+          To* const out = to + x * c.finish.c_row_stride + ChannelOf(c, b);
           s == 1 ? part.template Run<1>(rows, count, left, right, out) : part.template Run<2>(rows, count, left, right, out);
         }
       }
@@ -340,32 +365,40 @@ void FloatRows(const DepthwiseInt8& c, const EightChannels<kTapsOf3>* blocks, in
   }
 }
 
-template <bool kSigned, class To>
-void FiveRows(const DepthwiseInt8& c, const EightChannels<kTapsOf5>* blocks, int64_t row0, int64_t row1) {
+// Of kernels of any other side.
+template <bool kSigned, class To, int kSide>
+void SquareRows(const DepthwiseInt8& c, const EightChannels<kSide * kSide>* blocks, int64_t row0, int64_t row1) {
   uint8_t outside[kEight];
   memset(outside, c.input_zero, sizeof(outside));
   for (int64_t row = row0; row < row1; ++row) {
     const int64_t image = row / c.out_h, top = row % c.out_h * c.stride_h - c.pad_top;
     const uint8_t* from = c.input + image * c.in_h * c.in_w * c.channels;
-    To* to = static_cast<To*>(c.finish.c) + row * c.out_w * c.finish.c_row_stride;
-    for (int64_t b = 0; b < c.channels / kEight; ++b, to += kEight) {
-      Rows<5> rows;
-      for (int64_t i = 0; i < 5; ++i) {
+    for (int64_t b = 0; b < BlocksOf(c); ++b) {
+      const int64_t channel = ChannelOf(c, b), last = c.in_w + c.pad_left;
+      To* const to = static_cast<To*>(c.finish.c) + row * c.out_w * c.finish.c_row_stride + channel;
+      Rows<kSide> rows;
+      for (int64_t i = 0; i < kSide; ++i) {
         const bool inside = top + i >= 0 && top + i < c.in_h;
         rows.step[i] = inside ? c.channels : 0;
-        rows.at[i] = inside ? from + ((top + i) * c.in_w - c.pad_left) * c.channels + b * kEight : outside;
+        rows.at[i] = inside ? from + ((top + i) * c.in_w - c.pad_left) * c.channels + channel : outside;
       }
-      const FloatRow<kSigned, To, kTapsOf5> part(c, blocks, b);
-      const int64_t last = c.in_w + c.pad_left;
-      c.stride_w == 1 ? part.template RunFive<1>(rows, c.out_w, c.pad_left, last, to) : part.template RunFive<2>(rows, c.out_w, c.pad_left, last, to);
+      const FloatRow<kSigned, To, kSide * kSide> part(c, blocks, b);
+      c.stride_w == 1 ? part.template RunSquare<kSide, 1>(rows, c.out_w, c.pad_left, last, to)
+                      : part.template RunSquare<kSide, 2>(rows, c.out_w, c.pad_left, last, to);
     }
   }
 }
 
 template <bool kSigned, class To>
 void AllRows(const DepthwiseInt8& c, const void* blocks, int64_t row0, int64_t row1) {
-  c.kernel_h == 3 ? FloatRows<kSigned, To>(c, static_cast<const EightChannels<kTapsOf3>*>(blocks), row0, row1)
-                  : FiveRows<kSigned, To>(c, static_cast<const EightChannels<kTapsOf5>*>(blocks), row0, row1);
+  ForSide(c, [&]<int kSide>() {
+    const auto* own = static_cast<const EightChannels<kSide * kSide>*>(blocks);
+    if constexpr (kSide == 3) {
+      FloatRows<kSigned, To>(c, own, row0, row1);
+    } else {
+      SquareRows<kSigned, To, kSide>(c, own, row0, row1);
+    }
+  });
 }
 
 // False when nothing was done.

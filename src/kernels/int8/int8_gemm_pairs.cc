@@ -46,16 +46,21 @@ constexpr int64_t kGroupBytes = 128 << 10;   // of B, for few rows
 
 // The largest of n bytes, n a multiple of 4.
 HWY_INLINE __m256i LargestBytes(const uint8_t* p, int64_t n, __m256i most) {
-  auto load = [&](int64_t i) HWY_ATTR { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + i)); };
+  // kLoaded bytes at a time, the last of them again with those before.
+  auto largest = [&]<int kLoaded>(auto load) HWY_ATTR {
+    for (int64_t i = 0; i + kLoaded < n; i += kLoaded) most = _mm256_max_epu8(most, load(p + i));
+    return _mm256_max_epu8(most, load(p + n - kLoaded));
+  };
   if (n >= 32) {
-    for (int64_t i = 0; i + 32 < n; i += 32) most = _mm256_max_epu8(most, load(i));
-    return _mm256_max_epu8(most, load(n - 32));
+    return largest.template operator()<32>([](const uint8_t* at) HWY_ATTR { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)); });
   }
-  for (int64_t i = 0; i < n; i += 4) {
-    int32_t four;
-    memcpy(&four, p + i, sizeof(four));
-    most = _mm256_max_epu8(most, _mm256_set1_epi32(four));
+  if (n >= 8) {
+    return largest.template operator()<8>([](const uint8_t* at) HWY_ATTR {
+      return _mm256_zextsi128_si256(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)));
+    });
   }
+  int32_t four;
+  if (n > 0) memcpy(&four, p, sizeof(four)), most = _mm256_max_epu8(most, _mm256_set1_epi32(four));
   return most;
 }
 
@@ -63,9 +68,11 @@ HWY_INLINE __m256i LargestBytes(const uint8_t* p, int64_t n, __m256i most) {
 int LargestByte(const RowsInt8& rows, const uint8_t* a, int count, int64_t fours) {
   __m256i most = _mm256_setzero_si256();
   if (!rows.offsets && rows.row_stride == fours * 4) fours *= count, count = 1;   // one after the other
-  for (int r = 0; r < count; ++r, a += rows.row_stride) {
-    if (!rows.offsets) most = LargestBytes(a, fours * 4, most);
-    for (int64_t s = 0; rows.offsets && s < rows.steps; ++s) most = LargestBytes(a + rows.offsets[s], rows.step, most);
+  for (int r = 0; r < count && !rows.offsets; ++r) most = LargestBytes(a + r * rows.row_stride, fours * 4, most);
+  for (int64_t s = 0; rows.offsets && s < rows.steps; ++s) {
+    // Where a tap is the next pixel's of the tap before, the rows are those before but for the last.
+    const bool next = s > 0 && rows.offsets[s] == rows.offsets[s - 1] + rows.row_stride;
+    for (int r = next ? count - 1 : 0; r < count; ++r) most = LargestBytes(a + rows.offsets[s] + r * rows.row_stride, rows.step, most);
   }
   const __m128i half = _mm_max_epu8(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
   const __m128i words = _mm_max_epu8(half, _mm_srli_epi16(half, 8));   // the larger of each two in the low byte

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <limits>
+
 #include "base/parts.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -264,6 +266,74 @@ void SumRowsRun(const void* x, int64_t rows, int64_t row_stride, int64_t n, int3
 
 SumRowsFn* SumRowsOf(bool is_signed) { return kSignedBytes && is_signed ? SumRowsRun<int8_t> : SumRowsRun<uint8_t>; }
 
+template <class T>
+void QMeanRun(const QMeanArgs& args, const int32_t* sums, int64_t n, void* out) {
+  constexpr int64_t kStep = 8, kHalf = 4;
+  const hn::FixedTag<float, kHalf> df;
+  const hn::FixedTag<int32_t, kHalf> d;
+  constexpr float kLow = std::numeric_limits<T>::min(), kHigh = std::numeric_limits<T>::max();
+  const float zero = static_cast<float>(args.out.zero);
+  const ByteRounding<T> rounding(kLow - zero, kHigh - zero, args.out.zero);
+  const auto shift = hn::Set(d, args.shift);
+  const auto count = hn::Set(df, args.count), less = hn::Set(df, args.less), scale = hn::Set(df, args.scale), divisor = hn::Set(df, args.out.scale);
+  auto four = [&](const int32_t* from) HWY_ATTR {
+    const auto mean = Quotient(hn::ConvertTo(df, hn::Sub(hn::LoadU(d, from), shift)), count);
+    return Quotient(hn::Mul(scale, hn::Sub(mean, less)), divisor);
+  };
+  T* to = static_cast<T*>(out);
+  int64_t i = 0;
+  for (; i + kStep <= n; i += kStep) rounding.Store(four(sums + i), four(sums + i + kHalf), to + i);
+  if (i == n) return;
+  int32_t rest[kStep] = {};
+  T bytes[kStep];
+  memcpy(rest, sums + i, static_cast<size_t>(n - i) * sizeof(int32_t));
+  rounding.Store(four(rest), four(rest + kHalf), bytes);
+  memcpy(to + i, bytes, static_cast<size_t>(n - i));
+}
+
+QMeanFn* QMeanOf(bool is_signed) { return kSignedBytes && is_signed ? QMeanRun<int8_t> : QMeanRun<uint8_t>; }
+
+template <class T>
+void QSoftmaxRun(const QSoftmaxArgs& args, const void* from, int64_t n, void* to) {
+  const T* x = static_cast<const T*>(from);
+  T* y = static_cast<T*>(to);
+  const hn::ScalableTag<T> d8;
+  constexpr int64_t kLanes = HWY_LANES(T), kStep = 8, kHalf = kStep / 2;
+  int32_t most = x[0];
+  int64_t i = 0;
+  if (n >= kLanes) {
+    auto largest = hn::LoadU(d8, x + n - kLanes);
+    for (; i + kLanes <= n; i += kLanes) largest = hn::Max(largest, hn::LoadU(d8, x + i));
+    HWY_ALIGN T lanes[kLanes];
+    hn::Store(largest, d8, lanes);
+    for (T lane : lanes) most = lane > most ? lane : most;
+  }
+  for (; i < n; ++i) most = x[i] > most ? x[i] : most;
+  const uint32_t* const whole = args.whole + most;
+  uint64_t sum = 0;
+  for (i = 0; i < n; ++i) sum += whole[-static_cast<int64_t>(x[i])];
+
+  const hn::FixedTag<float, kHalf> df;
+  const hn::FixedTag<int32_t, kHalf> d;
+  const hn::Rebind<T, decltype(d)> bytes;
+  const float zero = static_cast<float>(args.out.zero);
+  const ByteRounding<T> rounding(std::numeric_limits<T>::min() - zero, std::numeric_limits<T>::max() - zero, args.out.zero);
+  const auto scale = hn::Set(df, args.ScaleOf(sum));
+  const auto top = hn::Set(d, most);
+  auto four = [&](const T* at) HWY_ATTR {
+    return hn::Mul(hn::GatherIndex(df, args.real, hn::Sub(top, hn::PromoteTo(d, hn::LoadU(bytes, at)))), scale);
+  };
+  for (i = 0; i + kStep <= n; i += kStep) rounding.Store(four(x + i), four(x + i + kHalf), y + i);
+  if (i == n) return;
+  T rest[kStep], made[kStep];
+  for (T& each : rest) each = static_cast<T>(most);
+  memcpy(rest, x + i, static_cast<size_t>(n - i));
+  rounding.Store(four(rest), four(rest + kHalf), made);
+  memcpy(y + i, made, static_cast<size_t>(n - i));
+}
+
+QSoftmaxFn* QSoftmaxOf(bool is_signed) { return kSignedBytes && is_signed ? QSoftmaxRun<int8_t> : QSoftmaxRun<uint8_t>; }
+
 #if HWY_ARCH_ARM_A64
 
 void LookUpBytesRun(const uint8_t* table, const uint8_t* x, int64_t n, uint8_t* out) {
@@ -350,6 +420,10 @@ MaxBytesFn* PickMaxBytes(bool is_signed, CpuLevel level) { return LINNET_PICK(le
 MaxWindowFn* PickMaxWindow(bool is_signed, CpuLevel level) { return LINNET_PICK(level, MaxWindowOf)(is_signed); }
 
 SumRowsFn* PickSumRows(bool is_signed, CpuLevel level) { return LINNET_PICK(level, SumRowsOf)(is_signed); }
+
+QMeanFn* PickQMean(bool is_signed, CpuLevel level) { return LINNET_PICK(level, QMeanOf)(is_signed); }
+
+QSoftmaxFn* PickQSoftmax(bool is_signed, CpuLevel level) { return LINNET_PICK(level, QSoftmaxOf)(is_signed); }
 
 LookUpBytesFn* PickLookUpBytes(CpuLevel level) { return LINNET_PICK(level, LookUpBytesOf)(); }
 

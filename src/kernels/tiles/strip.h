@@ -18,21 +18,23 @@
 
 namespace linnet {
 
-/// How a convolution of one group is cut. Lengths are in elements.
+/// How a convolution is cut; of one of groups, the taps of the first, which the others' follow. Lengths are in elements.
 struct Strip {
   static constexpr int64_t kBytes = 384 << 10;   // of a strip: leaves a second-level cache room for weights
   static constexpr int64_t kTapsMax = 1024;
 
   /// Steps have at most `step_max` elements, a multiple of `unit`. Not `usable` where tiles would be mostly empty.
   Strip(const ConvSizes& c, int64_t step_max, int64_t unit, int64_t element_bytes) : c(c) {
-    if (c.groups != 1 || c.in_c == 0 || c.in_c % unit != 0 || c.kernel_h * c.kernel_w > kTapsMax) return;
+    const int64_t group_in = c.in_c / c.groups;
+    if (group_in == 0 || group_in % unit != 0 || c.kernel_h * c.kernel_w > kTapsMax) return;
     more_rows = (c.kernel_h - 1) * c.dilation_h / c.stride_h;
     pitch = c.out_w + (c.kernel_w - 1) * c.dilation_w / c.stride_w;
     row_phases = std::min(c.stride_h, (c.kernel_h - 1) * c.dilation_h + 1);
     column_phases = std::min(c.stride_w, (c.kernel_w - 1) * c.dilation_w + 1);
     // Where taps of a kernel row are neighbours, they are one run.
-    const int64_t run = c.stride_w == 1 && c.dilation_w == 1 ? c.kernel_w * c.in_c : c.in_c;
-    runs = c.kernel_h * c.kernel_w * c.in_c / run;
+    joined = c.stride_w == 1 && c.dilation_w == 1 && c.groups == 1;
+    const int64_t run = joined ? c.kernel_w * group_in : group_in;
+    runs = joined ? c.kernel_h : c.kernel_h * c.kernel_w;
     run_steps = DivUp(run, step_max);
     while (run / unit % run_steps != 0 && run_steps * step_max <= 2 * run) ++run_steps;
     step = run / run_steps;
@@ -53,7 +55,6 @@ struct Strip {
 
   /// Where the steps of a row of A are, for `steps()` numbers.
   void Offsets(int64_t* out) const {
-    const bool joined = runs == c.kernel_h;
     for (int64_t i = 0; i < c.kernel_h; ++i) {
       for (int64_t j = 0; j < (joined ? 1 : c.kernel_w); ++j) {
         const int64_t y = i * c.dilation_h, x = j * c.dilation_w;
@@ -94,7 +95,7 @@ struct Strip {
   }
 
   const ConvSizes& c;
-  bool usable = false;
+  bool usable = false, joined = false;
   int64_t pitch = 0, more_rows = 0, row_phases = 1, column_phases = 1, runs = 1, run_steps = 1, step = 4, rows = 1, plane = 0;
 };
 
