@@ -22,6 +22,8 @@
 // of direct sums are about 1.3e-6. A value that is not finite spoils its whole tile.
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/conv/conv.h"
 
 namespace linnet {
@@ -52,8 +54,14 @@ int64_t PackedWinogradSizeF32(int64_t out_c, int64_t in_c, int tile);
 /// Transforms and packs weights of ONNX's order [out_c][in_c][3][3], in double precision: the same bits at every CPU level.
 void PackWinogradF32(const float* weights, int64_t out_c, int64_t in_c, int tile, float* out);
 
+/// Tiles along one side of the largest of the pictures that a dilation takes apart.
+inline int64_t WinogradPhaseTiles(int64_t out, int64_t dilation, int64_t tile) { return ((out + dilation - 1) / dilation + tile - 1) / tile; }
+
 /// Tiles of all pictures: the first dimension of work. The second is ConvPanels.
-int64_t WinogradTiles(const ConvSizes& conv, int tile);
+inline int64_t WinogradTiles(const ConvSizes& c, int64_t tile) {
+  return c.batch * std::min(c.dilation_h, c.out_h) * WinogradPhaseTiles(c.out_h, c.dilation_h, tile) * std::min(c.dilation_w, c.out_w) *
+         WinogradPhaseTiles(c.out_w, c.dilation_w, tile);
+}
 
 /// Bytes of scratch for RunWinogradF32, 64-byte aligned; each thread its own. Reads only sizes.
 int64_t WinogradScratchBytes(const GemmF32Kernels& gemm, const ConvF32& conv, int tile);

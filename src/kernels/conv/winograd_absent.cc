@@ -8,7 +8,6 @@ const WinogradF32Kernels& PickWinogradF32(CpuLevel) {
   static constexpr WinogradF32Kernels kNone = {};
   return kNone;
 }
-int64_t WinogradTiles(const ConvF32&, int) { return 0; }
 int64_t WinogradScratchBytes(const GemmF32Kernels&, const ConvF32&, int) { return 0; }
 void StartWinogradF32(void*) {}
 void RunWinogradF32(const WinogradF32Kernels&, const GemmF32Kernels&, const ConvF32&, int, int64_t, int64_t, int64_t, int64_t, void*) {}

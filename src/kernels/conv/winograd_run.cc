@@ -14,17 +14,12 @@ int64_t UpTo(int64_t n, int64_t unit) {
   return (n + unit - 1) / unit * unit;
 }
 
-/// Tiles along one side of the largest of the pictures that a dilation takes apart.
-int64_t PhaseTiles(int64_t out, int64_t dilation, int tile) {
-  return ((out + dilation - 1) / dilation + tile - 1) / tile;
-}
-
 /// What follows from the sizes alone.
 struct Layout {
   Layout(const GemmF32Kernels& gemm, const ConvF32& c, int tile)
       : tile(tile), side(tile + 2), positions(side * side), panels(PanelCount(c.out_c)) {
-    phases_h = std::min(c.dilation_h, c.out_h), tiles_h = PhaseTiles(c.out_h, c.dilation_h, tile);
-    phases_w = std::min(c.dilation_w, c.out_w), tiles_w = PhaseTiles(c.out_w, c.dilation_w, tile);
+    phases_h = std::min(c.dilation_h, c.out_h), tiles_h = WinogradPhaseTiles(c.out_h, c.dilation_h, tile);
+    phases_w = std::min(c.dilation_w, c.out_w), tiles_w = WinogradPhaseTiles(c.out_w, c.dilation_w, tile);
     tiles = c.batch * phases_h * tiles_h * phases_w * tiles_w;
     // A strip reads all weights once, from beyond the second-level cache when there are many channels: the more
     // channels, the more tiles.
@@ -158,11 +153,6 @@ class Strip {
 };
 
 }  // namespace
-
-int64_t WinogradTiles(const ConvSizes& c, int tile) {
-  return c.batch * std::min(c.dilation_h, c.out_h) * PhaseTiles(c.out_h, c.dilation_h, tile) * std::min(c.dilation_w, c.out_w) *
-         PhaseTiles(c.out_w, c.dilation_w, tile);
-}
 
 int64_t WinogradScratchBytes(const GemmF32Kernels& gemm, const ConvF32& conv, int tile) {
   return Layout(gemm, conv, tile).bytes();
