@@ -27,6 +27,7 @@ inline int64_t DivUp(int64_t value, int64_t divisor) { return (value + divisor -
 /// memcpy of runs that may be long. From 4 KiB on, glibc before 2.39 copies by `rep movsb`, which on Zen 3 and Zen 4 moves 2 bytes a
 /// nanosecond instead of 30 where the two addresses are not aligned alike (glibc's bug 30994): such runs are copied in pieces.
 inline void CopyLong(void* to, const void* from, size_t bytes) {
+#if defined(__x86_64__) && defined(__linux__)
   constexpr size_t kShort = 4096, kPiece = 1024, kAlike = 32;
   if (bytes >= kShort && (reinterpret_cast<uintptr_t>(to) - reinterpret_cast<uintptr_t>(from)) % kAlike != 0) {
     for (; bytes > kPiece; bytes -= kPiece) {
@@ -34,6 +35,7 @@ inline void CopyLong(void* to, const void* from, size_t bytes) {
       to = static_cast<char*>(to) + kPiece, from = static_cast<const char*>(from) + kPiece;
     }
   }
+#endif
   memcpy(to, from, bytes);
 }
 

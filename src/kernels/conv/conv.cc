@@ -23,6 +23,13 @@ constexpr int64_t kFarFloats = 3 << 17;      // of an output that does not stay 
 constexpr int64_t kLineBytes = 64, kFewWeightBytes = 64 << 10;
 constexpr int64_t kFewPixels = 24;           // of a line, for which weights come from beyond the second-level cache again
 
+// A small build does without the ways that only few networks need.
+#if defined(LINNET_SMALL)
+constexpr bool kRareWays = false;
+#else
+constexpr bool kRareWays = true;
+#endif
+
 enum class Way { kPointwise, kRows, kGather, kTaps, kGroups };
 
 // What follows from the sizes alone.
@@ -56,7 +63,7 @@ struct Shape {
       const bool fits = 4.0 * static_cast<double>(ring_rows) * static_cast<double>(ring_pixels) *
                             static_cast<double>(group_in) <=
                         kRingBytes;  // may exceed int64
-      way = GroupsShareRows(c) ? Way::kGroups : TapsPay(c) ? Way::kTaps : !fits || ((narrow || big || apart) && group_out >= 64 && c.output_row_stride == 0) ? Way::kGather
+      way = kRareWays && GroupsShareRows(c) ? Way::kGroups : kRareWays && TapsPay(c) ? Way::kTaps : !fits || ((narrow || big || apart) && group_out >= 64 && c.output_row_stride == 0) ? Way::kGather
                                                                                       : Way::kRows;
     }
     if (!kSplitsAnywhere || !c.split || c.groups != 1 || c.output_row_stride != 0) return;
@@ -351,9 +358,9 @@ int64_t ConvScratchBytes(const GemmF32Kernels& kernels, const ConvF32& conv) {
     case Way::kGather:
       return split + shape.gather_rows * shape.gather_stride * 4;
     case Way::kTaps:
-      return TapsScratchBytes(kernels, conv);
+      return kRareWays ? TapsScratchBytes(kernels, conv) : 0;
     case Way::kGroups:
-      return GroupsScratchBytes(conv);
+      return kRareWays ? GroupsScratchBytes(conv) : 0;
   }
   return 0;
 }
@@ -361,11 +368,11 @@ int64_t ConvScratchBytes(const GemmF32Kernels& kernels, const ConvF32& conv) {
 void RunConvF32(const GemmF32Kernels& kernels, const ConvF32& conv, int64_t pixel0, int64_t pixel1,
                 int64_t panel0, int64_t panel1, void* scratch) {
   const Shape shape(kernels, conv);
-  if (shape.way == Way::kGroups) return RunGroups(kernels, conv, pixel0, pixel1, panel0, panel1, scratch);
+  if (kRareWays && shape.way == Way::kGroups) return RunGroups(kernels, conv, pixel0, pixel1, panel0, panel1, scratch);
   for (int64_t panel = panel0; panel < panel1;) {
     const int64_t group = panel / shape.group_panels, first = panel % shape.group_panels;
     const int64_t count = std::min(shape.group_panels - first, panel1 - panel);
-    if (shape.way == Way::kTaps) {
+    if (kRareWays && shape.way == Way::kTaps) {
       RunTaps(kernels, conv, group, pixel0, pixel1, first, first + count, scratch);
     } else {
       Group(kernels, conv, shape, group, scratch).Run(pixel0, pixel1, first, first + count);
@@ -378,8 +385,8 @@ bool ConvSplits(const GemmF32Kernels& kernels, const ConvF32& conv) { return Sha
 
 GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv, int threads) {
   const Shape shape(kernels, conv);
-  if (shape.way == Way::kTaps) return TapsGrain(conv, threads);
-  if (shape.way == Way::kGroups) return GroupsGrain(conv, threads);
+  if (kRareWays && shape.way == Way::kTaps) return TapsGrain(conv, threads);
+  if (kRareWays && shape.way == Way::kGroups) return GroupsGrain(conv, threads);
   const int64_t pixels = conv.batch * conv.out_h * conv.out_w;
   if (shape.by_tiles() && shape.way == Way::kPointwise) return SplitGemmGrain(pixels, shape.group_out, shape.k, threads);
   GemmGrain grain = GemmGrainF32(kernels, pixels, shape.group_out, shape.k, threads, shape.way != Way::kPointwise);

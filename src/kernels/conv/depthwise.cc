@@ -39,6 +39,14 @@ struct Taps {
   int64_t ahead_rows = 0, ahead_pixels = 0;
 };
 
+// A small build lacks the middle size, which only images of 4 to 6 pixels use much, does single pixels alike whatever the taps, and
+// the channels that are left pixel by pixel: half the code.
+#if defined(LINNET_SMALL)
+constexpr bool kFewTiles = true;
+#else
+constexpr bool kFewTiles = false;
+#endif
+
 constexpr float kZeros[kLanes] = {};
 
 // Arm's addresses add a register: the places of a row's inputs are offsets that stay in registers. x86 has too few for that.
@@ -158,7 +166,7 @@ void Pixels(const Job& job, const Taps& taps, int64_t pixel) {
   const Job own = {conv, job.clamp, job.channel0, job.channel1, job.weight_stride, job.ring_floats, job.input_is_far};
   const Taps near = taps;
   for (int64_t channel = own.channel0; channel + kLanes <= own.channel1; channel += kLanes) {
-    if (near.ahead_rows > 0 && (kLanes >= kLineFloats || channel % kLineFloats == 0)) Ask(own.conv, near, channel);
+    if (!kFewTiles && near.ahead_rows > 0 && (kLanes >= kLineFloats || channel % kLineFloats == 0)) Ask(own.conv, near, channel);
     PixelVectors<kPixels, kMode>(own, near, pixel, channel);
   }
 }
@@ -178,13 +186,6 @@ HWY_INLINE void Clip(int64_t first, int64_t dilation, int64_t count, int64_t siz
 
 using PixelsFn = void(const Job&, const Taps&, int64_t pixel);
 
-// A small build lacks the middle size, which only images of 4 to 6 pixels use much, does single pixels alike whatever the taps, and
-// the channels that are left pixel by pixel: half the code.
-#if defined(LINNET_SMALL)
-constexpr bool kFewTiles = true;
-#else
-constexpr bool kFewTiles = false;
-#endif
 constexpr int kSizes = kFewTiles ? 2 : 3;
 constexpr int64_t kPixelsOf[] = {7, kFewTiles ? 1 : 4, 1};
 
@@ -246,7 +247,7 @@ class Row {
     Clip(top_, c_.dilation_h, c_.kernel_h, c_.in_h, &i0_, &i1_);
     image_ = c_.input + row / c_.out_h * c_.input_batch_stride;
     first_ = top_ + i0_ * c_.dilation_h;
-    if (job.input_is_far) {
+    if (!kFewTiles && job.input_is_far) {
       // Pairs of rows follow each other.
       next_ = std::max<int64_t>(0, top_ + c_.kernel_h + c_.stride_h);
       next_rows_ = std::min(c_.stride_h, c_.in_h - next_);
@@ -285,7 +286,7 @@ class Row {
       const int64_t begin = std::clamp<int64_t>(taps.begin, 0, 31), end = std::clamp<int64_t>(taps.end, begin, 31);
       taps.inside = (uint32_t{1} << end) - (uint32_t{1} << begin);
     }
-    if (next_rows_ > 0) {
+    if (!kFewTiles && next_rows_ > 0) {
       taps.ahead_pixels = std::min(pixels * c_.stride_w, c_.in_w - x * c_.stride_w), taps.ahead_rows = next_rows_;
       taps.ahead = image_ + next_ * c_.input_row_stride + x * c_.stride_w * c_.input_pixel_stride;
     }

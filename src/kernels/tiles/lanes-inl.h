@@ -79,6 +79,8 @@ HWY_NOINLINE void RunPanelTiles(PanelTiles& t) {
 #undef LINNET_FMLA
 
 #define LINNET_PANEL_TILES_HERE
+constexpr int kWideRows = 0;   // none
+constexpr int64_t kWideColumns = 0;
 constexpr bool kPanelHardSwishes = false;
 template <int kRows, int kVectors>
 constexpr bool kPanelTiles = kVectors * kLanes >= kPanelColumns;
