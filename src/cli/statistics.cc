@@ -193,8 +193,8 @@ double SavingConvMacs(const Node& node, const Shape& x, const Shape& w, const Sh
     }
   }
   if (dilation_h == 1 && dilation_w == 1) return -1;
-  return static_cast<double>(y[0] * y[1] * y[2]) * in * out * MeanTaps(x[1], y[1], w[2], stride_h, dilation_h, pad_top) *
-         MeanTaps(x[2], y[2], w[3], stride_w, dilation_w, pad_left);
+  return static_cast<double>(y[0] * y[1] * y[2]) * in * out * ConvAxis{x[1], y[1], w[2], stride_h, dilation_h, pad_top}.mean_taps() *
+         ConvAxis{x[2], y[2], w[3], stride_w, dilation_w, pad_left}.mean_taps();
 }
 
 }  // namespace

@@ -15,7 +15,6 @@ namespace linnet {
 namespace {
 
 constexpr int64_t kGatherBytes = 512 << 10;  // of gathered pixels: about half of a second-level cache
-constexpr int64_t kLeastGatherBytes = 32 << 10;
 constexpr int64_t kShortFloats = 16;         // a call that copies them costs more than they do
 constexpr int64_t kRingBytes = 1 << 20;
 constexpr int64_t kSplitGatherBytes = 1 << 20;
@@ -44,9 +43,8 @@ struct Shape {
     gather_stride =
         k + kPanelColumns;  // never a multiple of a large power of two, which would crowd one cache set
     const int64_t tile = kernels.rows, pixels = c.batch * c.out_h * c.out_w;
-    const int64_t block = std::clamp<int64_t>(2 * k * group_out * 4, kLeastGatherBytes, kGatherBytes);
-    gather_rows = std::max(tile, block / 4 / gather_stride / tile * tile);
-    if (pixels * gather_stride <= 2 * block / 4) gather_rows = std::max(gather_rows, pixels);
+    gather_rows = std::max(tile, kGatherBytes / 4 / gather_stride / tile * tile);
+    if (pixels * gather_stride <= 2 * kGatherBytes / 4) gather_rows = std::max(gather_rows, pixels);
     gather_rows = std::min(gather_rows, pixels);
     const bool one = c.kernel_h == 1 && c.kernel_w == 1 && c.stride_h == 1 && c.stride_w == 1;
     const bool dense = c.input_channel_stride == 1 && c.input_row_stride == c.in_w * c.input_pixel_stride &&
@@ -63,8 +61,10 @@ struct Shape {
       const bool fits = 4.0 * static_cast<double>(ring_rows) * static_cast<double>(ring_pixels) *
                             static_cast<double>(group_in) <=
                         kRingBytes;  // may exceed int64
-      way = kRareWays && GroupsShareRows(c) ? Way::kGroups : kRareWays && TapsPay(c) ? Way::kTaps : !fits || ((narrow || big || apart) && group_out >= 64 && c.output_row_stride == 0) ? Way::kGather
-                                                                                      : Way::kRows;
+      const bool gathers = !fits || ((narrow || big || apart) && group_out >= 64 && c.output_row_stride == 0);
+      way = gathers ? Way::kGather : Way::kRows;
+      if (kRareWays && TapsPay(c)) way = Way::kTaps;
+      if (kRareWays && GroupsShareRows(c)) way = Way::kGroups;
     }
     if (!kSplitsAnywhere || !c.split || c.groups != 1 || c.output_row_stride != 0) return;
     // Tiles want many rows at a time.

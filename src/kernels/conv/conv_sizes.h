@@ -24,15 +24,32 @@ struct ConvSizes {
   }
 };
 
-/// How many taps of an output lie inside of the input, in the mean of all outputs along one axis.
-inline double MeanTaps(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t dilation, int64_t pad) {
-  int64_t inside = 0;
-  for (int64_t tap = 0; tap < kernel; ++tap) {
-    const int64_t before = pad - tap * dilation, last = in - 1 + before;
-    const int64_t begin = before > 0 ? (before + stride - 1) / stride : 0, end = last < 0 ? 0 : std::min(out, last / stride + 1);
-    inside += std::max<int64_t>(0, end - begin);
+/// What one axis of a convolution says of its taps.
+struct ConvAxis {
+  int64_t in, out, kernel, stride, dilation, pad;
+
+  /// The outputs for which a tap lies inside of the input: [begin, end).
+  int64_t begin(int64_t tap) const {
+    const int64_t before = pad - tap * dilation;
+    return before > 0 ? std::min(out, (before + stride - 1) / stride) : 0;
   }
-  return out > 0 ? static_cast<double>(inside) / static_cast<double>(out) : 0;
-}
+  int64_t end(int64_t tap) const {
+    const int64_t last = in - 1 + pad - tap * dilation;   // that an output's first tap may be at
+    return std::max(begin(tap), last < 0 ? 0 : std::min(out, last / stride + 1));
+  }
+  /// How many taps of an output lie inside, in the mean of all outputs.
+  double mean_taps() const {
+    int64_t inside = 0;
+    for (int64_t tap = 0; tap < kernel; ++tap) inside += end(tap) - begin(tap);
+    return out > 0 ? static_cast<double>(inside) / static_cast<double>(out) : 0;
+  }
+  /// A tap that lies inside for all outputs, or -1.
+  int64_t whole_tap() const {
+    for (int64_t tap = 0; tap < kernel; ++tap) {
+      if (begin(tap) == 0 && end(tap) == out) return tap;
+    }
+    return -1;
+  }
+};
 
 }  // namespace linnet

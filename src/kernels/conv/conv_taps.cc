@@ -12,28 +12,8 @@ namespace {
 
 constexpr int64_t kGatherBytes = 512 << 10;
 
-/// What one axis says of its taps.
-struct Axis {
-  int64_t in, out, kernel, stride, dilation, pad;
-
-  /// The outputs for which a tap lies inside: [begin, end).
-  int64_t begin(int64_t tap) const { return std::clamp<int64_t>(DivUp(std::max<int64_t>(0, pad - tap * dilation), stride), 0, out); }
-  int64_t end(int64_t tap) const {
-    const int64_t last = in - 1 + pad - tap * dilation;   // that an output's first tap may be at
-    return std::clamp(last < 0 ? 0 : last / stride + 1, begin(tap), out);
-  }
-  double mean_taps() const { return MeanTaps(in, out, kernel, stride, dilation, pad); }
-  /// A tap that lies inside for all outputs, or -1.
-  int64_t whole_tap() const {
-    for (int64_t tap = 0; tap < kernel; ++tap) {
-      if (begin(tap) == 0 && end(tap) == out) return tap;
-    }
-    return -1;
-  }
-};
-
-Axis Vertical(const ConvSizes& c) { return {c.in_h, c.out_h, c.kernel_h, c.stride_h, c.dilation_h, c.pad_top}; }
-Axis Horizontal(const ConvSizes& c) { return {c.in_w, c.out_w, c.kernel_w, c.stride_w, c.dilation_w, c.pad_left}; }
+ConvAxis Vertical(const ConvSizes& c) { return {c.in_h, c.out_h, c.kernel_h, c.stride_h, c.dilation_h, c.pad_top}; }
+ConvAxis Horizontal(const ConvSizes& c) { return {c.in_w, c.out_w, c.kernel_w, c.stride_w, c.dilation_w, c.pad_left}; }
 
 int64_t GatherStride(const ConvF32& c) { return c.in_c / c.groups + kPanelColumns; }
 
@@ -140,7 +120,7 @@ class Group {
 
   const GemmF32Kernels& kernels_;
   const ConvF32& c_;
-  Axis v_, h_;
+  ConvAxis v_, h_;
   int64_t group_in_, panel0_, panel1_, columns_, gather_rows_, gather_stride_, count_ = 0;
   float *gathered_, *sums_;
   float** places_;   ///< of gathered pixels in the output
@@ -156,7 +136,7 @@ bool TapsPay(const ConvF32& c) {
   // What is outside must pay for adding to the output with every tap.
   constexpr double kMostInside = 0.75;
   constexpr int64_t kFewChannels = 64;
-  const Axis v = Vertical(c), h = Horizontal(c);
+  const ConvAxis v = Vertical(c), h = Horizontal(c);
   if (c.in_c / c.groups < kFewChannels || c.out_c / c.groups < kFewChannels || c.input_channel_stride != 1 || c.output_row_stride != 0) return false;
   if (v.mean_taps() * h.mean_taps() > kMostInside * static_cast<double>(c.kernel_h * c.kernel_w)) return false;
   return v.whole_tap() >= 0 && h.whole_tap() >= 0;

@@ -170,7 +170,7 @@ int WinogradTile(int64_t in_c, int64_t out_c, int64_t out_h, int64_t out_w, int6
   c.out_h = out_h > 0 ? out_h : kUsual, c.out_w = out_w > 0 ? out_w : kUsual;
   const double in = static_cast<double>(in_c), out = static_cast<double>(out_c);
   // Taps of dilated kernels that lie outside are left out (conv_taps.h).
-  auto taps = [](int64_t size, int64_t dilation) { return dilation == 1 ? 3 : MeanTaps(size, size, 3, 1, dilation, dilation); };
+  auto taps = [](int64_t size, int64_t dilation) { return dilation == 1 ? 3 : ConvAxis{size, size, 3, 1, dilation, dilation}.mean_taps(); };
   const double inside = taps(c.out_h, dilation_h) * taps(c.out_w, dilation_w);
   const double direct = static_cast<double>(c.out_h) * static_cast<double>(c.out_w) * inside * in * out + WeightCost(9 * in * out * 4);
   // Larger tiles must gain clearly: they are less exact and their weights are 2.25 and 1.78 times as big. Each byte of these must save
