@@ -352,12 +352,6 @@ DepthwiseF32 PixelsApart(const DepthwiseF32& c, int64_t row, int64_t first) {
 constexpr int64_t kFarFloats = 96 << 10;   // of an input that does not stay in a second-level cache
 
 void DepthwiseRows(const DepthwiseF32& c, int64_t row0, int64_t row1, int64_t channel0, int64_t channel1) {
-  if (TakesApart(c)) {
-    for (int64_t row = row0; row < row1; ++row) {
-      for (int64_t x = 0; x < c.dilation_w; ++x) DepthwiseRows(PixelsApart(c, row, x), row, row + 1, channel0, channel1);
-    }
-    return;
-  }
   const bool far = !kFewTiles && c.input_ring_rows == 0 && c.dilation_h == 1 && c.in_h * c.in_w * (channel1 - channel0) > kFarFloats;
   const Job job = {c,        Clamp(c.epilogue),
                    channel0, channel1,
@@ -374,6 +368,12 @@ void DepthwiseRows(const DepthwiseF32& c, int64_t row0, int64_t row1, int64_t ch
     return;
   }
 #endif
+  if (TakesApart(c)) {
+    for (int64_t row = row0; row < row1; ++row) {
+      for (int64_t x = 0; x < c.dilation_w; ++x) DepthwiseRows(PixelsApart(c, row, x), row, row + 1, channel0, channel1);
+    }
+    return;
+  }
 #if defined(LINNET_DEPTHWISE_LINES)
   if (GoesAlongLines(c)) {
     constexpr int64_t kTogether = 4;

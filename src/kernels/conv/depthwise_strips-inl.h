@@ -55,14 +55,12 @@ struct Strip {
 };
 
 #if HWY_TARGET == HWY_AVX3
-constexpr int kStripPixels = 7;
-
 // Which loads and stores are masked: none, those of inputs that may lie beside the image (half a kernel at each side), or all.
 enum class Masks { kNone, kSides, kAll };
 
-template <int kRows, int kTaps, int kStride, Masks kMasks>
+template <int kRows, int kTaps, int kStride, int kPixels, Masks kMasks>
 HWY_INLINE void StripVectors(const Job& job, const Strip& strip, int64_t channel) {
-  constexpr int kPixels = kStripPixels, kInputs = (kPixels - 1) * kStride + kTaps, kSides = kTaps / 2;
+  constexpr int kInputs = (kPixels - 1) * kStride + kTaps, kSides = kTaps / 2;
   const F32 d;
   const DepthwiseF32& c = job.conv;
   const auto lanes = hn::FirstN(d, static_cast<size_t>(std::min(kLanes, job.channel1 - channel)));
@@ -144,32 +142,36 @@ HWY_INLINE void StripVectors(const Job& job, const Strip& strip, int64_t channel
   }
 }
 
-template <int kRows, int kTaps, int kStride, Masks kMasks>
+template <int kRows, int kTaps, int kStride, int kPixels, Masks kMasks>
 void StripChannels(const Job& job, const Strip& strip) {
   constexpr Masks kLast = kMasks == Masks::kNone ? Masks::kSides : kMasks;
   int64_t channel = job.channel0;
   for (; channel + kLanes <= job.channel1; channel += kLanes) {
-    StripVectors<kRows, kTaps, kStride, kMasks>(job, strip, channel);
+    StripVectors<kRows, kTaps, kStride, kPixels, kMasks>(job, strip, channel);
   }
-  if (channel < job.channel1) StripVectors<kRows, kTaps, kStride, kLast>(job, strip, channel);
+  if (channel < job.channel1) StripVectors<kRows, kTaps, kStride, kPixels, kLast>(job, strip, channel);
 }
 
 struct StripVariant {
   int taps, stride, pixels, rows;
   void (*run[2][3])(const Job&, const Strip&);   // by rows less one and masks
 };
-template <int kTaps, int kStride>
+template <int kTaps, int kStride, int kPixels>
 constexpr StripVariant kStripVariant = {
     kTaps,
     kStride,
-    kStripPixels,
+    kPixels,
     2,
-    {{StripChannels<1, kTaps, kStride, Masks::kNone>, StripChannels<1, kTaps, kStride, Masks::kSides>,
-      StripChannels<1, kTaps, kStride, Masks::kAll>},
-     {StripChannels<2, kTaps, kStride, Masks::kNone>, StripChannels<2, kTaps, kStride, Masks::kSides>,
-      StripChannels<2, kTaps, kStride, Masks::kAll>}}};
-constexpr const StripVariant* kStripVariants[] = {&kStripVariant<3, 1>, &kStripVariant<3, 2>, &kStripVariant<5, 1>,
-                                                  &kStripVariant<5, 2>};
+    {{StripChannels<1, kTaps, kStride, kPixels, Masks::kNone>, StripChannels<1, kTaps, kStride, kPixels, Masks::kSides>,
+      StripChannels<1, kTaps, kStride, kPixels, Masks::kAll>},
+     {StripChannels<2, kTaps, kStride, kPixels, Masks::kNone>, StripChannels<2, kTaps, kStride, kPixels, Masks::kSides>,
+      StripChannels<2, kTaps, kStride, kPixels, Masks::kAll>}}};
+constexpr const StripVariant* kStripVariants[] = {
+    &kStripVariant<3, 1, 7>, &kStripVariant<3, 2, 7>, &kStripVariant<5, 1, 7>, &kStripVariant<5, 2, 7>,
+#if !defined(LINNET_SMALL)
+    &kStripVariant<3, 1, 5>, &kStripVariant<3, 2, 5>, &kStripVariant<5, 1, 5>, &kStripVariant<5, 2, 5>,
+#endif
+};
 constexpr int64_t kNarrow = 3;   // pixels, that a strip is wide at least
 
 #else
@@ -317,12 +319,15 @@ const StripVariant* PickStripVariant(const DepthwiseF32& c) {
     narrowest = std::min(narrowest, phase.out_w);
     if (phase.out_w < kNarrow || phase.left < -side || reach > phase.in_w + side) return nullptr;
   }
+  // What a row takes: a strip costs something beside its pixels, whether the image has them all or not.
+  auto cost = [&](const StripVariant& v) { return (narrowest + v.pixels - 1) / v.pixels * (v.pixels + 1); };
+  const StripVariant* best = nullptr;
   for (const StripVariant* v : kStripVariants) {
     if (!v) continue;   // not in this build
     const bool fits = HWY_TARGET == HWY_AVX3 || (narrowest >= v->pixels && c.channels % kLanes == 0);
-    if (fits && c.kernel_w == v->taps && c.stride_w == v->stride) return v;
+    if (fits && c.kernel_w == v->taps && c.stride_w == v->stride && (!best || cost(*v) < cost(*best))) best = v;
   }
-  return nullptr;
+  return best;
 }
 
 // `rows` output rows, 1 or 2, a dilation apart, of one image.
