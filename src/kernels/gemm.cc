@@ -30,6 +30,7 @@
 #include "kernels/tiles/gemm_transposed-inl.h"
 #include "kernels/tiles/narrow-inl.h"
 #include "kernels/tiles/panels-inl.h"
+#include "kernels/tiles/row-inl.h"
 #include "kernels/unroll.h"
 #include "kernels/vec-inl.h"
 
@@ -308,6 +309,12 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
   }
 }
 
+// Whether a product has one row, of a packed B: all calls for it agree.
+constexpr bool kRowsAlone = kLanes == kPanelColumns && !kFewTiles;
+bool IsRowAlone(const GemmF32& g) {
+  return kRowsAlone && g.m == 1 && g.b_row_stride == kPanelColumns;
+}
+
 // Part of the summands of GemmRun's.
 void RunSummands(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, AheadPart* ahead) {
   const GemmF32& g = block.gemm;
@@ -358,6 +365,15 @@ void GemmRun(const GemmF32& whole, int64_t m0, int64_t m1, int64_t panel0, int64
     block.last_segment = kFetchesAny && g.b_row_stride == kPanelColumns ? 1 : -1;
     if (near == 0) block.segments = segments + 1, block.segment_count = 1, block.last_segment = std::min<int64_t>(block.last_segment, 0);
     if (g.segment_count) block.segments = g.segments, block.segment_count = g.segment_count, block.last_segment = -1;
+    if constexpr (kRowsAlone) {
+      if (IsRowAlone(g)) {
+        constexpr int kStreams = 4;
+        RowColumns<kStreams>(block, begin, end);
+        const bool after = block.clamp.after && !block.clamp.hard_swish;
+        if (after) ActivateRows(g.epilogue, g.c + begin, g.c_row_stride, 1, end - begin);
+        return;
+      }
+    }
     RunSummands(block, m0, m1, begin, end, &ahead);
   }
 }

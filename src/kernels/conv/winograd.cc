@@ -1,7 +1,8 @@
 // The transforms of Winograd convolution for each instruction set: channels lie across the lanes.
 //
 // A two-dimensional transform is a one-dimensional one of all columns, then of all rows. What lies between them, more
-// than the registers hold, goes through an array in the first-level cache; one column or row stays in registers.
+// than 16 registers hold, goes through an array in the first-level cache; one column or row stays in registers. With 32 registers a few
+// rows are made of all columns at a time, which are read again for the next few: nothing lies between.
 #include "kernels/conv/winograd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -18,6 +19,22 @@ namespace linnet {
 namespace HWY_NAMESPACE {
 
 constexpr int64_t kLanes = HWY_LANES(float);
+
+constexpr bool kManyRegisters = HWY_TARGET == HWY_AVX3 || (HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64);
+
+// Rows of a transform that are made together with many registers: those that share most of their sums.
+template <int kTile>
+struct RowGroups {
+  static constexpr int kInput[1][4] = {{0, 1, 2, 3}}, kOutput[1][2] = {{0, 1}};
+};
+template <>
+struct RowGroups<4> {
+  static constexpr int kInput[2][3] = {{0, 1, 2}, {5, 3, 4}}, kOutput[2][2] = {{0, 2}, {1, 3}};
+};
+template <>
+struct RowGroups<6> {
+  static constexpr int kInput[4][2] = {{0, 7}, {1, 2}, {3, 4}, {5, 6}}, kOutput[2][3] = {{0, 2, 4}, {1, 3, 5}};
+};
 
 HWY_INLINE VF32 Set(float x) {
   return hn::Set(F32(), x);
@@ -89,15 +106,41 @@ template <int kTile, bool kTail>
 HWY_INLINE void InputVector(const float* const* pixels, int64_t c, size_t left, float* v, int64_t position_stride) {
   constexpr int kSide = kTile + 2;
   const F32 d;
-  HWY_ALIGN float half[kSide * kSide * kLanes];
-  for (int j = 0; j < kSide; ++j) {
-    VF32 in[kSide], out[kSide];
+  auto column = [&](int j, VF32(&out)[kSide]) HWY_ATTR {
+    VF32 in[kSide];
     LINNET_UNROLL
     for (int i = 0; i < kSide; ++i) {
       const float* p = pixels[i * kSide + j] + c;
       in[i] = kTail ? LoadTail(d, p, left) : hn::LoadU(d, p);
     }
     Forward(in, out);
+  };
+  if constexpr (kManyRegisters && !kTail) {
+    LINNET_UNROLL
+    for (const auto& rows : RowGroups<kTile>::kInput) {
+      constexpr int kRows = sizeof(rows) / sizeof(rows[0]);
+      VF32 half[kRows][kSide];
+      LINNET_UNROLL
+      for (int j = 0; j < kSide; ++j) {
+        VF32 out[kSide];
+        column(j, out);
+        LINNET_UNROLL
+        for (int r = 0; r < kRows; ++r) half[r][j] = out[rows[r]];
+      }
+      LINNET_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        VF32 out[kSide];
+        Forward(half[r], out);
+        LINNET_UNROLL
+        for (int j = 0; j < kSide; ++j) hn::Store(out[j], d, v + (rows[r] * kSide + j) * position_stride + c);
+      }
+    }
+    return;
+  }
+  HWY_ALIGN float half[kSide * kSide * kLanes];
+  for (int j = 0; j < kSide; ++j) {
+    VF32 out[kSide];
+    column(j, out);
     LINNET_UNROLL
     for (int i = 0; i < kSide; ++i) hn::Store(out[i], d, half + (i * kSide + j) * kLanes);
   }
@@ -140,21 +183,16 @@ template <int kTile, bool kTail>
 HWY_INLINE void OutputVector(const float* m, int64_t position_stride, int64_t c, size_t left, const Destination& to) {
   constexpr int kSide = kTile + 2;
   const F32 d;
-  HWY_ALIGN float half[kTile * kSide * kLanes];
-  for (int j = 0; j < kSide; ++j) {
-    VF32 in[kSide], out[kTile];
+  VF32 bias = hn::Zero(d);
+  if (const float* p = to.epilogue.bias) bias = kTail ? LoadTail(d, p + c, left) : hn::LoadU(d, p + c);
+  auto column = [&](int j, VF32(&out)[kTile]) HWY_ATTR {
+    VF32 in[kSide];
     LINNET_UNROLL
     for (int i = 0; i < kSide; ++i) in[i] = hn::Load(d, m + (i * kSide + j) * position_stride + c);
     Backward(in, out);
-    LINNET_UNROLL
-    for (int i = 0; i < kTile; ++i) hn::Store(out[i], d, half + (i * kSide + j) * kLanes);
-  }
-  VF32 bias = hn::Zero(d);
-  if (const float* p = to.epilogue.bias) bias = kTail ? LoadTail(d, p + c, left) : hn::LoadU(d, p + c);
-  for (int64_t y = 0; y < to.rows; ++y) {
-    VF32 in[kSide], out[kTile];
-    LINNET_UNROLL
-    for (int j = 0; j < kSide; ++j) in[j] = hn::Load(d, half + (y * kSide + j) * kLanes);
+  };
+  auto row = [&](int64_t y, const VF32(&in)[kSide]) HWY_ATTR {
+    VF32 out[kTile];
     Backward(in, out);
     float* line = to.output + y * to.row_stride + c;
     const float* residual = to.epilogue.residual;
@@ -176,6 +214,38 @@ HWY_INLINE void OutputVector(const float* m, int64_t position_stride, int64_t c,
         hn::StoreU(value, d, p);
       }
     }
+  };
+  if constexpr (kManyRegisters && !kTail) {
+    LINNET_UNROLL
+    for (const auto& rows : RowGroups<kTile>::kOutput) {
+      constexpr int kRows = sizeof(rows) / sizeof(rows[0]);
+      VF32 half[kRows][kSide];
+      LINNET_UNROLL
+      for (int j = 0; j < kSide; ++j) {
+        VF32 out[kTile];
+        column(j, out);
+        LINNET_UNROLL
+        for (int r = 0; r < kRows; ++r) half[r][j] = out[rows[r]];
+      }
+      LINNET_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        if (rows[r] < to.rows) row(rows[r], half[r]);
+      }
+    }
+    return;
+  }
+  HWY_ALIGN float half[kTile * kSide * kLanes];
+  for (int j = 0; j < kSide; ++j) {
+    VF32 out[kTile];
+    column(j, out);
+    LINNET_UNROLL
+    for (int i = 0; i < kTile; ++i) hn::Store(out[i], d, half + (i * kSide + j) * kLanes);
+  }
+  for (int64_t y = 0; y < to.rows; ++y) {
+    VF32 in[kSide];
+    LINNET_UNROLL
+    for (int j = 0; j < kSide; ++j) in[j] = hn::Load(d, half + (y * kSide + j) * kLanes);
+    row(y, in);
   }
 }
 
