@@ -128,6 +128,11 @@ TEST(MachinePeaks, Measured) {
   EXPECT_EQ(peaks.flops_per_ns, 1e12) << "what was higher stays";
   EXPECT_EQ(peaks.reading[0].bytes_per_ns, 1e12);
   EXPECT_EQ(peaks.reading.size(), sizes);
+  const double large = 80e6;
+  MeasurePeaks(DetectedCpuLevel(), &peaks, large);
+  ASSERT_EQ(peaks.reading.size(), sizes + 1) << "memory is read at the size of a large model too";
+  EXPECT_LE(peaks.reading.back().bytes, large);
+  EXPECT_GT(peaks.reading.back().bytes, peaks.reading[sizes - 1].bytes);
 }
 
 TEST(CliBench, FloorsAreInTheJson) {

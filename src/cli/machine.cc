@@ -83,7 +83,7 @@ std::string MachinePeaks::ReadingText() const {
                      BytesPerNs(reading.back().bytes));
 }
 
-void MeasurePeaks(CpuLevel level, MachinePeaks* peaks) {
+void MeasurePeaks(CpuLevel level, MachinePeaks* peaks, double model_bytes) {
   const PeakKernels& kernels = PickPeak(level);
   const Int8Peak bytes = PickInt8Peak(level);
   constexpr int kPieces = 40;
@@ -95,13 +95,18 @@ void MeasurePeaks(CpuLevel level, MachinePeaks* peaks) {
   const double byte_ns = PieceNs(peaks->threads, kPieces, true, [&](int, int) { bytes.multiply_add(kByteTurns); });
   peaks->flops_per_ns = std::max(peaks->flops_per_ns, static_cast<double>(kTurns * kernels.flops_per_turn) / ns);
   peaks->byte_ops_per_ns = std::max(peaks->byte_ops_per_ns, static_cast<double>(kByteTurns * bytes.ops_per_turn) / byte_ns);
-  constexpr int64_t kLeast = 256 << 10, kMost = 64 << 20;
-  Result<Block> block = Block::Allocate(kMost);
+  constexpr int64_t kLeast = 256 << 10, kUsual = 64 << 20, kMost = int64_t{1} << 30;
+  std::vector<int64_t> sizes;
+  for (int64_t size = kLeast; size <= kUsual; size *= 2) sizes.push_back(size);
+  // What lies in a cache that all processors share, and other programs use, is not to be told from the size.
+  const int64_t model = std::min(kMost, static_cast<int64_t>(model_bytes)) / kLeast * kLeast;
+  if (model > kUsual) sizes.push_back(model);
+  Result<Block> block = Block::Allocate(sizes.back());
   if (!block.ok()) return;
-  memset(block->data(), 1, kMost);
+  memset(block->data(), 1, static_cast<size_t>(sizes.back()));
   const float* data = reinterpret_cast<const float*>(block->data());
-  size_t at = 0;
-  for (int64_t size = kLeast; size <= kMost; size *= 2, ++at) {
+  for (size_t at = 0; at < sizes.size(); ++at) {
+    const int64_t size = sizes[at];
     if (at == peaks->reading.size()) peaks->reading.push_back({static_cast<double>(size), 0});
     double& rate = peaks->reading[at].bytes_per_ns;
     rate = std::max(rate, ReadingRate(kernels, data, size, peaks->threads, kPieces));

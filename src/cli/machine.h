@@ -29,10 +29,11 @@ struct MachinePeaks {
   std::string ReadingText() const;
 };
 
-/// Measures, for peaks->threads threads; takes about a tenth of a second. Peaks that are there already stay where they are higher: who
+/// Measures, for peaks->threads threads; takes about a tenth of a second, longer for a model of more than 64 MB of constants, whose size
+/// memory is read at too. Peaks that are there already stay where they are higher: who
 /// measures at several moments is less at the mercy of what else the machine does. For the same reason each rate is that of the
 /// fastest tenth of many short pieces, and all threads together are never slower than one alone.
-void MeasurePeaks(CpuLevel level, MachinePeaks* peaks);
+void MeasurePeaks(CpuLevel level, MachinePeaks* peaks, double model_bytes = 0);
 
 /// Measures arithmetic again, right after each of some runs of a model: at the clock that the processor has while it computes with
 /// all of its width on numbers that change, which is lower than what the loop alone keeps.

@@ -71,8 +71,9 @@ Result<StepTimes> StepTimes::Measure(Session& session, const std::vector<Type>& 
   StepTimes times;
   Status status;
   const CpuLevel cpu = session.model().options().cpu;
+  const double model_bytes = static_cast<double>(session.model().weight_bytes());
   times.peaks_.threads = session.threads();
-  MeasurePeaks(cpu, &times.peaks_);
+  MeasurePeaks(cpu, &times.peaks_, model_bytes);
   std::vector<std::vector<double>> all;   // of every step, those of the runs
   std::vector<const NodeIo*> nodes;
   const int64_t start = MonotonicNs();
@@ -92,7 +93,7 @@ Result<StepTimes> StepTimes::Measure(Session& session, const std::vector<Type>& 
       all[at++].push_back(static_cast<double>(span.end_ns - span.begin_ns));
     }
   }
-  MeasurePeaks(cpu, &times.peaks_);
+  MeasurePeaks(cpu, &times.peaks_, model_bytes);
   MeasureArithmeticBeside(cpu, [&] { if (status.ok()) status = run({}); }, &times.peaks_);
   LINNET_TRY(std::move(status));
   const std::map<const NodeIo*, Known> known = KnownOf(session, types, times.peaks_);
