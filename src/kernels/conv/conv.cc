@@ -16,6 +16,7 @@ namespace {
 
 constexpr int64_t kGatherBytes = 512 << 10;  // of gathered pixels: about half of a second-level cache
 constexpr int64_t kShortFloats = 16;         // a call that copies them costs more than they do
+constexpr int64_t kFewFloats = 4;
 constexpr int64_t kRingBytes = 1 << 20;
 constexpr int64_t kSplitGatherBytes = 1 << 20;
 constexpr int64_t kFarFloats = 3 << 17;      // of an output that does not stay in a second-level cache
@@ -275,22 +276,39 @@ class Group {
       // Copies of a fixed length: what is too much is overwritten by the next row, or lies behind the pixel's K. The last row of
       // the image is copied without.
       const float* const image_end = image + (c_.in_h - 1) * c_.input_row_stride + c_.in_w * c_.input_pixel_stride;
-      const int64_t step = d * c_.input_row_stride, spare = tap_row <= 4 ? 4 : kShortFloats;
+      const int64_t step = d * c_.input_row_stride, spare = tap_row <= kFewFloats ? kFewFloats : kShortFloats;
       int64_t whole = i1 - i0;
       while (whole > 0 && from + (whole - 1) * step + spare > image_end) --whole;
-      tap_row <= 4 ? CopyRows<4>(from, step, whole, tap_row, out) : CopyRows<kShortFloats>(from, step, whole, tap_row, out);
+      tap_row <= kFewFloats ? CopyRows<kFewFloats>(from, step, whole, tap_row, out) : CopyRows<kShortFloats>(from, step, whole, tap_row, out);
       from += whole * step, out += whole * tap_row;
       for (; whole < i1 - i0; ++whole, from += step, out += tap_row) memcpy(out, from, static_cast<size_t>(tap_row) * 4);
       std::fill(rest, rest + (c_.kernel_h - i1) * tap_row, 0.0f);
       return;
     }
-    std::fill(rest, rest + (c_.kernel_h - i1) * tap_row, 0.0f);
-    for (int64_t i = i0; i < i1; ++i, out += tap_row, from += d * c_.input_row_stride) {
-      int64_t j = begin;
-      if (end - begin != tap_row) std::fill(out, out + tap_row, 0.0f);
-      for (; j + 4 <= end; j += 4) memcpy(out + j, from + j, 16);
-      for (; j < end; ++j) out[j] = from[j];
+    int64_t i = i0;
+    if (tap_row <= kFewFloats) {
+      // As above, and what is outside becomes zero on the way: rows whose neighbours on both sides can be read.
+      uint64_t inside[2] = {};
+      for (int64_t j = begin; j < end; ++j) inside[j / 2] |= uint64_t{0xffffffff} << j % 2 * 32;
+      const float* const image_end = image + (c_.in_h - 1) * c_.input_row_stride + c_.in_w * c_.input_pixel_stride;
+      const int64_t step = d * c_.input_row_stride;
+      for (; i < i1 && from < image; ++i, out += tap_row, from += step) CopyInside(from, begin, end, tap_row, out);
+      for (; i < i1 && from + kFewFloats <= image_end; ++i, out += tap_row, from += step) {
+        uint64_t words[2];
+        memcpy(words, from, sizeof(words));
+        words[0] &= inside[0], words[1] &= inside[1];
+        memcpy(out, words, sizeof(words));
+      }
     }
+    for (; i < i1; ++i, out += tap_row, from += d * c_.input_row_stride) CopyInside(from, begin, end, tap_row, out);
+    std::fill(rest, rest + (c_.kernel_h - i1) * tap_row, 0.0f);
+  }
+
+  static void CopyInside(const float* from, int64_t begin, int64_t end, int64_t tap_row, float* out) {
+    int64_t j = begin;
+    std::fill(out, out + tap_row, 0.0f);
+    for (; j + 4 <= end; j += 4) memcpy(out + j, from + j, 16);
+    for (; j < end; ++j) out[j] = from[j];
   }
 
   template <int64_t kFloats>

@@ -169,6 +169,7 @@ constexpr StripVariant kStripVariant = {
 constexpr const StripVariant* kStripVariants[] = {
     &kStripVariant<3, 1, 7>, &kStripVariant<3, 2, 7>, &kStripVariant<5, 1, 7>, &kStripVariant<5, 2, 7>,
 #if !defined(LINNET_SMALL)
+    &kStripVariant<3, 1, 6>, &kStripVariant<3, 2, 6>, &kStripVariant<5, 1, 6>, &kStripVariant<5, 2, 6>,
     &kStripVariant<3, 1, 5>, &kStripVariant<3, 2, 5>, &kStripVariant<5, 1, 5>, &kStripVariant<5, 2, 5>,
 #endif
 };
