@@ -43,7 +43,8 @@ class Gatherer {
     const bool plain = BlockShift(kernels_, c_.input_signed) == 0;
     for (; count > 0; --count, to += s_.row_bytes) {
       if (few) {
-        const int64_t done = plain ? Few<false>(image, y, x, count, to) : Few<true>(image, y, x, count, to);
+        int64_t done = plain ? Few<false>(image, y, x, count, to) : Few<true>(image, y, x, count, to);
+        if (done == 0) done = plain ? Few<false>(image, y, x, count, to, true) : Few<true>(image, y, x, count, to, true);
         x += done, count -= done, to += done * s_.row_bytes;
         if (x >= c_.out_w) {
           x = 0;
@@ -69,13 +70,15 @@ class Gatherer {
 #endif
   bool Three() const { return c_.kernel_h == 3 && c_.kernel_w * s_.group_in <= 16; }
 
+  /// Of `count` pixels from x on, how many were copied: some of those whose taps lie inside of the image's columns, or at its `edge`.
   template <bool kTurned>
-  int64_t Few(int64_t image, int64_t y, int64_t x, int64_t count, char* to) const {
+  int64_t Few(int64_t image, int64_t y, int64_t x, int64_t count, char* to, bool edge = false) const {
+    if (kFewKinds && edge) return 0;
     const int64_t tap_row = c_.kernel_w * s_.group_in;
-    if (kFewKinds || Three()) return FewBytes<16, kTurned, 3>(image, y, x, count, to);
-    return tap_row <= 16   ? FewBytes<16, kTurned>(image, y, x, count, to)
-           : tap_row <= 32 ? FewBytes<32, kTurned>(image, y, x, count, to)
-                           : FewBytes<kCopyMax, kTurned>(image, y, x, count, to);
+    if (kFewKinds || Three()) return edge ? EdgeBytes<16, kTurned, 3>(image, y, x, count, to) : FewBytes<16, kTurned, 3>(image, y, x, count, to);
+    if (tap_row <= 16) return edge ? EdgeBytes<16, kTurned>(image, y, x, count, to) : FewBytes<16, kTurned>(image, y, x, count, to);
+    if (tap_row <= 32) return edge ? EdgeBytes<32, kTurned>(image, y, x, count, to) : FewBytes<32, kTurned>(image, y, x, count, to);
+    return edge ? EdgeBytes<kCopyMax, kTurned>(image, y, x, count, to) : FewBytes<kCopyMax, kTurned>(image, y, x, count, to);
   }
 
   /// Pixels from x on whose taps are short and inside of the image's columns, and which of them `count` there were. Copies are
@@ -83,7 +86,7 @@ class Gatherer {
   /// kernel_h, where it is known.
   template <int kCopy, bool kTurned, int kRows = 0>
   int64_t FewBytes(int64_t image, int64_t y, int64_t x, int64_t count, char* to) const {
-    const int64_t left = x * c_.stride_w - c_.pad_left, top = y * c_.stride_h - c_.pad_top, tap_row = c_.kernel_w * s_.group_in;
+    const int64_t left = x * c_.stride_w - c_.pad_left, top = y * c_.stride_h - c_.pad_top;
     if (left < 0) return 0;
     const int64_t room = c_.in_w - c_.kernel_w - left, step = c_.stride_w * c_.in_c;
     int64_t pixels = room < 0 ? 0 : std::min({count, c_.out_w - x, room / c_.stride_w + 1});
@@ -101,6 +104,39 @@ class Gatherer {
       const int64_t beyond = input_end - lines[i] - kCopy;
       if (inside) pixels = std::min(pixels, beyond < 0 ? 0 : beyond / step + 1);
     }
+    CopyLines<kCopy, kTurned, kRows>(lines, steps, pixels, to);
+    return pixels;
+  }
+
+  /// The same for pixels whose taps lie partly beside the image, or that copies would pass the end of: from lines made for them.
+  template <int kCopy, bool kTurned, int kRows = 0>
+  int64_t EdgeBytes(int64_t image, int64_t y, int64_t x, int64_t count, char* to) const {
+    constexpr int64_t kMost = 4 * kCopyMax;
+    if (c_.kernel_h > kFewRows) return 0;
+    const int64_t left = x * c_.stride_w - c_.pad_left, top = y * c_.stride_h - c_.pad_top;
+    int64_t pixels = std::min({count, c_.out_w - x, (kMost / c_.in_c - c_.kernel_w) / c_.stride_w + 1});
+    if (left < 0) pixels = std::min(pixels, (-left + c_.stride_w - 1) / c_.stride_w);
+    const int64_t columns = (pixels - 1) * c_.stride_w + c_.kernel_w;
+    const int64_t begin = std::clamp<int64_t>(-left, 0, columns), end = std::clamp<int64_t>(c_.in_w - left, begin, columns);
+    const uint8_t* lines[kFewRows];
+    int64_t steps[kFewRows];
+    uint8_t made[kFewRows][kMost + kCopyMax];
+    for (int64_t i = 0; i < c_.kernel_h; ++i) {
+      const int64_t in_y = top + i * c_.dilation_h;
+      lines[i] = outside_, steps[i] = 0;
+      if (in_y < 0 || in_y >= c_.in_h) continue;
+      lines[i] = made[i], steps[i] = c_.stride_w * c_.in_c;
+      if (end - begin < columns) memset(made[i], c_.input_zero, static_cast<size_t>(columns * c_.in_c));
+      const uint8_t* from = c_.input + ((image * c_.in_h + in_y) * c_.in_w + left + begin) * c_.in_c;
+      memcpy(made[i] + begin * c_.in_c, from, static_cast<size_t>((end - begin) * c_.in_c));
+    }
+    CopyLines<kCopy, kTurned, kRows>(lines, steps, pixels, to);
+    return pixels;
+  }
+
+  template <int kCopy, bool kTurned, int kRows>
+  void CopyLines(const uint8_t** lines, const int64_t* steps, int64_t pixels, char* to) const {
+    const int64_t tap_row = c_.kernel_w * s_.group_in;
     if constexpr (kRows == 3) {
       const uint8_t *line0 = lines[0], *line1 = lines[1], *line2 = lines[2];
       for (int64_t p = 0; p < pixels; ++p, to += s_.row_bytes) {
@@ -109,7 +145,7 @@ class Gatherer {
         Copy<kCopy, kTurned>(line2, to + 2 * tap_row);
         line0 += steps[0], line1 += steps[1], line2 += steps[2];
       }
-      return pixels;
+      return;
     }
     for (int64_t p = 0; p < pixels; ++p, to += s_.row_bytes) {
       for (int64_t i = 0; i < c_.kernel_h; ++i) {
@@ -117,7 +153,6 @@ class Gatherer {
         lines[i] += steps[i];
       }
     }
-    return pixels;
   }
   template <int kCopy, bool kTurned>
   static void Copy(const uint8_t* from, char* to) {
@@ -173,9 +208,13 @@ class Gatherer {
 /// The strips of a convolution, where they pay.
 struct StripInt8 : Strip {
   StripInt8(const Int8Kernels& kernels, const ConvInt8& conv) : Strip(conv, 64, 4, 1) {
-    // Where what lies between the rows of the output is computed too, that is an eighth more at most, as whole tiles go.
-    const int64_t unit = kernels.rows;
-    const bool dense = kernels.sorts ? conv.out_w >= kLineRowsInt8 : RoundUp(rows * pitch, unit) * 8 <= RoundUp(rows * conv.out_w, unit) * 9;
+    // Where what lies between the rows of the output is computed too, that is an eighth more at most, as whole tiles go, or takes less
+    // than gathering its pixels: so many nanoseconds a byte.
+    constexpr double kGatherNs = 0.08;
+    const int64_t unit = kernels.rows, wanted = RoundUp(rows * conv.out_w, unit), more = RoundUp(rows * pitch, unit) - wanted;
+    const double columns = static_cast<double>(PanelCount(conv.out_c / conv.groups) * kPanelColumns);
+    const bool few = static_cast<double>(more) * columns * kernels.mac_ns < static_cast<double>(wanted) * kGatherNs;
+    const bool dense = kernels.sorts ? conv.out_w >= kLineRowsInt8 : more * 8 <= wanted || few;
     usable = usable && kTilesInPlace && kernels.tiles && dense;
   }
   /// A tile may read a pixel more than there are.

@@ -265,6 +265,25 @@ void Int8ByteDots(const void* block, int64_t row_bytes, int rows, int64_t k4, co
   kDots[rows](block, row_bytes, k4, panel, columns, sums);
 }
 
+// Fewer bytes than a vector, by words of which the last goes over some again.
+template <class Word>
+HWY_INLINE void TurnWords(const uint8_t* a, int64_t n, uint8_t* to) {
+  constexpr int64_t kSize = sizeof(Word);
+  auto turn = [&](int64_t at) {
+    Word word;
+    memcpy(&word, a + at, kSize);
+    word ^= static_cast<Word>(0x8080808080808080);
+    memcpy(to + at, &word, kSize);
+  };
+  for (int64_t i = 0; i + kSize < n; i += kSize) turn(i);
+  turn(n - kSize);
+}
+HWY_INLINE void TurnRest(const uint8_t* a, int64_t n, uint8_t* to) {
+  if (n >= 8) return TurnWords<uint64_t>(a, n, to);
+  if (n >= 4) return TurnWords<uint32_t>(a, n, to);
+  for (int64_t i = 0; i < n; ++i) to[i] = a[i] ^ 0x80;
+}
+
 // Bytes as they are, or with the highest bit turned where A is signed, or is not.
 template <bool kTurnSigned>
 void Int8LoadBytes(const uint8_t* a, int64_t n, bool is_signed, void* block) {
@@ -282,7 +301,7 @@ void Int8LoadBytes(const uint8_t* a, int64_t n, bool is_signed, void* block) {
     for (int64_t j = 0; j < 4 * kLanes; j += kLanes) hn::StoreU(hn::Xor(hn::LoadU(d, a + i + j), flip), d, to + i + j);
   }
   for (; i + kLanes <= n; i += kLanes) hn::StoreU(hn::Xor(hn::LoadU(d, a + i), flip), d, to + i);
-  for (; i < n; ++i) to[i] = a[i] ^ 0x80;
+  TurnRest(a + i, n - i, to + i);
 }
 
 #if HWY_ARCH_ARM_A64
