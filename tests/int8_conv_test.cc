@@ -243,6 +243,24 @@ TEST(ConvInt8, Strips) {
   Check(wide);
 }
 
+TEST(ConvInt8, ShortKernelsAtEdges) {
+  for (int64_t in_c : {1, 2, 3, 5}) {
+    for (int64_t kernel_w : {2, 4, 8, 11}) {
+      for (int64_t kernel_h : {1, 3, 8, 12}) {
+        for (int64_t stride : {1, 2, 3}) {
+          for (int64_t in_w : {1, 5, 23}) {
+            Case t{7, in_w, in_c, 9, 1, kernel_h, kernel_w, stride, 1, std::min<int64_t>(kernel_w, 7) / 2 + (in_w == 1 ? kernel_w : 0)};
+            if (kernel_h > 7 + 2 * t.pad || kernel_w > in_w + 2 * t.pad) continue;
+            Check(t);
+            t.x_signed = true, t.zero = -9;
+            Check(t);
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(ConvInt8, TypesAndZeroPoints) {
   for (To to : {To::kInt32, To::kFloat, To::kInt8, To::kUint8}) {
     for (bool x_signed : {false, true}) {
