@@ -1,5 +1,6 @@
 // Float32 convolutions at every instruction set against direct sums in double precision.
 #include "kernels/conv/conv.h"
+#include "kernels/conv/depthwise.h"
 
 #include <gtest/gtest.h>
 
@@ -29,6 +30,7 @@ void Check(CpuLevel level, const Case& t) {
   ConvF32 c;
   c.batch = t.batch, c.in_h = t.in_h, c.in_w = t.in_w, c.in_c = t.in_c, c.out_c = t.out_c,
   c.groups = t.groups;
+  c.grouped = &PickGroupedF32(level);
   c.kernel_h = t.kernel_h, c.kernel_w = t.kernel_w, c.stride_h = t.stride_h, c.stride_w = t.stride_w;
   c.dilation_h = t.dilation_h, c.dilation_w = t.dilation_w, c.pad_top = t.pad_top, c.pad_left = t.pad_left;
   c.out_h = (t.in_h + t.pad_top + t.pad_bottom - (t.kernel_h - 1) * t.dilation_h - 1) / t.stride_h + 1;
@@ -139,6 +141,16 @@ TEST(Conv, Groups) {
     Check(level, {1, 6, 10, 16, 32, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, true});
     Check(level, {1, 6, 10, 80, 48, 2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2, false, true});
     Check(level, {1, 5, 6, 16, 16, 4, 3, 3, 1, 1, 1, 1, -1, -1, 0, 2});
+    // As many outputs as inputs, 2, 4 and 8 of them: several groups in a vector.
+    for (int64_t groups : {1, 2, 5, 9, 16}) {
+      for (int64_t size : {2, 4, 8}) {
+        const int64_t channels = groups * size;
+        Check(level, {2, 9, 15, channels, channels, groups, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 5});
+        Check(level, {1, 14, 13, channels, channels, groups, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1});
+        Check(level, {1, 6, 4, channels, channels, groups, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1});
+        Check(level, {1, 12, 22, channels, channels, groups, 3, 3, 1, 1, 2, 2, 2, 2, 2, 2, 3});
+      }
+    }
   }
 }
 

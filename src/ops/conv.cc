@@ -82,6 +82,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
   std::optional<HalfFormat> reduce;   ///< as the node says
   OutputSlice out_slice;
   const SplitGemmKernels* split = nullptr;
+  const GroupedF32Kernels* grouped = nullptr;
   const HalfKernels* reduced = nullptr;   ///< not null: packed is of its format
 
   struct Bound {
@@ -122,10 +123,9 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
 
   Status Prepare(PrepareContext& c) {
     kernels = &PickGemmF32(c.cpu());
-    depthwise = PickDepthwiseF32(c.cpu());
-    winograd = &PickWinogradF32(c.cpu());
+    depthwise = PickDepthwiseF32(c.cpu()), winograd = &PickWinogradF32(c.cpu());
     transpose = PickTranspose(4, c.cpu());
-    split = PickSplitGemm(c.cpu());
+    split = PickSplitGemm(c.cpu()), grouped = &PickGroupedF32(c.cpu());
     if (!c.is_constant(1) || !c.shape(1).is_static()) return kComputedWeights ? Status() : NotPacked();
     const Shape& shape = c.shape(1);
     if (reduce && IsF32(c.dtype(1), shape) && attributes.groups == 1 && shape.rank() <= 4) {
@@ -258,7 +258,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     b->path = weights.depthwise && !reduced ? Bound::kDepthwise : Bound::kPanels;
     if (b->path == Bound::kDepthwise) return;
     if (kTransformed && tile != 0) return BindWinograd(c.threads(), b);
-    if (!reduced) conv.split = split;
+    if (!reduced) conv.split = split, conv.grouped = grouped;
     b->pixels = conv.batch * conv.out_h * conv.out_w;
     b->matrix_floats = weights.matrix_floats;
     b->grain = reduced ? ConvGrainHalf(*reduced, conv, c.threads()) : ConvGrain(*kernels, conv, c.threads());

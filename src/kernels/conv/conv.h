@@ -35,6 +35,7 @@ namespace linnet {
 /// h) * out_w + w is at output + p * output_pixel_stride, its channels contiguous. Only the elements
 /// themselves are read and written. Output must not overlap input or weights.
 struct SplitGemmKernels;
+struct GroupedF32Kernels;
 
 struct ConvF32 : ConvSizes {
   const float* input = nullptr;
@@ -44,6 +45,7 @@ struct ConvF32 : ConvSizes {
   float* output = nullptr;
   int64_t output_pixel_stride = 0, output_row_stride = 0;
   const SplitGemmKernels* split = nullptr;   ///< products by tiles where that pays; may be null
+  const GroupedF32Kernels* grouped = nullptr;   ///< groups of few channels in vectors of several groups; may be null
   /// bias has out_c floats; residual's rows are output pixels.
   Epilogue epilogue;
   AheadPart ahead;   ///< memory that the products of a call ask for

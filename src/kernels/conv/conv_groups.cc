@@ -1,4 +1,4 @@
-// Convolution of small groups: the ring of rows, and the products. No vector code here.
+// Convolution of small groups: the ring of rows and the products, or vectors of several groups. No vector code here.
 #include "kernels/conv/conv_groups.h"
 
 #include <string.h>
@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/memory.h"
+#include "kernels/conv/depthwise.h"
 #include "kernels/copy.h"
 
 namespace linnet {
@@ -91,6 +92,70 @@ class Rows {
   float* ring_;
 };
 
+// Groups of few channels in vectors of several groups: weights are brought into the order of channels, and rows of the output are computed
+// whole, those that are wanted in part beside the output.
+class Together {
+ public:
+  /// For the groups [group0, group1).
+  Together(const ConvF32& conv, int64_t group0, int64_t group1) : c_(conv), group0_(group0), size_(conv.in_c / conv.groups) {
+    d_.batch = c_.batch, d_.in_h = c_.in_h, d_.in_w = c_.in_w, d_.out_h = c_.out_h, d_.out_w = c_.out_w;
+    d_.kernel_h = c_.kernel_h, d_.kernel_w = c_.kernel_w, d_.stride_h = c_.stride_h, d_.stride_w = c_.stride_w;
+    d_.dilation_h = c_.dilation_h, d_.dilation_w = c_.dilation_w, d_.pad_top = c_.pad_top, d_.pad_left = c_.pad_left;
+    d_.input_batch_stride = c_.input_batch_stride, d_.input_row_stride = c_.input_row_stride, d_.input_pixel_stride = c_.input_pixel_stride;
+    d_.output_pixel_stride = c_.output_pixel_stride;
+    d_.channels = (group1 - group0) * size_, d_.group = size_;
+    d_.epilogue = c_.epilogue;
+    if (c_.epilogue.bias) d_.epilogue.bias += group0 * size_;
+  }
+
+  bool Serves() const { return c_.grouped && c_.out_c == c_.in_c && c_.output_row_stride == 0 && c_.grouped->serves(d_); }
+  int64_t weight_floats() const { return c_.kernel_h * c_.kernel_w * size_ * WeightStride(); }
+  int64_t bytes() const { return (weight_floats() + c_.out_w * d_.channels) * 4; }
+
+  void Run(int64_t pixel0, int64_t pixel1, float* scratch) {
+    d_.input = c_.input + group0_ * size_, d_.output = c_.output + group0_ * size_;
+    d_.packed = scratch;
+    PutWeights(scratch);
+    float* const line = scratch + weight_floats();
+    while (pixel0 < pixel1) {
+      const int64_t row = pixel0 / c_.out_w, x = pixel0 % c_.out_w;
+      int64_t rows = (pixel1 - pixel0) / c_.out_w;
+      if (x == 0 && rows > 0) {
+        c_.grouped->run(d_, row, row + rows, 0, d_.channels);
+        pixel0 += rows * c_.out_w;
+        continue;
+      }
+      const int64_t end = std::min(c_.out_w, x + pixel1 - pixel0);
+      DepthwiseF32 part = d_;
+      part.output = line - row * c_.out_w * d_.channels, part.output_pixel_stride = d_.channels;
+      c_.grouped->run(part, row, row + 1, 0, d_.channels);
+      for (int64_t i = x; i < end; ++i) {
+        memcpy(d_.output + (row * c_.out_w + i) * d_.output_pixel_stride, line + i * d_.channels, static_cast<size_t>(d_.channels) * 4);
+      }
+      pixel0 += end - x;
+    }
+  }
+
+ private:
+  int64_t WeightStride() const { return PanelCount(d_.channels) * kPanelColumns; }
+
+  // From a panel for each group, of as many rows as taps times inputs.
+  void PutWeights(float* to) const {
+    const int64_t k = c_.kernel_h * c_.kernel_w * size_, stride = WeightStride(), panel_floats = PackedSizeF32(k, size_);
+    const float* panel = c_.packed + group0_ * panel_floats;
+    for (int64_t channel = 0; channel < d_.channels; channel += size_, panel += panel_floats) {
+      for (int64_t i = 0; i < k; ++i) {
+        for (int64_t j = 0; j < size_; ++j) to[i * stride + channel + j] = panel[i * kPanelColumns + j];
+      }
+    }
+    for (int64_t i = 0; i < k; ++i) std::fill(to + i * stride + d_.channels, to + (i + 1) * stride, 0.0f);
+  }
+
+  const ConvF32& c_;
+  const int64_t group0_, size_;
+  DepthwiseF32 d_;
+};
+
 }  // namespace
 
 bool GroupsShareRows(const ConvF32& c) {
@@ -101,11 +166,13 @@ bool GroupsShareRows(const ConvF32& c) {
 }
 
 int64_t GroupsScratchBytes(const ConvF32& c) {
+  if (const Together together(c, 0, c.groups); together.Serves()) return together.bytes();
   return c.kernel_h * c.kernel_w * static_cast<int64_t>(sizeof(SegmentF32)) + RingRows(c) * 8 +
          RingRows(c) * RingPixels(c) * (c.in_c + kSpareFloats) * 4;
 }
 
 void RunGroups(const GemmF32Kernels& kernels, const ConvF32& conv, int64_t pixel0, int64_t pixel1, int64_t group0, int64_t group1, void* scratch) {
+  if (Together together(conv, group0, group1); together.Serves()) return together.Run(pixel0, pixel1, static_cast<float*>(scratch));
   Rows(kernels, conv, group0, group1, scratch).Run(pixel0, pixel1);
 }
 

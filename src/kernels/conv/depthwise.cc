@@ -399,6 +399,8 @@ void DepthwiseRows(const DepthwiseF32& c, int64_t row0, int64_t row1, int64_t ch
   }
 }
 
+constexpr GroupedF32Kernels kGroupedF32 = {ServesGroups, DepthwiseRows};
+
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet
 HWY_AFTER_NAMESPACE();
@@ -436,6 +438,10 @@ int64_t DepthwiseGrain(const DepthwiseF32& c, int threads) {
 
 DepthwiseF32Fn* PickDepthwiseF32(CpuLevel level) {
   return LINNET_PICK(level, DepthwiseRows);
+}
+
+const GroupedF32Kernels& PickGroupedF32(CpuLevel level) {
+  return *LINNET_PICK(level, kGroupedF32);
 }
 
 }  // namespace linnet

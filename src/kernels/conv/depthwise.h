@@ -26,6 +26,7 @@ struct DepthwiseF32 {
   int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
   int64_t pad_top = 0, pad_left = 0;
   const float* packed = nullptr;  ///< made by PackDepthwiseF32
+  int64_t group = 1;   ///< channels of a group, for GroupedF32Kernels only
   float* output = nullptr;
   int64_t output_pixel_stride = 0;
   /// bias has `channels` floats; residual's rows are output pixels.
@@ -44,6 +45,14 @@ void PackDepthwiseF32(const float* weights, int64_t channels, int64_t kernel_h, 
 using DepthwiseF32Fn = void(const DepthwiseF32& conv, int64_t row0, int64_t row1, int64_t channel0,
                             int64_t channel1);
 DepthwiseF32Fn* PickDepthwiseF32(CpuLevel level);
+
+/// Convolutions of groups with as many outputs as inputs, a power of two that divides a vector. Output channel c of a pixel is the sum of
+/// packed[(tap * group + i) * stride + c] times input i of its group over taps and i, `stride` being the channels rounded up to 16.
+struct GroupedF32Kernels {
+  bool (*serves)(const DepthwiseF32& conv);
+  DepthwiseF32Fn* run;
+};
+const GroupedF32Kernels& PickGroupedF32(CpuLevel level);
 
 /// A good unit of work: output rows, of which as many go to every thread, and which are done two at a time.
 int64_t DepthwiseGrain(const DepthwiseF32& conv, int threads);

@@ -1,4 +1,5 @@
-// Float32 depthwise convolution with the usual square kernels, two output rows at a time, where there are 32 registers.
+// Float32 depthwise convolution with the usual square kernels, two output rows at a time, where there are 32 registers; and that of groups
+// of few channels.
 #if defined(LINNET_KERNELS_CONV_DEPTHWISE_STRIPS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LINNET_KERNELS_CONV_DEPTHWISE_STRIPS_INL_H_
 #undef LINNET_KERNELS_CONV_DEPTHWISE_STRIPS_INL_H_
@@ -58,7 +59,15 @@ struct Strip {
 // Which loads and stores are masked: none, those of inputs that may lie beside the image (half a kernel at each side), or all.
 enum class Masks { kNone, kSides, kAll };
 
-template <int kRows, int kTaps, int kStride, int kPixels, Masks kMasks>
+// Lane i of the result is lane `member` of those `size`, a power of two, that i is among.
+HWY_INLINE VF32 OfGroup(VF32 v, int64_t size, int64_t member) {
+  const hn::RebindToSigned<F32> d;
+  const auto first = hn::And(hn::Iota(d, 0), hn::Set(d, static_cast<int32_t>(-size)));
+  return hn::TableLookupLanes(v, hn::IndicesFromVec(F32(), hn::Add(first, hn::Set(d, static_cast<int32_t>(member)))));
+}
+
+// kGrouped: convolutions of groups, each input of which meets all outputs of its own.
+template <int kRows, int kTaps, int kStride, int kPixels, Masks kMasks, bool kGrouped>
 HWY_INLINE void StripVectors(const Job& job, const Strip& strip, int64_t channel) {
   constexpr int kInputs = (kPixels - 1) * kStride + kTaps, kSides = kTaps / 2;
   const F32 d;
@@ -80,35 +89,39 @@ HWY_INLINE void StripVectors(const Job& job, const Strip& strip, int64_t channel
     LINNET_UNROLL
     for (int t = 0; t < kPixels; ++t) sum[r][t] = bias;
   }
-  const float* weights = c.packed + channel;
+  const int64_t group = kGrouped ? c.group : 1, tap_stride = group * job.weight_stride;
   LINNET_UNROLL
   for (int i = 0; i < kTaps + (kRows - 1) * kStride; ++i) {
     if (strip.rows[i] == nullptr) continue;
-    const float* in = strip.rows[i] + channel;
-    VF32 x[kInputs];
-    LINNET_UNROLL
-    for (int q = 0; q < kInputs; ++q, in += strip.input_step) {
-      if constexpr (!kMasked) {
-        x[q] = hn::LoadU(d, in);
-      } else if (kMasks == Masks::kAll) {
-        x[q] = hn::MaskedLoad(lanes_of(q), d, in);
-      } else if (q < kSides) {
-        x[q] = hn::MaskedLoad(at_left[q], d, in);
-      } else if (q >= kInputs - kSides) {
-        x[q] = hn::MaskedLoad(at_right[q - (kInputs - kSides)], d, in);
-      } else {
-        x[q] = hn::MaskedLoad(lanes, d, in);
-      }
-    }
-    LINNET_UNROLL
-    for (int r = 0; r < kRows; ++r) {
-      const int tap = i - r * kStride;
-      if (tap < 0 || tap >= kTaps) continue;
+    const float* weights = c.packed + channel;
+    for (int64_t member = 0; member < group; ++member, weights += job.weight_stride) {
+      const float* in = strip.rows[i] + channel;
+      VF32 x[kInputs];
       LINNET_UNROLL
-      for (int j = 0; j < kTaps; ++j) {
-        const VF32 weight = hn::LoadU(d, weights + (tap * kTaps + j) * job.weight_stride);
+      for (int q = 0; q < kInputs; ++q, in += strip.input_step) {
+        if constexpr (!kMasked) {
+          x[q] = hn::LoadU(d, in);
+        } else if (kMasks == Masks::kAll) {
+          x[q] = hn::MaskedLoad(lanes_of(q), d, in);
+        } else if (q < kSides) {
+          x[q] = hn::MaskedLoad(at_left[q], d, in);
+        } else if (q >= kInputs - kSides) {
+          x[q] = hn::MaskedLoad(at_right[q - (kInputs - kSides)], d, in);
+        } else {
+          x[q] = hn::MaskedLoad(lanes, d, in);
+        }
+        if constexpr (kGrouped) x[q] = OfGroup(x[q], group, member);
+      }
+      LINNET_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        const int tap = i - r * kStride;
+        if (tap < 0 || tap >= kTaps) continue;
         LINNET_UNROLL
-        for (int t = 0; t < kPixels; ++t) sum[r][t] = hn::MulAdd(weight, x[t * kStride + j], sum[r][t]);
+        for (int j = 0; j < kTaps; ++j) {
+          const VF32 weight = hn::LoadU(d, weights + (tap * kTaps + j) * tap_stride);
+          LINNET_UNROLL
+          for (int t = 0; t < kPixels; ++t) sum[r][t] = hn::MulAdd(weight, x[t * kStride + j], sum[r][t]);
+        }
       }
     }
   }
@@ -142,35 +155,38 @@ HWY_INLINE void StripVectors(const Job& job, const Strip& strip, int64_t channel
   }
 }
 
-template <int kRows, int kTaps, int kStride, int kPixels, Masks kMasks>
+template <int kRows, int kTaps, int kStride, int kPixels, Masks kMasks, bool kGrouped = false>
 void StripChannels(const Job& job, const Strip& strip) {
   constexpr Masks kLast = kMasks == Masks::kNone ? Masks::kSides : kMasks;
   int64_t channel = job.channel0;
   for (; channel + kLanes <= job.channel1; channel += kLanes) {
-    StripVectors<kRows, kTaps, kStride, kPixels, kMasks>(job, strip, channel);
+    StripVectors<kRows, kTaps, kStride, kPixels, kMasks, kGrouped>(job, strip, channel);
   }
-  if (channel < job.channel1) StripVectors<kRows, kTaps, kStride, kPixels, kLast>(job, strip, channel);
+  if (channel < job.channel1) StripVectors<kRows, kTaps, kStride, kPixels, kLast, kGrouped>(job, strip, channel);
 }
 
 struct StripVariant {
   int taps, stride, pixels, rows;
   void (*run[2][3])(const Job&, const Strip&);   // by rows less one and masks
+  bool grouped = false;
 };
-template <int kTaps, int kStride, int kPixels>
+template <int kTaps, int kStride, int kPixels, bool kGrouped = false>
 constexpr StripVariant kStripVariant = {
     kTaps,
     kStride,
     kPixels,
     2,
-    {{StripChannels<1, kTaps, kStride, kPixels, Masks::kNone>, StripChannels<1, kTaps, kStride, kPixels, Masks::kSides>,
-      StripChannels<1, kTaps, kStride, kPixels, Masks::kAll>},
-     {StripChannels<2, kTaps, kStride, kPixels, Masks::kNone>, StripChannels<2, kTaps, kStride, kPixels, Masks::kSides>,
-      StripChannels<2, kTaps, kStride, kPixels, Masks::kAll>}}};
+    {{StripChannels<1, kTaps, kStride, kPixels, Masks::kNone, kGrouped>, StripChannels<1, kTaps, kStride, kPixels, Masks::kSides, kGrouped>,
+      StripChannels<1, kTaps, kStride, kPixels, Masks::kAll, kGrouped>},
+     {StripChannels<2, kTaps, kStride, kPixels, Masks::kNone, kGrouped>, StripChannels<2, kTaps, kStride, kPixels, Masks::kSides, kGrouped>,
+      StripChannels<2, kTaps, kStride, kPixels, Masks::kAll, kGrouped>}},
+    kGrouped};
 constexpr const StripVariant* kStripVariants[] = {
     &kStripVariant<3, 1, 7>, &kStripVariant<3, 2, 7>, &kStripVariant<5, 1, 7>, &kStripVariant<5, 2, 7>,
 #if !defined(LINNET_SMALL)
     &kStripVariant<3, 1, 6>, &kStripVariant<3, 2, 6>, &kStripVariant<5, 1, 6>, &kStripVariant<5, 2, 6>,
     &kStripVariant<3, 1, 5>, &kStripVariant<3, 2, 5>, &kStripVariant<5, 1, 5>, &kStripVariant<5, 2, 5>,
+    &kStripVariant<3, 1, 7, true>, &kStripVariant<3, 2, 7, true>,
 #endif
 };
 constexpr int64_t kNarrow = 3;   // pixels, that a strip is wide at least
@@ -267,6 +283,7 @@ constexpr auto* StripOf = StripChannels<kRows, kTaps, kStride, kPixels, kFewStri
 struct StripVariant {
   int taps, stride, pixels, rows;
   void (*run[2][3])(const Job&, const Strip&);   // by rows less one and masks
+  bool grouped = false;
 };
 template <int kTaps, int kStride, int kPixels>
 constexpr StripVariant kStripVariant = {
@@ -326,7 +343,7 @@ const StripVariant* PickStripVariant(const DepthwiseF32& c) {
   for (const StripVariant* v : kStripVariants) {
     if (!v) continue;   // not in this build
     const bool fits = HWY_TARGET == HWY_AVX3 || (narrowest >= v->pixels && c.channels % kLanes == 0);
-    if (fits && c.kernel_w == v->taps && c.stride_w == v->stride && (!best || cost(*v) < cost(*best))) best = v;
+    if (fits && v->grouped == (c.group > 1) && c.kernel_w == v->taps && c.stride_w == v->stride && (!best || cost(*v) < cost(*best))) best = v;
   }
   return best;
 }
@@ -374,6 +391,15 @@ void RunStrips(const Job& job, const StripVariant& variant, int64_t row, int64_t
 }
 
 #endif
+
+// Vectors of 16 lanes, half of which a panel of few columns would leave empty.
+bool ServesGroups(const DepthwiseF32& c) {
+#if HWY_TARGET == HWY_AVX3 && !defined(LINNET_SMALL)
+  return c.group > 1 && c.group <= kLanes / 2 && (c.group & (c.group - 1)) == 0 && PickStripVariant(c) != nullptr;
+#else
+  return c.channels < 0;
+#endif
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet
