@@ -145,7 +145,8 @@ struct GlobalPool {
     float* y = c.out<float>(0);
     float* partial = reinterpret_cast<float*>(c.scratch());
     LINNET_TRY(c.ParallelFor(s.parts, 1, static_cast<double>(s.pixels * s.channels / s.parts) / 10, [&](int64_t begin, int64_t end, int) {
-      for (int64_t part = begin; part < end; ++part) {
+      // Backwards: of an image that a cache does not hold, it has what was written last.
+      for (int64_t part = end; part-- > begin;) {
         const int64_t first = s.pixels * part / s.parts, last = s.pixels * (part + 1) / s.parts;
         sums(x + first * s.channels, s.channels, last - first, s.channels, partial + part * s.channels);
       }
