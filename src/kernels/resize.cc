@@ -12,6 +12,7 @@
 #define HWY_TARGET_INCLUDE "kernels/resize.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/unroll.h"
 #include "kernels/vec-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -19,10 +20,56 @@ namespace linnet {
 namespace HWY_NAMESPACE {
 namespace {
 
+#if !defined(LINNET_SMALL)
+constexpr int64_t kFewTaps = 4;
+
+// out[i] = sum of weight[t] * from[t][i], 0 <= i < n, over t < kTaps; past the caches where `out` is far.
+template <size_t kTaps, bool kFar = false>
+HWY_INLINE void CombineFew(const float* const* from, const float* weight, int64_t n, float* out) {
+  const F32 d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  VF32 w[kTaps];
+  LINNET_UNROLL
+  for (size_t t = 0; t < kTaps; ++t) w[t] = hn::Set(d, weight[t]);
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    VF32 sum = hn::Mul(hn::LoadU(d, from[0] + i), w[0]);
+    LINNET_UNROLL
+    for (size_t t = 1; t < kTaps; ++t) sum = hn::Add(hn::Mul(hn::LoadU(d, from[t] + i), w[t]), sum);
+    kFar ? hn::Stream(sum, d, out + i) : hn::StoreU(sum, d, out + i);
+  }
+  if (i == n) return;
+  const size_t left = static_cast<size_t>(n - i);
+  VF32 sum = hn::Mul(LoadTail(d, from[0] + i, left), w[0]);
+  LINNET_UNROLL
+  for (size_t t = 1; t < kTaps; ++t) sum = hn::Add(hn::Mul(LoadTail(d, from[t] + i, left), w[t]), sum);
+  StoreTail(sum, d, out + i, left);
+}
+#endif
+
 // out[i] = sum over taps of weight[t] * x[index[t] * stride + i], 0 <= i < n.
 HWY_INLINE void Combine(const float* x, int64_t stride, const int32_t* index, const float* weight,
                         int64_t taps, int64_t n, float* out) {
   const F32 d;
+#if !defined(LINNET_SMALL)
+  if (taps == 2 && weight[0] != 0 && weight[1] != 0) {
+    const float* from[2] = {x + index[0] * stride, x + index[1] * stride};
+    return CombineFew<2>(from, weight, n, out);
+  }
+  if (taps <= kFewTaps) {
+    const float* from[kFewTaps];
+    float some[kFewTaps];
+    int64_t count = 0;
+    for (int64_t t = 0; t < taps; ++t) {
+      from[count] = x + index[t] * stride;
+      some[count] = weight[t];
+      count += weight[t] != 0;
+    }
+    if (count == 1) return CombineFew<1>(from, some, n, out);
+    if (count == 2) return CombineFew<2>(from, some, n, out);
+    if (count == 4) return CombineFew<4>(from, some, n, out);
+  }
+#endif
   for (int64_t i = 0; i < n; i += hn::Lanes(d)) {
     const size_t left = static_cast<size_t>(n - i);
     VF32 sum = hn::Zero(d);
@@ -46,23 +93,42 @@ void Fill(float value, int64_t n, float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = value;
 }
 
-// One input row of an image of one channel at the output's width. No column lies outside.
-template <int64_t kTaps>
-HWY_INLINE void ResizeRow(const ResizeAxis& cols, const float* row, int64_t width, float* out) {
+// Where the vector of inputs begins that holds the columns of a vector of outputs, of which `first` is the first.
+HWY_INLINE int64_t WindowOf(const ResizeArgs& args, int32_t first) {
+  const int64_t last = args.in_width - static_cast<int64_t>(hn::Lanes(F32()));
+  return first < last ? first : last;
+}
+
+// One input row of an image of one channel at the output's width. No column lies outside. In windows, a vector of outputs is
+// made of one vector of inputs.
+template <int64_t kTaps, bool kInWindows>
+HWY_INLINE void ResizeRow(const ResizeArgs& args, const float* row, float* out) {
   const F32 d;
   const hn::RebindToSigned<F32> di;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const ResizeAxis& cols = args.cols;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), width = args.out_width;
   int64_t x = 0;
+  VF32 window = hn::Zero(d);
+  hn::Vec<decltype(di)> base = hn::Zero(di);
+  auto take = [&](hn::Vec<decltype(di)> index) HWY_ATTR {
+    if constexpr (kInWindows) return hn::TableLookupLanes(window, hn::IndicesFromVec(d, hn::Sub(index, base)));
+    if constexpr (!kInWindows) return hn::GatherIndex(d, row, index);
+  };
   auto add = [&](VF32 sum, VF32 weight, hn::Vec<decltype(di)> index) HWY_ATTR {
-    const VF32 value = hn::GatherIndex(d, row, index);
+    const VF32 value = take(index);
     return hn::Add(hn::Mul(hn::IfThenZeroElse(hn::Eq(weight, hn::Zero(d)), value), weight), sum);
   };
   for (; x + lanes <= width; x += lanes) {
     const int32_t* index = cols.index + x * kTaps;
     const float* weight = cols.weight + x * kTaps;
+    if constexpr (kInWindows) {
+      const int64_t first = WindowOf(args, index[0]);
+      window = hn::LoadU(d, row + first);
+      base = hn::Set(di, static_cast<int32_t>(first));
+    }
     VF32 sum = hn::Zero(d);
     if constexpr (kTaps == 1) {
-      sum = hn::GatherIndex(d, row, hn::LoadU(di, index));
+      sum = take(hn::LoadU(di, index));
     } else if constexpr (kTaps == 2) {
       hn::Vec<decltype(di)> i0, i1;
       VF32 w0, w1;
@@ -89,8 +155,9 @@ HWY_INLINE void ResizeRow(const ResizeAxis& cols, const float* row, int64_t widt
 }
 
 // Nearest, where every input column is taken twice.
-void DoubleRow(const ResizeAxis&, const float* row, int64_t width, float* out) {
+void DoubleRow(const ResizeArgs& args, const float* row, float* out) {
   const F32 d;
+  const int64_t width = args.out_width;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   int64_t x = 0;
   for (; x + 2 * lanes <= width; x += 2 * lanes) {
@@ -100,7 +167,23 @@ void DoubleRow(const ResizeAxis&, const float* row, int64_t width, float* out) {
   for (; x < width; ++x) out[x] = row[x / 2];
 }
 
-using RowFn = void(const ResizeAxis& cols, const float* row, int64_t width, float* out);
+using RowFn = void(const ResizeArgs& args, const float* row, float* out);
+
+bool InWindows(const ResizeArgs& args) {
+#if defined(LINNET_SMALL)
+  return false;
+#endif
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(F32())), taps = args.cols.taps;
+  if (args.in_width < lanes) return false;
+  for (int64_t x = 0; x + lanes <= args.out_width; x += lanes) {
+    const int32_t* index = args.cols.index + x * taps;
+    const int64_t first = WindowOf(args, index[0]);
+    for (int64_t i = 0; i < lanes * taps; ++i) {
+      if (index[i] < first || index[i] >= first + lanes) return false;
+    }
+  }
+  return true;
+}
 
 // What resizes the rows of an image of one channel; null where the other way must do.
 RowFn* RowOf(const ResizeArgs& args) {
@@ -110,8 +193,12 @@ RowFn* RowOf(const ResizeArgs& args) {
     if (args.cols.index[x * args.cols.taps] < 0) return nullptr;
     doubles = doubles && args.cols.index[x * args.cols.taps] == x / 2;
   }
-  if (!args.cols.weight) return doubles ? DoubleRow : ResizeRow<1>;
-  return args.cols.taps == 2 ? ResizeRow<2> : args.cols.taps == 4 ? ResizeRow<4> : nullptr;
+  if (!args.cols.weight && doubles) return DoubleRow;
+  const bool windows = InWindows(args);
+  if (!args.cols.weight) return windows ? ResizeRow<1, true> : ResizeRow<1, false>;
+  if (args.cols.taps == 2) return windows ? ResizeRow<2, true> : ResizeRow<2, false>;
+  if (args.cols.taps == 4) return windows ? ResizeRow<4, true> : ResizeRow<4, false>;
+  return nullptr;
 }
 
 HWY_INLINE VF32 CombineRows(F32 d, const float* const* rows, const float* weights, int64_t count, int64_t i, size_t left) {
@@ -140,7 +227,7 @@ void ResizePlane(const ResizeArgs& args, RowFn* resize_row, int64_t begin, int64
       if (y > begin && rows[0] == rows[-1]) {
         CopyPixel(out - width, width, out);
       } else {
-        resize_row(args.cols, args.x + rows[0] * args.in_width, width, out);
+        resize_row(args, args.x + rows[0] * args.in_width, out);
       }
       continue;
     }
@@ -159,15 +246,22 @@ void ResizePlane(const ResizeArgs& args, RowFn* resize_row, int64_t begin, int64
       if (slot == taps) {
         slot = 0;
         while (needed[slot]) ++slot;
-        resize_row(args.cols, args.x + rows[t] * args.in_width, width, args.scratch + slot * width);
+        resize_row(args, args.x + rows[t] * args.in_width, args.scratch + slot * width);
         holds[slot] = rows[t];
         needed[slot] = true;
       }
       from[count] = args.scratch + slot * width;
       weights[count++] = weight;
     }
+    const bool aligned = reinterpret_cast<uintptr_t>(out) % (hn::Lanes(d) * sizeof(float)) == 0;
+#if !defined(LINNET_SMALL)
+    if (count == 2 && (aligned || !args.out_is_far)) {
+      args.out_is_far ? CombineFew<2, true>(from, weights, width, out) : CombineFew<2>(from, weights, width, out);
+      continue;
+    }
+#endif
     int64_t i = 0;
-    if (args.out_is_far && reinterpret_cast<uintptr_t>(out) % (hn::Lanes(d) * sizeof(float)) == 0) {
+    if (args.out_is_far && aligned) {
       for (; i + lanes <= width; i += lanes) hn::Stream(CombineRows(d, from, weights, count, i, hn::Lanes(d)), d, out + i);
     }
     for (; i < width; i += lanes) {
