@@ -25,7 +25,7 @@ struct GlobalPool {
   struct Sizes {
     int64_t batch = 0, channels = 0, pixels = 0, worker_bytes = 0, parts = 1;
   };
-  /// An image of so many numbers is reduced in so many parts, each of pixels in a row, and then the parts are: the layers
+  /// An image of so many numbers is reduced in so many parts (half as many of few pixels), each of pixels in a row, and then the parts are: the layers
   /// around split images between threads like that. Always, so that results do not depend on the number of threads.
   static constexpr int64_t kElementsMin = 16384, kParts = 8;
   /// Channels-last sums are made in runs of so many pixels, so that rounding errors stay small.
@@ -87,7 +87,7 @@ struct GlobalPool {
     if (layout == Layout::kChannelsLast) {
       s.worker_bytes = RoundUp(2 * s.channels * static_cast<int64_t>(sizeof(double)), kAlignment);
       const int64_t elements = s.pixels * s.channels;
-      if (c.dtype(0) == DType::kFloat && rows && s.batch == 1 && elements >= kElementsMin && s.pixels >= kParts) s.parts = kParts;
+      if (c.dtype(0) == DType::kFloat && rows && s.batch == 1 && elements >= kElementsMin && s.pixels >= kParts) s.parts = s.pixels < 16 * kParts ? kParts / 2 : kParts;
       c.Scratch(s.parts > 1 ? s.parts * s.channels * static_cast<int64_t>(sizeof(float)) : s.worker_bytes * c.threads());
     }
     return Status();
