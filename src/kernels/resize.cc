@@ -1,5 +1,6 @@
 // Resizing: each output row first combines whole input rows, then combines pixels of that one row. Where a pixel is one
-// number it goes the other way: input rows are resized once each, with gathers, and output rows combine those.
+// number it goes the other way: input rows are resized once each, with gathers or from
+// one register, and output rows combine those.
 #include "kernels/resize.h"
 
 #include <string.h>
@@ -152,7 +153,7 @@ void ResizeRow(const ResizeArgs& args, const float* row, const float*, float* ou
 }
 
 #if !defined(LINNET_SMALL)
-// Where the vector of inputs begins that holds the columns of a vector of outputs, of which `first` is the first.
+// Where the vector of inputs begins that holds the columns of the vector of outputs at x, if one does.
 HWY_INLINE int64_t WindowOf(const ResizeArgs& args, int64_t x) {
   const int64_t last = args.in_width - static_cast<int64_t>(hn::Lanes(F32())), first = args.cols.index[x * args.cols.taps];
   return first < last ? first : last;
