@@ -51,20 +51,23 @@ TEST(Pool, RandomGeometries) {
   auto pick = [&](int64_t least, int64_t most) {
     return least + static_cast<int64_t>(random() % static_cast<uint64_t>(most - least + 1));
   };
-  for (int round = 0; round < 180; ++round) {
+  for (int round = 0; round < 260; ++round) {
     PoolArgs args;
-    const bool wide = round >= 150;   // windows of many taps, lines of many pixels
+    const bool wide = round >= 150 && round < 180;   // windows of many taps, lines of many pixels
+    const bool square = round >= 180;                // of two or three taps a side, in images with many NaN
     const int64_t batch = pick(1, 2);
     args.channels = wide ? pick(1, 75) : round < 70 ? round + 1 : pick(1, 140);
     args.p = pick(1, 3);
     args.count_include_pad = random() % 2;
     int64_t in_size = batch * args.channels, out_rows = batch;
-    for (int i = wide || pick(0, 3) ? 1 : 0; i < 3; ++i) {
+    const int64_t side = pick(2, 3), step = pick(1, 2);
+    for (int i = wide || square || pick(0, 3) ? 1 : 0; i < 3; ++i) {
       args.kernel[i] = pick(1, 4), args.stride[i] = pick(1, 3), args.dilation[i] = pick(1, 2);
       args.pad_begin[i] = pick(0, 2), args.pad_end[i] = pick(0, 2);
       args.in[i] = pick(1, 9);
       if (wide) args.kernel[i] = pick(2, 13), args.pad_begin[i] = pick(0, 7), args.pad_end[i] = pick(0, 7);
       if (wide && i == 2) args.in[i] = pick(1, 150);
+      if (square) args.kernel[i] = side, args.stride[i] = step, args.dilation[i] = 1, args.in[i] = pick(1, 20);
       const int64_t room =
           args.in[i] + args.pad_begin[i] + args.pad_end[i] - (args.kernel[i] - 1) * args.dilation[i] - 1;
       // As with ceil_mode, the last window may reach beyond the padding.
@@ -75,6 +78,9 @@ TEST(Pool, RandomGeometries) {
     Guarded<float> x(in_size), out(out_rows * args.out_dims[2] * args.channels);
     FillUniform(x.data(), x.size(), -2, 2, round + 1);
     if (round % 5 == 0) x[pick(0, in_size - 1)] = NAN;
+    for (int64_t i = 0; i < in_size && square; ++i) {
+      if (random() % 25 == 0) x[i] = random() % 3 ? NAN : -INFINITY;
+    }
     args.x = x.data(), args.out = out.data();
     for (PoolKind kind : {PoolKind::kMax, PoolKind::kAverage, PoolKind::kLp}) {
       for (CpuLevel level : FloatLevels()) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <math.h>
 
+#include <algorithm>
 #include <random>
 #include <vector>
 
@@ -21,12 +22,14 @@ struct Table {
   }
 };
 
-Table RandomTable(std::mt19937& random, int64_t in, int64_t out, int64_t taps, bool nearest, bool inside) {
+// `orderly`: taps are neighbours and go from one end of the input to the other, as those of an interpolation.
+Table RandomTable(std::mt19937& random, int64_t in, int64_t out, int64_t taps, bool nearest, bool inside, bool orderly) {
   Table table;
   for (int64_t i = 0; i < out; ++i) {
     const bool outside = !inside && random() % 6 == 0;
     for (int64_t t = 0; t < taps; ++t) {
-      table.index.push_back(outside ? -1 : static_cast<int32_t>(random() % static_cast<uint64_t>(in)));
+      const int64_t at = orderly ? std::min(in - 1, i * in / out + t) : static_cast<int64_t>(random() % static_cast<uint64_t>(in));
+      table.index.push_back(outside ? -1 : static_cast<int32_t>(at));
       if (!nearest)
         table.weight.push_back(random() % 4 == 0 ? 0 : static_cast<float>(random() % 100) / 50 - 1);
     }
@@ -38,7 +41,7 @@ TEST(Resize, RandomTables) {
   std::mt19937 random(13);
   for (int round = 0; round < 300; ++round) {
     const int64_t in_h = 1 + static_cast<int64_t>(random() % 6),
-                  in_w = 1 + static_cast<int64_t>(random() % 9);
+                  in_w = 1 + static_cast<int64_t>(random() % (round % 4 == 0 ? 40 : 9));
     const int64_t out_h = 1 + static_cast<int64_t>(random() % 8),
                   out_w = 1 + static_cast<int64_t>(random() % (round % 3 == 0 ? 70 : 8));
     const int64_t channels = round % 3 == 0 ? 1 : 1 + round % 50;
@@ -46,8 +49,8 @@ TEST(Resize, RandomTables) {
     const bool nearest_rows = random() % 3 == 0, nearest_cols = random() % 3 == 0;
     const int64_t row_taps = nearest_rows ? 1 : 1 + static_cast<int64_t>(random() % 4);
     const int64_t col_taps = nearest_cols ? 1 : 1 + static_cast<int64_t>(random() % 4);
-    const Table rows = RandomTable(random, in_h, out_h, row_taps, nearest_rows, false);
-    const Table cols = RandomTable(random, in_w, out_w, col_taps, nearest_cols, inside);
+    const Table rows = RandomTable(random, in_h, out_h, row_taps, nearest_rows, false, false);
+    const Table cols = RandomTable(random, in_w, out_w, col_taps, nearest_cols, inside, round % 5 != 0);
     ResizeArgs args;
     args.in_width = in_w, args.out_width = out_w, args.channels = channels, args.extrapolation = 7;
     args.out_is_far = round % 4 == 0;

@@ -100,7 +100,7 @@ HWY_INLINE void PoolChannels(const Window& window, int64_t channel, size_t left,
   LINNET_UNROLL
   for (size_t v = 0; v < kVectors; ++v) acc[v] = Start<kKind>(d);
   const float* plane = window.x + channel;
-  // What the same window reads anew a row further down.
+  // What the same window reads anew a row further up.
   if (window.ahead) {
     for (int64_t y = 0; y < window.ahead_rows; ++y) {
       const char* row = reinterpret_cast<const char*>(window.ahead + channel + y * window.ahead_row);
@@ -187,6 +187,93 @@ void MaxOfRow(const PoolArgs& args, const float* x, int64_t rows, int64_t row_st
   }
 }
 
+#if !defined(LINNET_SMALL)
+constexpr bool kWalksSquares = true;
+#else
+constexpr bool kWalksSquares = false;
+#endif
+
+// As two and three taps added to nothing. AVX-512 looks for NaN in pairs: maxps keeps that of its second operand.
+HWY_INLINE VF32 MaxOf(F32 d, VF32 a, VF32 b) {
+#if HWY_TARGET == HWY_AVX3
+  const VF32 nan = hn::Set(d, __builtin_nanf(""));
+  return VF32{_mm512_mask_max_ps(nan.raw, _mm512_cmp_ps_mask(a.raw, a.raw, _CMP_ORD_Q), a.raw, b.raw)};
+#else
+  return AddTap<PoolKind::kMax>(d, a, b, 1);
+#endif
+}
+HWY_INLINE VF32 MaxOf(F32 d, VF32 a, VF32 b, VF32 c) {
+#if HWY_TARGET == HWY_AVX3
+  const VF32 nan = hn::Set(d, __builtin_nanf(""));
+  return VF32{_mm512_mask_max_ps(nan.raw, _mm512_cmp_ps_mask(a.raw, b.raw, _CMP_ORD_Q), _mm512_max_ps(a.raw, b.raw), c.raw)};
+#else
+  return AddTap<PoolKind::kMax>(d, AddTap<PoolKind::kMax>(d, a, b, 1), c, 1);
+#endif
+}
+
+// `count` neighbouring maxima of squares of kSide x kSide, kStep apart, whose rows begin at rows[]: kVectors vectors of channels, or one
+// incomplete one of `left`. A column that the next square has too is not read again.
+template <size_t kVectors, size_t kSide, size_t kStep>
+HWY_INLINE void MaxOfSquares(const float* const* rows, int64_t channels, int64_t count, size_t left, float* out) {
+  const F32 d;
+  constexpr size_t kKept = kSide - kStep;
+  const size_t lanes = hn::Lanes(d);
+  const bool whole = kVectors > 1 || left >= lanes;
+  const float *row0 = rows[0], *row1 = rows[1], *row2 = rows[kSide - 1];
+  auto load = [&](const float* p) HWY_ATTR { return whole ? hn::LoadU(d, p) : LoadTail(d, p, left); };
+  auto column = [&](int64_t at) HWY_ATTR {
+    if constexpr (kSide == 2) return MaxOf(d, load(row0 + at), load(row1 + at));
+    if constexpr (kSide == 3) return MaxOf(d, load(row0 + at), load(row1 + at), load(row2 + at));
+  };
+  VF32 kept[kKept + 1][kVectors];
+  LINNET_UNROLL
+  for (size_t v = 0; v < kVectors; ++v) {
+    LINNET_UNROLL
+    for (size_t k = 0; k < kKept; ++k) kept[k][v] = column(static_cast<int64_t>(k) * channels + static_cast<int64_t>(v * lanes));
+  }
+  int64_t at = static_cast<int64_t>(kKept) * channels;
+  for (int64_t pixel = 0; pixel < count; ++pixel, at += static_cast<int64_t>(kStep) * channels, out += channels) {
+    LINNET_UNROLL
+    for (size_t v = 0; v < kVectors; ++v) {
+      VF32 c[kSide];
+      LINNET_UNROLL
+      for (size_t k = 0; k < kSide; ++k) {
+        if (k < kKept) c[k] = kept[k][v];
+        if (k >= kKept) c[k] = column(at + static_cast<int64_t>(k - kKept) * channels + static_cast<int64_t>(v * lanes));
+      }
+      const VF32 largest = kSide == 2 ? MaxOf(d, c[0], c[1]) : MaxOf(d, c[0], c[1], c[kSide - 1]);
+      whole ? hn::StoreU(largest, d, out + v * lanes) : StoreTail(largest, d, out, left);
+      LINNET_UNROLL
+      for (size_t k = 0; k < kKept; ++k) kept[k][v] = c[k + kStep];
+    }
+  }
+}
+
+template <size_t kSide, size_t kStep>
+void MaxOfSquares(const float* const* rows, int64_t channels, int64_t count, float* out) {
+  const int64_t lanes = hn::Lanes(F32());
+  const float* from[3] = {rows[0], rows[1], rows[2]};
+  for (int64_t c = 0; c < channels;) {
+    const int64_t left = channels - c, done = left >= 4 * lanes ? 4 * lanes : left >= 2 * lanes ? 2 * lanes : lanes;
+    if (left >= 4 * lanes) {
+      MaxOfSquares<4, kSide, kStep>(from, channels, count, static_cast<size_t>(left), out + c);
+    } else if (left >= 2 * lanes) {
+      MaxOfSquares<2, kSide, kStep>(from, channels, count, static_cast<size_t>(left), out + c);
+    } else {
+      MaxOfSquares<1, kSide, kStep>(from, channels, count, static_cast<size_t>(left), out + c);
+    }
+    for (const float*& row : from) row += done;
+    c += done;
+  }
+}
+
+using SquaresFn = void(const float* const* rows, int64_t channels, int64_t count, float* out);
+SquaresFn* SquaresOf(const PoolArgs& args) {
+  const int64_t side = args.kernel[2], step = args.stride[2];
+  if (!kWalksSquares || args.kernel[0] != 1 || args.kernel[1] != side || args.dilation[1] != 1 || args.dilation[2] != 1) return nullptr;
+  return side == 2 && step == 2 ? MaxOfSquares<2, 2> : side == 3 && step == 1 ? MaxOfSquares<3, 1> : side == 3 && step == 2 ? MaxOfSquares<3, 2> : nullptr;
+}
+
 template <PoolKind kKind>
 void Pool(const PoolArgs& args, int64_t begin, int64_t end) {
   const int64_t channels = args.channels, lanes = hn::Lanes(F32());
@@ -196,15 +283,20 @@ void Pool(const PoolArgs& args, int64_t begin, int64_t end) {
   for (int axis = 0; axis < 3; ++axis) window.step[axis] = strides[axis] * args.dilation[axis];
   constexpr int64_t kNearFloats = 96 << 10;
   const bool far = strides[0] > kNearFloats && args.dilation[1] == 1 && args.out_dims[0] == 1;
-  const bool separate = kKind == PoolKind::kMax && TakesColumnsFirst(args);
-  for (int64_t row = begin; row < end; ++row) {
+  SquaresFn* squares = kKind == PoolKind::kMax ? SquaresOf(args) : nullptr;
+  const bool separate = kKind == PoolKind::kMax && !squares && TakesColumnsFirst(args);
+  // Pixels [whole0, whole1) have all their columns inside.
+  const int64_t reach = (args.kernel[2] - 1) * args.dilation[2], room = args.in[2] - 1 - reach + args.pad_begin[2];
+  const int64_t whole0 = (args.pad_begin[2] + args.stride[2] - 1) / args.stride[2];
+  const int64_t whole1 = room < 0 ? 0 : std::min(args.out_dims[2], room / args.stride[2] + 1);
+  // Backwards: of an image that a cache does not hold, it has what was written last.
+  for (int64_t row = end; row-- > begin;) {
     const int64_t image = row / args.out_dims[1] / args.out_dims[0];
     const Taps z = TapsOf(args, 0, row / args.out_dims[1] % args.out_dims[0]);
     const Taps y = TapsOf(args, 1, row % args.out_dims[1]);
     float* out = args.out + row * args.out_dims[2] * channels;
-    // Rows that the next row of the output reads and this one does not: caches follow few streams as short as a window's.
-    const int64_t next_y = y.first + y.count;
-    window.ahead_rows = far ? std::min(args.stride[1], args.in[1] - next_y) : 0;
+    // Rows that the row of the output above reads and this one does not: caches follow few streams as short as a window's.
+    window.ahead_rows = far && row > begin && y.count > 0 ? std::min(args.stride[1], y.first) : 0;
     window.ahead_row = strides[1], window.ahead_pixels = std::min(args.stride[2], args.kernel[2]), window.ahead_pixel = channels;
     int64_t first_channel = 0;
     if (kKind == PoolKind::kMax && separate && z.count == 1 && y.count > 0) {
@@ -213,11 +305,20 @@ void Pool(const PoolArgs& args, int64_t begin, int64_t end) {
       first_channel = channels / lanes * lanes;
       if (first_channel == channels) continue;
     }
-    // Pixels [whole0, whole1) have all their columns inside.
-    const int64_t reach = (args.kernel[2] - 1) * args.dilation[2], room = args.in[2] - 1 - reach + args.pad_begin[2];
-    const int64_t whole0 = (args.pad_begin[2] + args.stride[2] - 1) / args.stride[2], whole1 = room < 0 ? 0 : room / args.stride[2] + 1;
+    const bool walk = squares && y.count > 0 && whole0 < whole1;
+    if (walk) {
+      const float* x = args.x + image * strides[0] + y.first * strides[1] + (whole0 * args.stride[2] - args.pad_begin[2]) * channels;
+      const float* rows[3];   // one that lies outside is another once more
+      for (int64_t i = 0; i < 3; ++i) rows[i] = x + std::min(i, y.count - 1) * strides[1];
+      squares(rows, channels, whole1 - whole0, out + whole0 * channels);
+    }
     for (int64_t pixel = 0; pixel < args.out_dims[2]; ++pixel, out += channels) {
       const bool whole = pixel >= whole0 && pixel < whole1;
+      if (whole && walk) {
+        out += (whole1 - 1 - pixel) * channels;
+        pixel = whole1 - 1;
+        continue;
+      }
       const Taps x = whole ? Taps{pixel * args.stride[2] - args.pad_begin[2], args.kernel[2], args.kernel[2]} : TapsOf(args, 2, pixel);
       const int64_t taps = z.count * y.count * x.count;
       const int64_t divisor = args.count_include_pad ? z.padded * y.padded * x.padded : taps;
@@ -225,7 +326,7 @@ void Pool(const PoolArgs& args, int64_t begin, int64_t end) {
       if (taps > 0)
         window.x += image * args.in[0] * strides[0] + z.first * strides[0] + y.first * strides[1] +
                     x.first * channels;
-      window.ahead = window.ahead_rows > 0 && whole ? window.x + y.count * strides[1] : nullptr;
+      window.ahead = window.ahead_rows > 0 && whole ? window.x - window.ahead_rows * strides[1] : nullptr;
       window.count[0] = z.count, window.count[1] = y.count, window.count[2] = x.count;
       if constexpr (kKind == PoolKind::kAverage) window.factor = divisor > 0 ? 1.0f / static_cast<float>(divisor) : 0.0f;
       int64_t c = first_channel;

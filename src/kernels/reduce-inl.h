@@ -60,7 +60,7 @@ struct Smallest : Accumulation<MinOp, false> {
 
 constexpr int64_t kRowBlock = 4096;
 constexpr int64_t kColumnRun = 256;
-constexpr size_t kColumnVectors = hn::MaxLanes(F32()) >= 16 ? 4 : 8;
+constexpr size_t kColumnVectors = 4;
 
 template <class A>
 float FoldRun(const float* x, int64_t n, float shift) {
@@ -93,14 +93,15 @@ float FoldRow(const float* x, int64_t n, float shift) {
   return static_cast<float>(sum);
 }
 
-// Columns [0, count) of x, count <= kVectors * Lanes; `shift` and `out` have as many.
+// Columns [0, count) of x, count <= kVectors * Lanes; `shift` and `out` have as many. Even rows and odd ones are summed apart: narrow
+// blocks wait less.
 template <class A, size_t kVectors>
 HWY_INLINE void FoldColumnBlock(const float* x, int64_t stride, int64_t n, size_t count, const float* shift,
                                 float* out) {
   const F32 d;
   const typename A::Join join;
   const size_t lanes = hn::Lanes(d), full = count / lanes, left = count % lanes;
-  VF32 total[kVectors], acc[kVectors], s[kVectors];
+  VF32 total[kVectors], acc[2][kVectors], s[kVectors];
   LINNET_UNROLL
   for (size_t v = 0; v < kVectors; ++v) {
     total[v] = A::Start(d);
@@ -111,19 +112,24 @@ HWY_INLINE void FoldColumnBlock(const float* x, int64_t stride, int64_t n, size_
   for (int64_t i = 0; i < n; i += kColumnRun) {
     const int64_t end = n - i < kColumnRun ? n : i + kColumnRun;
     LINNET_UNROLL
-    for (size_t v = 0; v < kVectors; ++v) acc[v] = A::Start(d);
+    for (size_t v = 0; v < kVectors; ++v) acc[0][v] = acc[1][v] = A::Start(d);
     const float* row = x + i * stride;
-    if (full == kVectors) {
-      for (int64_t j = i; j < end; ++j, row += stride) {
-        LINNET_UNROLL
-        for (size_t v = 0; v < kVectors; ++v) acc[v] = A::Add(d, acc[v], hn::LoadU(d, row + v * lanes), s[v]);
+    // One vector may be incomplete.
+    auto add = [&](VF32 (&to)[kVectors]) HWY_ATTR {
+      LINNET_UNROLL
+      for (size_t v = 0; v < kVectors; ++v) {
+        to[v] = A::Add(d, to[v], kVectors > 1 || full == kVectors ? hn::LoadU(d, row + v * lanes) : LoadTail(d, row, left), s[v]);
       }
-    } else {  // one vector, not full
-      for (int64_t j = i; j < end; ++j, row += stride)
-        acc[0] = A::Add(d, acc[0], LoadTail(d, row, left), s[0]);
+      row += stride;
+    };
+    int64_t j = i;
+    for (; j + 2 <= end; j += 2) {
+      add(acc[0]);
+      add(acc[1]);
     }
+    if (j < end) add(acc[0]);
     LINNET_UNROLL
-    for (size_t v = 0; v < kVectors; ++v) total[v] = join(total[v], acc[v]);
+    for (size_t v = 0; v < kVectors; ++v) total[v] = join(total[v], join(acc[0][v], acc[1][v]));
   }
   if (full == kVectors) {
     LINNET_UNROLL
@@ -141,6 +147,9 @@ void FoldColumns(const float* x, int64_t stride, int64_t n, int64_t columns, con
   for (; c + block <= columns; c += block) {
     FoldColumnBlock<A, kColumnVectors>(x + c, stride, n, block, shift_at(c), out + c);
   }
+#if !defined(LINNET_SMALL)
+  for (; c + 2 * lanes <= columns; c += 2 * lanes) FoldColumnBlock<A, 2>(x + c, stride, n, 2 * lanes, shift_at(c), out + c);
+#endif
   for (; c + lanes <= columns; c += lanes)
     FoldColumnBlock<A, 1>(x + c, stride, n, lanes, shift_at(c), out + c);
   if (c < columns) FoldColumnBlock<A, 1>(x + c, stride, n, columns - c, shift_at(c), out + c);

@@ -36,9 +36,9 @@ const char* ReductionName(Reduction reduction);
 using ReduceRowsFn = void(const float* x, int64_t row_stride, int64_t rows, int64_t n, float* out);
 
 /// out[c] = the reduction of x[c + i * stride] over 0 <= i < n, for 0 <= c < columns. As ReduceRowsFn, except
-/// that a column is summed in float in runs of 256, and the runs in float again; a column's result does not
-/// depend on which columns are computed by the same call, so callers may split columns by offsetting x and
-/// out.
+/// that a column is summed in float in runs of 256, even and odd elements apart, and the runs in float again; a
+/// column's result does not depend on which columns are computed by the same call, so callers may split columns
+/// by offsetting x and out.
 using ReduceColumnsFn = void(const float* x, int64_t stride, int64_t n, int64_t columns, float* out);
 
 ReduceRowsFn* PickReduceRows(Reduction reduction, CpuLevel level);

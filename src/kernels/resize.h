@@ -31,15 +31,16 @@ struct ResizeArgs {
   bool out_is_far = false;   ///< the whole of what is resized does not stay in a cache: it is written past them
 };
 
-/// Images of one channel keep so many input rows that are resized already.
+/// Images of one channel keep so many input rows that are resized already, and a table of the taps of columns behind them.
 inline constexpr int64_t kResizePlaneTaps = 4;
 
+inline int64_t ResizeKeptFloats(const ResizeArgs& args) {
+  return args.rows.weight == nullptr || args.rows.taps > kResizePlaneTaps ? 0 : args.rows.taps * args.out_width;
+}
 inline int64_t ResizeScratchFloats(const ResizeArgs& args) {
-  if (args.rows.weight == nullptr) return 0;
-  const int64_t row = args.in_width * args.channels;
-  if (args.channels != 1 || args.rows.taps > kResizePlaneTaps) return row;
-  const int64_t kept = args.rows.taps * args.out_width;
-  return row > kept ? row : kept;
+  const int64_t row = args.rows.weight == nullptr ? 0 : args.in_width * args.channels;
+  const int64_t plane = args.channels == 1 ? ResizeKeptFloats(args) + 2 * args.cols.taps * args.out_width : 0;
+  return row > plane ? row : plane;
 }
 
 /// Computes the output rows [begin, end). The caller has checked that indices lie in the image. x and out do

@@ -58,22 +58,23 @@ struct MoveChannels {
     return Status();
   }
 
-  /// Tiles of rows by columns small enough for the first cache.
+  /// Tiles of rows by columns small enough for the first cache, of more columns where rows are few.
   Status Run(RunContext& c) const {
     const Sizes s = c.params<Sizes>();
     const int64_t bytes = static_cast<int64_t>(DTypeBytes(c.input_dtype(0))), side = 128 / bytes;
+    const int64_t column_side = side * std::max<int64_t>(1, side / std::max<int64_t>(1, s.rows));
     TransposeFn* transpose = transposers[bytes];
     if (!transpose) return NoLoopFor(c.input_dtype(0), kFixedSize);
     const std::byte* from = c.in<std::byte>(0);
     std::byte* to = c.out<std::byte>(0);
-    const int64_t row_tiles = DivUp(s.rows, side), column_tiles = DivUp(s.columns, side), tiles = row_tiles * column_tiles;
-    const double tile_ns = static_cast<double>(side * side) / 4;
+    const int64_t row_tiles = DivUp(s.rows, side), column_tiles = DivUp(s.columns, column_side), tiles = row_tiles * column_tiles;
+    const double tile_ns = static_cast<double>(std::min(side, s.rows) * std::min(column_side, s.columns)) / 4;
     return c.ParallelFor(s.batch * tiles, 1, tile_ns, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) {
         // Along the output's rows, so that writes are contiguous from tile to tile.
-        const int64_t image = i / tiles * s.rows * s.columns, column = i % tiles / row_tiles * side, row = i % row_tiles * side;
+        const int64_t image = i / tiles * s.rows * s.columns, column = i % tiles / row_tiles * column_side, row = i % row_tiles * side;
         transpose(from + (image + row * s.columns + column) * bytes, s.columns * bytes,
-                  to + (image + column * s.rows + row) * bytes, s.rows * bytes, std::min(side, s.columns - column),
+                  to + (image + column * s.rows + row) * bytes, s.rows * bytes, std::min(column_side, s.columns - column),
                   std::min(side, s.rows - row));
       }
     });

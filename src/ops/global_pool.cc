@@ -25,7 +25,7 @@ struct GlobalPool {
   struct Sizes {
     int64_t batch = 0, channels = 0, pixels = 0, worker_bytes = 0, parts = 1;
   };
-  /// An image of so many numbers is reduced in so many parts, each of pixels in a row, and then the parts are: the layers
+  /// An image of so many numbers is reduced in so many parts (half as many of few pixels), each of pixels in a row, and then the parts are: the layers
   /// around split images between threads like that. Always, so that results do not depend on the number of threads.
   static constexpr int64_t kElementsMin = 16384, kParts = 8;
   /// Channels-last sums are made in runs of so many pixels, so that rounding errors stay small.
@@ -87,7 +87,7 @@ struct GlobalPool {
     if (layout == Layout::kChannelsLast) {
       s.worker_bytes = RoundUp(2 * s.channels * static_cast<int64_t>(sizeof(double)), kAlignment);
       const int64_t elements = s.pixels * s.channels;
-      if (c.dtype(0) == DType::kFloat && rows && s.batch == 1 && elements >= kElementsMin && s.pixels >= kParts) s.parts = kParts;
+      if (c.dtype(0) == DType::kFloat && rows && s.batch == 1 && elements >= kElementsMin && s.pixels >= kParts) s.parts = s.pixels < 16 * kParts ? kParts / 2 : kParts;
       c.Scratch(s.parts > 1 ? s.parts * s.channels * static_cast<int64_t>(sizeof(float)) : s.worker_bytes * c.threads());
     }
     return Status();
@@ -145,7 +145,8 @@ struct GlobalPool {
     float* y = c.out<float>(0);
     float* partial = reinterpret_cast<float*>(c.scratch());
     LINNET_TRY(c.ParallelFor(s.parts, 1, static_cast<double>(s.pixels * s.channels / s.parts) / 10, [&](int64_t begin, int64_t end, int) {
-      for (int64_t part = begin; part < end; ++part) {
+      // Backwards: of an image that a cache does not hold, it has what was written last.
+      for (int64_t part = end; part-- > begin;) {
         const int64_t first = s.pixels * part / s.parts, last = s.pixels * (part + 1) / s.parts;
         sums(x + first * s.channels, s.channels, last - first, s.channels, partial + part * s.channels);
       }
