@@ -17,6 +17,7 @@ namespace {
 constexpr int64_t kGatherBytes = 512 << 10;  // of gathered pixels: about half of a second-level cache
 constexpr int64_t kShortFloats = 16;         // a call that copies them costs more than they do
 constexpr int64_t kFewFloats = 4;
+constexpr int64_t kFewRows = 8;              // tiles of narrower vectors have no more
 constexpr int64_t kRingBytes = 1 << 20;
 constexpr int64_t kSplitGatherBytes = 1 << 20;
 constexpr int64_t kFarFloats = 3 << 17;      // of an output that does not stay in a second-level cache
@@ -65,7 +66,8 @@ struct Shape {
       const bool gathers = !fits || ((narrow || big || apart) && group_out >= 64 && c.output_row_stride == 0);
       way = gathers ? Way::kGather : Way::kRows;
       if (kRareWays && TapsPay(c)) way = Way::kTaps;
-      if (kRareWays && GroupsShareRows(c)) way = Way::kGroups;
+      // The second-level caches that come with AVX-512 keep an image while groups of a line each pass over it.
+      if (kRareWays && GroupsShareRows(c) && (tile <= kFewRows || group_in < kPanelColumns)) way = Way::kGroups;
     }
     if (!kSplitsAnywhere || !c.split || c.groups != 1 || c.output_row_stride != 0) return;
     // Tiles want many rows at a time.
