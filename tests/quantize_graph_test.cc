@@ -339,6 +339,9 @@ TEST(QuantizeDynamic, BodiesToo) {
   for (bool dynamic : {true, false}) {
     OnnxModel prepared = Model(text, 13);
     ASSERT_TRUE(Prepare(&prepared, 13).ok());
+    Result<NodePrecisions> outside = ChooseNodes(prepared.graph, {});   // static quantization says what does reach them
+    ASSERT_FALSE(outside.ok());
+    EXPECT_NE(outside.status().message().find("--mode dynamic"), std::string_view::npos) << outside.status().message();
     OnnxModel quantized{prepared.graph.Clone(), prepared.info};
     WeightOptions weights;
     weights.weights = DType::kInt8;
