@@ -357,7 +357,22 @@ TEST(QuantizeJudge, ExpectsOfAFurtherSampleWhatThoseSeenDifferBy) {
   // The same of both: nothing to be cautious of.
   const OnnxModel scaled = Model("graph g (x: float[4]) -> (y) {\n  c = const float[]{1.1}\n  y = Mul-13(x, c)\n}\n", 13);
   EXPECT_NEAR(judge.Of(scaled.graph, {0, 1})->sqnr_db, 20, 0.01);
-  EXPECT_TRUE(std::isinf(judge.Of(reference.graph, {0, 1})->sqnr_db));
+  EXPECT_EQ(judge.Of(reference.graph, {0, 1})->sqnr_db, INFINITY);
+  // An output of integers says nothing.
+  const OnnxModel two = Model("graph g (x: float[4]) -> (y, n) {\n  y = Identity-13(x)\n  n = Shape-13(x)\n}\n", 13);
+  const OnnxModel two_scaled = Model("graph g (x: float[4]) -> (y, n) {\n  c = const float[]{1.1}\n  y = Mul-13(x, c)\n  n = Shape-13(x)\n}\n", 13);
+  EXPECT_NEAR(Judge(two.graph, &samples, {}, 1).Of(two_scaled.graph, {0, 1})->sqnr_db, 20, 0.01);
+}
+
+TEST(QuantizeJudge, NamesAModelThatMakesMuchOfLittle) {
+  RandomSamples samples({1, 64}, 2);
+  // sin 100 x: a hundredth more of x is an angle of one more.
+  const OnnxModel unsteady = Model("graph g (x: float[1,64]) -> (y) {\n  hundred = const float[]{100}\n  e = Mul-13(x, hundred)\n  y = Sin-13(e)\n}\n", 13);
+  const std::string told = Judge(unsteady.graph, &samples, {}, 1).Unsteady({0});
+  EXPECT_NE(told.find("noise of 1 % (40 dB) in its inputs alone leaves "), std::string::npos) << told;
+  const OnnxModel steady = Model("graph g (x: float[1,64]) -> (y) {\n  y = Tanh-13(x)\n}\n", 13);
+  EXPECT_EQ(Judge(steady.graph, &samples, {}, 1).Unsteady({0}), "");
+  EXPECT_EQ(Judge(steady.graph, &samples, {}, 1).Unsteady({}), "");
 }
 
 }  // namespace

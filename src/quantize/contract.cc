@@ -161,6 +161,9 @@ std::string CostMost(const Decision& decision) {
 Result<const std::vector<Datum>*> Judge::Expected(int64_t index, std::span<const Datum> sample) {
   const auto found = expected_.find(index);
   if (found != expected_.end()) return &found->second;
+  if (!runner_) {
+    LINNET_ASSIGN(runner_, GraphRunner::Make(reference_, {}, threads_));
+  }
   LINNET_ASSIGN(std::vector<Datum> outputs, runner_->Run(sample));
   std::vector<Datum>& kept = expected_.size() < kExpectedMax ? expected_[index] : latest_;
   kept = std::move(outputs);
@@ -184,9 +187,6 @@ static double LikelyDb(const Agreement& all, const std::vector<std::vector<Agree
 }
 
 Result<Score> Judge::Of(const Graph& candidate, const std::vector<int64_t>& which, Caution caution) {
-  if (!runner_) {
-    LINNET_ASSIGN(runner_, GraphRunner::Make(reference_, {}, threads_));
-  }
   LINNET_ASSIGN(std::unique_ptr<GraphRunner> actual, GraphRunner::Make(candidate, {}, threads_));
   std::vector<Agreement> agreements;
   std::vector<std::vector<Agreement>> singles;   // by sample
@@ -203,8 +203,45 @@ Result<Score> Judge::Of(const Graph& candidate, const std::vector<int64_t>& whic
     }
   }
   Score score = ScoreOf(agreements);
-  for (size_t k = 0; caution == Caution::kFurtherSample && k < agreements.size(); ++k) score.sqnr_db = std::min(score.sqnr_db, LikelyDb(agreements[k], singles, k));
+  for (size_t k = 0; caution == Caution::kFurtherSample && k < agreements.size(); ++k) {
+    if (agreements[k].count > 0) score.sqnr_db = std::min(score.sqnr_db, LikelyDb(agreements[k], singles, k));
+  }
   return score;
+}
+
+/// The SQNR of the float model's worst output when each float input has noise of a hundredth of its numbers.
+Result<double> Judge::NearItself(int64_t index) {
+  LINNET_ASSIGN(std::vector<Datum> sample, samples_->Load(index));
+  LINNET_ASSIGN(const std::vector<Datum>* kept, Expected(index, sample));
+  const std::vector<Datum> expected = *kept;
+  uint64_t state = 1;
+  for (Datum& input : sample) {
+    if (input.tensor.dtype() != DType::kFloat || !input.tensor.has_data()) continue;
+    LINNET_ASSIGN(Tensor noisy, Tensor::Allocate(DType::kFloat, input.tensor.shape()));
+    const float* from = input.tensor.as<float>();
+    double squares = 0;
+    for (int64_t i = 0; i < noisy.elements(); ++i) squares += static_cast<double>(from[i]) * from[i];
+    const float size = static_cast<float>(0.01 * sqrt(squares / static_cast<double>(std::max<int64_t>(noisy.elements(), 1))));
+    for (int64_t i = 0; i < noisy.elements(); ++i) {
+      state = state * 6364136223846793005u + 1442695040888963407u;
+      noisy.mutable_as<float>()[i] = from[i] + (state >> 63 ? size : -size);
+    }
+    input.tensor = std::move(noisy);
+  }
+  LINNET_ASSIGN(std::vector<Datum> got, runner_->Run(sample));
+  std::vector<Agreement> agreements(expected.size());
+  for (size_t k = 0; k < expected.size() && k < got.size(); ++k) agreements[k].Add(expected[k], got[k]);
+  return ScoreOf(agreements).sqnr_db;
+}
+
+std::string Judge::Unsteady(const std::vector<int64_t>& which) {
+  constexpr double kNoiseDb = 40, kLostDb = 10;
+  if (which.empty()) return "";
+  Result<double> db = NearItself(which[0]);
+  if (!db.ok() || !(*db < kNoiseDb - kLostDb)) return "";
+  char text[160];
+  snprintf(text, sizeof text, "; the float model itself is unsteady: noise of 1 %% (%.0f dB) in its inputs alone leaves %.1f dB of its outputs", kNoiseDb, *db);
+  return text;
 }
 
 Score ScoreOf(std::span<const Agreement> agreements) {

@@ -35,8 +35,13 @@ class Judge {
   /// The SQNR of the samples together, or, where it decides something, what a further sample may have if that is less.
   enum class Caution : uint8_t { kTheseSamples, kFurtherSample };
   Result<Score> Of(const Graph& candidate, const std::vector<int64_t>& which, Caution caution = Caution::kFurtherSample);
+  /// A sentence behind "; " where a hundredth of noise in the inputs of a sample alone moves the float model's outputs by much more, so that no
+  /// rounding can stay near; or nothing.
+  std::string Unsteady(const std::vector<int64_t>& which);
 
  private:
+  Result<double> NearItself(int64_t index);
+
   const Graph& reference_;
   Samples* samples_;
   std::span<const int64_t> labels_;

@@ -269,7 +269,7 @@ class Work {
       Note(decision);
       LINNET_ASSIGN(OnnxModel quantized, Made(decision.nodes));
       if (out_.quantized_nodes == 0) {
-        return InvalidArgument("no layer can be quantized without falling below ", floor.sqnr_db, " dB", Outlier("; "));
+        return InvalidArgument("no layer can be quantized without falling below ", floor.sqnr_db, " dB", Outlier("; "), judge_->Unsteady(deciding_));
       }
       const bool last = attempt == kAttempts;
       LINNET_ASSIGN(bool written, Commit(quantized, floor, last && !recipe_.asks()));
@@ -314,7 +314,7 @@ class Work {
 
   Status Refuse(const char* what, const char* who, const Score& score, const std::string& more) {
     out_.refused = true;
-    return InvalidArgument(what, "; ", who, " has only ", ScoreText(score), more, Outlier("; "));
+    return InvalidArgument(what, "; ", who, " has only ", ScoreText(score), more, Outlier("; "), judge_->Unsteady(deciding_));
   }
   /// What a few numbers beyond all others do to a range, behind `before`; or nothing.
   std::string Outlier(const char* before) const {
@@ -399,7 +399,7 @@ class Work {
     snprintf(text, sizeof text, "warning: only %.1f dB: ", out_.score.sqnr_db);
     const bool told = !calibration_ || !calibration_->Doubts(false).empty();
     out_.notes.push_back(Cat(out_.score.sqnr_db < -1e300 ? "warning: outputs are not finite: " : text, "the answers are far from the float model's",
-                             recipe_.as_is ? "; without --as-is the layers that cost most stay more exact" : "", told ? "" : Outlier("; ")));
+                             recipe_.as_is ? "; without --as-is the layers that cost most stay more exact" : "", told ? "" : Outlier("; "), judge_->Unsteady(deciding_)));
   }
 
   OnnxModel model_;
