@@ -335,6 +335,9 @@ Status SearchLayers(const OnnxModel& prepared, Maker make, Choices has, const Fl
   best.met = in_float < count;
   if (best.met) {
     LINNET_ASSIGN(best.score, search.Judged(in_float, wide, by_weights));
+  } else if (count > 0) {   // how near it comes with one layer
+    LINNET_ASSIGN(Score one, search.Judged(count - 1, has.wide ? 1 : 0));
+    if (one.sqnr_db > best.score.sqnr_db) best.score = one;
   }
   return Status();
 }
