@@ -2,6 +2,7 @@
 #include "quantize/calibration/calibration.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include <algorithm>
 
@@ -114,7 +115,9 @@ std::string Calibration::OutlierOf(const std::string& name) const {
   if (static_cast<double>(beyond) > kShare * static_cast<double>(all)) return "";
   const auto largest = largest_.find(name);
   const bool known = largest != largest_.end() && largest->second.first == most && !largest->second.second.empty();
-  return Cat("of the values of ", Quote(name), " ", beyond, " of ", seen.count(), " lie far beyond the others, up to ", FormatNumber(most),
+  char largest_text[32];
+  snprintf(largest_text, sizeof largest_text, "%.6g", most);
+  return Cat("of the values of ", Quote(name), " ", beyond, " of ", seen.count(), " lie far beyond the others, up to ", largest_text,
              known ? Cat(" in ", Quote(largest->second.second)) : std::string(),
              ": leave them out, give the range by --overrides, or choose a calibrator that cuts (--calibrate percentile --percentile 99.9)");
 }
