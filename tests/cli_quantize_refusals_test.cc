@@ -90,6 +90,38 @@ TEST_F(CliQuantizeRefusals, DataThatSaysNothing) {
   }
 }
 
+TEST_F(CliQuantizeRefusals, DataThatIsPartlyWrong) {
+  // Numbers that are none, in one sample that calibrates (row 1) and one that is held out (row 3).
+  Pictures("noise.npy", 8, 1, true);
+  Tensor pictures = LoadNpy(folder_ + "/noise.npy").value();
+  pictures.mutable_as<float>()[784 + 5] = NAN;
+  pictures.mutable_as<float>()[784 + 6] = INFINITY;
+  pictures.mutable_as<float>()[3 * 784 + 5] = NAN;
+  Ran ran = Linnet({"quantize", model_, out_, "--data", SaveArray("nan.npy", pictures), "--json"});
+  ASSERT_EQ(ran.code, kSuccess) << ran.err;
+  EXPECT_NE(Notes(ran).find("warning: 2 of 4704 numbers of 'image' are not finite, the first in '" + folder_ + "/nan.npy row 1'"), std::string::npos) << Notes(ran);
+  EXPECT_NE(Notes(ran).find("warning: 10 numbers of the float model's own outputs are not finite"), std::string::npos) << Notes(ran);
+  std::filesystem::remove(out_);
+  // An outlier is told even where the model comes out well.
+  pictures = LoadNpy(folder_ + "/noise.npy").value();
+  pictures.mutable_as<float>()[2 * 784 + 100] = 1e5f;
+  ran = Linnet({"quantize", model_, out_, "--data", SaveArray("outlier.npy", pictures), "--json"});
+  ASSERT_EQ(ran.code, kSuccess) << ran.err;
+  EXPECT_GE(WorstDb(ran), 20);
+  EXPECT_NE(Notes(ran).find("of the values of 'image' 1 of 4704 lie far beyond the others, up to 100000 in '"), std::string::npos) << Notes(ran);
+  std::filesystem::remove(out_);
+  // Labels that are no classes, or that the float model does not know either.
+  const std::string good = folder_ + "/noise.npy", labels = folder_ + "/labels.txt";
+  std::ofstream(labels) << "0\n1\n2\n3\n4\n5\n6\n10\n";
+  ExpectFails({"quantize", model_, out_, "--data", good, "--labels", labels}, "there is a label 10, but the model's first output has 10 numbers");
+  std::ofstream(labels) << "0\n1\n2\n3\n4\n5\n6\n7\n";
+  ExpectFails({"quantize", model_, out_, "--data", good, "--labels", labels, "--min-accuracy", "0.9"}, " (the float model 0.");
+  // One sample calibrates and is compared.
+  ran = Linnet({"quantize", model_, out_, "--data", Pictures("one.npy", 1, 1, true)});
+  ASSERT_EQ(ran.code, kSuccess) << ran.err;
+  EXPECT_NE(ran.out.find("on 1 sample that was used to calibrate, for want of others"), std::string::npos) << ran.out;
+}
+
 TEST_F(CliQuantizeRefusals, OptionsWithoutAUse) {
   std::ofstream(folder_ + "/overrides.json") << R"({"nobody": {"exclude": true}})";
   const std::string good = Pictures("a.npy", 8, 1, true), overrides = folder_ + "/overrides.json";

@@ -9,7 +9,9 @@
 #include "ops/convert.h"
 #include "ops/quantize_helpers.h"
 #include "quantize/calibration/calibration.h"
+#include "quantize/contract.h"
 #include "quantize/dynamic.h"
+#include "quantize_test_util.h"
 
 namespace linnet::quantize {
 namespace {
@@ -331,6 +333,46 @@ TEST(QuantizeTable, ReadsWhatItWrites) {
   const std::string head = sink.contents().substr(0, sink.contents().find('\n') + 1);
   for (const char* bad : {"1\t2\n", "2\t1\tx\n", "nan\t1\tx\n", "a\tb\tc\n"}) EXPECT_FALSE(ReadTable(head + bad).ok()) << bad;
   EXPECT_FALSE(ReadTable("hello").ok());
+}
+
+/// Two samples of four numbers, of which the second is ten times the first.
+class TwoSamples : public Samples {
+ public:
+  int64_t size() const override { return 2; }
+  Result<std::vector<Datum>> Load(int64_t index) override {
+    const float x = index == 0 ? 1.0f : 10.0f;
+    return std::vector<Datum>{Datum::Of(Tensor::Of<float>(Shape{4}, std::vector<float>(4, x)))};
+  }
+};
+
+TEST(QuantizeJudge, ExpectsOfAFurtherSampleWhatThoseSeenDifferBy) {
+  TwoSamples samples;
+  const OnnxModel reference = Model("graph g (x: float[4]) -> (y) {\n  y = Identity-13(x)\n}\n", 13);
+  // An error of 0.1 everywhere: 20 dB of the first and 40 dB of the second, 10 lg(101 / 0.02) = 37.03 dB together.
+  const OnnxModel shifted = Model("graph g (x: float[4]) -> (y) {\n  c = const float[]{0.1}\n  y = Add-13(x, c)\n}\n", 13);
+  Judge judge(reference.graph, &samples, {}, 1);
+  EXPECT_NEAR(judge.Of(shifted.graph, {0, 1}, Judge::Caution::kTheseSamples)->sqnr_db, 37.03, 0.01);
+  EXPECT_NEAR(judge.Of(shifted.graph, {0, 1})->sqnr_db, 30 - sqrt(200.0), 0.01);   // their mean less their deviation
+  EXPECT_NEAR(judge.Of(shifted.graph, {1})->sqnr_db, 40, 0.01);
+  // The same of both: nothing to be cautious of.
+  const OnnxModel scaled = Model("graph g (x: float[4]) -> (y) {\n  c = const float[]{1.1}\n  y = Mul-13(x, c)\n}\n", 13);
+  EXPECT_NEAR(judge.Of(scaled.graph, {0, 1})->sqnr_db, 20, 0.01);
+  EXPECT_EQ(judge.Of(reference.graph, {0, 1})->sqnr_db, INFINITY);
+  // An output of integers says nothing.
+  const OnnxModel two = Model("graph g (x: float[4]) -> (y, n) {\n  y = Identity-13(x)\n  n = Shape-13(x)\n}\n", 13);
+  const OnnxModel two_scaled = Model("graph g (x: float[4]) -> (y, n) {\n  c = const float[]{1.1}\n  y = Mul-13(x, c)\n  n = Shape-13(x)\n}\n", 13);
+  EXPECT_NEAR(Judge(two.graph, &samples, {}, 1).Of(two_scaled.graph, {0, 1})->sqnr_db, 20, 0.01);
+}
+
+TEST(QuantizeJudge, NamesAModelThatMakesMuchOfLittle) {
+  RandomSamples samples({1, 64}, 2);
+  // sin 100 x: a hundredth more of x is an angle of one more.
+  const OnnxModel unsteady = Model("graph g (x: float[1,64]) -> (y) {\n  hundred = const float[]{100}\n  e = Mul-13(x, hundred)\n  y = Sin-13(e)\n}\n", 13);
+  const std::string told = Judge(unsteady.graph, &samples, {}, 1).Unsteady({0});
+  EXPECT_NE(told.find("noise of 1 % (40 dB) in its inputs alone leaves "), std::string::npos) << told;
+  const OnnxModel steady = Model("graph g (x: float[1,64]) -> (y) {\n  y = Tanh-13(x)\n}\n", 13);
+  EXPECT_EQ(Judge(steady.graph, &samples, {}, 1).Unsteady({0}), "");
+  EXPECT_EQ(Judge(steady.graph, &samples, {}, 1).Unsteady({}), "");
 }
 
 }  // namespace

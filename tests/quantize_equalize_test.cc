@@ -94,5 +94,76 @@ TEST(QuantizeCorrect, MeansComeBack) {
   EXPECT_GE(SqnrOf(model.graph, corrected.graph, &samples), SqnrOf(model.graph, built.quantized.graph, &samples));
 }
 
+/// Counts how often samples are loaded, each of which is a run of a model at most.
+class CountedSamples : public RandomSamples {
+ public:
+  using RandomSamples::RandomSamples;
+  Result<std::vector<Datum>> Load(int64_t index) override {
+    ++loads;
+    return RandomSamples::Load(index);
+  }
+  int loads = 0;
+};
+
+/// Means of the channels of what the node called `name` makes.
+std::vector<double> MeansOf(const Graph& graph, const std::string& name, RandomSamples* samples) {
+  ValueId made = kNoValue;
+  for (NodeId id = 0; id < graph.node_count(); ++id) {
+    if (graph.node(id).alive && graph.node(id).name == name) made = graph.node(id).outputs[0];
+  }
+  EXPECT_NE(made, kNoValue) << name;
+  Result<std::unique_ptr<GraphRunner>> runner = GraphRunner::Make(graph, std::vector<ValueId>{made}, 1);
+  std::vector<double> sums;
+  int64_t inner = 1;
+  for (int64_t i : kFour) {
+    const Tensor y = (*runner)->Run(*samples->Load(i)).value().back().tensor;
+    inner = y.shape().Product(2, y.shape().rank());
+    sums.resize(static_cast<size_t>(y.shape()[1]), 0);
+    for (int64_t at = 0; at < y.elements(); ++at) sums[static_cast<size_t>(at / inner % y.shape()[1])] += y.as<float>()[at];
+  }
+  for (double& sum : sums) sum /= static_cast<double>(inner * 4);
+  return sums;
+}
+
+// What the definition says of layers corrected one after another: in the end each has the float model's means, to half a step of its bias,
+// whatever lies between them.
+TEST(QuantizeCorrect, EveryLayerHasTheMeansBehindBranches) {
+  OnnxModel model = Model("graph g (x: float[1,3,8,8], w1: float[8,3,3,3], b1: float[8], w2: float[8,8,3,3], w3: float[8,8,1,1], w4: float[6,16,3,3], b4: float[6], w5: float[6,5,2,2], w6: float[96,4], c6: float[4]) -> (y, p) {\n"
+                          "  a = Conv-13(x, w1, b1) {pads=[1, 1, 1, 1]} @first\n"
+                          "  r = Relu-13(a)\n"
+                          "  b = Conv-13(r, w2) {pads=[1, 1, 1, 1]} @left\n"
+                          "  m = Relu-13(b)\n"
+                          "  c = Conv-13(r, w3) @right\n"
+                          "  t = Add-13(m, r)\n"
+                          "  u = Concat-13(t, c) {axis=1}\n"
+                          "  d = Conv-13(u, w4, b4) {pads=[1, 1, 1, 1], strides=[2, 2]} @joined\n"
+                          "  e = Relu-13(d)\n"
+                          "  p = ConvTranspose-13(e, w5) {strides=[2, 2]} @wide\n"
+                          "  f = Flatten-13(e)\n"
+                          "  y = Gemm-13(f, w6, c6) {beta=0.5} @last\n"
+                          "}\n", 13);
+  MakeWeights(&model);
+  CountedSamples samples({1, 3, 8, 8}, 12);
+  const StaticOptions options = PerTensor();
+  Built built = Quantized({model.graph.Clone(), model.info}, options, &samples);
+  OnnxModel corrected{built.prepared.graph.Clone(), built.prepared.info};
+  samples.loads = 0;
+  Result<int> layers = CorrectBiases(&corrected, built.nodes, built.ranges, options, &samples, kFour, 1, kQuiet);
+  ASSERT_TRUE(layers.ok()) << layers.status().message();
+  EXPECT_EQ(*layers, 6);
+  EXPECT_EQ(samples.loads, 8);   // however many layers: the float model's run and the quantized one's
+  ASSERT_TRUE(QuantizeStatic(&corrected, built.nodes, built.ranges, options).ok());
+  double before = 0, after = 0;
+  for (const char* name : {"first", "left", "right", "joined", "wide", "last"}) {
+    const std::vector<double> want = MeansOf(built.prepared.graph, name, &samples), got = MeansOf(corrected.graph, name, &samples),
+                              plain = MeansOf(built.quantized.graph, name, &samples);
+    for (size_t c = 0; c < want.size(); ++c) {
+      EXPECT_NEAR(got[c], want[c], 1e-3) << name << " " << c;   // a step of a bias is at most 2e-4 here
+      before += std::pow(plain[c] - want[c], 2), after += std::pow(got[c] - want[c], 2);
+    }
+  }
+  EXPECT_LT(after, 1e-3 * before);
+}
+
 }  // namespace
 }  // namespace linnet::quantize

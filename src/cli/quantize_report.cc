@@ -23,7 +23,7 @@ int64_t FileBytes(const std::string& path) {
 /// "3 samples that were not used to calibrate".
 std::string ComparedText(const quantize::Outcome& outcome) {
   return fmt::format("{} sample{}{}", outcome.compared, outcome.compared == 1 ? "" : "s",
-                     outcome.calibrated == 0 ? "" : outcome.held_out ? " that were not used to calibrate" : " that were used to calibrate, for want of others");
+                     outcome.calibrated == 0 ? "" : Cat(outcome.compared == 1 ? " that was " : " that were ", outcome.held_out ? "not used to calibrate" : "used to calibrate, for want of others"));
 }
 
 /// "105 KiB of floats -> 27.4 KiB of integers with scales and zero points (26.1 %), 1.00 KiB stay real".

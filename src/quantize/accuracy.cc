@@ -30,7 +30,10 @@ void Agreement::Add(const Datum& reference, const Datum& actual, int64_t label) 
     if (x > most_e) most_e = x, class_e = i;
     if (y > most_a) most_a = y, class_a = i;
     if (i % row == row - 1) ++rows, same_top += at_e == at_a;
-    if (!isfinite(x)) continue;
+    if (!isfinite(x)) {
+      ++reference_not_finite;
+      continue;
+    }
     if (!isfinite(y)) {
       ++not_finite;
       continue;
@@ -45,6 +48,11 @@ void Agreement::Add(const Datum& reference, const Datum& actual, int64_t label) 
     max_value = std::max(max_value, static_cast<double>(fabsf(x)));
   }
   if (label >= 0) ++labelled, right += class_a == label, reference_right += class_e == label;
+}
+
+Status CheckLabel(const Datum& output, int64_t label) {
+  if (label < 0 || !output.type.is_tensor() || label < output.tensor.elements()) return Status();
+  return InvalidArgument("there is a label ", label, ", but the model's first output has ", output.tensor.elements(), " numbers: classes are counted from 0");
 }
 
 double Agreement::SqnrDb() const {

@@ -15,6 +15,7 @@ struct Agreement {
   double max_error = 0, max_value = 0;
   int64_t count = 0;
   int64_t not_finite = 0;            ///< elements that are finite in the reference alone; those in neither do not count
+  int64_t reference_not_finite = 0;
   int64_t unlike = 0;                ///< tensors
   int64_t rows = 0, same_top = 0;    ///< rows along the last axis, and those whose largest element is at the same place
   int64_t labelled = 0, right = 0, reference_right = 0;   ///< tensors with a label, and those whose largest element is there
@@ -25,5 +26,8 @@ struct Agreement {
   double SqnrDb() const;
   double Cosine() const;
 };
+
+/// Fails where a label is no place in what a model makes.
+Status CheckLabel(const Datum& output, int64_t label);
 
 }  // namespace linnet::quantize

@@ -99,7 +99,7 @@ const Node* Maker(const Graph& graph, ValueId id) {
 }
 
 /// The one scale by which a value is quantized, if it is.
-bool FindRange(const Graph& graph, ValueId id, Range* range) {
+bool FindRange(const Graph& graph, ValueId id, Range* range, double* step) {
   const Node* quantize = nullptr;
   const Node* producer = Producer(graph, id);
   if (producer && producer->Is("DequantizeLinear")) quantize = producer;
@@ -110,6 +110,7 @@ bool FindRange(const Graph& graph, ValueId id, Range* range) {
   const Tensor *scale = ConstantOf(graph, quantize->inputs[1]), *zero = ConstantOf(graph, quantize->inputs[2]);
   if (!scale || !zero || scale->elements() != 1 || scale->dtype() != DType::kFloat || !IsInteger(zero->dtype())) return false;
   *range = ExpressedBy(zero->dtype(), *scale->as<float>(), LoadInteger(zero->dtype(), zero->data(), 0));
+  *step = *scale->as<float>();
   return true;
 }
 
@@ -167,6 +168,7 @@ Result<Comparison> CompareModels(OnnxModel first, OnnxModel second, Samples* sam
   LINNET_ASSIGN(std::vector<NodeId> order, a.Order());
   std::vector<ValueComparison>& rows = out.values;
   std::vector<ValueId> of_a, of_b;
+  std::vector<double> steps;   // by row, of the codes
   std::vector<std::string> names;
   std::unordered_map<std::string, size_t> nodes;
   std::unordered_map<std::string, NodeId> nodes_of_a;
@@ -181,7 +183,7 @@ Result<Comparison> CompareModels(OnnxModel first, OnnxModel second, Samples* sam
       ValueComparison row;
       row.name = a.value(out).name;
       row.op = a.node(id).op;
-      row.has_range = FindRange(b, found->second, &row.range);
+      row.has_range = FindRange(b, found->second, &row.range, &steps.emplace_back());
       // An activation that the second model has in its product stands for that product.
       const Node* maker = Maker(b, found->second);
       const auto twin = maker ? nodes_of_a.find(maker->name) : nodes_of_a.end();
@@ -207,7 +209,7 @@ Result<Comparison> CompareModels(OnnxModel first, OnnxModel second, Samples* sam
   LINNET_ASSIGN(std::unique_ptr<GraphRunner> run_a, GraphRunner::Make(a, of_a, threads));
   LINNET_ASSIGN(std::unique_ptr<GraphRunner> run_b, GraphRunner::Make(b, of_b, threads));
   const size_t first_a = a.outputs().size(), first_b = b.outputs().size();
-  std::vector<int64_t> on_edge(rows.size(), 0), total(rows.size(), 0);
+  std::vector<int64_t> beyond(rows.size(), 0), total(rows.size(), 0);
   int64_t done = 0;
   for (int64_t sample : which) {
     watch("comparing", done++, static_cast<int64_t>(which.size()));
@@ -221,19 +223,19 @@ Result<Comparison> CompareModels(OnnxModel first, OnnxModel second, Samples* sam
       if (e.tensor.dtype() == DType::kFloat) row.first.Add(e.tensor.as<float>(), e.tensor.has_data() ? e.tensor.elements() : 0);
       if (g.tensor.dtype() != DType::kFloat || !g.tensor.has_data()) continue;
       row.second.Add(g.tensor.as<float>(), g.tensor.elements());
-      if (!row.has_range) continue;
-      // A Relu's zeros lie on the first code without being cut.
-      constexpr double kBelow = 1 - 1e-6;   // the last code times its scale is rounded
-      const double low = row.range.low < 0 ? row.range.low * kBelow : -INFINITY, high = row.range.high > 0 ? row.range.high * kBelow : INFINITY;
-      total[i] += g.tensor.elements();
-      for (int64_t k = 0; k < g.tensor.elements(); ++k) {
-        const double value = g.tensor.as<float>()[k];
-        on_edge[i] += value <= low || value >= high;
+      if (!row.has_range || e.tensor.dtype() != DType::kFloat || !e.tensor.has_data()) continue;
+      // What rounds to the first or last code lies on it without being cut; and a Relu cuts in both models.
+      constexpr double kReach = 0.5 + 1e-3;
+      const double low = row.range.low < 0 ? row.range.low - kReach * steps[i] : -INFINITY, high = row.range.high + kReach * steps[i];
+      total[i] += e.tensor.elements();
+      for (int64_t k = 0; k < e.tensor.elements(); ++k) {
+        const double value = e.tensor.as<float>()[k];
+        beyond[i] += value < low || value > high;
       }
     }
   }
   for (size_t i = 0; i < rows.size(); ++i) {
-    rows[i].saturated = total[i] ? static_cast<double>(on_edge[i]) / static_cast<double>(total[i]) : 0;
+    rows[i].saturated = total[i] ? static_cast<double>(beyond[i]) / static_cast<double>(total[i]) : 0;
   }
   if (!which.empty()) {
     watch("timing", 0, 2);

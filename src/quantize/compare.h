@@ -16,7 +16,7 @@ struct ValueComparison {
   Histogram first, second;           ///< of the floats themselves
   bool has_range = false;            ///< the second model quantizes it with one scale
   Range range;                       ///< what the codes express
-  double saturated = 0;              ///< share of the second's values that lie on the first or last code, or beyond
+  double saturated = 0;              ///< share of the first's values that lie beyond the second's first or last code
   int64_t first_weights = 0, second_weights = 0;   ///< bytes of the constants behind the node, dequantization followed; of a product before its activation
   Histogram first_weight_values, second_weight_values;   ///< of its matrix or filters; empty where the second model has none
   bool has_weight_range = false;     ///< they are quantized in the second model

@@ -16,7 +16,7 @@ struct Floor {
 struct Score {
   double sqnr_db = 0;
   double top1_agreement = 0;
-  double accuracy = -1;           ///< -1: no labels
+  double accuracy = -1, reference_accuracy = -1;   ///< -1: no labels
   bool Meets(const Floor& floor) const;
 };
 /// "SQNR 20.1 dB, top-1 agreement 0.9875".
@@ -32,9 +32,16 @@ class Judge {
   /// `labels` may be empty, or has one class a sample of `samples`. All must outlive the judge.
   Judge(const Graph& reference, Samples* samples, std::span<const int64_t> labels, int threads)
       : reference_(reference), samples_(samples), labels_(labels), threads_(threads) {}
-  Result<Score> Of(const Graph& candidate, const std::vector<int64_t>& which);
+  /// The SQNR of the samples together, or, where it decides something, what a further sample may have if that is less.
+  enum class Caution : uint8_t { kTheseSamples, kFurtherSample };
+  Result<Score> Of(const Graph& candidate, const std::vector<int64_t>& which, Caution caution = Caution::kFurtherSample);
+  /// A sentence behind "; " where a hundredth of noise in the inputs of a sample alone moves the float model's outputs by much more, so that no
+  /// rounding can stay near; or nothing.
+  std::string Unsteady(const std::vector<int64_t>& which);
 
  private:
+  Result<double> NearItself(int64_t index);
+
   const Graph& reference_;
   Samples* samples_;
   std::span<const int64_t> labels_;
@@ -63,6 +70,11 @@ struct Decision {
   std::vector<std::string> by_weights; ///< what computes in float with 8-bit weights
   std::vector<std::string> in_float;   ///< what stays in float
 };
+
+/// "conv1, conv2 and 3 more".
+std::string Listed(const std::vector<std::string>& names);
+/// "; the layers that cost most: ...", or nothing where none was found to.
+std::string CostMost(const Decision& decision);
 
 /// What a layer can be that costs too much: with 16-bit activations, or in float with integer weights. In float whole is always one.
 struct Choices {

@@ -15,7 +15,8 @@ Result<int> EqualizeLayers(Graph* graph);
 
 /// Empirical bias correction (the same paper): over the samples `which` the mean of each channel of a quantized convolution or
 /// Gemm is compared with the float model's, and the difference added to its bias, layer by layer, each in the model that
-/// has been corrected so far. Changes the biases of `prepared`, a float model, which is then to be quantized with the same
+/// has been corrected so far: what is wrong behind a layer is mostly what is wrong before it. That takes one run of both models a
+/// sample, as the quantized one is computed in parts from layer to layer. Changes the biases of `prepared`, a float model, which is then to be quantized with the same
 /// nodes, ranges and options. Gives the number of layers corrected; MatMul has no bias and is left out.
 Result<int> CorrectBiases(OnnxModel* prepared, const NodePrecisions& nodes, const RangeTable& ranges, const StaticOptions& options,
                           Samples* samples, const std::vector<int64_t>& which, int threads, Watch watch);

@@ -158,6 +158,12 @@ static Status NothingToQuantize(const Graph& graph) {
       return InvalidArgument("the model computes in ", DTypeName(dtype), " (", node.Label(graph), "); give the float32 model it was made from");
     }
   }
+  for (NodeId id = 0; id < graph.node_count(); ++id) {
+    if (graph.node(id).alive && !Graph::Subgraphs(graph.node(id)).empty()) {
+      return InvalidArgument("the model has no operator that static quantization could work on outside of ", graph.node(id).Label(graph),
+                             ", whose body stays in float; --mode dynamic, weights, fp16 and bf16 reach into it");
+    }
+  }
   return InvalidArgument("the model has no operator that static quantization could work on");
 }
 

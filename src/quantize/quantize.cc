@@ -85,6 +85,7 @@ Result<std::vector<Agreement>> CompareOutputs(GraphRunner* reference, GraphRunne
     LINNET_ASSIGN(std::vector<Datum> got, actual->Run(sample));
     if (expected.size() != got.size()) return InvalidArgument("one model has ", expected.size(), " outputs, the other ", got.size());
     agreements.resize(expected.size());
+    if (!labels.empty() && !expected.empty()) LINNET_TRY(CheckLabel(expected[0], labels[static_cast<size_t>(i)]));
     for (size_t k = 0; k < expected.size(); ++k) {
       agreements[k].Add(expected[k], got[k], k == 0 && !labels.empty() ? labels[static_cast<size_t>(i)] : -1);
     }

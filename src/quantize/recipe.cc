@@ -21,17 +21,11 @@ namespace {
 /// Below kPoorDb a tenth of the numbers is error, and a note says so. Below kFairDb biases are corrected where that brings kWorthDb, floor or not.
 constexpr double kPoorDb = 20, kFairDb = 25, kWorthDb = 3;
 /// Attempts to keep on new samples what was found on those that decided.
-constexpr int kAttempts = 3;
+constexpr int kAttempts = 6;
 /// Samples that are compared at most, that decide, and that correct biases.
 constexpr size_t kComparedMax = 256, kDecidingMax = 8, kDecidingSharesMax = 4096, kCorrectingMax = 16;
 
 bool IsHalf(Mode mode) { return mode == Mode::kFloat16 || mode == Mode::kBfloat16; }
-
-std::string Listed(const std::vector<std::string>& names) {
-  std::string out;
-  for (size_t i = 0; i < names.size() && i < 12; ++i) out += (i > 0 ? ", " : "") + names[i];
-  return names.size() > 12 ? Cat(out, " and ", names.size() - 12, " more") : out;
-}
 
 /// `most` of `from` at most, spread evenly.
 std::vector<int64_t> Spread(const std::vector<int64_t>& from, size_t most) {
@@ -110,9 +104,7 @@ class Work {
     Seeing seeing{recipe_.table, recipe_.resume};
     LINNET_TRY(Calibrate(calibration_.get(), samples_, calibrating_, watch_, &seeing));
     out_.resumed = seeing.resumed;
-    if (seeing.alike) {
-      out_.notes.push_back(Cat("warning: all samples are alike, ", calibrating_.size(), " times the same numbers: ranges fit no others"));
-    }
+    for (std::string& doubt : calibration_->Doubts(seeing.alike)) out_.notes.push_back(std::move(doubt));
     calibrators_ = {recipe_.calibrator};
     if (recipe_.asks()) {
       for (Calibrator other : {Calibrator::kMse, Calibrator::kPercentile, Calibrator::kEntropy}) {
@@ -270,21 +262,21 @@ class Work {
       LINNET_ASSIGN(Decision decision, DecideOnce(aim));
       if (!decision.met && recipe_.asks()) {
         return Refuse(recipe_.as_is ? "with no layer in more bits (--as-is) the floor is not met" : "no choice of layers meets the floor", "the best", decision.score,
-                      recipe_.as_is ? "" : Cat("; the layers that cost most: ", Listed(decision.in_float.empty() ? decision.wide : decision.in_float)));
+                      recipe_.as_is ? "" : CostMost(decision));
       }
       ranges_ = decision.ranges;
       out_.notes = fixed_notes_;
       Note(decision);
       LINNET_ASSIGN(OnnxModel quantized, Made(decision.nodes));
       if (out_.quantized_nodes == 0) {
-        return InvalidArgument("no layer can be quantized without falling below ", floor.sqnr_db, " dB", Outlier("; "));
+        return InvalidArgument("no layer can be quantized without falling below ", floor.sqnr_db, " dB", Outlier("; "), judge_->Unsteady(deciding_));
       }
       const bool last = attempt == kAttempts;
       LINNET_ASSIGN(bool written, Commit(quantized, floor, last && !recipe_.asks()));
       if (written) return Status();
       if (last) {
         return Refuse("on samples that decided nothing the floor is not kept", "it", out_.score,
-                      Cat("; more and more varied samples may help. ", out_.notes.empty() ? "" : out_.notes[0]));
+                      Cat(CostMost(decision), "; more and more varied samples may help"));
       }
       // What decided was seen before; ask more of it than of what is new: as much as is missing there.
       if (aim.sqnr_db > 0) {
@@ -322,7 +314,7 @@ class Work {
 
   Status Refuse(const char* what, const char* who, const Score& score, const std::string& more) {
     out_.refused = true;
-    return InvalidArgument(what, "; ", who, " has only ", ScoreText(score), more, Outlier("; "));
+    return InvalidArgument(what, "; ", who, " has only ", ScoreText(score), more, Outlier("; "), judge_->Unsteady(deciding_));
   }
   /// What a few numbers beyond all others do to a range, behind `before`; or nothing.
   std::string Outlier(const char* before) const {
@@ -337,9 +329,9 @@ class Work {
     LINNET_TRY(WriteOnnx(model, bytes));
     if (judge_ && (recipe_.asks() || (!recipe_.as_is && LayersAreChosen()))) {
       LINNET_ASSIGN(OnnxModel again, ReadOnnxBytes(std::as_bytes(std::span<const char>(bytes))));
-      LINNET_ASSIGN(out_.score, judge_->Of(again.graph, held_out_));
+      LINNET_ASSIGN(out_.score, judge_->Of(again.graph, held_out_, Judge::Caution::kTheseSamples));
       if (out_.score.Meets(floor) && fresh_.size() < held_out_.size()) {   // and so it must where nothing was decided
-        LINNET_ASSIGN(out_.score, judge_->Of(again.graph, fresh_));
+        LINNET_ASSIGN(out_.score, judge_->Of(again.graph, fresh_, Judge::Caution::kTheseSamples));
       }
       if (!out_.score.Meets(floor) && !anyway) return false;
     }
@@ -390,9 +382,7 @@ class Work {
     LINNET_ASSIGN(std::unique_ptr<GraphRunner> reference, GraphRunner::Make(reference_, {}, recipe_.threads));
     LINNET_ASSIGN(out_.agreements, CompareOutputs(reference.get(), actual.get(), samples_, held_out_, watch_, labels_));
     out_.score = ScoreOf(out_.agreements);
-    if (!out_.agreements.empty() && out_.agreements[0].labelled > 0) {
-      out_.reference_accuracy = static_cast<double>(out_.agreements[0].reference_right) / static_cast<double>(out_.agreements[0].labelled);
-    }
+    if (out_.score.accuracy >= 0) out_.reference_accuracy = out_.score.reference_accuracy;
     out_.compared = static_cast<int64_t>(held_out_.size());
     out_.held = held_out_;
     for (ValueId id : reference_.outputs()) out_.output_names.push_back(reference_.value(id).name);
@@ -401,11 +391,15 @@ class Work {
 
   /// Files that were wanted all the same are no good, or nearly.
   void Warn() {
+    int64_t lost = 0;
+    for (const Agreement& one : out_.agreements) lost += one.reference_not_finite;
+    if (lost > 0) out_.notes.push_back(Cat("warning: ", lost, " numbers of the float model's own outputs are not finite, and were not compared"));
     if (!samples_ || !(out_.score.sqnr_db < kPoorDb)) return;
     char text[64];
     snprintf(text, sizeof text, "warning: only %.1f dB: ", out_.score.sqnr_db);
+    const bool told = !calibration_ || !calibration_->Doubts(false).empty();
     out_.notes.push_back(Cat(out_.score.sqnr_db < -1e300 ? "warning: outputs are not finite: " : text, "the answers are far from the float model's",
-                             recipe_.as_is ? "; without --as-is the layers that cost most stay more exact" : "", Outlier("; ")));
+                             recipe_.as_is ? "; without --as-is the layers that cost most stay more exact" : "", told ? "" : Outlier("; "), judge_->Unsteady(deciding_)));
   }
 
   OnnxModel model_;

@@ -14,7 +14,8 @@ int ChannelAxis(const Node& node, const Shape& w);
 /// Weights of products and recurrent operators that are to have one scale, although the options have one a channel: where all weights
 /// together, with their scales and zero points, take more than 27 % of what they take as floats, as many as bring them there, or all,
 /// of those whose channels are so alike that this adds an error 40 dB below the weights, and first of those that lose least for a byte.
-/// A property of the model: it does not depend on what of it becomes integers in the end.
-std::set<ValueId> WeightsWithOneScale(const Graph& graph, const StaticOptions& options);
+/// A property of the model first, so that layers that are measured alone are what they will be together; where some of `nodes` stay in float,
+/// but less than half of the weights, as many more as bring what is integers there.
+std::set<ValueId> WeightsWithOneScale(const Graph& graph, const NodePrecisions& nodes, const StaticOptions& options);
 
 }  // namespace linnet::quantize

@@ -30,7 +30,7 @@ constexpr double kConcatRangesRatio = 2;
 class StaticRewriter {
  public:
   StaticRewriter(Graph& graph, int opset, const NodePrecisions& nodes, const RangeTable& ranges, const StaticOptions& options)
-      : edit_(graph, opset), graph_(graph), nodes_(nodes), ranges_(ranges), options_(options), one_scale_(WeightsWithOneScale(graph, options)) {}
+      : edit_(graph, opset), graph_(graph), nodes_(nodes), ranges_(ranges), options_(options), one_scale_(WeightsWithOneScale(graph, nodes, options)) {}
 
   Status Run() {
     LINNET_ASSIGN(std::vector<NodeId> order, graph_.Order());

@@ -135,7 +135,11 @@ Status FileSamples::ReadArrays(const std::string& path) {
   arrays_.clear();
   for (const PortInfo& port : ports_) {
     const auto found = std::find_if(arrays.begin(), arrays.end(), [&](const auto& array) { return array.first == port.name; });
-    if (found == arrays.end()) return InvalidArgument("it has no array called ", Quote(port.name));
+    if (found == arrays.end()) {
+      std::string names;
+      for (size_t i = 0; i < arrays.size() && i < 8; ++i) names += Cat(i == 0 ? "" : ", ", Quote(arrays[i].first));
+      return InvalidArgument("it has no array called ", Quote(port.name), names.empty() ? "" : "; there is ", names);
+    }
     LINNET_ASSIGN(Tensor tensor, Fitting(std::move(found->second), port));
     arrays_.push_back(std::move(tensor));
   }

@@ -144,7 +144,7 @@ double QuantizationDivergence(const Histogram& seen, const Params& params) {
 Result<Range> ChooseRange(const Histogram& seen, const CalibrationChoice& choice) {
   if (seen.count() == 0) {
     return InvalidArgument("calibration saw no finite number",
-                           seen.not_finite() > 0 ? Cat(" among ", seen.not_finite()) : std::string());
+                           seen.not_finite() > 0 ? Cat(" among ", seen.not_finite(), ": all are NaN or infinite") : std::string());
   }
   const Range all{std::min(seen.low(), 0.0), std::max(seen.high(), 0.0)};
   if (seen.width() == 0) return all;

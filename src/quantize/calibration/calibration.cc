@@ -2,6 +2,7 @@
 #include "quantize/calibration/calibration.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include <algorithm>
 
@@ -36,6 +37,14 @@ Status Calibration::Restore(std::vector<std::string> sample_names, std::map<std:
 
 Status Calibration::Add(std::span<const Datum> inputs, std::string name) {
   LINNET_ASSIGN(std::vector<Datum> results, runner_->Run(inputs));
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor& input = inputs[i].tensor;
+    if (input.dtype() != DType::kFloat || !input.has_data()) continue;
+    NotFinite& seen = not_finite_[input_names()[i]];
+    const int64_t count = input.elements() - std::count_if(input.as<float>(), input.as<float>() + input.elements(), [](float x) { return isfinite(x); });
+    if (seen.count == 0 && count > 0) seen.sample = name;
+    seen.count += count, seen.of += input.elements();
+  }
   for (size_t i = 0; i < names_.size(); ++i) {
     const Tensor& value = results[first_ + i].tensor;
     Histogram& seen = seen_[names_[i]];
@@ -65,30 +74,52 @@ Result<RangeTable> Calibration::Choose(const CalibrationChoice& choice) const {
 }
 
 std::string Calibration::Outlier() const {
-  /// The largest number is as much of all others, and at most such a share of the numbers lies between.
-  constexpr int kTimes = 64;
-  constexpr double kShare = 1e-3;
   std::vector<std::string> names = input_names();
   names.insert(names.end(), names_.begin(), names_.end());
   for (const std::string& name : names) {
-    const auto found = seen_.find(name);
-    if (found == seen_.end() || found->second.width() == 0) continue;
-    const Histogram& seen = found->second;
-    const double most = std::max(-seen.low(), seen.high());
-    int64_t all = 0, beyond = 0;
-    for (int i = 0; i < 2 * Histogram::kBinsASide; ++i) {
-      const int64_t n = seen.bins()[static_cast<size_t>(i)];
-      all += n;
-      if (fabs(seen.Centre(i)) > most / kTimes) beyond += n;
-    }
-    if (static_cast<double>(beyond) > kShare * static_cast<double>(all)) continue;
-    const auto largest = largest_.find(name);
-    const bool known = largest != largest_.end() && largest->second.first == most && !largest->second.second.empty();
-    return Cat("of the values of ", Quote(name), " ", beyond, " of ", seen.count(), " lie far beyond the others, up to ", FormatNumber(most),
-               known ? Cat(" in ", Quote(largest->second.second)) : std::string(),
-               ": leave them out, give the range by --overrides, or choose a calibrator that cuts (--calibrate percentile --percentile 99.9)");
+    std::string found = OutlierOf(name);
+    if (!found.empty()) return found;
   }
   return "";
+}
+
+std::vector<std::string> Calibration::Doubts(bool alike) const {
+  std::vector<std::string> out;
+  if (alike) out.push_back(Cat("warning: all samples are alike, ", samples(), " times the same numbers: ranges fit no others"));
+  for (const std::string& name : input_names()) {
+    const auto found = not_finite_.find(name);
+    if (found != not_finite_.end() && found->second.count > 0) {
+      const NotFinite& seen = found->second;
+      out.push_back(Cat("warning: ", seen.count, " of ", seen.of, " numbers of ", Quote(name), " are not finite, the first in ", Quote(seen.sample), ": ranges are of the others"));
+    }
+    std::string outlier = OutlierOf(name);
+    if (!outlier.empty()) out.push_back("warning: " + std::move(outlier));
+  }
+  return out;
+}
+
+std::string Calibration::OutlierOf(const std::string& name) const {
+  /// The largest number is as much of all others, and at most such a share of the numbers lies between.
+  constexpr int kTimes = 64;
+  constexpr double kShare = 1e-3;
+  const auto found = seen_.find(name);
+  if (found == seen_.end() || found->second.width() == 0) return "";
+  const Histogram& seen = found->second;
+  const double most = std::max(-seen.low(), seen.high());
+  int64_t all = 0, beyond = 0;
+  for (int i = 0; i < 2 * Histogram::kBinsASide; ++i) {
+    const int64_t n = seen.bins()[static_cast<size_t>(i)];
+    all += n;
+    if (fabs(seen.Centre(i)) > most / kTimes) beyond += n;
+  }
+  if (static_cast<double>(beyond) > kShare * static_cast<double>(all)) return "";
+  const auto largest = largest_.find(name);
+  const bool known = largest != largest_.end() && largest->second.first == most && !largest->second.second.empty();
+  char largest_text[32];
+  snprintf(largest_text, sizeof largest_text, "%.6g", most);
+  return Cat("of the values of ", Quote(name), " ", beyond, " of ", seen.count(), " lie far beyond the others, up to ", largest_text,
+             known ? Cat(" in ", Quote(largest->second.second)) : std::string(),
+             ": leave them out, give the range by --overrides, or choose a calibrator that cuts (--calibrate percentile --percentile 99.9)");
 }
 
 std::string EscapedName(std::string_view name) {

@@ -31,18 +31,28 @@ class Calibration {
   /// A sentence about a value of which a few numbers lie so far beyond all others that they leave those few codes; inputs first.
   /// Empty when there is none.
   std::string Outlier() const;
+  /// What a user should know of the samples, whatever comes of them: that they are all `alike`, numbers that are not finite, and outliers.
+  std::vector<std::string> Doubts(bool alike) const;
 
   const std::vector<std::string>& input_names() const { return runner_->input_names(); }
   /// What was seen, by value name.
   const std::map<std::string, Histogram>& seen() const { return seen_; }
 
  private:
+  std::string OutlierOf(const std::string& name) const;
+
+  struct NotFinite {
+    int64_t count = 0, of = 0;
+    std::string sample;   ///< the first with such a number
+  };
+
   std::unique_ptr<GraphRunner> runner_;
   std::vector<std::string> names_;
   size_t first_ = 0;   ///< where the observed values begin among the runner's results
   std::map<std::string, Histogram> seen_;
   std::vector<std::string> sample_names_;
   std::map<std::string, std::pair<double, std::string>> largest_;   ///< by value name, its largest magnitude and the sample that has it
+  std::map<std::string, NotFinite> not_finite_;   ///< by input name
 };
 
 /// A name in one line: as in C strings.
