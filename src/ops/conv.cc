@@ -259,7 +259,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     if (b->path == Bound::kDepthwise) return;
     if (kTransformed && tile != 0) return BindWinograd(c.threads(), b);
     if (!reduced) conv.split = split, conv.grouped = grouped;
-    b->pixels = conv.batch * conv.out_h * conv.out_w;
+    b->pixels = conv.batch * conv.out_h * conv.out_w, conv.only_pixel = b->pixels == 1;
     b->matrix_floats = weights.matrix_floats;
     b->grain = reduced ? ConvGrainHalf(*reduced, conv, c.threads()) : ConvGrain(*kernels, conv, c.threads());
     b->pixel_blocks = DivUp(b->pixels, b->grain.rows);
