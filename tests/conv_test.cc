@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string.h>
+
 #include <cmath>
 #include <vector>
 
@@ -58,14 +60,23 @@ void Check(CpuLevel level, const Case& t) {
   c.input = input.data(), c.packed = packed.data(), c.output = output.data();
   c.epilogue.bias = bias.data();
   c.epilogue.activation = Activation::kRelu;
+  Guarded<double> scratch((ConvScratchBytes(kernels, c) + 7) / 8, NAN);   // by sizes and strides, as a session asks for it
   if (t.residual) c.epilogue.residual = residual.data(), c.epilogue.residual_row_stride = t.out_c;
-  Guarded<double> scratch((ConvScratchBytes(kernels, c) + 7) / 8, NAN);
   // In uneven parts, as threads would.
   for (int64_t p = 0; p < pixels; p += 7 + c.out_w) {
     const int64_t q = std::min(pixels, p + 7 + c.out_w), half = ConvPanels(c) / 2;
     RunConvF32(kernels, c, p, q, 0, half, scratch.data());
     RunConvF32(kernels, c, p, q, half, ConvPanels(c), scratch.data());
   }
+  // Whole but for its ends: any split gives the same bits.
+  Guarded<float> again(output.size(), 77.0f);
+  ConvF32 split = c;
+  split.output = again.data();
+  const int64_t inner = std::min<int64_t>(1, pixels), last = std::max(inner, pixels - 1);
+  RunConvF32(kernels, split, 0, inner, 0, ConvPanels(c), scratch.data());
+  RunConvF32(kernels, split, inner, last, 0, ConvPanels(c), scratch.data());
+  RunConvF32(kernels, split, last, pixels, 0, ConvPanels(c), scratch.data());
+  ASSERT_EQ(0, memcmp(again.data(), output.data(), static_cast<size_t>(output.size()) * sizeof(float)));
   for (int64_t p = 0; p < pixels; ++p) {
     const int64_t n = p / c.out_w / c.out_h, h = p / c.out_w % c.out_h, w = p % c.out_w;
     for (int64_t o = 0; o < t.out_c; ++o) {
@@ -141,6 +152,7 @@ TEST(Conv, Groups) {
     Check(level, {1, 6, 10, 16, 32, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, true});
     Check(level, {1, 6, 10, 80, 48, 2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2, false, true});
     Check(level, {1, 5, 6, 16, 16, 4, 3, 3, 1, 1, 1, 1, -1, -1, 0, 2});
+    Check(level, {1, 9, 40, 16, 16, 8, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, false, true});
     // As many outputs as inputs, 2, 4 and 8 of them: several groups in a vector.
     for (int64_t groups : {1, 2, 5, 9, 16}) {
       for (int64_t size : {2, 4, 8}) {

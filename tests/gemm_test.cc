@@ -79,6 +79,7 @@ void Check(CpuLevel level, const Case& t) {
   GemmF32 g;
   g.a = a.data(), g.a_row_stride = a_stride;
   g.m = t.m, g.n = t.n, g.k = t.k;
+  g.only_row = t.m == 1;
   g.c = c.data(), g.c_row_stride = c_stride;
   g.epilogue.activation = t.activation;
   g.epilogue.alpha = t.activation == Activation::kClip ? -0.5f : 0.25f, g.epilogue.beta = 0.4f;
@@ -122,7 +123,10 @@ TEST(Gemm, EveryTileHeightAndWidth) {
     for (int64_t m : {1, 2, 3, 4, 5, 6, 9}) {
       for (int64_t n = 1; n <= 150; ++n) Check(level, {m, n, 3});
     }
-    for (int64_t k : {0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 31, 64, 65, 300}) Check(level, {19, 37, k});
+    for (int64_t k : {0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 31, 64, 65, 300}) {
+      Check(level, {19, 37, k});
+      for (int64_t n : {7, 16, 37, 90}) Check(level, {1, n, k});
+    }
   }
 }
 

@@ -125,6 +125,8 @@ const ConvCase kConvCases[] = {
     {1, 2, 3, 1, {{2, 1, 1, 1, 3, 0}, {3, 2}, {3, 2}}},          // planes of padding alone
     {1, 2, 2, 1, {{3, 2}, {3, 2, 1, 1, 1, 0}, {2, 2}, {3, 1}}},  // four dimensions
     {3, 17, 33, 1, {{5, 1}, {4, 1}}},
+    {1, 16, 8, 8, {{2, 1, 1, 1, 1, 0}, {7, 1}, {12, 1}}},                              // no scratch but for padding
+    {1, 16, 16, 8, {{3, 3, 1, 1, 1, 1}, {20, 3, 1, 1, 1, 1}, {20, 3, 1, 1, 1, 1}}},   // groups that lie together in vectors
 };
 
 TEST(ImageConv, IsItsDefinition) {

@@ -30,6 +30,7 @@ Status CheckGemm(const GemmProblem& p) {
 Status AddGemmF32(const GemmProblem& p, CpuLevel best, Workspace& memory, Problem* problem) {
   GemmF32 g;
   g.m = p.m, g.n = p.n, g.k = p.k;
+  g.only_row = p.m == 1;
   LINNET_ASSIGN(g.a, memory.Floats(p.m * p.k));
   LINNET_ASSIGN(float* b, memory.Floats(p.k * p.n));
   LINNET_ASSIGN(g.c, memory.Floats(p.m * p.n));

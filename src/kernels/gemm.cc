@@ -309,10 +309,10 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
   }
 }
 
-// Whether a product has one row, of a packed B: all calls for it agree.
+// Whether a product has one row, of a packed B. Not by m, which is 1 for the rest of some convolutions' pixels too: all calls agree.
 constexpr bool kRowsAlone = kLanes == kPanelColumns && !kFewTiles;
 bool IsRowAlone(const GemmF32& g) {
-  return kRowsAlone && g.m == 1 && g.b_row_stride == kPanelColumns;
+  return kRowsAlone && g.only_row && g.b_row_stride == kPanelColumns;
 }
 
 // Part of the summands of GemmRun's.

@@ -66,6 +66,7 @@ struct GemmF32 {
   const SegmentF32* segments = nullptr;
   int64_t segment_count = 0;  ///< their k add up to k
   int64_t m = 0, n = 0, k = 0;
+  bool only_row = false;   ///< m is 1, and this is no part of a product of more rows: its columns may be summed up in an order of its own
   const float* b = nullptr;
   int64_t b_row_stride = kPanelColumns;
   int64_t b_panel_stride = 0;  ///< 16 k when packed

@@ -305,9 +305,9 @@ void Pool(const PoolArgs& args, int64_t begin, int64_t end) {
       first_channel = channels / lanes * lanes;
       if (first_channel == channels) continue;
     }
-    const bool walk = squares && y.count > 0 && whole0 < whole1;
+    const bool walk = squares && z.count == 1 && y.count > 0 && whole0 < whole1;
     if (walk) {
-      const float* x = args.x + image * strides[0] + y.first * strides[1] + (whole0 * args.stride[2] - args.pad_begin[2]) * channels;
+      const float* x = args.x + (image * args.in[0] + z.first) * strides[0] + y.first * strides[1] + (whole0 * args.stride[2] - args.pad_begin[2]) * channels;
       const float* rows[3];   // one that lies outside is another once more
       for (int64_t i = 0; i < 3; ++i) rows[i] = x + std::min(i, y.count - 1) * strides[1];
       squares(rows, channels, whole1 - whole0, out + whole0 * channels);

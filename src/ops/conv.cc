@@ -220,21 +220,16 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     for (int i = 0; i < b->outer_rank; ++i) b->outer_out *= window.axes[i].out;
     const int64_t batch = c.shape(0)[0];
     ConvF32& conv = b->conv;
-    conv.in_h = window.rank >= 2 ? h.in : 1;
-    conv.in_w = v.in;
-    conv.out_h = window.rank >= 2 ? h.out : 1;
-    conv.out_w = v.out;
-    conv.in_c = b->in_c;
-    conv.out_c = b->out_c;
-    conv.groups = attributes.groups;
+    conv.in_h = window.rank >= 2 ? h.in : 1, conv.in_w = v.in;
+    conv.out_h = window.rank >= 2 ? h.out : 1, conv.out_w = v.out;
+    conv.in_c = b->in_c, conv.out_c = b->out_c, conv.groups = attributes.groups;
     conv.kernel_h = h.kernel, conv.kernel_w = v.kernel;
     conv.stride_h = h.stride, conv.stride_w = v.stride;
     conv.dilation_h = h.dilation, conv.dilation_w = v.dilation;
     conv.pad_top = h.pad, conv.pad_left = v.pad;
     if (conv.in_h == 0 || conv.in_w == 0) {
       // Nothing but padding: let every tap miss a pixel that is not there.
-      conv.in_h = conv.in_w = 1;
-      conv.pad_top = kWindowMax - 1;
+      conv.in_h = conv.in_w = 1, conv.pad_top = kWindowMax - 1;
     }
     conv.input_pixel_stride = b->in_c;
     conv.input_row_stride = conv.in_w * b->in_c;
@@ -259,7 +254,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     if (b->path == Bound::kDepthwise) return;
     if (kTransformed && tile != 0) return BindWinograd(c.threads(), b);
     if (!reduced) conv.split = split, conv.grouped = grouped;
-    b->pixels = conv.batch * conv.out_h * conv.out_w;
+    b->pixels = conv.batch * conv.out_h * conv.out_w, conv.only_pixel = b->pixels == 1;
     b->matrix_floats = weights.matrix_floats;
     b->grain = reduced ? ConvGrainHalf(*reduced, conv, c.threads()) : ConvGrain(*kernels, conv, c.threads());
     b->pixel_blocks = DivUp(b->pixels, b->grain.rows);
@@ -270,7 +265,9 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     const double macs = static_cast<double>(b->pixels) * static_cast<double>(b->out_c) *
                         static_cast<double>(weights.group_in * weights.kernel_h * weights.kernel_w);
     if (!reduced && b->outer_rank == 0) b->ahead_bytes = static_cast<int64_t>(GemmF32::AheadBytes(macs / c.threads()));
-    b->worker_bytes = RoundUp(reduced ? ConvHalfScratchBytes(*reduced, conv) : ConvScratchBytes(*kernels, conv), kAlignment);
+    int64_t bytes = reduced ? ConvHalfScratchBytes(*reduced, conv) : ConvScratchBytes(*kernels, conv);
+    if (b->outer_rank > 0) bytes = std::max(bytes, ConvScratchBytes(*kernels, Missed(conv)));
+    b->worker_bytes = RoundUp(bytes, kAlignment);
   }
 
   void BindWinograd(int threads, Bound* b) const {
@@ -378,6 +375,9 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     int64_t pixel0, pixel1, panel0, panel1;
   };
 
+  /// All taps miss: what remains is the epilogue.
+  static ConvF32 Missed(ConvF32 conv) { return conv.pad_top = kWindowMax - 1, conv; }
+
   /// One tile of one 2-D slice of a higher-dimensional output: a convolution per outer tap, each adding to the last.
   void RunSlice(const Bound& b, ConvF32 conv, int64_t slice, const Tile& tile, void* scratch) const {
     const Epilogue whole = conv.epilogue;
@@ -390,7 +390,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     const float* packed_taps = conv.packed;
     bool more = taps.Start(), first = true;
     if (!more) {
-      conv.pad_top = kWindowMax - 1;   // all taps miss: what remains is the epilogue
+      conv = Missed(conv);
       left = 1;
     }
     do {

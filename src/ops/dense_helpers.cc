@@ -316,7 +316,7 @@ Status Dense::RunFloat(const RunContext& c, const DenseParams& p, const float* x
 
   GemmF32 g;
   g.a_row_stride = p.k;
-  g.m = p.m, g.n = p.n, g.k = p.k;
+  g.m = p.m, g.n = p.n, g.k = p.k, g.only_row = p.m == 1;
   g.c_row_stride = p.n;
   g.epilogue.bias = bias;
   g.epilogue.activation = activation;

@@ -258,6 +258,7 @@ struct MatMulNBits {
         GemmF32 g;
         g.a = a, g.a_row_stride = w.k;
         g.m = b.m, g.k = w.k;
+        g.only_row = b.m == 1;
         g.n = std::min(w.n - first * kPanelColumns, count * kPanelColumns);
         UsePackedB(&g, unpacked);
         g.c = y + first * kPanelColumns, g.c_row_stride = w.n;

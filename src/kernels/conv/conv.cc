@@ -127,6 +127,7 @@ class Group {
     input_ = c_.input + group * s_.group_in * c_.input_channel_stride;
     product_.n = s_.group_out;
     product_.k = s_.k;
+    product_.only_row = c_.only_pixel;
     UsePackedB(&product_, c_.packed + group * PackedSizeF32(s_.k, s_.group_out));
     product_.c_row_stride = c_.output_pixel_stride;
     product_.epilogue = c_.epilogue;

@@ -166,9 +166,11 @@ bool GroupsShareRows(const ConvF32& c) {
 }
 
 int64_t GroupsScratchBytes(const ConvF32& c) {
-  if (const Together together(c, 0, c.groups); together.Serves()) return together.bytes();
-  return c.kernel_h * c.kernel_w * static_cast<int64_t>(sizeof(SegmentF32)) + RingRows(c) * 8 +
-         RingRows(c) * RingPixels(c) * (c.in_c + kSpareFloats) * 4;
+  const int64_t rows = c.kernel_h * c.kernel_w * static_cast<int64_t>(sizeof(SegmentF32)) + RingRows(c) * 8 +
+                       RingRows(c) * RingPixels(c) * (c.in_c + kSpareFloats) * 4;
+  // A residual, of which sizes tell nothing, takes the other way.
+  const Together together(c, 0, c.groups);
+  return together.Serves() ? std::max(rows, together.bytes()) : rows;
 }
 
 void RunGroups(const GemmF32Kernels& kernels, const ConvF32& conv, int64_t pixel0, int64_t pixel1, int64_t group0, int64_t group1, void* scratch) {
