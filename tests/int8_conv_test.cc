@@ -244,7 +244,7 @@ TEST(ConvInt8, Strips) {
 }
 
 TEST(ConvInt8, ShortKernelsAtEdges) {
-  for (int64_t in_c : {1, 2, 3, 5}) {
+  for (int64_t in_c : {0, 1, 2, 3, 5}) {
     for (int64_t kernel_w : {2, 4, 8, 11}) {
       for (int64_t kernel_h : {1, 3, 8, 12}) {
         for (int64_t stride : {1, 2, 3}) {

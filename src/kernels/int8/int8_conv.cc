@@ -39,7 +39,7 @@ class Gatherer {
   void Pixels(int64_t pixel, int64_t count, char* to) const {
     int64_t x = pixel % c_.out_w, y = pixel / c_.out_w % c_.out_h, image = pixel / c_.out_w / c_.out_h;
     const int64_t tap_row = c_.kernel_w * s_.group_in;
-    const bool few = kernels_.block_bytes == 1 && c_.dilation_w == 1 && c_.groups == 1 && (kFewKinds ? Three() : tap_row <= kCopyMax);
+    const bool few = kernels_.block_bytes == 1 && c_.dilation_w == 1 && c_.groups == 1 && tap_row > 0 && (kFewKinds ? Three() : tap_row <= kCopyMax);
     const bool plain = BlockShift(kernels_, c_.input_signed) == 0;
     for (; count > 0; --count, to += s_.row_bytes) {
       if (few) {
