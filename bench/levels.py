@@ -14,7 +14,7 @@ import pathlib
 import statistics
 import subprocess
 
-from suite import ROOT, SUITE, make_table, ms, write
+from suite import ROOT, SUITE, ms, write
 
 
 def median_ms(options, model, dims, level):
@@ -51,7 +51,7 @@ def main():
         print("  ".join(rows[-1]), flush=True)
     if options.write:
         head = ["model", f"{options.than} ms", f"{options.level} ms", "times as long"]
-        write(make_table(head, rows), "levels", [name for name, _, _ in SUITE], keep=bool(options.only))
+        write(head, rows, "levels", [name for name, _, _ in SUITE], bool(options.only))
 
 
 if __name__ == "__main__":

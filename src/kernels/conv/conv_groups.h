@@ -7,6 +7,9 @@
 //
 // and an output row is a product for each group. Pixels have spare floats behind them, as sizes that are powers of two would crowd one cache
 // set with what a tile reads.
+//
+// Groups of 2, 4 or 8 channels that have as many outputs need no product where vectors have 16 lanes: several groups lie in a vector, and
+// for each input of a group a permutation brings it to the lanes of its outputs (GroupedF32Kernels). Pixels are read in place then.
 #pragma once
 
 #include "kernels/conv/conv.h"
