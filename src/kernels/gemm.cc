@@ -50,6 +50,8 @@ constexpr int64_t kFarBytes = HWY_TARGET == HWY_AVX2 ? 384 << 10 : 3 << 19, kFar
 
 constexpr int64_t kActivatedColumns = 128;   // at least, at a time
 
+constexpr bool kRowsAlone = kLanes == kPanelColumns && !kFewTiles;   // tiles/row-inl.h
+
 // Rows [row, row + kRows) by columns [begin, end), kVectors vectors at a time; only the last vector may be
 // partial.
 template <int kRows, int kVectors>
@@ -309,12 +311,6 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
   }
 }
 
-// Whether a product has one row, of a packed B. Not by m, which is 1 for the rest of some convolutions' pixels too: all calls agree.
-constexpr bool kRowsAlone = kLanes == kPanelColumns && !kFewTiles;
-bool IsRowAlone(const GemmF32& g) {
-  return kRowsAlone && g.only_row && g.b_row_stride == kPanelColumns;
-}
-
 // Part of the summands of GemmRun's.
 void RunSummands(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, AheadPart* ahead) {
   const GemmF32& g = block.gemm;
@@ -366,7 +362,8 @@ void GemmRun(const GemmF32& whole, int64_t m0, int64_t m1, int64_t panel0, int64
     if (near == 0) block.segments = segments + 1, block.segment_count = 1, block.last_segment = std::min<int64_t>(block.last_segment, 0);
     if (g.segment_count) block.segments = g.segments, block.segment_count = g.segment_count, block.last_segment = -1;
     if constexpr (kRowsAlone) {
-      if (IsRowAlone(g)) {
+      // Not by m, which is 1 for the rest of some convolutions' pixels too: all calls agree.
+      if (g.only_row && g.b_row_stride == kPanelColumns) {
         constexpr int kStreams = 4;
         RowColumns<kStreams>(block, begin, end);
         const bool after = block.clamp.after && !block.clamp.hard_swish;

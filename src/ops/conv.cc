@@ -352,19 +352,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
   }
 
   Status RunDepthwise(RunContext& c, const ConvF32& conv) const {
-    DepthwiseF32 d;
-    d.input = conv.input;
-    d.input_batch_stride = conv.input_batch_stride;
-    d.input_row_stride = conv.input_row_stride;
-    d.input_pixel_stride = conv.input_pixel_stride;
-    d.batch = conv.batch, d.in_h = conv.in_h, d.in_w = conv.in_w, d.out_h = conv.out_h, d.out_w = conv.out_w;
-    d.channels = conv.out_c;
-    d.kernel_h = conv.kernel_h, d.kernel_w = conv.kernel_w, d.stride_h = conv.stride_h, d.stride_w = conv.stride_w;
-    d.dilation_h = conv.dilation_h, d.dilation_w = conv.dilation_w, d.pad_top = conv.pad_top, d.pad_left = conv.pad_left;
-    d.packed = conv.packed;
-    d.output = conv.output;
-    d.output_pixel_stride = conv.output_pixel_stride;
-    d.epilogue = conv.epilogue;
+    const DepthwiseF32 d = DepthwiseOf(conv);
     double row_ns = static_cast<double>(d.out_w * d.channels * d.kernel_h * d.kernel_w) / 30;
     return c.ParallelFor(d.batch * d.out_h, DepthwiseGrain(d, c.threads()), row_ns, [&](int64_t begin, int64_t end, int) {
       depthwise(d, begin, end, 0, d.channels);

@@ -215,19 +215,13 @@ struct ConvBlock {
     ConvF32 middle;
     SetWindow(images.depthwise, &middle);
     SetInput(&middle, middle.in_h, middle.in_w, images.expanded[3]);
-    DepthwiseF32& d = block.depthwise;
-    d.batch = x[0], d.channels = images.expanded[3];
+    middle.batch = x[0], middle.out_c = middle.output_pixel_stride = images.expanded[3];
     if (middle.in_h == 0 || middle.in_w == 0) {
       // Nothing but padding: let every tap miss a pixel that is not there.
       middle.in_h = middle.in_w = 1;
       middle.pad_top = kWindowMax - 1;
     }
-    d.in_h = middle.in_h, d.in_w = middle.in_w, d.out_h = middle.out_h, d.out_w = middle.out_w;
-    d.kernel_h = middle.kernel_h, d.kernel_w = middle.kernel_w, d.stride_h = middle.stride_h, d.stride_w = middle.stride_w;
-    d.dilation_h = middle.dilation_h, d.dilation_w = middle.dilation_w, d.pad_top = middle.pad_top, d.pad_left = middle.pad_left;
-    d.input_batch_stride = middle.input_batch_stride, d.input_row_stride = middle.input_row_stride;
-    d.input_pixel_stride = middle.input_pixel_stride;
-    d.output_pixel_stride = d.channels;
+    const DepthwiseF32& d = block.depthwise = DepthwiseOf(middle);
 
     ConvBlockSizes sizes;
     sizes.expand = has_expand, sizes.project = has_project;

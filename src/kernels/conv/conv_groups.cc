@@ -97,15 +97,10 @@ class Rows {
 class Together {
  public:
   /// For the groups [group0, group1).
-  Together(const ConvF32& conv, int64_t group0, int64_t group1) : c_(conv), group0_(group0), size_(conv.in_c / conv.groups) {
-    d_.batch = c_.batch, d_.in_h = c_.in_h, d_.in_w = c_.in_w, d_.out_h = c_.out_h, d_.out_w = c_.out_w;
-    d_.kernel_h = c_.kernel_h, d_.kernel_w = c_.kernel_w, d_.stride_h = c_.stride_h, d_.stride_w = c_.stride_w;
-    d_.dilation_h = c_.dilation_h, d_.dilation_w = c_.dilation_w, d_.pad_top = c_.pad_top, d_.pad_left = c_.pad_left;
-    d_.input_batch_stride = c_.input_batch_stride, d_.input_row_stride = c_.input_row_stride, d_.input_pixel_stride = c_.input_pixel_stride;
-    d_.output_pixel_stride = c_.output_pixel_stride;
+  Together(const ConvF32& conv, int64_t group0, int64_t group1)
+      : c_(conv), group0_(group0), size_(conv.in_c / conv.groups), d_(DepthwiseOf(conv)) {
     d_.channels = (group1 - group0) * size_, d_.group = size_;
-    d_.epilogue = c_.epilogue;
-    if (c_.epilogue.bias) d_.epilogue.bias += group0 * size_;
+    if (d_.epilogue.bias) d_.epilogue.bias += group0 * size_;
   }
 
   bool Serves() const { return c_.grouped && c_.out_c == c_.in_c && c_.output_row_stride == 0 && c_.grouped->serves(d_); }
@@ -113,7 +108,7 @@ class Together {
   int64_t bytes() const { return (weight_floats() + c_.out_w * d_.channels) * 4; }
 
   void Run(int64_t pixel0, int64_t pixel1, float* scratch) {
-    d_.input = c_.input + group0_ * size_, d_.output = c_.output + group0_ * size_;
+    d_.input += group0_ * size_, d_.output += group0_ * size_;
     d_.packed = scratch;
     PutWeights(scratch);
     float* const line = scratch + weight_floats();

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/cpu.h"
+#include "kernels/conv/conv.h"
 #include "kernels/epilogue.h"
 
 namespace linnet {
@@ -32,6 +33,20 @@ struct DepthwiseF32 {
   /// bias has `channels` floats; residual's rows are output pixels.
   Epilogue epilogue;
 };
+
+/// The same image, window, weights and output as `conv` has, whose output channels are the channels.
+inline DepthwiseF32 DepthwiseOf(const ConvF32& conv) {
+  DepthwiseF32 d;
+  d.input = conv.input;
+  d.input_batch_stride = conv.input_batch_stride, d.input_row_stride = conv.input_row_stride, d.input_pixel_stride = conv.input_pixel_stride;
+  d.batch = conv.batch, d.in_h = conv.in_h, d.in_w = conv.in_w, d.out_h = conv.out_h, d.out_w = conv.out_w, d.channels = conv.out_c;
+  d.kernel_h = conv.kernel_h, d.kernel_w = conv.kernel_w, d.stride_h = conv.stride_h, d.stride_w = conv.stride_w;
+  d.dilation_h = conv.dilation_h, d.dilation_w = conv.dilation_w, d.pad_top = conv.pad_top, d.pad_left = conv.pad_left;
+  d.packed = conv.packed;
+  d.output = conv.output, d.output_pixel_stride = conv.output_pixel_stride;
+  d.epilogue = conv.epilogue;
+  return d;
+}
 
 /// Floats of the packed weights.
 int64_t PackedDepthwiseSizeF32(int64_t channels, int64_t kernel_h, int64_t kernel_w);

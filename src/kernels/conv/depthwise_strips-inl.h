@@ -393,11 +393,11 @@ void RunStrips(const Job& job, const StripVariant& variant, int64_t row, int64_t
 #endif
 
 // Vectors of 16 lanes, half of which a panel of few columns would leave empty.
-bool ServesGroups(const DepthwiseF32& c) {
+bool ServesGroups([[maybe_unused]] const DepthwiseF32& c) {
 #if HWY_TARGET == HWY_AVX3 && !defined(LINNET_SMALL)
   return c.group > 1 && c.group <= kLanes / 2 && (c.group & (c.group - 1)) == 0 && PickStripVariant(c) != nullptr;
 #else
-  return c.channels < 0;
+  return false;
 #endif
 }
 

@@ -43,8 +43,7 @@ class Gatherer {
     const bool plain = BlockShift(kernels_, c_.input_signed) == 0;
     for (; count > 0; --count, to += s_.row_bytes) {
       if (few) {
-        int64_t done = plain ? Few<false>(image, y, x, count, to) : Few<true>(image, y, x, count, to);
-        if (done == 0) done = plain ? Few<false>(image, y, x, count, to, true) : Few<true>(image, y, x, count, to, true);
+        const int64_t done = plain ? Few<false>(image, y, x, count, to) : Few<true>(image, y, x, count, to);
         x += done, count -= done, to += done * s_.row_bytes;
         if (x >= c_.out_w) {
           x = 0;
@@ -70,22 +69,26 @@ class Gatherer {
 #endif
   bool Three() const { return c_.kernel_h == 3 && c_.kernel_w * s_.group_in <= 16; }
 
-  /// Of `count` pixels from x on, how many were copied: some of those whose taps lie inside of the image's columns, or at its `edge`.
+  /// Of `count` pixels from x on, how many were copied: some, or none, which are to be gathered one by one.
   template <bool kTurned>
-  int64_t Few(int64_t image, int64_t y, int64_t x, int64_t count, char* to, bool edge = false) const {
-    if (kFewKinds && edge) return 0;
+  int64_t Few(int64_t image, int64_t y, int64_t x, int64_t count, char* to) const {
     const int64_t tap_row = c_.kernel_w * s_.group_in;
-    if (kFewKinds || Three()) return edge ? EdgeBytes<16, kTurned, 3>(image, y, x, count, to) : FewBytes<16, kTurned, 3>(image, y, x, count, to);
-    if (tap_row <= 16) return edge ? EdgeBytes<16, kTurned>(image, y, x, count, to) : FewBytes<16, kTurned>(image, y, x, count, to);
-    if (tap_row <= 32) return edge ? EdgeBytes<32, kTurned>(image, y, x, count, to) : FewBytes<32, kTurned>(image, y, x, count, to);
-    return edge ? EdgeBytes<kCopyMax, kTurned>(image, y, x, count, to) : FewBytes<kCopyMax, kTurned>(image, y, x, count, to);
+    if (kFewKinds || Three()) return FewBytes<16, kTurned, 3>(image, y, x, count, to);
+    return tap_row <= 16   ? FewBytes<16, kTurned>(image, y, x, count, to)
+           : tap_row <= 32 ? FewBytes<32, kTurned>(image, y, x, count, to)
+                           : FewBytes<kCopyMax, kTurned>(image, y, x, count, to);
+  }
+  template <int kCopy, bool kTurned, int kRows = 0>
+  int64_t FewBytes(int64_t image, int64_t y, int64_t x, int64_t count, char* to) const {
+    const int64_t inside = InsideBytes<kCopy, kTurned, kRows>(image, y, x, count, to);
+    return kFewKinds || inside > 0 ? inside : EdgeBytes<kCopy, kTurned, kRows>(image, y, x, count, to);
   }
 
   /// Pixels from x on whose taps are short and inside of the image's columns, and which of them `count` there were. Copies are
   /// longer than the taps: the next ones overwrite what is too much. kTurned: the highest bit of each byte is turned. kRows: as
   /// kernel_h, where it is known.
-  template <int kCopy, bool kTurned, int kRows = 0>
-  int64_t FewBytes(int64_t image, int64_t y, int64_t x, int64_t count, char* to) const {
+  template <int kCopy, bool kTurned, int kRows>
+  int64_t InsideBytes(int64_t image, int64_t y, int64_t x, int64_t count, char* to) const {
     const int64_t left = x * c_.stride_w - c_.pad_left, top = y * c_.stride_h - c_.pad_top;
     if (left < 0) return 0;
     const int64_t room = c_.in_w - c_.kernel_w - left, step = c_.stride_w * c_.in_c;
@@ -109,7 +112,7 @@ class Gatherer {
   }
 
   /// The same for pixels whose taps lie partly beside the image, or that copies would pass the end of: from lines made for them.
-  template <int kCopy, bool kTurned, int kRows = 0>
+  template <int kCopy, bool kTurned, int kRows>
   int64_t EdgeBytes(int64_t image, int64_t y, int64_t x, int64_t count, char* to) const {
     constexpr int64_t kMost = 4 * kCopyMax;
     if (c_.kernel_h > kFewRows) return 0;
