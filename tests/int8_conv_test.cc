@@ -170,7 +170,7 @@ class Convolution {
     c.channels = t_.out_c, c.input_zero = t_.zero, c.packed = packed.data(), c.finish = finish;
     Guarded<std::byte> scratch(DepthwiseScratchBytes(c));
     const int64_t rows = t_.batch * out_h_, step = split ? 2 : rows;
-    const DepthwiseInt8Kernels& kernels = emulated ? EmulatedDepthwiseInt8() : PickDepthwiseInt8(level, t_.to == To::kActivated);
+    const DepthwiseInt8Kernels& kernels = emulated ? EmulatedDepthwiseInt8() : PickDepthwiseInt8(level, t_.to);
     Guarded<std::byte> prepared(kernels.prepared_bytes(c));
     kernels.prepare(c, prepared.data());
     for (int64_t r = 0; r < rows; r += step) kernels.rows(c, prepared.data(), r, std::min(rows, r + step), scratch.data());

@@ -227,7 +227,7 @@ Status AddConvInt8(const ConvProblem& p, CpuLevel best, Workspace& memory, Probl
     LINNET_ASSIGN(std::byte* scratch, memory.Bytes(DepthwiseScratchBytes(c)));
     const DepthwiseInt8Kernels* before = nullptr;
     for (CpuLevel level : LevelsFor(Numbers::kInt8, best)) {
-      const DepthwiseInt8Kernels* kernels = &PickDepthwiseInt8(level);
+      const DepthwiseInt8Kernels* kernels = &PickDepthwiseInt8(level, c.finish.to);
       if (kernels == before) continue;   // levels that share them
       before = kernels;
       LINNET_ASSIGN(std::byte* prepared, memory.Bytes(kernels->prepared_bytes(c)));

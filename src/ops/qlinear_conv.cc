@@ -42,6 +42,7 @@ enum class Form { kInteger, kQuantized, kFloat };
 
 template <Form form>
 struct ChannelsLastIntegerConv {
+  using To = FinishInt8::To;
   static constexpr bool kQuantized = form == Form::kQuantized, kFloat = form == Form::kFloat;
   static constexpr bool kComputedColumns = kComputedWeights || !kQuantized;   ///< what depends on scales is computed by a run
   ConvAttributes attributes;
@@ -149,8 +150,7 @@ struct ChannelsLastIntegerConv {
 
   Status Prepare(PrepareContext& c) {
     if (!kWideResults && !kQuantized) return NoSuchNumbers();
-    kernels = &PickInt8(c.cpu());
-    depthwise = &PickDepthwiseInt8(c.cpu(), kFloat && kBytes.Has(c));
+    kernels = &PickInt8(c.cpu()), depthwise = &PickDepthwiseInt8(c.cpu(), kQuantized ? To::kUint8 : !kFloat ? To::kInt32 : kBytes.Has(c) ? To::kActivated : To::kFloat);
     if (kQuantized && c.has_input(kAdded)) {
       if (!kAddedBytes) return NoSuchNumbers();
       add = PickQBinary(QBinary::kAdd, c.dtype(kYZero) == DType::kInt8, c.cpu());
@@ -434,7 +434,7 @@ struct ChannelsLastIntegerConv {
   }
 
   void SetFinish(const Columns& columns, std::byte* at, FinishInt8* finish) const {
-    finish->to = kFloat ? FinishInt8::To::kFloat : FinishInt8::To::kInt32;   // FinishBytes says which of the others
+    finish->to = kFloat ? To::kFloat : To::kInt32;   // FinishBytes says which of the others
     finish->offset = columns.offsets(at);
     finish->scale = form == Form::kInteger ? nullptr : columns.scales(at);
     finish->column_zero = columns.any_zero(at) ? columns.zeros(at) : nullptr;

@@ -325,11 +325,6 @@ void DepthwiseInt8Rows(const DepthwiseInt8& c, const void*, int64_t row0, int64_
   }
 }
 
-int64_t NothingPrepared(const DepthwiseInt8&) { return 0; }
-void PrepareNothing(const DepthwiseInt8&, void*) {}
-
-constexpr DepthwiseInt8Kernels kDepthwiseInt8 = {NothingPrepared, PrepareNothing, DepthwiseInt8Rows};
-
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet
 HWY_AFTER_NAMESPACE();
@@ -351,92 +346,7 @@ void PackDepthwiseInt8(const void* weights, bool is_signed, const int32_t* zeros
   }
 }
 
-#if defined(__aarch64__)
-// With dot products, where that serves; false when nothing was done. Defined in int8_depthwise_lanes.cc.
-int64_t DepthwiseLanesScratch(const DepthwiseInt8& conv);
-int64_t DepthwiseLanesBytes(const DepthwiseInt8& conv);
-void PrepareDepthwiseLanes(const DepthwiseInt8& conv, void* prepared);
-bool DepthwiseLanesRows(const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1, void* scratch);
-
-namespace {
-
-constexpr DepthwiseInt8Kernels kLanesOfBytes = {
-    DepthwiseLanesBytes, PrepareDepthwiseLanes, [](const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1, void* scratch) {
-      if (!DepthwiseLanesRows(conv, prepared, row0, row1, scratch)) {
-        HWY_STATIC_DISPATCH(DepthwiseInt8Rows)(conv, nullptr, row0, row1, scratch);
-      }
-    }};
-
-}  // namespace
-#endif
-
-int64_t DepthwiseScratchBytes(const DepthwiseInt8& conv) {
-  const DepthwiseRing ring(conv);
-  int64_t bytes = ring.table_bytes + ring.copies * ring.width * 2;
-#if defined(__x86_64__)
-  if (Supports(DetectedCpuLevel(), CpuLevel::kAvx512)) bytes = std::max(bytes, DepthwiseBytesLayout(conv).scratch_bytes());
-#elif defined(__aarch64__)
-  bytes = std::max(bytes, DepthwiseLanesScratch(conv));
-#endif
-  return RoundUp(bytes, int64_t{64});
-}
-
-#if defined(__x86_64__)
-// With an instruction for bytes, where that serves; false when nothing was done. Defined in int8_depthwise_bytes.cc.
-void PrepareDepthwiseBytes(const DepthwiseInt8& conv, bool emulated, void* prepared);
-bool DepthwiseBytesRows(const DepthwiseInt8& conv, bool emulated, const void* prepared, int64_t row0, int64_t row1, void* scratch);
-// By floats, where those are exact; false when nothing was done. Defined in int8_depthwise_floats.cc.
-int64_t DepthwiseFloatsBytes(const DepthwiseInt8& conv);
-void PrepareDepthwiseFloats(const DepthwiseInt8& conv, void* prepared);
-bool DepthwiseFloatsRows(const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1);
-// Of kernels of 1x1; false when nothing was done. Defined in int8_depthwise_points.cc.
-bool DepthwisePointRows(const DepthwiseInt8& conv, int64_t row0, int64_t row1);
-
-namespace {
-
-template <bool kEmulated>
-constexpr DepthwiseInt8Kernels kBytes = {
-    [](const DepthwiseInt8& conv) { return DepthwiseBytesBlocks(conv).bytes(); },
-    [](const DepthwiseInt8& conv, void* prepared) {
-      if (DepthwiseBytesBlocks(conv).usable) PrepareDepthwiseBytes(conv, kEmulated, prepared);
-    },
-    [](const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1, void* scratch) {
-      if (!DepthwiseBytesRows(conv, kEmulated, prepared, row0, row1, scratch)) N_AVX3::DepthwiseInt8Rows(conv, nullptr, row0, row1, scratch);
-    }};
-
-#if !defined(LINNET_SMALL)
-constexpr DepthwiseInt8Kernels kFloats = {
-    DepthwiseFloatsBytes, PrepareDepthwiseFloats, [](const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1, void* scratch) {
-      if (DepthwisePointRows(conv, row0, row1) || DepthwiseFloatsRows(conv, prepared, row0, row1)) return;
-      N_AVX2::DepthwiseInt8Rows(conv, nullptr, row0, row1, scratch);
-    }};
-constexpr bool kFloatsToo = true;
-#else
-constexpr bool kFloatsToo = false;
-#endif
-
-}  // namespace
-#endif
-
-const DepthwiseInt8Kernels& PickDepthwiseInt8(CpuLevel level, bool activated) {
-#if defined(__x86_64__)
-  if (Supports(level, CpuLevel::kAvx512Vnni) && !(activated && kFloatsToo)) return kBytes<false>;
-#if !defined(LINNET_SMALL)
-  if (Supports(level, CpuLevel::kAvx2)) return kFloats;
-#endif
-#elif defined(__aarch64__)
-  if (Supports(level, CpuLevel::kDotprod)) return kLanesOfBytes;
-#endif
-  return *LINNET_PICK(level, kDepthwiseInt8);
-}
-
-const DepthwiseInt8Kernels& EmulatedDepthwiseInt8() {
-#if defined(__x86_64__)
-  return kBytes<true>;
-#else
-  return *LINNET_PICK(DetectedCpuLevel(), kDepthwiseInt8);
-#endif
-}
+DepthwiseInt8Fn* PickDepthwisePairs(CpuLevel level) { return LINNET_PICK(level, DepthwiseInt8Rows); }
 
 }  // namespace linnet
 #endif

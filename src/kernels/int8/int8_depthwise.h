@@ -6,8 +6,9 @@
 //     x     a0 b0 a1 b1 a2 b2 a3 b3        taps a and b of channels 0 1 2 3
 //     w     a0 b0 a1 b1 ...                sums are 32 bits, exact
 //
-// Other ways to the same bits: four bytes an instruction (int8_depthwise_bytes.cc, int8_depthwise_lanes.cc), floats
-// (int8_depthwise_floats.cc), and kernels of 1x1 by themselves (int8_depthwise_points.cc).
+// Other ways to the same bits: four bytes an instruction (int8_depthwise_bytes.cc, int8_depthwise_lanes.cc), floats, by a kernel of their
+// own (int8_depthwise_floats.cc) or that of float convolutions (int8_depthwise_rows.cc), and kernels of 1x1 by themselves
+// (int8_depthwise_points.cc).
 #pragma once
 
 #include <stdint.h>
@@ -42,6 +43,9 @@ void PackDepthwiseInt8(const void* weights, bool is_signed, const int32_t* zeros
 /// Bytes of scratch a call needs, 64-byte aligned; each thread its own. Reads only sizes.
 int64_t DepthwiseScratchBytes(const DepthwiseInt8& conv);
 
+/// Computes output rows [row0, row1) of [0, batch * out_h). Any split gives the same bits.
+using DepthwiseInt8Fn = void(const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1, void* scratch);
+
 /// The functions of one instruction set.
 struct DepthwiseInt8Kernels {
   /// Bytes, 64-byte aligned, that `prepare` writes; may be 0. Reads kernel, strides, dilations and channels.
@@ -49,11 +53,10 @@ struct DepthwiseInt8Kernels {
   /// Weights, offsets and scales in the order in which rows are computed. Good as long as `packed`, offsets, scales, input_zero and
   /// input_signed stay the same, whatever the sizes of images.
   void (*prepare)(const DepthwiseInt8& conv, void* prepared);
-  /// Computes output rows [row0, row1) of [0, batch * out_h). Any split gives the same bits.
-  void (*rows)(const DepthwiseInt8& conv, const void* prepared, int64_t row0, int64_t row1, void* scratch);
+  DepthwiseInt8Fn* rows;
 };
-/// `activated`: for FinishInt8::To::kActivated, which not every way of those above has.
-const DepthwiseInt8Kernels& PickDepthwiseInt8(CpuLevel level, bool activated = false);
+/// For such results.
+const DepthwiseInt8Kernels& PickDepthwiseInt8(CpuLevel level, FinishInt8::To to);
 /// For tests: those of avx512vnni without its instruction, for processors with AVX-512.
 const DepthwiseInt8Kernels& EmulatedDepthwiseInt8();
 

@@ -83,4 +83,30 @@ struct DepthwiseBytesLayout : DepthwiseBytesBlocks {
   int64_t row_bytes = 0, table_bytes = 0;
 };
 
+/// What int8_depthwise_rows.cc keeps: a ring of rows of the image as floats, and sums of `together` rows of the output, of 16 channels.
+struct DepthwiseFloatsLayout {
+  static constexpr int64_t kSlice = 16;
+
+  explicit DepthwiseFloatsLayout(const DepthwiseInt8& c) : stride(c.stride_h), reach((c.kernel_h - 1) * c.dilation_h + 1) {
+    constexpr int64_t kTapsMax = (int64_t{1} << 24) / (255 * 255);   // whose sums are exact
+    constexpr double kNear = 40 << 10, kMost = 1 << 20;
+    if (c.kernel_h * c.kernel_w > kTapsMax) return;
+    auto bytes_of = [&](int64_t count) {
+      return (static_cast<double>(Reach(count)) * static_cast<double>(c.in_w) + static_cast<double>(count) * static_cast<double>(c.out_w)) * kSlice * 4;
+    };
+    // Rows a dilation apart are done in pairs, whose inputs overlap.
+    together = std::min(c.out_h, stride > reach ? 1 : 2 * c.dilation_h);
+    while (together < c.out_h && bytes_of(std::min(c.out_h, 2 * together)) <= kNear) together = std::min(c.out_h, 2 * together);
+    if (bytes_of(together) > kMost) return;
+    rows = Reach(together);
+    bytes = static_cast<int64_t>(bytes_of(together));
+  }
+  /// Rows of the image that so many of the output read.
+  int64_t Reach(int64_t count) const { return (count - 1) * stride + reach; }
+
+  int64_t stride, reach;
+  int64_t together = 0, rows = 0;
+  int64_t bytes = 0;   ///< of scratch; 0: there are other ways
+};
+
 }  // namespace linnet
