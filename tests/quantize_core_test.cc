@@ -9,7 +9,7 @@
 #include "ops/convert.h"
 #include "ops/quantize_helpers.h"
 #include "quantize/calibration/calibration.h"
-#include "quantize/contract.h"
+#include "quantize/contract/search.h"
 #include "quantize/dynamic.h"
 #include "quantize_test_util.h"
 

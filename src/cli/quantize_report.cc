@@ -88,7 +88,6 @@ Json QuantizeReport::ToJson() const {
                                {"top1_agreement", one.rows ? static_cast<double>(one.same_top) / static_cast<double>(one.rows) : 0.0}});
   }
   json["notes"] = notes;
-  json["layers_16_bit"] = wide;
   json["layers_8_bit_weights"] = by_weights;
   json["layers_float"] = in_float;
   if (score.accuracy >= 0) json["accuracy"] = score.accuracy;
@@ -119,7 +118,6 @@ std::vector<std::string> QuantizeReport::Facts(const quantize::Recipe& recipe) c
                                 one.rows ? Cat(", the same top-1 in ", SameTopText(one)) : ""));
   }
   if (reference_accuracy >= 0) facts.push_back(AccuracyText(*this));
-  for (const std::string& layer : wide) facts.push_back(Cat("16 bits: ", layer));
   for (const std::string& layer : by_weights) facts.push_back(Cat("Float, but for 8-bit weights: ", layer));
   for (const std::string& layer : in_float) facts.push_back(Cat("Float: ", layer));
   for (const std::string& note : notes) facts.push_back(note);

@@ -25,16 +25,6 @@ constexpr int kAttempts = 6;
 /// Samples that are compared at most, that decide, and that correct biases.
 constexpr size_t kComparedMax = 256, kDecidingMax = 8, kDecidingSharesMax = 4096, kCorrectingMax = 16;
 
-bool IsHalf(Mode mode) { return mode == Mode::kFloat16 || mode == Mode::kBfloat16; }
-
-/// `most` of `from` at most, spread evenly.
-std::vector<int64_t> Spread(const std::vector<int64_t>& from, size_t most) {
-  std::vector<int64_t> out;
-  const size_t step = std::max<size_t>(from.size() / most, 1);
-  for (size_t i = 0; i < from.size() && out.size() < most; i += step) out.push_back(from[i]);
-  return out;
-}
-
 class Work {
  public:
   Work(FloatModel model, const std::string& output, const Recipe& recipe, Samples* samples, std::span<const int64_t> labels, Watch watch,
@@ -160,8 +150,10 @@ class Work {
     LINNET_ASSIGN(best.layers, CountLayers(model_, nodes_));
     if (best.met || recipe_.as_is) return best;
     ranges_ = best.ranges;
-    const bool wide = calibration_ != nullptr && (recipe_.opset == 0 || recipe_.opset >= kOpsetSmallAndWide);
-    LINNET_TRY(SearchLayers(model_, [&](const NodePrecisions& nodes) { return Plainly(nodes); }, {wide, calibration_ != nullptr}, aim, judge_.get(), deciding_, &known_, watch_, &best));
+    auto plain = [&](const NodePrecisions& nodes) { return Plainly(nodes); };
+    auto corrected = [&](const NodePrecisions& nodes) { return WithCorrectedBiases(nodes); };
+    const Maker makers[] = {plain, corrected};
+    LINNET_TRY(SearchLayers(model_, {makers, Corrects() ? size_t{2} : size_t{1}}, calibration_ != nullptr, aim, judge_.get(), deciding_, &known_, watch_, &best));
     return best;
   }
 
@@ -200,11 +192,10 @@ class Work {
 
   void Note(const Decision& decision) {
     out_.calibrator = CalibratorName(decision.calibrator);
-    out_.wide = decision.wide;
     out_.by_weights = decision.by_weights;
     out_.in_float = decision.in_float;
     const std::pair<const char*, const std::vector<std::string>*> kinds[] = {
-        {"16-bit activations in ", &decision.wide}, {"float, but for 8-bit weights, in ", &decision.by_weights}, {"float in ", &decision.in_float}};
+        {"float, but for 8-bit weights, in ", &decision.by_weights}, {"float in ", &decision.in_float}};
     for (const auto& [what, names] : kinds) {
       if (!names->empty()) out_.notes.push_back(Cat(what, names->size(), " of ", decision.layers, " layers: ", Listed(*names)));
     }
@@ -229,13 +220,20 @@ class Work {
     bool nearer = false;
     std::string note;
   };
-  /// Corrects the biases of the model with `nodes` as integers.
+  /// The model with `nodes` as integers and biases corrected, of so many layers.
+  Result<OnnxModel> WithCorrectedBiases(const NodePrecisions& nodes, int* layers = nullptr) {
+    OnnxModel corrected{model_.graph.Clone(), model_.info};
+    LINNET_ASSIGN(int count, CorrectBiases(&corrected, nodes, ranges_, recipe_.options, samples_, Spread(calibrating_, kCorrectingMax),
+                                           recipe_.threads, watch_));
+    if (layers) *layers = count;
+    LINNET_TRY(QuantizeStatic(&corrected, nodes, ranges_, recipe_.options));
+    return corrected;
+  }
+  /// Corrects them where that brings what was decided nearer.
   Status Correct(const NodePrecisions& nodes) {
     if (corrected_ && corrected_->nodes == nodes) return Status();
-    OnnxModel corrected{model_.graph.Clone(), model_.info};
-    LINNET_ASSIGN(int layers, CorrectBiases(&corrected, nodes, ranges_, recipe_.options, samples_, Spread(calibrating_, kCorrectingMax),
-                                            recipe_.threads, watch_));
-    LINNET_TRY(QuantizeStatic(&corrected, nodes, ranges_, recipe_.options));
+    int layers = 0;
+    LINNET_ASSIGN(OnnxModel corrected, WithCorrectedBiases(nodes, &layers));
     LINNET_ASSIGN(OnnxModel quantized, Plainly(nodes));
     LINNET_ASSIGN(Score before, judge_->Of(quantized.graph, deciding_));
     LINNET_ASSIGN(Score after, judge_->Of(corrected.graph, deciding_));
@@ -245,10 +243,13 @@ class Work {
     return Status();
   }
 
+  /// Whether that was asked for, or is known to help.
+  bool Corrects() const { return recipe_.mode == Mode::kStatic && (recipe_.correct_bias || (corrected_ && corrected_->nearer)); }
+
   /// The same with biases corrected where that brings it nearer.
   Result<OnnxModel> Made(const NodePrecisions& nodes) {
     LINNET_ASSIGN(OnnxModel quantized, Plainly(nodes));
-    if (recipe_.mode != Mode::kStatic || !(recipe_.correct_bias || (corrected_ && corrected_->nearer))) return quantized;
+    if (!Corrects()) return quantized;
     LINNET_TRY(Correct(nodes));
     out_.notes.push_back(corrected_->note);
     return corrected_->nearer ? OnnxModel{corrected_->model.graph.Clone(), corrected_->model.info} : std::move(quantized);
@@ -282,9 +283,8 @@ class Work {
       if (aim.sqnr_db > 0) {
         LINNET_ASSIGN(bool learned, Learn(quantized.graph));
         Score now = decision.score;
-        if (learned) {   // what the next search compares: layers are chosen without corrected biases
-          LINNET_ASSIGN(OnnxModel compared, decision.nodes == nodes_ ? Result<OnnxModel>(std::move(quantized)) : Plainly(decision.nodes));
-          LINNET_ASSIGN(now, judge_->Of(compared.graph, deciding_));
+        if (learned) {
+          LINNET_ASSIGN(now, judge_->Of(quantized.graph, deciding_));
         }
         aim.sqnr_db = now.sqnr_db + std::max(floor.sqnr_db - out_.score.sqnr_db, 0.0) + 0.5;
       }

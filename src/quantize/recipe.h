@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "quantize/contract.h"
+#include "quantize/contract/search.h"
 #include "quantize/dynamic.h"
 
 namespace linnet::quantize {
@@ -58,7 +58,7 @@ struct Outcome {
   std::vector<std::string> output_names;
   std::vector<Agreement> agreements;      ///< one an output; empty without samples
   std::vector<std::string> notes;         ///< sentences
-  std::vector<std::string> wide, by_weights, in_float;   ///< layers that are not 8-bit integers, as Decision has them
+  std::vector<std::string> by_weights, in_float;   ///< layers that do not compute on integers, as Decision has them
   Score score;                            ///< on what was held out, or what is compared
   double reference_accuracy = -1;         ///< the float model's there; -1: no labels
 };

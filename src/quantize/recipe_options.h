@@ -14,6 +14,7 @@ Status SetOption(Recipe* recipe, std::string_view name, std::string_view value);
 Status CheckGiven(const Recipe& recipe, bool has_samples);
 /// What the result must reach: as asked for, or what its mode usually does; nothing with `as_is`.
 Floor FloorOf(const Recipe& recipe);
+inline bool IsHalf(Mode mode) { return mode == Mode::kFloat16 || mode == Mode::kBfloat16; }
 HalfOptions HalfOptionsOf(const Recipe& recipe);
 /// The oldest opset that has what is asked for,
 int NeededOpset(const Recipe& recipe);

@@ -22,4 +22,12 @@ class Samples {
   virtual std::string Name(int64_t index) const { return Cat("sample ", index); }
 };
 
+/// `most` samples of `from` at most, spread evenly.
+inline std::vector<int64_t> Spread(const std::vector<int64_t>& from, size_t most) {
+  std::vector<int64_t> out;
+  const size_t step = std::max<size_t>(from.size() / most, 1);
+  for (size_t i = 0; i < from.size() && out.size() < most; i += step) out.push_back(from[i]);
+  return out;
+}
+
 }  // namespace linnet::quantize
