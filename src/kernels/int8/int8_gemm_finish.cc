@@ -34,22 +34,27 @@ constexpr int kFinishRows = 32;   // of a block of any level
 
 #if HWY_TARGET == HWY_AVX3
 
+// What sums still take: nothing but a scale behind which they are bounded, zero points and a scale, or these, a bias and a Bend.
+enum class Left { kScale, kAll, kBent };
+
 // kPanels (1 or 2) panels side by side, four vectors of 16 columns at a time: rows of one panel, or pairs of rows of two.
-// kExact: nothing is left to add to the sums, and they are bounded behind the scale.
-template <class T, int kPanels, bool kExact>
+template <class T, int kPanels, Left kLeft>
 void FinishWideRows(const FinishInt8& finish, const int32_t* sums, int64_t panel_stride, const int32_t* row_sums, int64_t row,
                      int rows, int64_t column, int64_t columns) {
   constexpr int kRows = 4 / kPanels;
+  constexpr bool kExact = kLeft == Left::kScale;
   const FinishInt8 f = finish;
-  const WideByteRounding rounding(std::is_signed_v<T>, f.low, f.high, f.zero);
+  const WideByteRounding rounding(kLeft == Left::kBent ? f.to_signed : std::is_signed_v<T>, f.low, f.high, f.zero);
+  const Bend bend(f);
   __m512i offset[kPanels], column_zero[kPanels];
-  __m512 scale[kPanels];
+  __m512 scale[kPanels], bias[kPanels];
   LINNET_UNROLL
   for (int p = 0; p < kPanels; ++p) {
     const int64_t at = column + p * kPanelColumns;
     offset[p] = f.offset ? _mm512_loadu_si512(f.offset + at) : _mm512_setzero_si512();
     column_zero[p] = f.column_zero ? _mm512_loadu_si512(f.column_zero + at) : _mm512_setzero_si512();
     scale[p] = _mm512_loadu_ps(f.scale + (f.one_scale ? 0 : at));
+    if constexpr (kLeft == Left::kBent) bias[p] = _mm512_loadu_ps(f.epilogue.bias + at);
   }
   const uint32_t mask = columns >= 32 ? ~0u : (1u << columns) - 1;
   T* to = static_cast<T*>(f.c) + row * f.c_row_stride + column;
@@ -63,7 +68,9 @@ void FinishWideRows(const FinishInt8& finish, const int32_t* sums, int64_t panel
         __m512i sum = _mm512_loadu_si512(sums + p * panel_stride + at * kPanelColumns);
         if (!kExact) sum = _mm512_add_epi32(sum, offset[p]);
         if (!kExact && f.column_zero) sum = _mm512_sub_epi32(sum, _mm512_mullo_epi32(column_zero[p], _mm512_set1_epi32(row_sums[at])));
-        t[i * kPanels + p] = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale[p]);
+        __m512& value = t[i * kPanels + p];
+        value = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale[p]);
+        if constexpr (kLeft == Left::kBent) value = bend(F32(), VF32{_mm512_add_ps(value, bias[p])}).raw;
       }
     }
     const __m512i bytes = rounding.template Bytes<kExact>(t[0], t[1], t[2], t[3]);
@@ -100,9 +107,9 @@ void FinishWideBytes(const FinishInt8& f, const int32_t* sums, int64_t panel_str
     exact = exact && WideByteRounding::Bounds(_mm512_loadu_ps(f.scale + (f.one_scale ? 0 : column + p * kPanelColumns)));
   }
   if (exact) {
-    FinishWideRows<T, kPanels, true>(f, sums, panel_stride, row_sums, row, rows, column, columns);
+    FinishWideRows<T, kPanels, Left::kScale>(f, sums, panel_stride, row_sums, row, rows, column, columns);
   } else {
-    FinishWideRows<T, kPanels, false>(f, sums, panel_stride, row_sums, row, rows, column, columns);
+    FinishWideRows<T, kPanels, Left::kAll>(f, sums, panel_stride, row_sums, row, rows, column, columns);
   }
 }
 
@@ -358,7 +365,10 @@ void FinishActivated(const FinishInt8& f, const int32_t* sums, const int32_t* ro
     const int64_t some = std::min(columns - j, kPanelColumns);
     if (f.table) {
       TablePanel(f, sums + j, row_sums, to + j, rows, column + j, some);
-#if HWY_TARGET == HWY_AVX2
+#if HWY_TARGET == HWY_AVX3
+    } else if (kWideResults) {
+      FinishWideRows<uint8_t, 1, Left::kBent>(f, sums + j, 0, row_sums, row, rows, column + j, some);
+#elif HWY_TARGET == HWY_AVX2
     } else if (some == kPanelColumns) {
       BentRows(f, sums + j, row_sums, to + j, rows, column + j);
 #endif
@@ -412,6 +422,9 @@ void Int8FinishPanels(const FinishInt8& f, const int32_t* sums, int64_t panel_st
     } else if (columns > kPanelColumns && f.to == FinishInt8::To::kInt8) {
       panels = 2;
       FinishWideBytes<int8_t, 2>(f, sums, panel_stride, row_sums, row, rows, column, std::min<int64_t>(columns, 32));
+    } else if (kWideResults && columns > kPanelColumns && f.to == FinishInt8::To::kActivated && !f.table) {
+      panels = 2;
+      FinishWideRows<uint8_t, 2, Left::kBent>(f, sums, panel_stride, row_sums, row, rows, column, std::min<int64_t>(columns, 32));
     } else {
       Int8Finish(f, sums, row_sums, row, rows, column, std::min(columns, kPanelColumns));
     }
