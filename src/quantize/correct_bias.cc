@@ -28,7 +28,11 @@ ChannelSums SumsOf(const Tensor& y) {
   if (y.dtype() != DType::kFloat || !y.has_data() || shape.rank() < 2 || y.elements() == 0) return out;
   const int64_t channels = shape[1], inner = shape.Product(2, shape.rank());
   out.sums.resize(static_cast<size_t>(channels), 0);
-  for (int64_t at = 0; at < y.elements(); ++at) out.sums[static_cast<size_t>(at / inner % channels)] += y.as<float>()[at];
+  const float* next = y.as<float>();
+  for (int64_t row = 0; row < shape[0] * channels; ++row, next += inner) {
+    double& sum = out.sums[static_cast<size_t>(row % channels)];
+    for (int64_t i = 0; i < inner; ++i) sum += next[i];
+  }
   out.count = shape[0] * inner;
   return out;
 }
@@ -111,7 +115,11 @@ class Parts {
       if (found == held.end()) continue;
       Tensor& y = found->second.tensor;
       const int64_t channels = y.shape()[1], inner = y.shape().Product(2, y.shape().rank());
-      for (int64_t at = 0; at < y.elements(); ++at) y.mutable_as<float>()[at] += static_cast<float>(shifts[static_cast<size_t>(at / inner % channels)]);
+      float* next = y.mutable_as<float>();
+      for (int64_t row = 0; row < y.shape()[0] * channels; ++row, next += inner) {
+        const float shift = static_cast<float>(shifts[static_cast<size_t>(row % channels)]);
+        for (int64_t i = 0; i < inner; ++i) next[i] += shift;
+      }
     }
   }
 
