@@ -481,6 +481,20 @@ TEST(MoveQuantization, BytesMoveInsteadOfFloats) {
   EXPECT_EQ(Outputs(text, {{2, 6, 9, 11}}, {}, 2), Outputs(text, {{2, 6, 9, 11}}, without, 1));
 }
 
+// What others read as real numbers is not quantized as a whole for what is chosen of it; what is chosen of bytes is chosen as bytes.
+TEST(MoveQuantization, ChoicesBesideOtherReaders) {
+  const std::string constants = "  s = const float[]{0.1}\n  z = const uint8[]{128}\n  first = const int64[]{0}\n  rows = const int64[7]{0, 1, 2, 0, 1, 2, 0}\n";
+  const std::string made = "graph g (x: float[3,4]) -> (q, t) {\n" + constants +
+                           "  r = Tanh-13(x)\n  a = Gather-13(r, first) {axis=0}\n  q = QuantizeLinear-13(a, s, z)\n  t = Sinh-9(r)\n}\n";
+  EXPECT_FALSE(Contains(Optimized(made, "move_quantization"), "uint8[3,4]"));
+  auto read = [&](const std::string& indices) {
+    return Optimized("graph g (x: uint8[3,4]) -> (t) {\n" + constants + "  d = DequantizeLinear-13(x, s, z)\n  a = Gather-13(d, " + indices +
+                     ") {axis=0}\n  t = Sinh-9(a)\n}\n", "move_quantization");
+  };
+  EXPECT_TRUE(Contains(read("first"), "uint8[4]"));
+  EXPECT_FALSE(Contains(read("rows"), "uint8[7,4]"));   // more than there is
+}
+
 // Borders of bytes, which become pads of the convolution where they are its zero point.
 TEST(MoveQuantization, PadsBecomePadsOfConvolutions) {
   std::string body = ConvBody("int8", "", "  y = Relu-13(c)\n", 6, 1);

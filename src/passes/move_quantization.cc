@@ -44,8 +44,12 @@ bool Moves(const Graph& graph, const Node& node) {
   return false;
 }
 
-/// True when it makes more elements than it reads.
-bool Repeats(const Node& node) { return node.op == "Resize" || node.op == "Gather"; }
+/// True when it may make more elements than it reads.
+bool Repeats(const Graph& graph, const Node& node) {
+  if (node.op != "Resize" && node.op != "Gather") return false;
+  const Shape &in = graph.value(node.inputs[0]).type.shape, &out = graph.value(node.outputs[0]).type.shape;
+  return !in.is_static() || !out.is_static() || out.elements() > in.elements();
+}
 
 Type Retyped(Type type, DType dtype) {
   type.dtype = dtype;
@@ -91,7 +95,7 @@ class Mover {
       const bool joins = moved.Is("Concat") && moved.version >= 4;
       if (!joins && (!Moves(graph_, moved) || moved.op == "Split")) continue;
       // Quantizing before a choice is more work unless something that computes takes it in.
-      if (!joins && !Producer(graph_, moved.inputs[0])) continue;
+      if (!joins && (!Producer(graph_, moved.inputs[0]) || !OnlyQuantized(moved.inputs[0]))) continue;
       const DType byte = graph_.value(quantize.outputs[0]).type.dtype;
       if (moved.Is("Pad") && !PadBytes(*to, false, &moved)) continue;
       graph_.RemoveNode(id);
@@ -113,6 +117,18 @@ class Mover {
     return Status();
   }
 
+  /// Whether all that reads `id` quantizes it, or moves it for what does.
+  bool OnlyQuantized(ValueId id, bool moves = true) const {
+    const std::vector<Use>& uses = graph_.value(id).uses;
+    return std::all_of(uses.begin(), uses.end(), [&](const Use& use) {
+      if (use.node == kNoNode) return false;
+      const Node& node = graph_.node(use.node);
+      return node.Is("QuantizeLinear") || (moves && Moves(graph_, node) && std::all_of(node.outputs.begin(), node.outputs.end(), [&](ValueId out) {
+        return out == kNoValue || OnlyQuantized(out, false);
+      }));
+    });
+  }
+
   /// Moves a DequantizeLinear below the readers that only move; what it becomes is added to `order`.
   Status Sink(NodeId id, std::vector<NodeId>* order) {
     if (!graph_.node(id).alive || graph_.node(id).outputs.empty()) return Status();
@@ -124,7 +140,7 @@ class Mover {
       if (use.node == kNoNode || use.index != 0) continue;
       const Node mover = graph_.node(use.node);
       // An embedding is looked up before it is made real.
-      if (!Moves(graph_, mover) || (Repeats(mover) && !ConstantOf(graph_, from->q))) continue;
+      if (!Moves(graph_, mover) || (Repeats(graph_, mover) && !ConstantOf(graph_, from->q))) continue;
       Node bytes = mover;
       if (mover.Is("Pad") && (!from->quantization.per_tensor() || !PadBytes(from->quantization, true, &bytes))) continue;
       int64_t axis = from->quantization.axis;
