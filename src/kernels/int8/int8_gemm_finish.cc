@@ -22,10 +22,10 @@ namespace HWY_NAMESPACE {
 
 // Sums of one row at a vector of columns from `at` on, corrected for zero points and biases.
 template <class D>
-HWY_INLINE hn::Vec<D> Corrected(D d, const FinishInt8& f, const int32_t* sums, const int32_t* row_sum, int64_t at) {
+HWY_INLINE hn::Vec<D> Corrected(D d, const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int row, int64_t at) {
   hn::Vec<D> t = hn::LoadU(d, sums);
   if (f.offset) t = hn::Add(t, hn::LoadU(d, f.offset + at));
-  if (f.column_zero) t = hn::Sub(t, hn::Mul(hn::LoadU(d, f.column_zero + at), hn::Set(d, *row_sum)));
+  if (f.column_zero) t = hn::Sub(t, hn::Mul(hn::LoadU(d, f.column_zero + at), hn::Set(d, row_sums[row])));
   return t;
 }
 
@@ -187,8 +187,8 @@ void FinishBytes(const FinishInt8& finish, const int32_t* sums, const int32_t* r
     LINNET_UNROLL
     for (int j = 0; j < kPanelColumns; j += 8) {
       const float* scale = f.scale + (f.one_scale ? 0 : column + j);
-      const auto t0 = hn::Mul(hn::ConvertTo(df, Corrected(d, f, sums + j, row_sums + r, column + j)), hn::LoadU(df, scale));
-      const auto t1 = hn::Mul(hn::ConvertTo(df, Corrected(d, f, sums + j + 4, row_sums + r, column + j + 4)), hn::LoadU(df, scale + 4));
+      const auto t0 = hn::Mul(hn::ConvertTo(df, Corrected(d, f, sums + j, row_sums, r, column + j)), hn::LoadU(df, scale));
+      const auto t1 = hn::Mul(hn::ConvertTo(df, Corrected(d, f, sums + j + 4, row_sums, r, column + j + 4)), hn::LoadU(df, scale + 4));
       rounding.Store(t0, t1, out + j);
     }
     if (out == tail) memcpy(to, tail, static_cast<size_t>(columns));
@@ -250,7 +250,7 @@ void FinishFloats(const FinishInt8& f, const int32_t* sums, const int32_t* row_s
   for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
     for (int64_t j = 0; j < columns; j += kLanes32) {
       const size_t left = static_cast<size_t>(columns - j);
-      VF32 t = hn::ConvertTo(d, Corrected(I32(), f, sums + j, row_sums + r, column + j));
+      VF32 t = hn::ConvertTo(d, Corrected(I32(), f, sums + j, row_sums, r, column + j));
       t = hn::Mul(t, hn::LoadU(d, f.scale + (f.one_scale ? 0 : column + j)));
       if (e.bias) t = hn::Add(t, hn::LoadU(d, e.bias + column + j));
       if (residual) t = hn::Add(t, LoadSome(d, residual + j, left));
@@ -269,7 +269,7 @@ void FinishInts(const FinishInt8& f, const int32_t* sums, const int32_t* row_sum
   int32_t* to = static_cast<int32_t*>(f.c) + row * f.c_row_stride + column;
   for (int r = 0; r < rows; ++r, sums += kPanelColumns, to += f.c_row_stride) {
     for (int64_t j = 0; j < columns; j += kLanes32) {
-      StoreSome(Corrected(I32(), f, sums + j, row_sums + r, column + j), d, to + j, static_cast<size_t>(columns - j));
+      StoreSome(Corrected(I32(), f, sums + j, row_sums, r, column + j), d, to + j, static_cast<size_t>(columns - j));
     }
   }
 }
@@ -284,7 +284,7 @@ void TablePanel(const FinishInt8& finish, const int32_t* sums, const int32_t* ro
   for (int64_t v = 0; v < kPanelColumns; v += kLanes32) {
     const auto scale = hn::LoadU(d, f.scale + (f.one_scale ? 0 : column + v)), bias = hn::LoadU(d, f.epilogue.bias + column + v);
     for (int r = 0; r < rows; ++r) {
-      const auto sum = Corrected(I32(), f, sums + r * kPanelColumns + v, row_sums + r, column + v);
+      const auto sum = Corrected(I32(), f, sums + r * kPanelColumns + v, row_sums, r, column + v);
       hn::Store(find(d, hn::Add(hn::Mul(hn::ConvertTo(d, sum), scale), bias)), hn::RebindToUnsigned<I32>(), places + r * kPanelColumns + v);
     }
   }
@@ -317,7 +317,7 @@ void BentPanel(const FinishInt8& finish, const int32_t* sums, const int32_t* row
     const auto scale = hn::LoadU(d, f.scale + (f.one_scale ? 0 : column + v)), bias = hn::LoadU(d, f.epilogue.bias + column + v);
     T* out = to + v;
     for (int r = 0; r < rows; ++r, out += f.c_row_stride) {
-      const auto sum = hn::ConvertTo(d, Corrected(di, f, sums + r * kPanelColumns + v, row_sums + r, column + v));
+      const auto sum = hn::ConvertTo(d, Corrected(di, f, sums + r * kPanelColumns + v, row_sums, r, column + v));
       auto t = bend(d, hn::Add(hn::Mul(sum, scale), bias));
       t = hn::Min(hn::IfThenElse(hn::Gt(t, low), t, low), high);   // NaN as `low`
       const auto bytes = hn::DemoteTo(d8, hn::Add(hn::NearestInt(t), zero));
@@ -346,7 +346,7 @@ void BentRows(const FinishInt8& finish, const int32_t* sums, const int32_t* row_
   for (int r = 0; r < rows; r += 2, to += 2 * f.c_row_stride) {
     const int next = std::min(r + 1, rows - 1);
     auto bent = [&](int row, int64_t at) HWY_ATTR {
-      const auto t = hn::ConvertTo(d, Corrected(di, f, sums + row * kPanelColumns + at, row_sums + row, column + at));
+      const auto t = hn::ConvertTo(d, Corrected(di, f, sums + row * kPanelColumns + at, row_sums, row, column + at));
       return bend(d, hn::Add(hn::Mul(t, at ? scale1 : scale0), at ? bias1 : bias0)).raw;
     };
     const __m256i bytes = rounding.Bytes(bent(r, 0), bent(r, 8), bent(next, 0), bent(next, 8));

@@ -141,7 +141,7 @@ void MultiplyBlockInt8(const BlocksInt8& job, const void* block, bool a_signed, 
       const int rows = static_cast<int>(left <= kernels.rows ? left : left < 2 * kernels.rows ? (left + 1) / 2 : kernels.rows);
 #endif
       kernels.dots(static_cast<const char*>(block) + i * row_bytes, row_bytes, rows, k4, panel, columns, sums);
-      kernels.finish(job.finish, sums, row_sums + i, row + i, rows, column, columns);
+      kernels.finish(job.finish, sums, row_sums ? row_sums + i : nullptr, row + i, rows, column, columns);
       i += rows;
     }
   }
