@@ -51,52 +51,6 @@ TEST(QLinear, AllPairsOfBytes) {
   }
 }
 
-template <class T>
-void Maxima() {
-  for (CpuLevel level : IntegerLevels()) {
-    for (int64_t n = 0; n < 140; ++n) {
-      Guarded<T> x(n), y(n);
-      for (int64_t i = 0; i < n; ++i) x[i] = static_cast<T>(i * 89 + n), y[i] = static_cast<T>(i * 53);
-      const std::vector<T> before(y.data(), y.data() + n);
-      PickMaxBytes(std::is_signed_v<T>, level)(x.data(), n, y.data());
-      for (int64_t i = 0; i < n; ++i) ASSERT_EQ(y[i], std::max(x[i], before[static_cast<size_t>(i)]));
-    }
-  }
-}
-
-TEST(QLinear, Maxima) {
-  Maxima<uint8_t>();
-  Maxima<int8_t>();
-}
-
-template <class T>
-void Windows() {
-  for (CpuLevel level : IntegerLevels()) {
-    for (int64_t n = 1; n < 140; ++n) {
-      for (int64_t rows : {1, 3}) {
-        for (int64_t columns : {1, 2}) {
-          const int64_t column_stride = n + 3, row_stride = 2 * column_stride + 5;
-          Guarded<T> x((rows - 1) * row_stride + (columns - 1) * column_stride + n), y(n);
-          for (int64_t i = 0; i < x.size(); ++i) x[i] = static_cast<T>(i * 89 + n);
-          PickMaxWindow(std::is_signed_v<T>, level)(x.data(), rows, row_stride, columns, column_stride, n, y.data());
-          for (int64_t i = 0; i < n; ++i) {
-            T most = x[i];
-            for (int64_t r = 0; r < rows; ++r) {
-              for (int64_t c = 0; c < columns; ++c) most = std::max(most, x[r * row_stride + c * column_stride + i]);
-            }
-            ASSERT_EQ(y[i], most) << n;
-          }
-        }
-      }
-    }
-  }
-}
-
-TEST(QLinear, Windows) {
-  Windows<uint8_t>();
-  Windows<int8_t>();
-}
-
 TEST(QLinear, Table) {
   uint8_t table[256];
   for (int i = 0; i < 256; ++i) table[i] = static_cast<uint8_t>(i * 7 + i / 16 * 91 + 3);

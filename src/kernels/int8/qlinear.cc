@@ -189,42 +189,6 @@ void QBinaryRun(const QBinaryArgs& args, const void* x, const void* y, void* out
 }
 
 template <class T>
-void MaxBytesRun(const void* x, int64_t n, void* y) {
-  const hn::ScalableTag<T> d;
-  constexpr int64_t kLanes = HWY_LANES(T);
-  const T* from = static_cast<const T*>(x);
-  T* to = static_cast<T*>(y);
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) hn::StoreU(hn::Max(hn::LoadU(d, from + i), hn::LoadU(d, to + i)), d, to + i);
-  for (; i < n; ++i) to[i] = from[i] > to[i] ? from[i] : to[i];
-}
-
-MaxBytesFn* MaxBytesOf(bool is_signed) { return kSignedBytes && is_signed ? MaxBytesRun<int8_t> : MaxBytesRun<uint8_t>; }
-
-template <class T>
-void MaxWindowRun(const void* x, int64_t rows, int64_t row_stride, int64_t columns, int64_t column_stride, int64_t n,
-                  void* y) {
-  auto largest = [&](auto d, int64_t i) HWY_ATTR {
-    const T* row = static_cast<const T*>(x) + i;
-    auto most = hn::LoadU(d, row);
-    for (int64_t r = 0; r < rows; ++r, row += row_stride) {
-      const T* at = row;
-      for (int64_t c = 0; c < columns; ++c, at += column_stride) most = hn::Max(most, hn::LoadU(d, at));
-    }
-    hn::StoreU(most, d, static_cast<T*>(y) + i);
-  };
-  const hn::ScalableTag<T> d;
-  constexpr int64_t kLanes = HWY_LANES(T);
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) largest(d, i);
-  if (i < n && n >= kLanes) return largest(d, n - kLanes);   // the last vector overlaps the one before
-  for (; i + 8 <= n; i += 8) largest(hn::FixedTag<T, 8>(), i);
-  for (; i < n; ++i) largest(hn::FixedTag<T, 1>(), i);
-}
-
-MaxWindowFn* MaxWindowOf(bool is_signed) { return is_signed ? MaxWindowRun<int8_t> : MaxWindowRun<uint8_t>; }
-
-template <class T>
 void SumRowsRun(const void* x, int64_t rows, int64_t row_stride, int64_t n, int32_t* sums) {
   using Wide = std::conditional_t<std::is_signed_v<T>, int16_t, uint16_t>;
   constexpr int64_t kRows = 256;   // whose sum 16 bits hold
@@ -414,10 +378,6 @@ HWY_AFTER_NAMESPACE();
 namespace linnet {
 
 QBinaryFn* PickQBinary(QBinary op, bool is_signed, CpuLevel level) { return LINNET_PICK(level, QBinaryOf)(op, is_signed); }
-
-MaxBytesFn* PickMaxBytes(bool is_signed, CpuLevel level) { return LINNET_PICK(level, MaxBytesOf)(is_signed); }
-
-MaxWindowFn* PickMaxWindow(bool is_signed, CpuLevel level) { return LINNET_PICK(level, MaxWindowOf)(is_signed); }
 
 SumRowsFn* PickSumRows(bool is_signed, CpuLevel level) { return LINNET_PICK(level, SumRowsOf)(is_signed); }
 

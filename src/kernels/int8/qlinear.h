@@ -1,4 +1,4 @@
-// 8-bit loops: sums, products and maxima of two quantized arrays, functions of one by table, sums over its rows and
+// 8-bit loops: sums and products of two quantized arrays, functions of one by table, sums over its rows and
 // their means, softmax.
 #pragma once
 
@@ -25,16 +25,6 @@ struct QBinaryArgs {
 /// out[i] from x[i] and y[i], i < n; bit 0 (1) of `scalars`: x (y) is one byte for all. Touches nothing else; out may be x or y.
 using QBinaryFn = void(const QBinaryArgs& args, const void* x, const void* y, void* out, int64_t n, uint32_t scalars);
 QBinaryFn* PickQBinary(QBinary op, bool is_signed, CpuLevel level);
-
-/// y[i] = max(x[i], y[i]), i < n.
-using MaxBytesFn = void(const void* x, int64_t n, void* y);
-MaxBytesFn* PickMaxBytes(bool is_signed, CpuLevel level);
-
-/// y[i] = the largest of x[row * row_stride + column * column_stride + i], i < n, over `rows` x `columns`, 1 and more
-/// each.
-using MaxWindowFn = void(const void* x, int64_t rows, int64_t row_stride, int64_t columns, int64_t column_stride,
-                         int64_t n, void* y);
-MaxWindowFn* PickMaxWindow(bool is_signed, CpuLevel level);
 
 /// sums[i] += x[row * row_stride + i] over `rows`, i < n; at most 2^16 rows at a time keep 32 bits from overflowing.
 using SumRowsFn = void(const void* x, int64_t rows, int64_t row_stride, int64_t n, int32_t* sums);
