@@ -231,44 +231,54 @@ void CopyPiece(const CopyPlan& plan, const char* src, char* dst, int64_t rows, i
 
 namespace {
 
-// Rows of at most kPieces pieces and more than one less, the last of which is moved back to end with the row.
-template <class Piece, int kPieces>
-void CopyRowsOf(const char* from, int64_t src_row, char* to, int64_t dst_row, int64_t bytes, int64_t rows) {
+// Rows of at most kPieces pieces and more than one less, the last of which is moved back to end with the row; row r is at from(r).
+template <class Piece, int kPieces, class From>
+void CopyRowsOf(const From& from, char* to, int64_t dst_row, int64_t bytes, int64_t rows) {
   constexpr int64_t kSize = sizeof(Piece);
   const int64_t last = bytes - kSize;
-  for (int64_t r = 0; r < rows; ++r, from += src_row, to += dst_row) {
+  for (int64_t r = 0; r < rows; ++r, to += dst_row) {
+    const char* row = from(r);
     Piece piece[kPieces];
     LINNET_UNROLL
-    for (int i = 0; i < kPieces; ++i) memcpy(&piece[i], from + (i + 1 < kPieces ? i * kSize : last), sizeof(Piece));
+    for (int i = 0; i < kPieces; ++i) memcpy(&piece[i], row + (i + 1 < kPieces ? i * kSize : last), sizeof(Piece));
     LINNET_UNROLL
     for (int i = 0; i < kPieces; ++i) memcpy(to + (i + 1 < kPieces ? i * kSize : last), &piece[i], sizeof(Piece));
   }
+}
+
+template <class From>
+void CopyRowsFrom(const From& from, char* to, int64_t dst_row, int64_t bytes, int64_t rows) {
+#if !defined(LINNET_SMALL)
+  // How short rows are copied is decided once for all of them.
+  using Sixteen = char __attribute__((vector_size(16)));
+  switch ((bytes + 15) / 16) {
+    case 1:
+      if (bytes == 16) return CopyRowsOf<Sixteen, 1>(from, to, dst_row, bytes, rows);
+      if (bytes > 8) return CopyRowsOf<uint64_t, 2>(from, to, dst_row, bytes, rows);
+      if (bytes > 4) return CopyRowsOf<uint32_t, 2>(from, to, dst_row, bytes, rows);
+      if (bytes > 1) return CopyRowsOf<uint16_t, 2>(from, to, dst_row, bytes, rows);
+      return CopyRowsOf<uint8_t, 1>(from, to, dst_row, bytes, rows);
+    case 2:
+      return CopyRowsOf<Sixteen, 2>(from, to, dst_row, bytes, rows);
+    case 3:
+      return CopyRowsOf<Sixteen, 3>(from, to, dst_row, bytes, rows);
+    case 4:
+      return CopyRowsOf<Sixteen, 4>(from, to, dst_row, bytes, rows);
+  }
+#endif
+  for (int64_t r = 0; r < rows; ++r, to += dst_row) CopyShort(to, from(r), static_cast<size_t>(bytes));
 }
 
 }  // namespace
 
 void CopyRows(const void* src, int64_t src_row, void* dst, int64_t dst_row, int64_t bytes, int64_t rows) {
   const char* from = static_cast<const char*>(src);
-  char* to = static_cast<char*>(dst);
-#if !defined(LINNET_SMALL)
-  // How short rows are copied is decided once for all of them.
-  using Sixteen = char __attribute__((vector_size(16)));
-  switch ((bytes + 15) / 16) {
-    case 1:
-      if (bytes == 16) return CopyRowsOf<Sixteen, 1>(from, src_row, to, dst_row, bytes, rows);
-      if (bytes > 8) return CopyRowsOf<uint64_t, 2>(from, src_row, to, dst_row, bytes, rows);
-      if (bytes > 4) return CopyRowsOf<uint32_t, 2>(from, src_row, to, dst_row, bytes, rows);
-      if (bytes > 1) return CopyRowsOf<uint16_t, 2>(from, src_row, to, dst_row, bytes, rows);
-      return CopyRowsOf<uint8_t, 1>(from, src_row, to, dst_row, bytes, rows);
-    case 2:
-      return CopyRowsOf<Sixteen, 2>(from, src_row, to, dst_row, bytes, rows);
-    case 3:
-      return CopyRowsOf<Sixteen, 3>(from, src_row, to, dst_row, bytes, rows);
-    case 4:
-      return CopyRowsOf<Sixteen, 4>(from, src_row, to, dst_row, bytes, rows);
-  }
-#endif
-  for (int64_t r = 0; r < rows; ++r, from += src_row, to += dst_row) CopyShort(to, from, static_cast<size_t>(bytes));
+  CopyRowsFrom([from, src_row](int64_t r) { return from + r * src_row; }, static_cast<char*>(dst), dst_row, bytes, rows);
+}
+
+void GatherRows(const void* src, const int32_t* index, void* dst, int64_t bytes, int64_t rows) {
+  const char* from = static_cast<const char*>(src);
+  CopyRowsFrom([from, index, bytes](int64_t r) { return from + index[r] * bytes; }, static_cast<char*>(dst), bytes, bytes, rows);
 }
 
 void RunCopy(const CopyPlan& plan, const void* src, void* dst, int64_t begin, int64_t end) {
