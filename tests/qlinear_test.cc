@@ -96,6 +96,25 @@ TEST(QLinear, RowSums) {
   RowSums<int8_t>();
 }
 
+TEST(QLinear, SumsOfTaps) {
+  for (CpuLevel level : IntegerLevels()) {
+    for (int64_t n = 1; n < 70; ++n) {
+      for (int64_t taps : {1, 2, 5}) {
+        const int64_t pixels = 7, step = 2 * n, tap_step = 3 * n;
+        Guarded<int32_t> x((pixels - 1) * step + (taps - 1) * tap_step + n + kSumsSlack), sums(pixels * n + kSumsSlack);
+        for (int64_t i = 0; i < x.size(); ++i) x[i] = static_cast<int32_t>(i * 7919 % 1000 - 300);
+        PickSumTaps(level)(x.data(), pixels, step, taps, tap_step, n, sums.data());
+        for (int64_t i = 0; i < pixels * n; ++i) {
+          int32_t expected = 0;
+          for (int64_t t = 0; t < taps; ++t) expected += x[i / n * step + t * tap_step + i % n];
+          ASSERT_EQ(sums[i], expected) << CpuLevelName(level) << " " << n;
+        }
+        ASSERT_TRUE(sums.Intact());
+      }
+    }
+  }
+}
+
 template <class T>
 void Means(const QMeanArgs& args) {
   for (CpuLevel level : IntegerLevels()) {

@@ -230,6 +230,24 @@ void SumRowsRun(const void* x, int64_t rows, int64_t row_stride, int64_t n, int3
 
 SumRowsFn* SumRowsOf(bool is_signed) { return kSignedBytes && is_signed ? SumRowsRun<int8_t> : SumRowsRun<uint8_t>; }
 
+void SumTapsRun(const int32_t* x, int64_t pixels, int64_t step, int64_t taps, int64_t tap_step, int64_t n, int32_t* sums) {
+  auto run = [&](auto d) HWY_ATTR {
+    const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+    for (int64_t p = 0; p < pixels; ++p, x += step, sums += n) {
+      // What a vector has too many is written again by the next pixel.
+      for (int64_t i = 0; i < n; i += lanes) {
+        auto sum = hn::LoadU(d, x + i);
+        for (int64_t t = 1; t < taps; ++t) sum = hn::Add(sum, hn::LoadU(d, x + t * tap_step + i));
+        hn::StoreU(sum, d, sums + i);
+      }
+    }
+  };
+  if (n <= 4) return run(hn::FixedTag<int32_t, 4>());
+  run(hn::ScalableTag<int32_t>());
+}
+
+SumTapsFn* SumTapsOf() { return SumTapsRun; }
+
 template <class T>
 void QMeanRun(const QMeanArgs& args, const int32_t* sums, int64_t n, void* out) {
   constexpr int64_t kStep = 8, kHalf = 4;
@@ -380,6 +398,8 @@ namespace linnet {
 QBinaryFn* PickQBinary(QBinary op, bool is_signed, CpuLevel level) { return LINNET_PICK(level, QBinaryOf)(op, is_signed); }
 
 SumRowsFn* PickSumRows(bool is_signed, CpuLevel level) { return LINNET_PICK(level, SumRowsOf)(is_signed); }
+
+SumTapsFn* PickSumTaps(CpuLevel level) { return LINNET_PICK(level, SumTapsOf)(); }
 
 QMeanFn* PickQMean(bool is_signed, CpuLevel level) { return LINNET_PICK(level, QMeanOf)(is_signed); }
 

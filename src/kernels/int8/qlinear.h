@@ -30,6 +30,12 @@ QBinaryFn* PickQBinary(QBinary op, bool is_signed, CpuLevel level);
 using SumRowsFn = void(const void* x, int64_t rows, int64_t row_stride, int64_t n, int32_t* sums);
 SumRowsFn* PickSumRows(bool is_signed, CpuLevel level);
 
+/// sums[p n + i] = the sum of x[p step + t tap_step + i] over t < taps, for p < pixels, i < n. kSumsSlack numbers behind what x has may be
+/// read, and behind what sums has be written.
+inline constexpr int64_t kSumsSlack = 16;
+using SumTapsFn = void(const int32_t* x, int64_t pixels, int64_t step, int64_t taps, int64_t tap_step, int64_t n, int32_t* sums);
+SumTapsFn* PickSumTaps(CpuLevel level);
+
 /// Means of bytes from their sums: saturate(round(scale ((sum - shift) / count - less) / out.scale) + out.zero), each step rounded to
 /// float; count >= 1, sum - shift below 2^24 in magnitude.
 struct QMeanArgs {
