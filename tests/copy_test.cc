@@ -94,6 +94,17 @@ TEST(Copy, FewChannelsOfAnyNumber) {
   }
 }
 
+TEST(Copy, EverySecondToFifth) {
+  for (int64_t bytes : {1, 2, 4, 8}) {
+    for (int64_t step = 2; step <= 5; ++step) {
+      for (int64_t count = 1; count < 150; count += count < 40 ? 1 : 7) {
+        Check(bytes, {3, count}, {count * step + 1, step}, {count + 2, 1});
+        Check(bytes, {2, count}, {count * step, -step}, {count, 1});
+      }
+    }
+  }
+}
+
 TEST(Copy, ShortRowsOfAnyLength) {
   for (int64_t length = 1; length < 140; ++length) Check(1, {9, length}, {length + 3, 1}, {length + 1, 1});
 }

@@ -121,6 +121,8 @@ Status MakeCopy(int64_t element_bytes, std::span<const int64_t> dims, std::span<
   plan->rows = rows.dim, plan->src_row = rows.src, plan->dst_row = rows.dst;
   plan->cols = cols.dim, plan->src_col = cols.src, plan->dst_col = cols.dst;
   plan->transpose = PickTranspose(element_bytes, level);
+  const bool steps = plan->kind == Kind::kStrided && cols.dst == element_bytes && cols.src % element_bytes == 0;
+  if (steps) plan->take = PickTakeEvery(element_bytes, cols.src / element_bytes, level);
   plan->rank = count;
   SetPieces(plan);
   plan->units = DivUp(plan->rows, plan->rows_piece) * DivUp(plan->cols, plan->cols_piece);
@@ -165,28 +167,16 @@ struct Bytes16 {
   char bytes[16];
 };
 
-// Every second element, whose columns of dst follow one another: the middle of 32 bytes is read too, never what is behind the last.
-int64_t TakeEverySecond(const char* from, char* to, int64_t cols) {
-  using Four = uint32_t __attribute__((vector_size(16)));
-  int64_t c = 0;
-  for (; c + 4 < cols; c += 4) {
-    Four low, high;
-    memcpy(&low, from + c * 8, sizeof(low));
-    memcpy(&high, from + c * 8 + sizeof(low), sizeof(high));
-    const Four taken = __builtin_shufflevector(low, high, 0, 2, 4, 6);
-    memcpy(to + c * 4, &taken, sizeof(taken));
-  }
-  return c;
-}
-
 template <class T>
 void CopyStrided(const char* src, char* dst, const CopyPlan& plan, int64_t rows, int64_t cols) {
   for (int64_t r = 0; r < rows; ++r) {
     const char* from = src + r * plan.src_row;
     char* to = dst + r * plan.dst_row;
-    int64_t c = 0;
-    if (sizeof(T) == 4 && plan.src_col == 8 && plan.dst_col == 4) c = TakeEverySecond(from, to, cols);
-    for (; c < cols; ++c) memcpy(to + c * plan.dst_col, from + c * plan.src_col, sizeof(T));
+    if (plan.take) {
+      plan.take(from, to, cols);
+      continue;
+    }
+    for (int64_t c = 0; c < cols; ++c) memcpy(to + c * plan.dst_col, from + c * plan.src_col, sizeof(T));
   }
 }
 

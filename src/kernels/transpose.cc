@@ -301,6 +301,29 @@ void Transpose(const void* src, int64_t src_stride, void* dst, int64_t dst_strid
                 dst_stride, rows, cols);
 }
 
+template <class T, size_t kStep>
+void TakeEvery(const void* src, void* dst, int64_t count) {
+  const hn::ScalableTag<T> d;
+  const int64_t lanes = hn::Lanes(d), step = kStep;
+  const T* from = static_cast<const T*>(src);
+  T* to = static_cast<T*>(dst);
+  auto vector = [&](int64_t i) HWY_ATTR {
+    hn::Vec<hn::ScalableTag<T>> v[4];
+    if constexpr (kStep == 2) hn::LoadInterleaved2(d, from + i * step, v[0], v[1]);
+    if constexpr (kStep == 3) hn::LoadInterleaved3(d, from + i * step, v[0], v[1], v[2]);
+    if constexpr (kStep == 4) hn::LoadInterleaved4(d, from + i * step, v[0], v[1], v[2], v[3]);
+    hn::StoreU(v[0], d, to + i);
+  };
+  // A vector reads what lies behind its last element too: the array's last one is not part of any.
+  int64_t i = 0;
+  for (; i + lanes < count; i += lanes) vector(i);
+  if (i > 0) {
+    vector(count - 1 - lanes);
+    i = count - 1;
+  }
+  for (; i < count; ++i) to[i] = from[i * step];
+}
+
 struct Bytes16 {
   char bytes[16];
 };
@@ -329,12 +352,34 @@ TransposeFn* TransposeOf(int64_t element_bytes) {
   }
 }
 
+template <class T>
+TakeEveryFn* TakeEveryStep(int64_t step) {
+  return step == 2 ? TakeEvery<T, 2> : step == 3 ? TakeEvery<T, 3> : step == 4 ? TakeEvery<T, 4> : nullptr;
+}
+TakeEveryFn* TakeEveryOf(int64_t element_bytes, int64_t step) {
+  if constexpr (kFewLoops) return element_bytes == 4 && step == 2 ? TakeEvery<uint32_t, 2> : nullptr;
+  switch (element_bytes) {
+    case 1:
+      return TakeEveryStep<uint8_t>(step);
+    case 2:
+      return TakeEveryStep<uint16_t>(step);
+    case 4:
+      return TakeEveryStep<uint32_t>(step);
+    default:
+      return nullptr;
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace linnet {
+
+TakeEveryFn* PickTakeEvery(int64_t element_bytes, int64_t step, CpuLevel level) {
+  return LINNET_PICK(level, TakeEveryOf)(element_bytes, step);
+}
 
 TransposeFn* PickTranspose(int64_t element_bytes, CpuLevel level) {
   return LINNET_PICK(level, TransposeOf)(element_bytes);
