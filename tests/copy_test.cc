@@ -80,6 +80,35 @@ TEST(Copy, TwoDimensionalTranspositionsAtAllRemainders) {
   }
 }
 
+// Rows behind one another on either side, those of an image whose pixels have few channels.
+TEST(Copy, FewChannelsOfAnyNumber) {
+  for (int64_t bytes : {1, 2, 4, 8}) {
+    for (int64_t channels = 1; channels <= 70; channels += channels < 20 ? 1 : 9) {
+      for (int64_t pixels : {1, 5, 15, 16, 17, 31, 32, 40, 63, 64, 65, 79, 127, 128, 129, 300}) {
+        Check(bytes, {pixels, channels}, {1, pixels}, {channels, 1});
+        Check(bytes, {channels, pixels}, {1, channels}, {pixels, 1});
+        Check(bytes, {channels, pixels}, {1, channels + 2}, {pixels + 1, 1});
+        Check(bytes, {channels, pixels}, {1, -channels}, {pixels, 1});   // the last pixel first
+      }
+    }
+  }
+}
+
+TEST(Copy, EverySecondToFifth) {
+  for (int64_t bytes : {1, 2, 4, 8}) {
+    for (int64_t step = 2; step <= 5; ++step) {
+      for (int64_t count = 1; count < 150; count += count < 40 ? 1 : 7) {
+        Check(bytes, {3, count}, {count * step + 1, step}, {count + 2, 1});
+        Check(bytes, {2, count}, {count * step, -step}, {count, 1});
+      }
+    }
+  }
+}
+
+TEST(Copy, ShortRowsOfAnyLength) {
+  for (int64_t length = 1; length < 140; ++length) Check(1, {9, length}, {length + 3, 1}, {length + 1, 1});
+}
+
 TEST(Copy, RandomPermutations) {
   std::mt19937 random(3);
   for (int round = 0; round < 300; ++round) {

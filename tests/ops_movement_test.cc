@@ -142,6 +142,42 @@ TEST(Concat, RowsOfUnequalPiecesAndEmptyOnes) {
   EXPECT_EQ(Values<int64_t>(out), (Ints{1, 2, 3, 4, 5, 6}));
 }
 
+template <class T>
+void CheckShortPieces(const Ints& pieces) {
+  constexpr int64_t kRows = 700;
+  OpCall call("Concat", 13);
+  call.Set("axis", int64_t{1});
+  std::vector<T> expected;
+  std::vector<std::vector<T>> inputs;
+  for (int64_t piece : pieces) {
+    std::vector<T> values;
+    for (int64_t i = 0; i < kRows * piece; ++i) values.push_back(static_cast<T>(i * 7 + static_cast<int64_t>(inputs.size()) * 31));
+    call.In<T>({kRows, piece}, values);
+    inputs.push_back(values);
+  }
+  for (int64_t row = 0; row < kRows; ++row) {
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      for (int64_t k = 0; k < pieces[i]; ++k) expected.push_back(inputs[i][static_cast<size_t>(row * pieces[i] + k)]);
+    }
+  }
+  EXPECT_EQ(Values<T>(call.Run()), expected) << testing::PrintToString(pieces) << " of " << sizeof(T);
+}
+
+TEST(Concat, ShortPieces) {
+  for (int64_t length : {1, 2, 3, 4, 5, 8, 9, 15, 16, 17, 31, 33, 48, 63}) {
+    for (size_t count : {2, 3, 7, 8, 17, 70}) {
+      Ints pieces(count, length);
+      CheckShortPieces<uint8_t>(pieces);
+      if (length < 17) CheckShortPieces<float>(pieces);
+      pieces[count / 2] = length + 1;
+      pieces.push_back(0);
+      pieces.push_back(32);
+      CheckShortPieces<uint8_t>(pieces);
+      if (length < 4) CheckShortPieces<int64_t>(pieces);
+    }
+  }
+}
+
 TEST(Concat, Strings) {
   Tensor out = OpCall("Concat", 13).Set("axis", int64_t{0}).In<std::string>({1}, {"a"}).In<std::string>({2}, {"b", "c"}).Run();
   EXPECT_EQ(Values<std::string>(out), (std::vector<std::string>{"a", "b", "c"}));

@@ -1,11 +1,13 @@
 // Pooling against the definition, over random geometries, channel remainders and special values.
-#include "kernels/pool.h"
+#include "kernels/pool/pool.h"
 
 #include <gtest/gtest.h>
 #include <math.h>
 #include <string.h>
 
+#include <limits>
 #include <random>
+#include <vector>
 
 #include "guarded.h"
 #include "ulp.h"
@@ -33,7 +35,7 @@ double Reference(PoolKind kind, const PoolArgs& a, int64_t image, const int64_t 
         if (!in_image) continue;
         ++inside;
         const double v =
-            a.x[(((image * a.in[0] + at[0]) * a.in[1] + at[1]) * a.in[2] + at[2]) * a.channels + channel];
+            static_cast<const float*>(a.x)[(((image * a.in[0] + at[0]) * a.in[1] + at[1]) * a.in[2] + at[2]) * a.channels + channel];
         nan |= isnan(v);
         most = fmax(most, v), sum += v, power += pow(fabs(v), static_cast<double>(a.p));
       }
@@ -85,8 +87,9 @@ TEST(Pool, RandomGeometries) {
     for (PoolKind kind : {PoolKind::kMax, PoolKind::kAverage, PoolKind::kLp}) {
       for (CpuLevel level : FloatLevels()) {
         const int64_t cut = out_rows / 2;
-        PickPool(kind, level)(args, cut, out_rows);
-        PickPool(kind, level)(args, 0, cut);
+        PoolFn* pool = kind == PoolKind::kMax ? PickMaxPool(PoolElement::kFloat, level) : PickPool(kind, level);
+        pool(args, cut, out_rows);
+        pool(args, 0, cut);
         for (int64_t at = 0; at < out.size(); ++at) {
           int64_t rest = at / args.channels, pixel[3];
           for (int i = 2; i >= 0; --i) pixel[i] = rest % args.out_dims[i], rest /= args.out_dims[i];
@@ -101,6 +104,52 @@ TEST(Pool, RandomGeometries) {
       }
     }
   }
+}
+
+template <class T>
+void CheckMaximaOfBytes(PoolElement element, int rounds) {
+  std::mt19937 random(7);
+  auto pick = [&](int64_t least, int64_t most) { return least + static_cast<int64_t>(random() % static_cast<uint64_t>(most - least + 1)); };
+  for (int round = 0; round < rounds; ++round) {
+    PoolArgs args;
+    const bool far = round % 10 == 9;   // windows too wide for a line of columns, or nearly so
+    args.channels = round < 140 || far ? round % 70 + 1 : pick(71, 300);
+    int64_t in_size = 1, out_rows = 1;
+    for (int i = pick(0, 4) ? 1 : 0; i < 3; ++i) {
+      const bool wide = i == 2 && far;
+      args.kernel[i] = wide ? pick(20, 700) : pick(1, far ? 2 : 5), args.stride[i] = pick(1, 3), args.dilation[i] = pick(1, 2);
+      args.pad_begin[i] = wide ? pick(0, 600) : pick(0, 5), args.pad_end[i] = wide ? pick(700, 1400) : pick(0, 5);
+      args.in[i] = pick(1, i == 2 ? 60 : far ? 2 : 9);
+      const int64_t room = args.in[i] + args.pad_begin[i] + args.pad_end[i] - (args.kernel[i] - 1) * args.dilation[i] - 1;
+      args.out_dims[i] = room < 0 ? 1 : room / args.stride[i] + 1;
+      in_size *= args.in[i];
+    }
+    in_size *= args.channels, out_rows = args.out_dims[0] * args.out_dims[1];
+    Guarded<T> x(in_size), out(out_rows * args.out_dims[2] * args.channels);
+    std::vector<float> same(static_cast<size_t>(in_size));
+    for (int64_t i = 0; i < in_size; ++i) x[i] = static_cast<T>(random()), same[static_cast<size_t>(i)] = x[i];
+    std::vector<T> expected(static_cast<size_t>(out.size()));
+    args.x = same.data();
+    for (int64_t at = 0; at < out.size(); ++at) {
+      int64_t rest = at / args.channels, pixel[3];
+      for (int i = 2; i >= 0; --i) pixel[i] = rest % args.out_dims[i], rest /= args.out_dims[i];
+      const double most = Reference(PoolKind::kMax, args, rest, pixel, at % args.channels);
+      expected[static_cast<size_t>(at)] = isfinite(most) ? static_cast<T>(most) : std::numeric_limits<T>::lowest();
+    }
+    args.x = x.data(), args.out = out.data();
+    for (CpuLevel level : FloatLevels()) {
+      const int64_t cut = out_rows / 2;
+      PickMaxPool(element, level)(args, cut, out_rows);
+      PickMaxPool(element, level)(args, 0, cut);
+      ASSERT_EQ(memcmp(out.data(), expected.data(), expected.size()), 0) << "round " << round;
+      ASSERT_TRUE(out.Intact());
+    }
+  }
+}
+
+TEST(Pool, MaximaOfBytes) {
+  CheckMaximaOfBytes<uint8_t>(PoolElement::kUint8, 170);
+  CheckMaximaOfBytes<int8_t>(PoolElement::kInt8, 170);
 }
 
 }  // namespace

@@ -51,52 +51,6 @@ TEST(QLinear, AllPairsOfBytes) {
   }
 }
 
-template <class T>
-void Maxima() {
-  for (CpuLevel level : IntegerLevels()) {
-    for (int64_t n = 0; n < 140; ++n) {
-      Guarded<T> x(n), y(n);
-      for (int64_t i = 0; i < n; ++i) x[i] = static_cast<T>(i * 89 + n), y[i] = static_cast<T>(i * 53);
-      const std::vector<T> before(y.data(), y.data() + n);
-      PickMaxBytes(std::is_signed_v<T>, level)(x.data(), n, y.data());
-      for (int64_t i = 0; i < n; ++i) ASSERT_EQ(y[i], std::max(x[i], before[static_cast<size_t>(i)]));
-    }
-  }
-}
-
-TEST(QLinear, Maxima) {
-  Maxima<uint8_t>();
-  Maxima<int8_t>();
-}
-
-template <class T>
-void Windows() {
-  for (CpuLevel level : IntegerLevels()) {
-    for (int64_t n = 1; n < 140; ++n) {
-      for (int64_t rows : {1, 3}) {
-        for (int64_t columns : {1, 2}) {
-          const int64_t column_stride = n + 3, row_stride = 2 * column_stride + 5;
-          Guarded<T> x((rows - 1) * row_stride + (columns - 1) * column_stride + n), y(n);
-          for (int64_t i = 0; i < x.size(); ++i) x[i] = static_cast<T>(i * 89 + n);
-          PickMaxWindow(std::is_signed_v<T>, level)(x.data(), rows, row_stride, columns, column_stride, n, y.data());
-          for (int64_t i = 0; i < n; ++i) {
-            T most = x[i];
-            for (int64_t r = 0; r < rows; ++r) {
-              for (int64_t c = 0; c < columns; ++c) most = std::max(most, x[r * row_stride + c * column_stride + i]);
-            }
-            ASSERT_EQ(y[i], most) << n;
-          }
-        }
-      }
-    }
-  }
-}
-
-TEST(QLinear, Windows) {
-  Windows<uint8_t>();
-  Windows<int8_t>();
-}
-
 TEST(QLinear, Table) {
   uint8_t table[256];
   for (int i = 0; i < 256; ++i) table[i] = static_cast<uint8_t>(i * 7 + i / 16 * 91 + 3);
@@ -140,6 +94,25 @@ void RowSums() {
 TEST(QLinear, RowSums) {
   RowSums<uint8_t>();
   RowSums<int8_t>();
+}
+
+TEST(QLinear, SumsOfTaps) {
+  for (CpuLevel level : IntegerLevels()) {
+    for (int64_t n = 1; n < 70; ++n) {
+      for (int64_t taps : {1, 2, 5}) {
+        const int64_t pixels = 7, step = 2 * n, tap_step = 3 * n;
+        Guarded<int32_t> x((pixels - 1) * step + (taps - 1) * tap_step + n + kSumsSlack), sums(pixels * n + kSumsSlack);
+        for (int64_t i = 0; i < x.size(); ++i) x[i] = static_cast<int32_t>(i * 7919 % 1000 - 300);
+        PickSumTaps(level)(x.data(), pixels, step, taps, tap_step, n, sums.data());
+        for (int64_t i = 0; i < pixels * n; ++i) {
+          int32_t expected = 0;
+          for (int64_t t = 0; t < taps; ++t) expected += x[i / n * step + t * tap_step + i % n];
+          ASSERT_EQ(sums[i], expected) << CpuLevelName(level) << " " << n;
+        }
+        ASSERT_TRUE(sums.Intact());
+      }
+    }
+  }
 }
 
 template <class T>

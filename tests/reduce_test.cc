@@ -81,6 +81,30 @@ TEST_P(Reduce, RowsAtAllRemainders) {
   }
 }
 
+TEST_P(Reduce, ManyShortRowsAndSplits) {
+  for (CpuLevel level : FloatLevels()) {
+    ReduceRowsFn* reduce = PickReduceRows(reduction(), level);
+    for (int64_t n = 1; n <= 6; ++n) {
+      for (int64_t rows : {1, 4, 15, 16, 17, 50}) {
+        for (float special : {1.0f, -0.0f, NAN, -INFINITY}) {
+          Guarded<float> x(rows * n), out(rows);
+          FillUniform(x.data(), x.size(), 0.5f, 1.5f, static_cast<int>(rows));
+          for (int64_t i = 0; i < x.size(); i += 1 + i % 5) x[i] = special;
+          reduce(x.data(), n, rows, n, out.data());
+          for (int64_t r = 0; r < rows; ++r) {
+            const float* row = x.data() + r * n;
+            Expect(out[r], std::vector<double>(row, row + n), "row");
+            float alone;
+            reduce(row, n, 1, n, &alone);
+            ASSERT_TRUE(memcmp(&alone, &out[r], 4) == 0 || (isnan(alone) && isnan(out[r]))) << n << ": " << alone << " and " << out[r];
+          }
+          ASSERT_TRUE(out.Intact());
+        }
+      }
+    }
+  }
+}
+
 TEST_P(Reduce, ColumnsAtAllRemaindersAndSplits) {
   for (CpuLevel level : FloatLevels()) {
     for (int64_t columns = 1; columns <= 150; columns = columns < 40 ? columns + 1 : columns + 27) {

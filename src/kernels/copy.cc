@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "kernels/unroll.h"
 
 namespace linnet {
 namespace {
@@ -120,6 +121,8 @@ Status MakeCopy(int64_t element_bytes, std::span<const int64_t> dims, std::span<
   plan->rows = rows.dim, plan->src_row = rows.src, plan->dst_row = rows.dst;
   plan->cols = cols.dim, plan->src_col = cols.src, plan->dst_col = cols.dst;
   plan->transpose = PickTranspose(element_bytes, level);
+  const bool steps = plan->kind == Kind::kStrided && cols.dst == element_bytes && cols.src % element_bytes == 0;
+  if (steps) plan->take = PickTakeEvery(element_bytes, cols.src / element_bytes, level);
   plan->rank = count;
   SetPieces(plan);
   plan->units = DivUp(plan->rows, plan->rows_piece) * DivUp(plan->cols, plan->cols_piece);
@@ -164,28 +167,16 @@ struct Bytes16 {
   char bytes[16];
 };
 
-// Every second element, whose columns of dst follow one another: the middle of 32 bytes is read too, never what is behind the last.
-int64_t TakeEverySecond(const char* from, char* to, int64_t cols) {
-  using Four = uint32_t __attribute__((vector_size(16)));
-  int64_t c = 0;
-  for (; c + 4 < cols; c += 4) {
-    Four low, high;
-    memcpy(&low, from + c * 8, sizeof(low));
-    memcpy(&high, from + c * 8 + sizeof(low), sizeof(high));
-    const Four taken = __builtin_shufflevector(low, high, 0, 2, 4, 6);
-    memcpy(to + c * 4, &taken, sizeof(taken));
-  }
-  return c;
-}
-
 template <class T>
 void CopyStrided(const char* src, char* dst, const CopyPlan& plan, int64_t rows, int64_t cols) {
   for (int64_t r = 0; r < rows; ++r) {
     const char* from = src + r * plan.src_row;
     char* to = dst + r * plan.dst_row;
-    int64_t c = 0;
-    if (sizeof(T) == 4 && plan.src_col == 8 && plan.dst_col == 4) c = TakeEverySecond(from, to, cols);
-    for (; c < cols; ++c) memcpy(to + c * plan.dst_col, from + c * plan.src_col, sizeof(T));
+    if (plan.take) {
+      plan.take(from, to, cols);
+      continue;
+    }
+    for (int64_t c = 0; c < cols; ++c) memcpy(to + c * plan.dst_col, from + c * plan.src_col, sizeof(T));
   }
 }
 
@@ -228,10 +219,56 @@ void CopyPiece(const CopyPlan& plan, const char* src, char* dst, int64_t rows, i
 
 }  // namespace
 
+namespace {
+
+// Rows of at most kPieces pieces and more than one less, the last of which is moved back to end with the row; row r is at from(r).
+template <class Piece, int kPieces, class From>
+void CopyRowsOf(const From& from, char* to, int64_t dst_row, int64_t bytes, int64_t rows) {
+  constexpr int64_t kSize = sizeof(Piece);
+  const int64_t last = bytes - kSize;
+  for (int64_t r = 0; r < rows; ++r, to += dst_row) {
+    const char* row = from(r);
+    Piece piece[kPieces];
+    LINNET_UNROLL
+    for (int i = 0; i < kPieces; ++i) memcpy(&piece[i], row + (i + 1 < kPieces ? i * kSize : last), sizeof(Piece));
+    LINNET_UNROLL
+    for (int i = 0; i < kPieces; ++i) memcpy(to + (i + 1 < kPieces ? i * kSize : last), &piece[i], sizeof(Piece));
+  }
+}
+
+template <class From>
+void CopyRowsFrom(const From& from, char* to, int64_t dst_row, int64_t bytes, int64_t rows) {
+#if !defined(LINNET_SMALL)
+  // How short rows are copied is decided once for all of them.
+  using Sixteen = char __attribute__((vector_size(16)));
+  switch ((bytes + 15) / 16) {
+    case 1:
+      if (bytes == 16) return CopyRowsOf<Sixteen, 1>(from, to, dst_row, bytes, rows);
+      if (bytes > 8) return CopyRowsOf<uint64_t, 2>(from, to, dst_row, bytes, rows);
+      if (bytes > 4) return CopyRowsOf<uint32_t, 2>(from, to, dst_row, bytes, rows);
+      if (bytes > 1) return CopyRowsOf<uint16_t, 2>(from, to, dst_row, bytes, rows);
+      return CopyRowsOf<uint8_t, 1>(from, to, dst_row, bytes, rows);
+    case 2:
+      return CopyRowsOf<Sixteen, 2>(from, to, dst_row, bytes, rows);
+    case 3:
+      return CopyRowsOf<Sixteen, 3>(from, to, dst_row, bytes, rows);
+    case 4:
+      return CopyRowsOf<Sixteen, 4>(from, to, dst_row, bytes, rows);
+  }
+#endif
+  for (int64_t r = 0; r < rows; ++r, to += dst_row) CopyShort(to, from(r), static_cast<size_t>(bytes));
+}
+
+}  // namespace
+
 void CopyRows(const void* src, int64_t src_row, void* dst, int64_t dst_row, int64_t bytes, int64_t rows) {
   const char* from = static_cast<const char*>(src);
-  char* to = static_cast<char*>(dst);
-  for (int64_t r = 0; r < rows; ++r, from += src_row, to += dst_row) CopyShort(to, from, static_cast<size_t>(bytes));
+  CopyRowsFrom([from, src_row](int64_t r) { return from + r * src_row; }, static_cast<char*>(dst), dst_row, bytes, rows);
+}
+
+void GatherRows(const void* src, const int32_t* index, void* dst, int64_t bytes, int64_t rows) {
+  const char* from = static_cast<const char*>(src);
+  CopyRowsFrom([from, index, bytes](int64_t r) { return from + index[r] * bytes; }, static_cast<char*>(dst), bytes, bytes, rows);
 }
 
 void RunCopy(const CopyPlan& plan, const void* src, void* dst, int64_t begin, int64_t end) {

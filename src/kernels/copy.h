@@ -42,6 +42,7 @@ struct CopyPlan {
   int64_t dims[kCopyRankMax];  ///< outer dimensions
   int64_t src_strides[kCopyRankMax], dst_strides[kCopyRankMax];
   TransposeFn* transpose = nullptr;
+  TakeEveryFn* take = nullptr;   ///< of kStrided: a row, where columns of dst follow one another
   int32_t rank = 0;  ///< of the outer dimensions
   uint8_t element_bytes = 0;
   Kind kind = Kind::kRuns;
@@ -78,6 +79,9 @@ inline void CopyShort(char* to, const char* from, size_t bytes) {
 
 /// Copies `rows` rows of `bytes` consecutive bytes, src_row and dst_row bytes apart. They do not overlap.
 void CopyRows(const void* src, int64_t src_row, void* dst, int64_t dst_row, int64_t bytes, int64_t rows);
+
+/// Row r of dst, `bytes` consecutive bytes, becomes row index[r] of src, for `rows` rows that follow one another on both sides.
+void GatherRows(const void* src, const int32_t* index, void* dst, int64_t bytes, int64_t rows);
 
 /// Copies the pieces [begin, end), 0 <= begin <= end <= plan.units, each a few KiB to 64 KiB or a whole small
 /// plane. src and dst point to the elements of coordinate 0 and do not overlap. Touches nothing but the

@@ -54,8 +54,43 @@ HWY_INLINE float Finish(float sum, int64_t n) {
   return sum;
 }
 
+#if !defined(LINNET_SMALL)
+// As many whole vectors of rows of two to four elements without gaps as there are; returns how many rows. Elements are joined in the
+// order in which FoldLanes joins those of a row.
+template <class A>
+int64_t FoldShortRows(const float* x, int64_t rows, int64_t n, float* out) {
+  const F32 d;
+  const typename A::Join join;
+  const int64_t lanes = hn::Lanes(d);
+  auto one = [&](VF32 v) HWY_ATTR { return A::Add(d, A::Start(d), v, hn::Zero(d)); };
+  int64_t r = 0;
+  for (; r + lanes <= rows; r += lanes, x += lanes * n) {
+    VF32 a, b, c, e, folded;
+    if (n == 2) {
+      hn::LoadInterleaved2(d, x, a, b);
+      folded = join(one(a), one(b));
+    } else if (n == 3) {
+      hn::LoadInterleaved3(d, x, a, b, c);
+      folded = join(join(one(a), one(c)), one(b));
+    } else {
+      hn::LoadInterleaved4(d, x, a, b, c, e);
+      folded = join(join(one(a), one(c)), join(one(b), one(e)));
+    }
+    hn::StoreU(folded, d, out + r);
+  }
+  return r;
+}
+#endif
+
 template <Reduction kReduction>
 void Rows(const float* x, int64_t row_stride, int64_t rows, int64_t n, float* out) {
+#if !defined(LINNET_SMALL)
+  if (n >= 2 && n <= 4 && row_stride == n) {
+    const int64_t done = FoldShortRows<typename AccumulationOf<kReduction>::type>(x, rows, n, out);
+    for (int64_t r = 0; r < done; ++r) out[r] = Finish<kReduction>(out[r], n);
+    x += done * n, rows -= done, out += done;
+  }
+#endif
   for (int64_t r = 0; r < rows; ++r, x += row_stride) {
     out[r] = Finish<kReduction>(FoldRow<typename AccumulationOf<kReduction>::type>(x, n, 0), n);
   }

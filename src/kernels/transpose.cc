@@ -45,28 +45,36 @@ HWY_INLINE hn::Vec<D> LoadBlocks(D d, const char* p, int64_t src_stride) {
   }
 }
 
-// S rows and Lanes(d) columns of dst.
+// log2 kCount interleavings of kCount vectors: of each, what was first in the vectors, second ... comes together.
+template <size_t kCount, class D>
+HWY_INLINE void Interleave(D d, hn::Vec<D> (&v)[kCount]) {
+  hn::Vec<D> w[kCount];
+  LINNET_UNROLL
+  for (size_t step = 1; step < kCount; step *= 2) {
+    LINNET_UNROLL
+    for (size_t i = 0; i < kCount / 2; ++i) {
+      w[2 * i] = hn::InterleaveLower(d, v[i], v[i + kCount / 2]);
+      w[2 * i + 1] = hn::InterleaveUpper(d, v[i], v[i + kCount / 2]);
+    }
+    LINNET_UNROLL
+    for (size_t i = 0; i < kCount; ++i) v[i] = w[i];
+  }
+}
+
+// S rows and Lanes(d) columns of dst, the first `rows` of which are written.
 template <class D>
-HWY_INLINE void TransposeTile(D d, const char* src, int64_t src_stride, char* dst, int64_t dst_stride) {
+HWY_INLINE void TransposeTile(D d, const char* src, int64_t src_stride, char* dst, int64_t dst_stride, size_t rows = kBlockLanes<D>) {
   using T = hn::TFromD<D>;
   constexpr size_t kS = kBlockLanes<D>;
-  hn::Vec<D> v[kS], w[kS];
+  hn::Vec<D> v[kS];
   LINNET_UNROLL
   for (size_t i = 0; i < kS; ++i)
     v[i] = LoadBlocks(d, src + static_cast<int64_t>(i) * src_stride, src_stride);
+  Interleave(d, v);
   LINNET_UNROLL
-  for (size_t step = 1; step < kS; step *= 2) {
-    LINNET_UNROLL
-    for (size_t i = 0; i < kS / 2; ++i) {
-      w[2 * i] = hn::InterleaveLower(d, v[i], v[i + kS / 2]);
-      w[2 * i + 1] = hn::InterleaveUpper(d, v[i], v[i + kS / 2]);
-    }
-    LINNET_UNROLL
-    for (size_t i = 0; i < kS; ++i) v[i] = w[i];
+  for (size_t i = 0; i < kS; ++i) {
+    if (i < rows) hn::StoreU(v[i], d, reinterpret_cast<T*>(dst + static_cast<int64_t>(i) * dst_stride));
   }
-  LINNET_UNROLL
-  for (size_t i = 0; i < kS; ++i)
-    hn::StoreU(v[i], d, reinterpret_cast<T*>(dst + static_cast<int64_t>(i) * dst_stride));
 }
 
 template <class T>
@@ -151,6 +159,77 @@ void TransposeFew(D d, const char* src, int64_t src_stride, char* dst, int64_t d
   TransposeScalar<T>(src, src_stride, dst, dst_stride, rows, cols);
 }
 
+// Blocks, which hold as many rows of dst as fit, first those of all vectors that come first. Each row is written whole, and what lies
+// behind its columns by the row after it.
+template <size_t kWide, size_t kCount, class D>
+HWY_INLINE char* StoreBlocks(D d, const hn::Vec<D> (&v)[kCount], char* dst, int64_t dst_stride) {
+  using T = hn::TFromD<D>;
+  const hn::Half<D> half;
+  if constexpr (hn::MaxLanes(D()) > kWide && hn::MaxLanes(D()) <= kBlockLanes<D>) {
+    LINNET_UNROLL
+    for (size_t j = 0; j < kCount; ++j, dst += 2 * dst_stride) {
+      hn::StoreU(hn::LowerHalf(half, v[j]), half, reinterpret_cast<T*>(dst));
+      hn::StoreU(hn::UpperHalf(half, v[j]), half, reinterpret_cast<T*>(dst + dst_stride));
+    }
+  } else if constexpr (hn::MaxLanes(D()) > kWide) {
+    hn::Vec<hn::Half<D>> part[kCount];
+    LINNET_UNROLL
+    for (size_t j = 0; j < kCount; ++j) part[j] = hn::LowerHalf(half, v[j]);
+    dst = StoreBlocks<kWide>(half, part, dst, dst_stride);
+    LINNET_UNROLL
+    for (size_t j = 0; j < kCount; ++j) part[j] = hn::UpperHalf(half, v[j]);
+    dst = StoreBlocks<kWide>(half, part, dst, dst_stride);
+  } else {
+    LINNET_UNROLL
+    for (size_t j = 0; j < kCount; ++j, dst += dst_stride) hn::StoreU(v[j], d, reinterpret_cast<T*>(dst));
+  }
+  return dst;
+}
+
+// More than kWide / 2 columns and at most kWide, which is S or half of it: vectors run along the rows of src, and a block of them becomes
+// rows of dst. Unless there are kWide columns, rows of dst follow one another. At least Lanes(d) rows.
+template <size_t kWide, class D>
+void TransposeNarrow(D d, const char* src, int64_t src_stride, char* dst, int64_t dst_stride, int64_t rows, int64_t cols) {
+  using T = hn::TFromD<D>;
+  constexpr int64_t kLanes = hn::MaxLanes(D()), kSize = sizeof(T);
+  auto tile = [&](int64_t r, char* to, int64_t to_stride) HWY_ATTR {
+    hn::Vec<D> v[kWide];
+    LINNET_UNROLL
+    for (size_t i = 0; i < kWide; ++i) {
+      const int64_t c = static_cast<int64_t>(i) < cols ? static_cast<int64_t>(i) : 0;
+      v[i] = hn::LoadU(d, reinterpret_cast<const T*>(src + c * src_stride) + r);
+    }
+    Interleave(d, v);
+    StoreBlocks<kWide>(d, v, to, to_stride);
+  };
+  const int64_t beyond = (static_cast<int64_t>(kWide) - cols) * kSize;   // bytes that the last row of a tile writes behind it
+  int64_t r = 0;
+  for (; r + kLanes <= rows && (rows - r - kLanes) * dst_stride >= beyond; r += kLanes) tile(r, dst + r * dst_stride, dst_stride);
+  if (r == rows) return;
+  r = rows - kLanes;
+  if (beyond == 0) return tile(r, dst + r * dst_stride, dst_stride);
+  char last[(kLanes + 1) * static_cast<int64_t>(kWide) * kSize];
+  tile(r, last, dst_stride);
+  memcpy(dst + r * dst_stride, last, static_cast<size_t>(kLanes * dst_stride));
+}
+
+// Fewer than S rows of dst. Blocks are read whole; the last columns, behind which nothing may be read, from a copy. At least Lanes(d) columns.
+template <class D>
+void TransposeLow(D d, const char* src, int64_t src_stride, char* dst, int64_t dst_stride, int64_t rows, int64_t cols) {
+  using T = hn::TFromD<D>;
+  constexpr int64_t kLanes = hn::MaxLanes(D()), kSize = sizeof(T), kBlock = 16;
+  int64_t c = 0;
+  for (; (c + kLanes - 1) * src_stride + kBlock <= (cols - 1) * src_stride + rows * kSize; c += kLanes) {
+    TransposeTile(d, src + c * src_stride, src_stride, dst + c * kSize, dst_stride, static_cast<size_t>(rows));
+  }
+  for (; c < cols; c += kLanes) {
+    if (c > cols - kLanes) c = cols - kLanes;
+    char last[kLanes * kBlock];
+    for (int64_t i = 0; i < kLanes; ++i) memcpy(last + i * kBlock, src + (c + i) * src_stride, static_cast<size_t>(rows * kSize));
+    TransposeTile(d, last, kBlock, dst + c * kSize, dst_stride, static_cast<size_t>(rows));
+  }
+}
+
 HWY_INLINE int64_t LowestBit(int64_t x) {
   return x & -x;
 }
@@ -169,6 +248,20 @@ void TransposeWith(D d, const char* src, int64_t src_stride, char* dst, int64_t 
   using T = hn::TFromD<D>;
   constexpr int64_t kRows = kBlockLanes<D>, kCols = hn::MaxLanes(D());
   const int64_t few = rows < cols ? rows : cols;
+#if !defined(LINNET_SMALL)
+  if constexpr (kCols > kRows) {
+    const int64_t many = rows < cols ? cols : rows;
+    if (few <= kRows && many >= kRows && many < kCols) return TransposeWith(hn::Half<D>(), src, src_stride, dst, dst_stride, rows, cols);
+  }
+  const bool dense = dst_stride == cols * static_cast<int64_t>(sizeof(T));
+  if (rows >= kCols && cols > 4 && cols <= kRows && (dense || cols == kRows)) {
+    if constexpr (kRows == 16) {
+      if (cols < 8 || (cols == 8 && dense)) return TransposeNarrow<8>(d, src, src_stride, dst, dst_stride, rows, cols);
+    }
+    if constexpr (kRows > 4) return TransposeNarrow<kRows>(d, src, src_stride, dst, dst_stride, rows, cols);
+  }
+  if (kRows > 4 && rows < kRows && rows > 4 && cols >= kCols) return TransposeLow(d, src, src_stride, dst, dst_stride, rows, cols);
+#endif
   if (few < kRows) {
     if constexpr (kFewLoops) {
       if (few == 3) return TransposeFew<3>(d, src, src_stride, dst, dst_stride, rows, cols);   // pictures
@@ -208,6 +301,29 @@ void Transpose(const void* src, int64_t src_stride, void* dst, int64_t dst_strid
                 dst_stride, rows, cols);
 }
 
+template <class T, size_t kStep>
+void TakeEvery(const void* src, void* dst, int64_t count) {
+  const hn::ScalableTag<T> d;
+  const int64_t lanes = hn::Lanes(d), step = kStep;
+  const T* from = static_cast<const T*>(src);
+  T* to = static_cast<T*>(dst);
+  auto vector = [&](int64_t i) HWY_ATTR {
+    hn::Vec<hn::ScalableTag<T>> v[4];
+    if constexpr (kStep == 2) hn::LoadInterleaved2(d, from + i * step, v[0], v[1]);
+    if constexpr (kStep == 3) hn::LoadInterleaved3(d, from + i * step, v[0], v[1], v[2]);
+    if constexpr (kStep == 4) hn::LoadInterleaved4(d, from + i * step, v[0], v[1], v[2], v[3]);
+    hn::StoreU(v[0], d, to + i);
+  };
+  // A vector reads what lies behind its last element too: the array's last one is not part of any.
+  int64_t i = 0;
+  for (; i + lanes < count; i += lanes) vector(i);
+  if (i > 0) {
+    vector(count - 1 - lanes);
+    i = count - 1;
+  }
+  for (; i < count; ++i) to[i] = from[i * step];
+}
+
 struct Bytes16 {
   char bytes[16];
 };
@@ -236,12 +352,34 @@ TransposeFn* TransposeOf(int64_t element_bytes) {
   }
 }
 
+template <class T>
+TakeEveryFn* TakeEveryStep(int64_t step) {
+  return step == 2 ? TakeEvery<T, 2> : step == 3 ? TakeEvery<T, 3> : step == 4 ? TakeEvery<T, 4> : nullptr;
+}
+TakeEveryFn* TakeEveryOf(int64_t element_bytes, int64_t step) {
+  if constexpr (kFewLoops) return element_bytes == 4 && step == 2 ? TakeEvery<uint32_t, 2> : nullptr;
+  switch (element_bytes) {
+    case 1:
+      return TakeEveryStep<uint8_t>(step);
+    case 2:
+      return TakeEveryStep<uint16_t>(step);
+    case 4:
+      return TakeEveryStep<uint32_t>(step);
+    default:
+      return nullptr;
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace linnet {
+
+TakeEveryFn* PickTakeEvery(int64_t element_bytes, int64_t step, CpuLevel level) {
+  return LINNET_PICK(level, TakeEveryOf)(element_bytes, step);
+}
 
 TransposeFn* PickTranspose(int64_t element_bytes, CpuLevel level) {
   return LINNET_PICK(level, TransposeOf)(element_bytes);

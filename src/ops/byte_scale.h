@@ -43,8 +43,11 @@ inline void AddRows(SumRowsFn* few, const void* x, int64_t rows, int64_t row_str
 struct ByteMeans {
   SumRowsFn* sum_rows[2] = {};   ///< unsigned, signed
   QMeanFn* means[2] = {};
+  SumTapsFn* sum_taps = nullptr;
+  static constexpr int64_t kFewRows = (1 << 24) / 256;   ///< whose sums a float holds
 
   void Prepare(CpuLevel level) {
+    sum_taps = PickSumTaps(level);
     for (bool is_signed : {false, true}) sum_rows[is_signed] = PickSumRows(is_signed, level), means[is_signed] = PickQMean(is_signed, level);
   }
 
@@ -52,7 +55,6 @@ struct ByteMeans {
   /// the bytes less in.zero. `each(add)` calls add(x, rows, row_stride) for all rows.
   template <class T, class Each>
   void Store(const ByteScale& in, const ByteScale& out, bool zero_last, int64_t rows, int64_t count, int64_t n, T* y, Each each) const {
-    constexpr int64_t kFewRows = (1 << 24) / 256;   // whose sums a float holds
     constexpr bool kSigned = std::is_signed_v<T>;
     const int64_t shift = zero_last ? 0 : rows * in.zero;
     const float less = zero_last ? static_cast<float>(in.zero) : 0;

@@ -12,7 +12,10 @@ namespace {
 
 struct Concat {
   static constexpr int kTogether = 8;   ///< inputs whose pieces of a row are written one after the other
+  static constexpr int64_t kBlockBytes = 4 << 10;
+  static constexpr int64_t kShort = 64;   ///< bytes a piece of an input may have on average for rows to be written input by input
   int64_t axis = 1;   ///< the default of version 1; required since 4
+  CpuLevel cpu = CpuLevel::kSse4;
 
   struct Params {
     int64_t rows, row;       ///< rows, and elements of one output row
@@ -63,6 +66,10 @@ struct Concat {
     if (!ranks_known && out.has_rank()) out[static_cast<int>(axis < 0 ? axis + out.rank() : axis)] = kUnknownDim;
     return c.SetOutput(0, dtype, out);
   }
+  Status Prepare(PrepareContext& c) {
+    cpu = c.cpu();
+    return Status();
+  }
   Status Bind(BindContext& c) const {
     if (c.input_count() == 1) {
       c.Alias(0, 0);
@@ -89,8 +96,49 @@ struct Concat {
     return ForWidth(c.output_dtype(0), [&]<class T>() { return Join(c, c.params<Params>(), c.out<T>(0)); });
   }
 
+  /// Writes `rows` rows from `row` on of input i, and of those behind it where all are transposed at once: how many were written.
+  int Place(RunContext& c, const Params& p, int i, int64_t row, int64_t rows, int64_t size, char* out) const {
+    const int64_t row_bytes = p.row * size, bytes = (p.start[i + 1] - p.start[i]) * size;
+    char* to = out + row * row_bytes + p.start[i] * size;
+#if !defined(LINNET_SMALL)
+    // Pieces of one element of a row, as wide as it may be, are columns of a matrix whose rows are inputs.
+    const bool element = bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8;
+    const int64_t most = element ? std::min<int64_t>(c.input_count() - i, kBlockBytes / (rows * bytes)) : 1;
+    int count = 1;
+    while (count < most && (p.start[i + count + 1] - p.start[i + count]) * size == bytes) ++count;
+    if (count > 1 && (count * bytes == row_bytes || count * bytes >= 16)) {
+      alignas(64) char side_by_side[kBlockBytes];
+      for (int k = 0; k < count; ++k) CopyRun(side_by_side + k * rows * bytes, c.in<char>(i + k) + row * bytes, rows * bytes);
+      PickTranspose(bytes, cpu)(side_by_side, rows * bytes, to, row_bytes, rows, count);
+      return count;
+    }
+#endif
+    CopyRows(c.in<char>(i) + row * bytes, bytes, to, row_bytes, bytes, rows);
+    return 1;
+  }
+
+  /// Row by row, as long ones are written fastest, for several inputs at a time.
+  static void JoinRows(RunContext& c, const Params& p, int first, int64_t row0, int64_t row1, int64_t size, char* out) {
+    for (; first < c.input_count(); first += kTogether) {
+      const int count = std::min(kTogether, c.input_count() - first);
+      const char* from[kTogether];
+      int64_t bytes[kTogether];
+      for (int i = 0; i < count; ++i) {
+        bytes[i] = (p.start[first + i + 1] - p.start[first + i]) * size;
+        from[i] = c.in<char>(first + i) + row0 * bytes[i];
+      }
+      for (int64_t row = row0; row < row1; ++row) {
+        char* to = out + (row * p.row + p.start[first]) * size;
+        for (int i = 0; i < count; ++i) {
+          CopyShort(to, from[i], static_cast<size_t>(bytes[i]));
+          from[i] += bytes[i], to += bytes[i];
+        }
+      }
+    }
+  }
+
   template <class T>
-  static Status Join(RunContext& c, const Params& p, T* out) {
+  Status Join(RunContext& c, const Params& p, T* out) const {
     if (p.rows == 0 || p.row == 0) return Status();
     const int inputs = c.input_count();
     const bool grows = c.input(0) == c.output(0);
@@ -107,22 +155,15 @@ struct Concat {
       const int64_t row0 = DivUp(begin, p.row), row1 = std::max(row0, end / p.row);
       pieces(begin, std::min(end, row0 * p.row));
       constexpr int64_t kSize = sizeof(T);
-      for (int first = grows ? 1 : 0; first < inputs; first += kTogether) {
-        const int count = std::min(kTogether, inputs - first);
-        const char* from[kTogether];
-        size_t bytes[kTogether];
-        for (int i = 0; i < count; ++i) {
-          const int64_t length = p.start[first + i + 1] - p.start[first + i];
-          from[i] = reinterpret_cast<const char*>(c.in<T>(first + i) + row0 * length);
-          bytes[i] = static_cast<size_t>(length * kSize);
+      const int first = grows ? 1 : 0;
+      if (p.row * kSize <= kShort * inputs) {
+        // Input by input, a block at a time that stays in the first-level cache.
+        const int64_t block = std::max<int64_t>(1, kBlockBytes / (p.row * kSize));
+        for (int64_t row = row0; row < row1; row += block) {
+          for (int i = first; i < inputs;) i += Place(c, p, i, row, std::min(block, row1 - row), kSize, reinterpret_cast<char*>(out));
         }
-        for (int64_t row = row0; row < row1; ++row) {
-          char* to = reinterpret_cast<char*>(out + row * p.row + p.start[first]);
-          for (int i = 0; i < count; ++i) {
-            CopyShort(to, from[i], bytes[i]);
-            from[i] += bytes[i], to += bytes[i];
-          }
-        }
+      } else {
+        JoinRows(c, p, first, row0, row1, kSize, reinterpret_cast<char*>(out));
       }
       pieces(std::max(begin, row1 * p.row), end);
     });

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/pool.h"
+#include "kernels/pool/pool.h"
 #include "ops/scalar_helpers.h"
 #include "ops/window_helpers.h"
 

@@ -12,6 +12,27 @@
 namespace linnet {
 namespace {
 
+template <class T>
+void FillRun(T* to, int64_t count, const T& value) {
+  constexpr int64_t kFew = 16, kPiece = 1024;
+  if constexpr (sizeof(T) == 1) {
+    uint8_t byte;
+    memcpy(&byte, &value, 1);
+    if (count > 0) memset(to, byte, static_cast<size_t>(count));
+    return;
+  }
+  std::fill_n(to, std::min(kFew, count), value);
+  if constexpr (std::is_same_v<T, std::string>) {
+    if (count > kFew) std::fill_n(to + kFew, count - kFew, value);
+  } else {
+    for (int64_t done = kFew; done < count;) {   // copies of what there is already
+      const int64_t some = std::min({done, kPiece, count - done});
+      CopyRun(to + done, to, some);
+      done += some;
+    }
+  }
+}
+
 enum class PadMode : uint8_t { kConstant, kReflect, kEdge, kWrap };
 
 struct PadAxis {
@@ -79,14 +100,8 @@ struct PadPlan {
   template <class T>
   void FillRow(const T* in, T* out, int64_t begin, int64_t end, const T& value) const {
     const PadAxis& row = axis[outer];
-    for (int64_t i = begin; i < end; ++i) {
-      int64_t from = in ? row.Source(mode, i) : -1;
-      if (from >= 0) {
-        CopyRun(out + i * unit, in + from * unit, unit);
-      } else {
-        std::fill_n(out + i * unit, unit, value);
-      }
-    }
+    if (!in || mode == PadMode::kConstant) return FillRun(out + begin * unit, (end - begin) * unit, value);
+    for (int64_t i = begin; i < end; ++i) CopyRun(out + i * unit, in + row.Source(mode, i) * unit, unit);
   }
 
   template <class T>

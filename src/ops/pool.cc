@@ -10,16 +10,12 @@
 //                   window of ceil_mode covers beyond it. A window without elements gives 0.
 //     LpPool        (sum |x|^p)^(1/p)
 //
-// Float32 with channels last and up to three spatial dimensions runs on kernels/pool.h; maxima of bytes with channels last are
-// taken a window at a time, or a tap in more than two dimensions.
-#include "kernels/pool.h"
-
-#include <string.h>
+// Float32, and bytes' maxima, with channels last and up to three spatial dimensions run on kernels/pool/pool.h.
+#include "kernels/pool/pool.h"
 
 #include <cmath>
 #include <limits>
 
-#include "kernels/int8/qlinear.h"
 #include "ops/conv_helpers.h"
 
 namespace linnet {
@@ -36,12 +32,11 @@ struct Pool {
     Window window;
     int64_t images = 0, channels = 0, outputs = 0;
     int64_t worker_bytes = 0;
-    bool f32 = false;
+    bool vectors = false;   ///< on kernels/pool/pool.h
     PoolArgs args;
   };
-  PoolFn* kernel = nullptr;
-  MaxBytesFn* max_bytes[2] = {};   ///< unsigned, signed
-  MaxWindowFn* max_window[2] = {};
+  PoolFn* kernel = nullptr;          ///< of floats
+  PoolFn* max_of_bytes[2] = {};      ///< unsigned, signed
 
   static constexpr uint32_t kTypes =
       kind == PoolKind::kMax ? kAnyFloat | Mask(DType::kInt8) | Mask(DType::kUint8) : kAnyFloat;
@@ -95,10 +90,12 @@ struct Pool {
   }
 
   Status Prepare(PrepareContext& c) {
-    kernel = PickPool(kind, c.cpu());
-    for (bool is_signed : {false, true}) {
-      max_bytes[is_signed] = PickMaxBytes(is_signed, c.cpu());
-      max_window[is_signed] = PickMaxWindow(is_signed, c.cpu());
+    if constexpr (kind != PoolKind::kMax) {
+      kernel = PickPool(kind, c.cpu());
+    } else {
+      kernel = PickMaxPool(PoolElement::kFloat, c.cpu());
+      max_of_bytes[0] = PickMaxPool(PoolElement::kUint8, c.cpu());
+      max_of_bytes[1] = PickMaxPool(PoolElement::kInt8, c.cpu());
     }
     return Status();
   }
@@ -113,17 +110,17 @@ struct Pool {
     b.outputs = b.images * b.channels == 0 ? 0 : b.images * b.channels * b.window.out_pixels();
     b.worker_bytes = RoundUp(b.channels * static_cast<int64_t>(sizeof(double)), kAlignment);
     const bool whole = kind != PoolKind::kLp || (p >= 1 && p == std::floor(p));
-    b.f32 = layout == Layout::kChannelsLast && c.dtype(0) == DType::kFloat && b.window.rank <= 3 && whole &&
-            x.elements() > 0 && b.outputs > 0;
-    if (b.f32) {
-      BindF32(&b);
+    const bool known = c.dtype(0) == DType::kFloat || (kind == PoolKind::kMax && DTypeBits(c.dtype(0)) == 8);
+    b.vectors = layout == Layout::kChannelsLast && known && b.window.rank <= 3 && whole && x.elements() > 0 && b.outputs > 0;
+    if (b.vectors) {
+      BindVectors(&b);
     } else {
       c.Scratch(b.worker_bytes * c.threads());
     }
     return Status();
   }
 
-  void BindF32(Bound* b) const {
+  void BindVectors(Bound* b) const {
     PoolArgs& args = b->args;
     args.channels = b->channels;
     for (int i = 0; i < b->window.rank; ++i) {
@@ -136,34 +133,25 @@ struct Pool {
     args.p = static_cast<int64_t>(p);
   }
 
-  Status RunF32(RunContext& c, const Bound& b) const {
+  Status RunVectors(RunContext& c, const Bound& b) const {
     PoolArgs args = b.args;
-    args.x = c.in<float>(0);
-    args.out = c.out<float>(0);
+    args.x = c.input(0);
+    args.out = c.output(0);
+    const DType dtype = c.input_dtype(0);
+    PoolFn* pool = dtype == DType::kFloat ? kernel : max_of_bytes[dtype == DType::kInt8];
     double taps = 1;
     for (int i = 0; i < 3; ++i) taps *= static_cast<double>(std::min(args.kernel[i], args.in[i]));
-    double row_ns = static_cast<double>(args.out_dims[2] * args.channels) * taps / 8;
+    double row_ns = static_cast<double>(args.out_dims[2] * args.channels) * taps / (dtype == DType::kFloat ? 8 : 32);
     return c.ParallelFor(b.images * args.out_dims[0] * args.out_dims[1], 1, row_ns,
-                         [&](int64_t begin, int64_t end, int) { kernel(args, begin, end); });
+                         [&](int64_t begin, int64_t end, int) { pool(args, begin, end); });
   }
 
   Status Run(RunContext& c) const {
     const Bound& b = c.params<Bound>();
     if (b.outputs == 0) return Status();
-    if (b.f32) return RunF32(c, b);
+    if (b.vectors) return RunVectors(c, b);
     return ForType<kTypes>(c.input_dtype(0), [&]<class T>() -> Status {
       const int64_t out_pixels = b.window.out_pixels();
-      if constexpr (kind == PoolKind::kMax && layout == Layout::kChannelsLast && sizeof(T) == 1) {
-        const bool flat = b.window.rank <= 2;
-        const double pixel_ns = flat ? 10 + static_cast<double>(b.channels) / 4 : 50 + static_cast<double>(b.channels);
-        return c.ParallelFor(b.images * out_pixels, 1, pixel_ns, [&](int64_t begin, int64_t end, int) {
-          for (int64_t i = begin; i < end; ++i) {
-            const int64_t image = i / out_pixels, pixel = i % out_pixels;
-            T* y = c.out<T>(0) + i * b.channels;
-            if (!flat || !MaxWindow(b, c.in<T>(0), image, pixel, y)) MaxPixel(b, c.in<T>(0), image, pixel, y);
-          }
-        });
-      }
       int64_t taps = 1;   // an upper bound of those inside
       for (int i = 0; i < b.window.rank; ++i) taps *= std::min(b.window.axes[i].kernel, b.window.axes[i].in + 1);
       double pixel_ns = static_cast<double>(taps) * (5 + static_cast<double>(b.channels) * 0.5);
@@ -176,52 +164,6 @@ struct Pool {
         }
       });
     });
-  }
-
-  /// False for a window without a tap inside.
-  template <class T>
-  bool MaxWindow(const Bound& b, const T* x, int64_t image, int64_t pixel, T* y) const {
-    struct Taps {
-      int64_t first = 0, count = 1, step = 1;   // elements of the axis
-    };
-    auto taps = [](const WindowAxis& axis, int64_t at) {
-      const int64_t begin = at * axis.stride - axis.pad;
-      const int64_t t0 = begin < 0 ? DivUp(-begin, axis.dilation) : 0;
-      const int64_t t1 = axis.in > begin ? std::min(axis.kernel, DivUp(axis.in - begin, axis.dilation)) : 0;
-      return Taps{begin + t0 * axis.dilation, t1 - t0, axis.dilation};
-    };
-    const int last = b.window.rank - 1;
-    const WindowAxis& columns = b.window.axes[last];
-    const Taps column = taps(columns, pixel % columns.out);
-    const Taps row = last > 0 ? taps(b.window.axes[0], pixel / columns.out) : Taps();
-    if (row.count <= 0 || column.count <= 0) return false;
-    const T* from = x + (image * b.window.in_pixels() + row.first * columns.in + column.first) * b.channels;
-    max_window[std::is_signed_v<T>](from, row.count, row.step * columns.in * b.channels, column.count,
-                                    column.step * b.channels, b.channels, y);
-    return true;
-  }
-
-  template <class T>
-  void MaxPixel(const Bound& b, const T* x, int64_t image, int64_t pixel, T* y) const {
-    int64_t at[kSpatialMax];
-    BoxCounter box = TapsAt(b.window, b.window.rank, pixel, at);
-    const auto bytes = static_cast<size_t>(b.channels);
-    bool first = true;
-    for (bool more = box.Start(); more; more = box.Next()) {
-      int64_t from = 0;
-      for (int i = 0; i < b.window.rank; ++i) {
-        const WindowAxis& axis = b.window.axes[i];
-        from = from * axis.in + at[i] * axis.stride - axis.pad + box.at[i] * axis.dilation;
-      }
-      const T* in = x + (image * b.window.in_pixels() + from) * b.channels;
-      if (first) {
-        memcpy(y, in, bytes);
-      } else {
-        max_bytes[std::is_signed_v<T>](in, b.channels, y);
-      }
-      first = false;
-    }
-    if (first) std::fill_n(y, b.channels, std::numeric_limits<T>::lowest());
   }
 
   template <class T>

@@ -71,16 +71,51 @@ struct QLinearAveragePool {
     if (b.outputs == 0) return Status();
     LINNET_ASSIGN(const ByteScale in, ReadByteScale(c, 1, c.input_dtype(0)));
     LINNET_ASSIGN(const ByteScale out, ReadByteScale(c, 3, c.input_dtype(0)));
-    const int64_t pixels = b.window.out_pixels();
+    const int64_t pixels = b.window.out_pixels(), columns = b.window.axes[b.window.rank - 1].out, rows = pixels / columns;
     double taps = 1;
     for (int i = 0; i < b.window.rank; ++i) taps *= static_cast<double>(std::min(b.window.axes[i].kernel, b.window.axes[i].in + 1));
+    const double row_ns = static_cast<double>(columns) * (1 + taps * static_cast<double>(b.channels) / 16);
     return ForType<kByteTypes>(c.input_dtype(0), [&]<class T>() -> Status {
-      return c.ParallelFor(b.images * pixels, 1, taps * (5 + static_cast<double>(b.channels) * 0.5), [&](int64_t begin, int64_t end, int) {
+      return c.ParallelFor(b.images * rows, 1, row_ns, [&](int64_t begin, int64_t end, int) {
         for (int64_t i = begin; i < end; ++i) {
-          Pixel(b, c.in<T>(0) + i / pixels * b.window.in_pixels() * b.channels, i % pixels, in, out, c.out<T>(0) + i * b.channels);
+          const T* image = c.in<T>(0) + i / rows * b.window.in_pixels() * b.channels;
+          Row(b, image, i % rows, in, out, c.out<T>(0) + i * columns * b.channels);
         }
       });
     });
+  }
+
+  /// A row of pixels. The rows of windows that lie inside with all their columns are summed along the line, and then their columns.
+  template <class T>
+  void Row(const Bound& b, const T* image, int64_t row, const ByteScale& in, const ByteScale& out, T* y) const {
+    constexpr int64_t kLine = 2048;
+    const int last = b.window.rank - 1;
+    const WindowAxis& columns = b.window.axes[last];
+    const WindowAxis line = last > 0 ? b.window.axes[0] : WindowAxis{1, 1};
+    const int64_t reach = (columns.kernel - 1) * columns.dilation, room = columns.in - 1 - reach + columns.pad, n = b.channels;
+    const int64_t most = kLine / n <= reach ? 0 : (kLine / n - reach - 1) / columns.stride + 1;   // pixels of a line
+    const int64_t first = line.FirstTap(row), taps = line.EndTap(row) - first;
+    int64_t begin = 0, end = 0;   // of the pixels inside
+    if (last <= 1 && most > 0 && room >= 0 && taps > 0 && taps * columns.kernel <= ByteMeans::kFewRows) {
+      begin = std::min(columns.out, DivUp(columns.pad, columns.stride));
+      end = std::clamp(room / columns.stride + 1, begin, columns.out);
+    }
+    auto pixels = [&](int64_t from, int64_t to) {
+      for (int64_t i = from; i < to; ++i) Pixel(b, image, row * columns.out + i, in, out, y + i * n);
+    };
+    pixels(0, begin);
+    const int64_t start = row * line.stride - line.pad, inside = taps * columns.kernel;
+    const int64_t count = count_padding ? std::clamp<int64_t>(DivUp(line.in + line.pad_end - start, line.dilation), 0, line.kernel) * columns.kernel : inside;
+    const T* x = image + ((start + first * line.dilation) * columns.in - columns.pad) * n;
+    for (int64_t i = begin; i < end; i += most) {
+      const int64_t some = std::min(most, end - i), length = ((some - 1) * columns.stride + reach + 1) * n;
+      int32_t summed[kLine + kSumsSlack], sums[kLine + kSumsSlack];
+      std::fill_n(summed, length, 0);
+      means.sum_rows[std::is_signed_v<T>](x + i * columns.stride * n, taps, line.dilation * columns.in * n, length, summed);
+      means.sum_taps(summed, some, columns.stride * n, columns.kernel, columns.dilation * n, n, sums);
+      means.means[std::is_signed_v<T>]({in.scale, static_cast<float>(count), 0, static_cast<int32_t>(inside * in.zero), out}, sums, some * n, y + i * n);
+    }
+    pixels(end, columns.out);
   }
 
   template <class T>

@@ -12,7 +12,8 @@
 //         ...        output        = sum of taps w * buffer[index]      innermost resized axis: contiguous runs
 //
 // Float32 along one axis or two neighbours runs on kernels/resize.h instead, which does the same vectorised; so do bytes, where they are
-// interpolated: rows become floats as they are needed, and results bytes.
+// interpolated: rows become floats as they are needed, and results bytes. Other
+// nearest pixels are copied, and rows of them that come again.
 //
 // Results of integer types are rounded (half to even) and saturated. With tf_crop_and_resize a position outside of the
 // input, on any axis, becomes extrapolation_value.
@@ -23,6 +24,7 @@
 #include <string>
 
 #include "kernels/convert.h"
+#include "kernels/copy.h"
 #include "ops/resize_helpers.h"
 #include "ops/scalar_helpers.h"
 
@@ -73,6 +75,7 @@ struct Bound {
   int64_t worker_bytes = 0;
   bool f32 = false;           ///< the kernel: `images` images of args.rows by args.cols
   bool bytes = false;         ///< likewise, a row of floats at a time
+  bool copied = false;        ///< likewise by copying pixels
   ResizeArgs args;
   int64_t images = 0, in_image = 0, out_image = 0, rows = 0;
   bool late_tables = false;   ///< the region of interest comes at run time: tables go to scratch
@@ -214,6 +217,8 @@ struct Resize {
     const bool neighbours = b.count == 1 || (b.count == 2 && level_axis[1] == level_axis[0] + 1);
     const bool by_kernel = neighbours && !b.late_tables;
     b.f32 = c.dtype(0) == DType::kFloat && by_kernel;
+    b.copied = !b.f32 && by_kernel && attributes.mode == ResizeAttributes::Mode::kNearest && c.dtype(0) != DType::kString &&
+               attributes.coordinates != ResizeAttributes::Coordinates::kTfCropAndResize;
     b.bytes = (c.dtype(0) == DType::kUint8 || c.dtype(0) == DType::kInt8) && by_kernel && attributes.mode != ResizeAttributes::Mode::kNearest &&
               attributes.coordinates != ResizeAttributes::Coordinates::kTfCropAndResize;
     // Weights of integer types and double are summed in double.
@@ -224,7 +229,7 @@ struct Resize {
     std::byte* memory = c.Table<std::byte>(b.table_bytes);
     if (!memory) return OutOfMemory("no memory for tables of ", b.table_bytes, " bytes");
     Fill(axes, x.rank(), b.levels, memory);
-    return b.f32 || b.bytes ? BindF32(c, &b) : Status();
+    return b.f32 || b.bytes || b.copied ? BindF32(c, &b) : Status();
   }
 
   /// One axis becomes the rows of an image of width 1, two become rows and columns.
@@ -301,6 +306,7 @@ struct Resize {
   Status Run(RunContext& c) const {
     const Bound& b = c.params<Bound>();
     if (c.output_shape(0).elements() == 0) return Status();
+    if (b.copied) return RunCopied(c, b);
     if (b.f32) return RunF32(c, b);
     if (b.bytes) return RunBytes(c, b);
     std::byte* scratch = c.scratch();
@@ -333,6 +339,23 @@ struct Resize {
         args.out = c.out<float>(0) + image * b.out_image;
         kernel(args, row, row + count);
         begin += count;
+      }
+    });
+  }
+
+  static Status RunCopied(RunContext& c, const Bound& b) {
+    const int64_t size = static_cast<int64_t>(DTypeBytes(c.input_dtype(0))), pixel = b.args.channels * size, row_bytes = b.args.out_width * pixel;
+    return c.ParallelFor(b.images * b.rows, 1, static_cast<double>(row_bytes) / 16, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int32_t* from = b.args.rows.index + i % b.rows;
+        std::byte* out = c.out<std::byte>(0) + i * row_bytes;
+        if (i > begin && i % b.rows > 0 && from[0] == from[-1]) {
+          constexpr int64_t kPiece = 2048;   // longer ones memcpy writes past the caches
+          for (int64_t at = 0; at < row_bytes; at += kPiece) memcpy(out + at, out + at - row_bytes, static_cast<size_t>(std::min(kPiece, row_bytes - at)));
+        } else {
+          const int64_t row = i / b.rows * b.in_image + from[0] * b.args.in_width * b.args.channels;
+          GatherRows(c.in<std::byte>(0) + row * size, b.args.cols.index, out, pixel, b.args.out_width);
+        }
       }
     });
   }

@@ -189,42 +189,6 @@ void QBinaryRun(const QBinaryArgs& args, const void* x, const void* y, void* out
 }
 
 template <class T>
-void MaxBytesRun(const void* x, int64_t n, void* y) {
-  const hn::ScalableTag<T> d;
-  constexpr int64_t kLanes = HWY_LANES(T);
-  const T* from = static_cast<const T*>(x);
-  T* to = static_cast<T*>(y);
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) hn::StoreU(hn::Max(hn::LoadU(d, from + i), hn::LoadU(d, to + i)), d, to + i);
-  for (; i < n; ++i) to[i] = from[i] > to[i] ? from[i] : to[i];
-}
-
-MaxBytesFn* MaxBytesOf(bool is_signed) { return kSignedBytes && is_signed ? MaxBytesRun<int8_t> : MaxBytesRun<uint8_t>; }
-
-template <class T>
-void MaxWindowRun(const void* x, int64_t rows, int64_t row_stride, int64_t columns, int64_t column_stride, int64_t n,
-                  void* y) {
-  auto largest = [&](auto d, int64_t i) HWY_ATTR {
-    const T* row = static_cast<const T*>(x) + i;
-    auto most = hn::LoadU(d, row);
-    for (int64_t r = 0; r < rows; ++r, row += row_stride) {
-      const T* at = row;
-      for (int64_t c = 0; c < columns; ++c, at += column_stride) most = hn::Max(most, hn::LoadU(d, at));
-    }
-    hn::StoreU(most, d, static_cast<T*>(y) + i);
-  };
-  const hn::ScalableTag<T> d;
-  constexpr int64_t kLanes = HWY_LANES(T);
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) largest(d, i);
-  if (i < n && n >= kLanes) return largest(d, n - kLanes);   // the last vector overlaps the one before
-  for (; i + 8 <= n; i += 8) largest(hn::FixedTag<T, 8>(), i);
-  for (; i < n; ++i) largest(hn::FixedTag<T, 1>(), i);
-}
-
-MaxWindowFn* MaxWindowOf(bool is_signed) { return is_signed ? MaxWindowRun<int8_t> : MaxWindowRun<uint8_t>; }
-
-template <class T>
 void SumRowsRun(const void* x, int64_t rows, int64_t row_stride, int64_t n, int32_t* sums) {
   using Wide = std::conditional_t<std::is_signed_v<T>, int16_t, uint16_t>;
   constexpr int64_t kRows = 256;   // whose sum 16 bits hold
@@ -265,6 +229,24 @@ void SumRowsRun(const void* x, int64_t rows, int64_t row_stride, int64_t n, int3
 }
 
 SumRowsFn* SumRowsOf(bool is_signed) { return kSignedBytes && is_signed ? SumRowsRun<int8_t> : SumRowsRun<uint8_t>; }
+
+void SumTapsRun(const int32_t* x, int64_t pixels, int64_t step, int64_t taps, int64_t tap_step, int64_t n, int32_t* sums) {
+  auto run = [&](auto d) HWY_ATTR {
+    const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+    for (int64_t p = 0; p < pixels; ++p, x += step, sums += n) {
+      // What a vector has too many is written again by the next pixel.
+      for (int64_t i = 0; i < n; i += lanes) {
+        auto sum = hn::LoadU(d, x + i);
+        for (int64_t t = 1; t < taps; ++t) sum = hn::Add(sum, hn::LoadU(d, x + t * tap_step + i));
+        hn::StoreU(sum, d, sums + i);
+      }
+    }
+  };
+  if (n <= 4) return run(hn::FixedTag<int32_t, 4>());
+  run(hn::ScalableTag<int32_t>());
+}
+
+SumTapsFn* SumTapsOf() { return SumTapsRun; }
 
 template <class T>
 void QMeanRun(const QMeanArgs& args, const int32_t* sums, int64_t n, void* out) {
@@ -415,11 +397,9 @@ namespace linnet {
 
 QBinaryFn* PickQBinary(QBinary op, bool is_signed, CpuLevel level) { return LINNET_PICK(level, QBinaryOf)(op, is_signed); }
 
-MaxBytesFn* PickMaxBytes(bool is_signed, CpuLevel level) { return LINNET_PICK(level, MaxBytesOf)(is_signed); }
-
-MaxWindowFn* PickMaxWindow(bool is_signed, CpuLevel level) { return LINNET_PICK(level, MaxWindowOf)(is_signed); }
-
 SumRowsFn* PickSumRows(bool is_signed, CpuLevel level) { return LINNET_PICK(level, SumRowsOf)(is_signed); }
+
+SumTapsFn* PickSumTaps(CpuLevel level) { return LINNET_PICK(level, SumTapsOf)(); }
 
 QMeanFn* PickQMean(bool is_signed, CpuLevel level) { return LINNET_PICK(level, QMeanOf)(is_signed); }
 

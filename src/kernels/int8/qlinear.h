@@ -1,4 +1,4 @@
-// 8-bit loops: sums, products and maxima of two quantized arrays, functions of one by table, sums over its rows and
+// 8-bit loops: sums and products of two quantized arrays, functions of one by table, sums over its rows and
 // their means, softmax.
 #pragma once
 
@@ -26,19 +26,15 @@ struct QBinaryArgs {
 using QBinaryFn = void(const QBinaryArgs& args, const void* x, const void* y, void* out, int64_t n, uint32_t scalars);
 QBinaryFn* PickQBinary(QBinary op, bool is_signed, CpuLevel level);
 
-/// y[i] = max(x[i], y[i]), i < n.
-using MaxBytesFn = void(const void* x, int64_t n, void* y);
-MaxBytesFn* PickMaxBytes(bool is_signed, CpuLevel level);
-
-/// y[i] = the largest of x[row * row_stride + column * column_stride + i], i < n, over `rows` x `columns`, 1 and more
-/// each.
-using MaxWindowFn = void(const void* x, int64_t rows, int64_t row_stride, int64_t columns, int64_t column_stride,
-                         int64_t n, void* y);
-MaxWindowFn* PickMaxWindow(bool is_signed, CpuLevel level);
-
 /// sums[i] += x[row * row_stride + i] over `rows`, i < n; at most 2^16 rows at a time keep 32 bits from overflowing.
 using SumRowsFn = void(const void* x, int64_t rows, int64_t row_stride, int64_t n, int32_t* sums);
 SumRowsFn* PickSumRows(bool is_signed, CpuLevel level);
+
+/// sums[p n + i] = the sum of x[p step + t tap_step + i] over t < taps, for p < pixels, i < n. kSumsSlack numbers behind what x has may be
+/// read, and behind what sums has be written.
+inline constexpr int64_t kSumsSlack = 16;
+using SumTapsFn = void(const int32_t* x, int64_t pixels, int64_t step, int64_t taps, int64_t tap_step, int64_t n, int32_t* sums);
+SumTapsFn* PickSumTaps(CpuLevel level);
 
 /// Means of bytes from their sums: saturate(round(scale ((sum - shift) / count - less) / out.scale) + out.zero), each step rounded to
 /// float; count >= 1, sum - shift below 2^24 in magnitude.

@@ -1,4 +1,4 @@
-// Max, average and Lp pooling of float images, channels last.
+// Max, average and Lp pooling of images with channels last: of floats, maxima of bytes too.
 #pragma once
 
 #include <stdint.h>
@@ -8,7 +8,7 @@
 namespace linnet {
 
 enum class PoolKind : uint8_t {
-  kMax,      ///< NaN when any element of the window is; -infinity for a window of padding alone
+  kMax,      ///< NaN when any element of the window is; -infinity, or the lowest byte, for a window of padding alone
   kAverage,  ///< 0 for a window of padding alone
   kLp,       ///< (sum |x|^p)^(1/p)
 };
@@ -16,8 +16,8 @@ enum class PoolKind : uint8_t {
 /// One window per output pixel, over [batch][depth][height][width][channels]. 2-D pooling has depth 1, 1-D
 /// also height 1: the defaults below. Axis order in arrays: depth, height, width.
 struct PoolArgs {
-  const float* x = nullptr;
-  float* out = nullptr;
+  const void* x = nullptr;
+  void* out = nullptr;
   int64_t channels = 0;
   int64_t in[3] = {1, 1, 1};
   int64_t out_dims[3] = {1, 1, 1};
@@ -35,6 +35,9 @@ struct PoolArgs {
 /// float in the order of taps. A global average is PickReduceColumns(Reduction::kMean) over the pixels
 /// (kernels/reduce.h).
 using PoolFn = void(const PoolArgs& args, int64_t begin, int64_t end);
-PoolFn* PickPool(PoolKind kind, CpuLevel level);
+PoolFn* PickPool(PoolKind kind, CpuLevel level);   ///< of floats; kAverage or kLp
+
+enum class PoolElement : uint8_t { kFloat, kUint8, kInt8 };
+PoolFn* PickMaxPool(PoolElement element, CpuLevel level);
 
 }  // namespace linnet
