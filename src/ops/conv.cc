@@ -18,6 +18,7 @@
 
 #include "kernels/half/half_conv.h"
 #include "kernels/half/split_gemm.h"
+#include "kernels/conv/conv_narrow.h"
 #include "kernels/conv/depthwise.h"
 #include "kernels/conv/winograd.h"
 #include "ops/aligned_floats.h"
@@ -83,6 +84,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
   OutputSlice out_slice;
   const SplitGemmKernels* split = nullptr;
   const GroupedF32Kernels* grouped = nullptr;
+  const NarrowF32Kernels* narrow = nullptr;
   const HalfKernels* reduced = nullptr;   ///< not null: packed is of its format
 
   struct Bound {
@@ -126,6 +128,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     depthwise = PickDepthwiseF32(c.cpu()), winograd = &PickWinogradF32(c.cpu());
     transpose = PickTranspose(4, c.cpu());
     split = PickSplitGemm(c.cpu()), grouped = &PickGroupedF32(c.cpu());
+    if (kNarrow) narrow = PickNarrowF32(c.cpu());
     if (!c.is_constant(1) || !c.shape(1).is_static()) return kComputedWeights ? Status() : NotPacked();
     const Shape& shape = c.shape(1);
     if (reduce && IsF32(c.dtype(1), shape) && attributes.groups == 1 && shape.rank() <= 4) {
@@ -251,9 +254,11 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
       b->slice_bytes = RoundUp(weights.slice_bytes(), kAlignment);
     }
     b->path = weights.depthwise && !reduced ? Bound::kDepthwise : Bound::kPanels;
+    if (!reduced) conv.split = split, conv.grouped = grouped, conv.narrow = narrow;
+    // Of one channel, depthwise kernels read a panel.
+    if (kNarrow && b->path == Bound::kDepthwise && b->out_c == 1 && NarrowPaysF32(conv)) b->path = Bound::kPanels;
     if (b->path == Bound::kDepthwise) return;
     if (kTransformed && tile != 0) return BindWinograd(c.threads(), b);
-    if (!reduced) conv.split = split, conv.grouped = grouped;
     b->pixels = conv.batch * conv.out_h * conv.out_w, conv.only_pixel = b->pixels == 1;
     b->matrix_floats = weights.matrix_floats;
     b->grain = reduced ? ConvGrainHalf(*reduced, conv, c.threads()) : ConvGrain(*kernels, conv, c.threads());

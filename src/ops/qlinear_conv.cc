@@ -22,6 +22,7 @@
 #include "base/parts.h"
 #include "kernels/int8/int8_conv.h"
 #include "kernels/int8/int8_depthwise.h"
+#include "kernels/int8/int8_narrow.h"
 #include "kernels/int8/qlinear.h"
 #include "ops/activation_helpers.h"
 #include "ops/byte_conv_weights.h"
@@ -49,6 +50,7 @@ struct ChannelsLastIntegerConv {
   int64_t q_min = INT64_MIN, q_max = INT64_MAX;
   const Int8Kernels* kernels = nullptr;
   const DepthwiseInt8Kernels* depthwise = nullptr;
+  const NarrowInt8Kernels* narrow = nullptr;   ///< for few outputs; may be null
   QBinaryFn* add = nullptr;       ///< kAdded
   const void* packed = nullptr;   ///< null when the weights are computed
   int64_t joined = 1;             ///< groups that are packed as one
@@ -63,6 +65,7 @@ struct ChannelsLastIntegerConv {
   struct Bound {
     Window window;
     ConvInt8 conv;
+    bool line = false;           ///< ConvInt8::line
     GemmGrain grain;
     int64_t outputs = 0, pixels = 0;
     int64_t rows = 0;            ///< pixels that are computed before something is added to them
@@ -151,6 +154,7 @@ struct ChannelsLastIntegerConv {
     if (!kWideResults && !kQuantized) return NoSuchNumbers();
     kernels = &PickInt8(c.cpu());
     depthwise = &PickDepthwiseInt8(c.cpu(), kFloat && kBytes.Has(c));
+    if (kNarrow) narrow = PickNarrowInt8(c.cpu());
     if (kQuantized && c.has_input(kAdded)) {
       if (!kAddedBytes) return NoSuchNumbers();
       add = PickQBinary(QBinary::kAdd, c.dtype(kYZero) == DType::kInt8, c.cpu());
@@ -183,6 +187,11 @@ struct ChannelsLastIntegerConv {
     LINNET_ASSIGN(packed, std::move(made));
     c.Drop(kW);
     const Weights weights(c.shape(kW), attributes.groups, joined);
+    if (kNarrow && weights.depthwise && weights.out_c == 1) {
+      const int16_t* line = static_cast<const int16_t*>(packed);
+      const bool wide = std::any_of(line, line + PackedDepthwiseSizeInt8(1, weights.taps), [](int16_t w) { return w != static_cast<int8_t>(w); });
+      if (wide) narrow = PickNarrowInt8(c.cpu(), wide);
+    }
     const int64_t orders_bytes = weights.depthwise ? 0 : ConvOrdersBytesInt8(*kernels, weights.out_c, weights.group_in * weights.groups,
                                                                              weights.groups, weights.taps);
     if (orders_bytes > 0) {
@@ -258,7 +267,12 @@ struct ChannelsLastIntegerConv {
       b.packed_at = take(bytes);
       b.temporary_at = take(weights.temporary_bytes());
     }
-    if (weights.depthwise) {
+    conv.narrow = narrow;
+    b.line = kNarrow && packed && weights.depthwise && weights.out_c == 1 && NarrowPaysInt8(*kernels, conv, true);
+    if (b.line) {
+      b.grain = NarrowGrainInt8(conv, c.threads());
+      b.worker_bytes = NarrowScratchBytesInt8(conv);
+    } else if (weights.depthwise) {
       b.worker_bytes = DepthwiseScratchBytes(Depthwise(conv));
     } else {
       b.grain = ConvGrainInt8(*kernels, conv, c.threads());
@@ -338,7 +352,8 @@ struct ChannelsLastIntegerConv {
       conv.finish.epilogue.residual = c.has_input(kResidual) ? c.in<float>(kResidual) : nullptr;
       conv.finish.epilogue.residual_row_stride = weights.out_c;
     }
-    if (weights.depthwise) return RunDepthwise(c, b, conv, columns.prepared(at));
+    if (b.line) conv.line = static_cast<const int16_t*>(packed);
+    if (weights.depthwise && !b.line) return RunDepthwise(c, b, conv, columns.prepared(at));
 
     const int64_t panels = ConvPanels(conv), pixel_blocks = DivUp(b.pixels, b.grain.rows), panel_blocks = DivUp(panels, b.grain.panels);
     const double task_ns = ProductNs(*kernels, static_cast<double>(b.pixels), static_cast<double>(weights.out_c),

@@ -13,6 +13,10 @@
 
 namespace linnet {
 
+struct NarrowInt8Kernels;
+/// From one pair of taps to the next of weights packed for depthwise kernels (PackDepthwiseInt8), of one channel.
+inline constexpr int64_t kLineStrideInt8 = 16;
+
 /// One convolution. Input element (n, h, w, c) is at input[((n * in_h + h) * in_w + w) * in_c + c]; output pixel p = (n * out_h +
 /// h) * out_w + w is row p of `finish`'s C, whose columns are the out_c channels. Only the elements themselves are touched.
 struct ConvInt8 : ConvSizes {
@@ -22,6 +26,10 @@ struct ConvInt8 : ConvSizes {
   const void* packed = nullptr;     ///< made by PackConvInt8
   std::byte* orders = nullptr;      ///< ConvOrdersBytesInt8, as GemmInt8 has it
   FinishInt8 finish;                ///< its arrays: see ConvColumns
+  const NarrowInt8Kernels* narrow = nullptr;   ///< for few outputs (int8_narrow.h); may be null
+  /// Of one channel and one output, instead of `packed` and the offsets that belong to it: weights less their zero point, as PackDepthwiseInt8
+  /// has them, and a finish whose offset is the bias alone. Where NarrowPaysInt8 says so.
+  const int16_t* line = nullptr;
 };
 
 /// Bytes of the packed weights: `groups` packed matrices of (kernel_h kernel_w in_c / groups) x (out_c / groups), each a

@@ -1,0 +1,134 @@
+// Convolutions with few outputs: lanes of a vector are pixels of an output row, where tiles would leave most of their columns empty.
+//
+// Of an input row, words of 4 bytes are laid out so that what neighbouring output pixels read lies side by side. A word has one float, two
+// 16-bit numbers or four bytes, which are channels of a pixel, or, where pixels have fewer channels than that, neighbouring pixels too:
+//
+//     row         p0c0 p0c1 p0c2 p0c3 p0c4 p0c5 | p1c0 ...            six channels of a byte
+//     plane 0     p0c0..3 | p1c0..3 | p2c0..3 | ...                    a word for each pixel that a stride meets
+//     plane 1     p0c4..p1c1 | p1c4..p2c1 | ...                        weights are zeros for what is too much
+//
+// A tap of all output pixels of a row is then words of one plane from some word on. Rows are kept in a ring as long as kernels read them. A
+// convolution of one row or of 1x1 is cut into pieces of some pixels. No vector code here.
+#pragma once
+
+#include <stdint.h>
+
+#include <algorithm>
+
+#include "base/memory.h"
+#include "kernels/conv/conv_sizes.h"
+#include "kernels/gemm.h"
+
+namespace linnet {
+
+/// A small build does without.
+#if defined(LINNET_SMALL) || !defined(__x86_64__)
+inline constexpr bool kNarrow = false;
+#else
+inline constexpr bool kNarrow = true;
+#endif
+
+/// Pixels that tiles read at once, whatever the vectors.
+inline constexpr int64_t kNarrowLanes = 16;
+/// The most outputs that may pay.
+inline constexpr int64_t kNarrowOutputs = 16;
+
+/// How a convolution of one group is cut. `unit`: elements of a word.
+struct Narrow {
+  Narrow(const ConvSizes& sizes, int64_t unit) : c(sizes), unit(unit) {
+    if (c.pointwise()) {   // one row of all pixels
+      c.in_w = c.out_w = c.pixels();
+      c.batch = c.in_h = c.out_h = 1;
+    }
+    // Taps that lie side by side in fewer words than they would have alone.
+    const int64_t row = c.kernel_w * c.in_c;
+    joined = c.dilation_w == 1 && c.in_c < unit && DivUp(row, unit) < c.kernel_w;
+    parts = joined ? 1 : DivUp(c.in_c, unit);
+    groups = joined ? DivUp(row, unit) : c.kernel_w * parts;
+    step = c.stride_w * c.in_c;
+    if (joined) {
+      int64_t common = unit;
+      while (step % common != 0) common /= 2;
+      cycle = step / common, moved = unit / common;
+      planes = std::min(cycle, groups);
+      more = (groups - 1) / cycle * moved;
+    } else {
+      phases = std::min(c.stride_w, (c.kernel_w - 1) * c.dilation_w + 1);
+      planes = phases * parts;
+      more = (c.kernel_w - 1) * c.dilation_w / c.stride_w;
+    }
+    ring_rows = (c.kernel_h - 1) * c.dilation_h + 1;
+    // Pieces stay in a first-level cache, beside the line that they are made of, where that leaves them long.
+    constexpr int64_t kBytes = 20 << 10, kLeast = 128;
+    const int64_t fit = kBytes / (planes * ring_rows * 4 + step * 4 / unit) - more;
+    piece = std::min(c.out_w, std::max(fit / kNarrowLanes * kNarrowLanes, kLeast));
+    piece = std::min(c.out_w, RoundUp(DivUp(c.out_w, DivUp(c.out_w, piece)), kNarrowLanes));
+    pitch = RoundUp(piece + more, kNarrowLanes) + kNarrowLanes;   // the last vector of any part of a piece
+  }
+
+  int64_t row_words() const { return planes * pitch; }
+  /// Where words of a plane begin in a row of pixels, in elements.
+  int64_t PlaneAt(int64_t plane) const { return joined ? plane * unit : plane / parts * c.in_c + plane % parts * unit; }
+  /// Where the words of a kernel row begin in a row of planes.
+  int64_t GroupAt(int64_t group) const {
+    if (joined) return group % cycle * pitch + group / cycle * moved;
+    const int64_t tap = group / parts * c.dilation_w;
+    return (tap % c.stride_w * parts + group % parts) * pitch + tap / c.stride_w;
+  }
+  /// Which k of a kernel row the elements of a group begin with, and how many there are.
+  int64_t GroupK(int64_t group) const { return joined ? group * unit : group / parts * c.in_c + group % parts * unit; }
+  int64_t GroupCount(int64_t group) const {
+    return std::min(unit, joined ? c.kernel_w * c.in_c - group * unit : c.in_c - group % parts * unit);
+  }
+  /// Words of a plane that `count` output pixels read, a multiple of 4, and the pixels of the input that they are made of.
+  int64_t Words(int64_t count) const { return RoundUp(count + more, int64_t{4}); }
+  int64_t LinePixels(int64_t count) const { return DivUp((Words(count) - 1) * step + PlaneAt(planes - 1) + unit, c.in_c); }
+  int64_t Summands() const { return c.kernel_h * groups; }
+
+  /// About how long a convolution takes, where the words of kNarrowLanes pixels are multiplied in `word_ns`.
+  double Ns(double word_ns) const {
+    constexpr double kFillNs = 0.3, kFinishNs = 0.15;   // of a word of a plane, and of a result
+    const double lines = static_cast<double>(c.batch * c.out_h), read = static_cast<double>(c.batch * std::min(c.in_h, c.out_h * c.stride_h));
+    const double words = static_cast<double>(DivUp(c.out_w, kNarrowLanes) * Summands()) * static_cast<double>(c.out_c);
+    return lines * (words * word_ns + static_cast<double>(c.out_w * c.out_c) * kFinishNs) +
+           read * static_cast<double>(planes * (c.out_w + more)) * kFillNs;
+  }
+  /// A good unit of work for what takes so long.
+  GemmGrain Grain(double ns, int threads) const {
+    constexpr double kTaskNs = 2500, kMostNs = 2e6;   // no task is so long that a run cannot be stopped
+    const double wanted = threads > 1 ? std::min(ns / kTaskNs + 0.75, 4.0 * threads) : 1.0;
+    const int64_t parts = std::max<int64_t>(1, static_cast<int64_t>(std::max(wanted, ns / kMostNs)));
+    const int64_t pixels = c.pixels(), lines = c.batch * c.out_h;
+    // Whole rows, of which each part reads some that others read too.
+    if (lines == 1) return {std::min(pixels, RoundUp(DivUp(pixels, parts), 8 * kNarrowLanes)), 1};
+    const int64_t least = std::min(lines, DivUp(2 * ring_rows, c.stride_h));
+    return {std::min(pixels, std::max(DivUp(lines, parts), least) * c.out_w), 1};
+  }
+
+  ConvSizes c;
+  int64_t unit, parts, groups, step, phases = 1, cycle = 1, moved = 1, planes, more, ring_rows, piece, pitch;
+  bool joined;
+};
+
+/// The part of scratch that every such convolution has: where things are, in bytes.
+struct NarrowScratch {
+  static constexpr int64_t kBeyond = 64;   ///< bytes behind a line that are read
+  NarrowScratch(const Narrow& n, int64_t element_bytes) {
+    int64_t at = 0;
+    auto take = [&at](int64_t size) {
+      const int64_t from = at;
+      at += RoundUp(size, int64_t{64});
+      return from;
+    };
+    offsets = take(n.groups * 8);
+    holds = take(n.ring_rows * 8);
+    rows = take(n.c.kernel_h * 8);
+    weights = take(n.Summands() * n.c.out_c * 4);
+    line = take(n.LinePixels(n.piece) * n.c.in_c * element_bytes + kBeyond);
+    ring = take((n.ring_rows + 1) * n.row_words() * 4);   // and a row of what is outside
+    bytes = at;
+  }
+  int64_t offsets, holds, rows, weights, line, ring, bytes;
+};
+
+}  // namespace linnet
