@@ -12,6 +12,13 @@
 namespace linnet {
 namespace {
 
+/// A small build does without what only some networks need.
+#if defined(LINNET_SMALL)
+constexpr bool kFewWays = true;
+#else
+constexpr bool kFewWays = false;
+#endif
+
 /// Bytes of taps side by side up to which they are copied as one piece, whatever there is of them.
 constexpr int64_t kCopyMax = 64;
 
@@ -62,12 +69,7 @@ class Gatherer {
   }
 
  private:
-  // A small build is fast where first layers are.
-#if defined(LINNET_SMALL)
-  static constexpr bool kFewKinds = true;
-#else
-  static constexpr bool kFewKinds = false;
-#endif
+  static constexpr bool kFewKinds = kFewWays;   // a small build is fast where first layers are
   bool Three() const { return c_.kernel_h == 3 && c_.kernel_w * s_.group_in <= 16; }
 
   /// Of `count` pixels from x on, how many were copied: some, or none, which are to be gathered one by one.
@@ -310,6 +312,31 @@ int64_t ConvScratchBytes(const Int8Kernels& kernels, const ConvInt8& conv) {
 
 namespace {
 
+template <int kBytes>
+void CopyPixels(const uint8_t* from, int64_t step, int64_t count, uint32_t turned, uint8_t* to) {
+  for (int64_t i = 0; i < count; ++i, from += step, to += kBytes) {
+    uint32_t words[kBytes / 4];
+    memcpy(words, from, kBytes);
+    for (uint32_t& word : words) word ^= turned;
+    memcpy(to, words, kBytes);
+  }
+}
+/// `count` pixels of `bytes` bytes, `step` bytes apart, side by side, with the bits of `turned` turned in each four, if there are
+/// few of a usual number: calls would take longer.
+bool CopyApart(const uint8_t* from, int64_t step, int64_t count, int64_t bytes, uint32_t turned, uint8_t* to) {
+  if (kFewWays) return false;
+  switch (bytes) {
+    case 4: return CopyPixels<4>(from, step, count, turned, to), true;
+    case 8: return CopyPixels<8>(from, step, count, turned, to), true;
+    case 16: return CopyPixels<16>(from, step, count, turned, to), true;
+    case 24: return CopyPixels<24>(from, step, count, turned, to), true;
+    case 32: return CopyPixels<32>(from, step, count, turned, to), true;
+    case 48: return CopyPixels<48>(from, step, count, turned, to), true;
+    case 64: return CopyPixels<64>(from, step, count, turned, to), true;
+    default: return false;
+  }
+}
+
 /// Output pixels [pixel0, pixel1), strip by strip.
 void RunStrips(const Int8Kernels& kernels, const ConvInt8& conv, const StripInt8& strip, const Shape& s, int64_t pixel0,
                int64_t pixel1, int64_t panel0, int64_t panel1, void* scratch) {
@@ -322,6 +349,7 @@ void RunStrips(const Int8Kernels& kernels, const ConvInt8& conv, const StripInt8
   rows.pitch = strip.pitch, rows.valid = conv.out_w;
   rows.copies = static_cast<uint8_t*>(scratch) + strip.bytes(), rows.copies_bytes = s.copies_bytes;
   const int zero = conv.input_zero ^ (BlockShift(kernels, conv.input_signed) != 0 ? 0x80 : 0);
+  const uint32_t turned = BlockShift(kernels, conv.input_signed) == 0 ? 0 : 0x80808080;
   auto outside = [&](uint8_t* to, int64_t count) { memset(to, zero, static_cast<size_t>(count * conv.in_c)); };
   // Pixels x, x + stride_w, ... of a row.
   auto fill_line = [&](const uint8_t* line, int64_t x, uint8_t* to) {
@@ -329,7 +357,8 @@ void RunStrips(const Int8Kernels& kernels, const ConvInt8& conv, const StripInt8
     outside(to, begin);
     if (conv.stride_w == 1) {
       kernels.load(line + (x + begin) * conv.in_c, (end - begin) * conv.in_c, conv.input_signed, to + begin * conv.in_c);
-    } else {
+    } else if (!CopyApart(line + (x + begin * conv.stride_w) * conv.in_c, conv.stride_w * conv.in_c, end - begin, conv.in_c, turned,
+                          to + begin * conv.in_c)) {
       for (int64_t i = begin; i < end; ++i) {
         kernels.load(line + (x + i * conv.stride_w) * conv.in_c, conv.in_c, conv.input_signed, to + i * conv.in_c);
       }

@@ -95,51 +95,67 @@ int32_t NarrowFirst(const Int8Kernels& kernels, const ConvInt8& c, int64_t outpu
 // Stores the sums of `count` output pixels from `pixel` on.
 class NarrowFinish {
  public:
-  NarrowFinish(const Int8Kernels& kernels, const FinishInt8& finish, int64_t outputs) : kernels_(kernels), f_(finish), n_(outputs) {
+  /// `row`: pixels of an output row.
+  NarrowFinish(const Int8Kernels& kernels, const FinishInt8& finish, int64_t outputs, int64_t row)
+      : kernels_(kernels), f_(finish), n_(outputs) {
+    constexpr int64_t kLong = 64, kFew = kPhases;   // from where on, and below how many outputs, several phases pay
     f_.offset = nullptr;
     const Epilogue& e = f_.epilogue;
-    dense_ = kPanelColumns % n_ == 0 && f_.c_row_stride == n_ && (!e.residual || e.residual_row_stride == n_);
+    // Pixels whose outputs follow one another are rows of 16 of them; the scales of a row are those of another so many rows on.
+    while (period_ * kPanelColumns % n_ != 0) ++period_;
+    dense_ = f_.c_row_stride == n_ && (!e.residual || e.residual_row_stride == n_) && (period_ == 1 || (n_ < kFew && row >= kLong));
     if (!dense_) return;
-    // Pixels whose outputs follow one another are rows of 16 of them.
-    for (int64_t j = 0; j < kPanelColumns; ++j) {
+    for (int64_t j = 0; j < period_ * kPanelColumns; ++j) {
       if (f_.scale) scale_[j] = f_.scale[f_.one_scale ? 0 : j % n_];
       if (e.bias) bias_[j] = e.bias[j % n_];
     }
+    f_.one_scale = false;
     if (f_.scale) f_.scale = scale_;
     if (e.bias) f_.epilogue.bias = bias_;
-    f_.c_row_stride = f_.epilogue.residual_row_stride = kPanelColumns;
+    f_.c_row_stride = f_.epilogue.residual_row_stride = period_ * kPanelColumns;
   }
 
   void operator()(int64_t pixel, int64_t count, const int32_t* sums) const {
-    alignas(64) int32_t turned[kNarrowStride * kPanelColumns + kPanelColumns];
+    constexpr int64_t kSums = kNarrowStride * kPanelColumns;
+    alignas(64) int32_t turned[kSums + kPanelColumns];
     if (!dense_) {
       TurnSums(sums, n_, count, kPanelColumns, turned);
-      return Rows(f_, turned, pixel, count, n_);
+      return Rows(f_, turned, pixel, count, 0, n_);
     }
     if (n_ > 1) TurnSums(sums, n_, count, n_, turned);
-    const int32_t* const from = n_ > 1 ? turned : sums;
+    const int32_t* from = n_ > 1 ? turned : sums;
     const bool wide = f_.to == FinishInt8::To::kInt32 || f_.to == FinishInt8::To::kFloat;
     FinishInt8 f = f_;
     f.c = static_cast<char*>(f.c) + pixel * n_ * (wide ? 4 : 1);
     if (f.epilogue.residual) f.epilogue.residual += pixel * n_;
-    const int64_t rows = count * n_ / kPanelColumns, rest = count * n_ % kPanelColumns;
-    Rows(f, from, 0, rows, kPanelColumns);
-    if (rest > 0) kernels_.finish(f, from + rows * kPanelColumns, nullptr, rows, 1, 0, rest);
+    const int64_t whole = count * n_ / kPanelColumns, rest = count * n_ % kPanelColumns;
+    alignas(64) int32_t sorted[kNarrowStride * kPhases];
+    for (int64_t phase = 0; phase < period_; ++phase) {
+      const int64_t rows = DivUp(whole - phase, period_), column = phase * kPanelColumns;
+      if (period_ > 1) {
+        for (int64_t i = 0; i < rows; ++i) {
+          memcpy(sorted + i * kPanelColumns, from + (i * period_ + phase) * kPanelColumns, kPanelColumns * sizeof(int32_t));
+        }
+      }
+      Rows(f, period_ > 1 ? sorted : from, 0, rows, column, kPanelColumns);
+    }
+    if (rest > 0) kernels_.finish(f, from + whole * kPanelColumns, nullptr, whole / period_, 1, whole % period_ * kPanelColumns, rest);
   }
 
  private:
-  void Rows(const FinishInt8& f, const int32_t* sums, int64_t row, int64_t rows, int64_t columns) const {
+  void Rows(const FinishInt8& f, const int32_t* sums, int64_t row, int64_t rows, int64_t column, int64_t columns) const {
     constexpr int64_t kRows = 32;   // that `finish` does at once at every level
     for (int64_t i = 0; i < rows; i += kRows) {
-      kernels_.finish(f, sums + i * kPanelColumns, nullptr, row + i, static_cast<int>(std::min(kRows, rows - i)), 0, columns);
+      kernels_.finish(f, sums + i * kPanelColumns, nullptr, row + i, static_cast<int>(std::min(kRows, rows - i)), column, columns);
     }
   }
 
+  static constexpr int64_t kPhases = 8;
   const Int8Kernels& kernels_;
   FinishInt8 f_;
-  int64_t n_;
+  int64_t n_, period_ = 1;
   bool dense_;
-  alignas(64) float scale_[kPanelColumns], bias_[kPanelColumns];
+  alignas(64) float scale_[kPhases * kPanelColumns], bias_[kPhases * kPanelColumns];
 };
 
 template <class Leaf>
@@ -182,7 +198,7 @@ void NarrowRun(const Int8Kernels& kernels, const ConvInt8& c, int64_t pixel0, in
     outside((count - end) * s.in_c, to + end * s.in_c);
     return to;
   };
-  conv.Run(first, pixel0, pixel1, line, outside, NarrowFinish(kernels, c.finish, c.out_c));
+  conv.Run(first, pixel0, pixel1, line, outside, NarrowFinish(kernels, c.finish, c.out_c, s.out_w));
 }
 
 #if HWY_TARGET == HWY_AVX3
