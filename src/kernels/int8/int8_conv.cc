@@ -313,17 +313,18 @@ int64_t ConvScratchBytes(const Int8Kernels& kernels, const ConvInt8& conv) {
 namespace {
 
 template <int kBytes>
-void CopyPixels(const uint8_t* from, int64_t step, int64_t count, uint32_t turned, uint8_t* to) {
-  for (int64_t i = 0; i < count; ++i, from += step, to += kBytes) {
+void CopyPixels(const uint8_t* from, int64_t step, int64_t count, bool turned, uint8_t* to) {
+  for (int64_t i = 0; !turned && i < count; ++i, from += step, to += kBytes) memcpy(to, from, kBytes);
+  for (int64_t i = 0; turned && i < count; ++i, from += step, to += kBytes) {
     uint32_t words[kBytes / 4];
     memcpy(words, from, kBytes);
-    for (uint32_t& word : words) word ^= turned;
+    for (uint32_t& word : words) word ^= 0x80808080;
     memcpy(to, words, kBytes);
   }
 }
-/// `count` pixels of `bytes` bytes, `step` bytes apart, side by side, with the bits of `turned` turned in each four, if there are
-/// few of a usual number: calls would take longer.
-bool CopyApart(const uint8_t* from, int64_t step, int64_t count, int64_t bytes, uint32_t turned, uint8_t* to) {
+/// `count` pixels of `bytes` bytes, `step` bytes apart, side by side, their highest bits turned or not, if there are few of a usual number:
+/// calls would take longer.
+bool CopyApart(const uint8_t* from, int64_t step, int64_t count, int64_t bytes, bool turned, uint8_t* to) {
   if (kFewWays) return false;
   switch (bytes) {
     case 4: return CopyPixels<4>(from, step, count, turned, to), true;
@@ -349,7 +350,7 @@ void RunStrips(const Int8Kernels& kernels, const ConvInt8& conv, const StripInt8
   rows.pitch = strip.pitch, rows.valid = conv.out_w;
   rows.copies = static_cast<uint8_t*>(scratch) + strip.bytes(), rows.copies_bytes = s.copies_bytes;
   const int zero = conv.input_zero ^ (BlockShift(kernels, conv.input_signed) != 0 ? 0x80 : 0);
-  const uint32_t turned = BlockShift(kernels, conv.input_signed) == 0 ? 0 : 0x80808080;
+  const bool turned = BlockShift(kernels, conv.input_signed) != 0;
   auto outside = [&](uint8_t* to, int64_t count) { memset(to, zero, static_cast<size_t>(count * conv.in_c)); };
   // Pixels x, x + stride_w, ... of a row.
   auto fill_line = [&](const uint8_t* line, int64_t x, uint8_t* to) {
