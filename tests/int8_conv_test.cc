@@ -5,10 +5,12 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "guarded.h"
 #include "int8_test_util.h"
 #include "kernels/int8/int8_depthwise.h"
+#include "kernels/int8/int8_narrow.h"
 
 namespace linnet {
 namespace {
@@ -27,6 +29,7 @@ struct Case {
   int32_t bias = 0;         ///< added to every one
   Activated activated;      ///< kActivated
   bool to_signed = false;
+  const NarrowInt8Kernels* narrow = nullptr;   ///< whatever it costs
 };
 
 class Convolution {
@@ -69,6 +72,9 @@ class Convolution {
   template <class T>
   void Check(CpuLevel level, bool split) {
     Check<T>(level, PickInt8(level), split);
+    // What bytes have been added to in another way.
+    if (t_.narrow && Supports(level, CpuLevel::kAvx512)) return Check<T>(level, EmulatedInt8(CpuLevel::kAmx), split);
+    if (t_.narrow) return;
     if (testing::Test::HasFatalFailure()) return;
     Check<T>(level, EmulatedInt8(level), split);
     if (level == CpuLevel::kAvx512 && !testing::Test::HasFatalFailure()) Check<T>(level, EmulatedInt8(CpuLevel::kAmx), split);
@@ -109,7 +115,9 @@ class Convolution {
     }
     finish.c = y.data();
     finish.c_row_stride = t_.out_c;
-    if (depthwise) {
+    if (depthwise && t_.narrow) {
+      RunLine(kernels, x, finish, split);
+    } else if (depthwise) {
       RunDepthwise(level, level == CpuLevel::kAvx512 && &kernels == &EmulatedInt8(CpuLevel::kAmx), x, finish, split);
     } else {
       const int64_t taps = t_.kernel_h * t_.kernel_w;
@@ -118,7 +126,7 @@ class Convolution {
       PackConvInt8(w_.data(), t_.w_signed, t_.out_c, t_.in_c, t_.groups, taps, temporary.data(), packed.data());
       ConvInt8 c;
       Fill(&c, x);
-      c.in_c = t_.in_c, c.out_c = t_.out_c, c.groups = t_.groups;
+      c.in_c = t_.in_c, c.out_c = t_.out_c, c.groups = t_.groups, c.narrow = t_.narrow;
       c.packed = packed.data();
       c.input_zero = static_cast<uint8_t>(t_.zero);
       ConvOffsetsInt8(kernels, c, t_.zero, t_.column_zeros ? zeros.data() : nullptr, bias_.data(), offset.data());
@@ -177,6 +185,20 @@ class Convolution {
     ASSERT_TRUE(prepared.Intact());
   }
 
+  /// From one channel to one, with the weights and offsets of depthwise kernels.
+  void RunLine(const Int8Kernels& kernels, const Guarded<uint8_t>& x, const FinishInt8& finish, bool split) const {
+    const int64_t taps = t_.kernel_h * t_.kernel_w, pixels = t_.batch * out_h_ * out_w_, step = split ? 7 : pixels;
+    const int32_t zero = zeros_[0] + (t_.w_signed ? 0 : 128);
+    Guarded<int16_t> packed(PackedDepthwiseSizeInt8(1, taps));
+    PackDepthwiseInt8(w_.data(), t_.w_signed, &zero, 1, taps, packed.data());
+    ConvInt8 c;
+    Fill(&c, x);
+    c.input_zero = static_cast<uint8_t>(t_.zero), c.narrow = t_.narrow, c.line = packed.data(), c.finish = finish;
+    c.finish.column_zero = nullptr;
+    Guarded<std::byte> scratch(NarrowScratchBytesInt8(c));
+    for (int64_t p = 0; p < pixels; p += step) RunConvInt8(kernels, c, p, std::min(pixels, p + step), 0, 1, scratch.data());
+  }
+
   static int64_t RoundUpTo(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
 
  private:
@@ -187,9 +209,10 @@ class Convolution {
   std::vector<float> scale_;
 };
 
-void Check(const Case& t) {
+/// `level`: of all there are, this alone.
+void CheckKind(const Case& t, std::optional<CpuLevel> only = std::nullopt) {
   Convolution convolution(t);
-  for (CpuLevel level : IntegerLevels()) {
+  for (CpuLevel level : only ? std::vector<CpuLevel>{*only} : IntegerLevels()) {
     for (bool split : {false, true}) {
       SCOPED_TRACE(testing::Message() << CpuLevelName(level) << " " << t.in_h << "x" << t.in_w << "x" << t.in_c << " to " << t.out_c
                                       << " groups " << t.groups << " kernel " << t.kernel_h << "x" << t.kernel_w << " stride "
@@ -201,6 +224,20 @@ void Check(const Case& t) {
         case To::kUint8:
         case To::kActivated: convolution.Check<uint8_t>(level, split); break;
       }
+    }
+  }
+}
+
+void Check(const Case& t) {
+  CheckKind(t);
+  // Lanes that are pixels, where a panel would be nearly empty. Weights of one channel are less their zero points.
+  const bool line = t.in_c == 1 && t.out_c == 1;
+  if (!kNarrow || t.groups != 1 || t.in_c == 0 || t.out_c > kNarrowOutputs || (t.column_zeros && !line)) return;
+  for (CpuLevel level : IntegerLevels()) {
+    for (bool wide : {false, true}) {
+      Case narrow = t;
+      narrow.narrow = PickNarrowInt8(level, wide);
+      if (!(line && t.column_zeros) || wide) CheckKind(narrow, level);
     }
   }
 }
@@ -225,6 +262,49 @@ TEST(ConvInt8, Shapes) {
   }
   Check({12, 10, 6, 9, 1, 3, 5, 1, 2, 2});
   Check({1, 30, 5, 9, 1, 1, 3, 1, 1, 0});
+}
+
+TEST(ConvInt8, FewOutputs) {
+  for (int64_t out_c : {1, 2, 3, 4, 6, 7, 8, 12, 15, 16}) {
+    for (int64_t in_c : {1, 2, 3, 4, 6, 9, 17}) {
+      for (int64_t stride : {1, 2, 3}) {
+        Case t{6, 21, in_c, out_c, 1, 3, 3, stride, 1, 1};
+        Check(t);
+        t.to = To::kFloat, t.x_signed = true, t.zero = -9, t.dilation = 2, t.pad = 2, t.in_w = 37;
+        Check(t);
+        t.to = To::kInt32, t.w_signed = false, t.kernel_h = 1, t.kernel_w = 7, t.dilation = 1, t.pad = 3, t.in_h = 3;
+        Check(t);
+      }
+      Case point{5, 30, in_c, out_c, 1, 1, 1, 1, 1, 0};
+      point.to = To::kInt8;
+      Check(point);
+    }
+    for (const Activated& activated : AllActivated()) {
+      Case t{5, 70, 5, out_c, 1, 3, 5, 1, 1, 2};
+      t.to = To::kActivated, t.activated = activated, t.to_signed = out_c % 2 == 0;
+      Check(t);
+    }
+  }
+}
+
+// One channel: filters of a signal, whose pieces are some of a row, and small kernels of pictures.
+TEST(ConvInt8, OneChannel) {
+  for (int64_t stride : {1, 2, 3, 4}) {
+    for (bool column_zeros : {false, true}) {
+      for (bool x_signed : {false, true}) {
+        Case t{1, 700, 1, 1, 1, 1, 61, stride, 1, 0};
+        t.x_signed = x_signed, t.zero = x_signed ? -5 : 131, t.column_zeros = column_zeros, t.batch = 1, t.to = To::kFloat;
+        Check(t);
+        t.in_h = 9, t.in_w = 40, t.kernel_h = t.kernel_w = 3, t.pad = 1, t.batch = 2, t.to = To::kUint8;
+        Check(t);
+        t.kernel_h = 5, t.kernel_w = 8, t.dilation = 2, t.pad = 9, t.w_signed = false, t.to = To::kInt32;
+        Check(t);
+      }
+    }
+  }
+  Case wide{4, 900, 24, 2};   // more than a piece has
+  wide.batch = 1;
+  Check(wide);
 }
 
 // What tiles read in place: taps in several steps, planes of strides, strips of large images.

@@ -254,9 +254,9 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
       b->slice_bytes = RoundUp(weights.slice_bytes(), kAlignment);
     }
     b->path = weights.depthwise && !reduced ? Bound::kDepthwise : Bound::kPanels;
-    if (!reduced) conv.split = split, conv.grouped = grouped, conv.narrow = narrow;
-    // Of one channel, depthwise kernels read a panel.
-    if (kNarrow && b->path == Bound::kDepthwise && b->out_c == 1 && NarrowPaysF32(conv)) b->path = Bound::kPanels;
+    if (!reduced) conv.split = split, conv.grouped = grouped;
+    const bool direct = !reduced && tile == 0 && (b->path == Bound::kPanels || b->out_c == 1);   // of one channel, depthwise kernels read a panel
+    if (kNarrow && direct && NarrowPaysF32(narrow, conv)) conv.narrow = narrow, b->path = Bound::kPanels;
     if (b->path == Bound::kDepthwise) return;
     if (kTransformed && tile != 0) return BindWinograd(c.threads(), b);
     b->pixels = conv.batch * conv.out_h * conv.out_w, conv.only_pixel = b->pixels == 1;

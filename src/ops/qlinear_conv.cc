@@ -267,8 +267,9 @@ struct ChannelsLastIntegerConv {
       b.packed_at = take(bytes);
       b.temporary_at = take(weights.temporary_bytes());
     }
-    conv.narrow = narrow;
-    b.line = kNarrow && packed && weights.depthwise && weights.out_c == 1 && NarrowPaysInt8(*kernels, conv, true);
+    const bool line = weights.depthwise && weights.out_c == 1 && packed;
+    if (kNarrow && (line || !weights.depthwise) && NarrowPaysInt8(*kernels, narrow, conv, line)) conv.narrow = narrow;
+    b.line = line && conv.narrow;
     if (b.line) {
       b.grain = NarrowGrainInt8(conv, c.threads());
       b.worker_bytes = NarrowScratchBytesInt8(conv);

@@ -50,7 +50,7 @@ struct Shape {
     if (pixels * gather_stride <= 2 * kGatherBytes / 4) gather_rows = std::max(gather_rows, pixels);
     gather_rows = std::min(gather_rows, pixels);
     way = Way::kNarrow;
-    if (kNarrow && NarrowPaysF32(c)) return;
+    if (kNarrow && c.narrow) return;
     const bool one = c.kernel_h == 1 && c.kernel_w == 1 && c.stride_h == 1 && c.stride_w == 1;
     const bool dense = c.input_channel_stride == 1 && c.input_row_stride == c.in_w * c.input_pixel_stride &&
                        (c.batch == 1 || c.input_batch_stride == c.in_h * c.input_row_stride);

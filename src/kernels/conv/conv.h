@@ -48,7 +48,7 @@ struct ConvF32 : ConvSizes {
   int64_t output_pixel_stride = 0, output_row_stride = 0;
   const SplitGemmKernels* split = nullptr;   ///< products by tiles where that pays; may be null
   const GroupedF32Kernels* grouped = nullptr;   ///< groups of few channels in vectors of several groups; may be null
-  const NarrowF32Kernels* narrow = nullptr;     ///< few outputs; may be null
+  const NarrowF32Kernels* narrow = nullptr;     ///< where NarrowPaysF32 says so (conv_narrow.h)
   bool only_pixel = false;   ///< of one pixel, and no part of a larger one (GemmF32::only_row)
   /// bias has out_c floats; residual's rows are output pixels.
   Epilogue epilogue;

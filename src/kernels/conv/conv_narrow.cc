@@ -101,11 +101,11 @@ void NarrowRunF32(const ConvF32& c, int64_t pixel0, int64_t pixel1, void* scratc
 }
 
 #if HWY_TARGET == HWY_AVX3
-constexpr NarrowF32Kernels kNarrowF32 = {0.25, 0.25, NarrowRunF32};
+constexpr NarrowF32Kernels kNarrowF32 = {{0.55, 0.35, 0.22, 1.3, 0.3, 0.3}, 0.15, 16, NarrowRunF32};
 #elif HWY_TARGET == HWY_AVX2
-constexpr NarrowF32Kernels kNarrowF32 = {0.4, 0.4, NarrowRunF32};
+constexpr NarrowF32Kernels kNarrowF32 = {{0.6, 0.45, 0.4, 0.7, 0.3, 0.4}, 0.2, 16, NarrowRunF32};
 #else
-constexpr NarrowF32Kernels kNarrowF32 = {1.0, 1.0, NarrowRunF32};
+constexpr NarrowF32Kernels kNarrowF32 = {{1.0, 1.0, 0.95, 0.6, 0.3, 0.5}, 0.33, 4, NarrowRunF32};
 #endif
 
 }  // namespace HWY_NAMESPACE
@@ -125,19 +125,27 @@ const NarrowF32Kernels* PickNarrowF32([[maybe_unused]] CpuLevel level) {
 #endif
 }
 
-bool NarrowPaysF32(const ConvF32& c) {
-  if (!kNarrow || !c.narrow || c.groups != 1 || c.out_c > kNarrowOutputs || c.output_row_stride != 0) return false;
+bool NarrowPaysF32(const NarrowF32Kernels* narrow, const ConvF32& c) {
+  if (!kNarrow || !narrow || c.groups != 1 || c.out_c > kNarrowOutputs || c.output_row_stride != 0) return false;
   if (c.input_channel_stride != 1 && c.in_c != 1) return false;
   const bool dense = c.input_row_stride == c.in_w * c.input_pixel_stride && (c.batch == 1 || c.input_batch_stride == c.in_h * c.input_row_stride);
-  if (c.pointwise() && !dense) return false;
-  return true;
+  const bool pointwise = c.pointwise();
+  if (pointwise && !dense) return false;
+  const Narrow cut(c, 1);
+  if (!cut.Fits(4)) return false;
+  // Of one output, other ways sum up vectors of inputs.
+  constexpr double kPixelNs = 2.5, kPointNs = 1.4, kOneNs = 0.07, kLineNs = 0.15, kMargin = 1.2;
+  const double k = static_cast<double>(cut.Summands());
+  const double each = c.out_c == 1 ? (c.in_c == 1 ? kLineNs : kOneNs)
+                                   : static_cast<double>(DivUp(c.out_c, narrow->columns)) * narrow->other_ns;
+  return cut.Ns(narrow->costs) * kMargin < static_cast<double>(c.pixels()) * ((pointwise ? kPointNs : kPixelNs) + k * each);
 }
 
 int64_t NarrowScratchBytesF32(const ConvF32& conv) { return NarrowScratch(Narrow(conv, 1), 4).bytes; }
 
 GemmGrain NarrowGrainF32(const ConvF32& conv, int threads) {
   const Narrow n(conv, 1);
-  return n.Grain(n.Ns(conv.narrow->word_ns), threads);
+  return n.Grain(n.Ns(conv.narrow->costs), threads);
 }
 
 }  // namespace linnet

@@ -8,16 +8,17 @@ namespace linnet {
 
 /// The functions of one instruction set.
 struct NarrowF32Kernels {
-  double word_ns;   ///< about how long it takes to multiply and add the words of kNarrowLanes pixels,
-  double lane_ns;   ///< and a product of other ways so many columns
+  NarrowCosts costs;
+  double other_ns;   ///< about how long other ways take for a summand of a pixel's outputs,
+  int64_t columns;   ///< of which they do so many at once
   /// As RunConvF32, of all panels.
   void (*run)(const ConvF32& conv, int64_t pixel0, int64_t pixel1, void* scratch);
 };
 /// Null where there are none.
 const NarrowF32Kernels* PickNarrowF32(CpuLevel level);
 
-/// Whether a convolution that has `narrow` runs there, which follows from its sizes and strides: its cost compared with that of the other ways.
-bool NarrowPaysF32(const ConvF32& conv);
+/// Whether a convolution is to have `narrow`, which follows from its sizes and strides: its cost compared with that of the other ways.
+bool NarrowPaysF32(const NarrowF32Kernels* narrow, const ConvF32& conv);
 
 /// As ConvScratchBytes and ConvGrainF32.
 int64_t NarrowScratchBytesF32(const ConvF32& conv);

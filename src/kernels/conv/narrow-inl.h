@@ -23,16 +23,21 @@ namespace linnet {
 namespace HWY_NAMESPACE {
 
 // Vectors of pixels that registers hold the sums of, for so many outputs at once.
-constexpr int kNarrowVectorsMax = 8, kNarrowTogether = 4;
+constexpr int kNarrowVectorsMax = 8;
 constexpr int NarrowVectors(int outputs) {
 #if HWY_TARGET == HWY_AVX3
-  return outputs == 4 ? 4 : kNarrowVectorsMax;
+  return outputs == 8 ? 2 : outputs == 4 ? 4 : kNarrowVectorsMax;
 #else
   return outputs == 4 ? 2 : outputs == 2 ? 4 : kNarrowVectorsMax;
 #endif
 }
-/// Outputs that are done at once where so many are left.
-constexpr int64_t NarrowOutputs(int64_t left) { return left >= 4 ? 4 : left >= 2 ? 2 : 1; }
+/// Outputs that are done at once where so many are left. Of few pixels more are, so that sums need not wait for each other.
+constexpr int64_t NarrowOutputs(int64_t left, [[maybe_unused]] int64_t vectors) {
+#if HWY_TARGET == HWY_AVX3
+  if (left >= 8 && vectors <= NarrowVectors(8)) return 8;
+#endif
+  return left >= 4 ? 4 : left >= 2 ? 2 : 1;
+}
 /// Sums of an output: of a tile.
 constexpr int64_t kNarrowStride = kNarrowVectorsMax * kNarrowLanes;
 
@@ -91,7 +96,7 @@ void NarrowTiles(int vectors, const NarrowTaps<typename Leaf::T>& taps, const ty
   constexpr int kMost = NarrowVectors(kN);
   static constexpr Tile* kTiles[] = {
       NarrowTile<Leaf, kN, 1>,
-      NarrowTile<Leaf, kN, 2>,
+      NarrowTile<Leaf, kN, std::min(2, kMost)>,
       NarrowTile<Leaf, kN, std::min(3, kMost)>,
       NarrowTile<Leaf, kN, std::min(4, kMost)>,
       NarrowTile<Leaf, kN, std::min(5, kMost)>,
@@ -267,10 +272,13 @@ class NarrowConv {
     while (begin < end) {
       const int64_t block = std::min(end - begin, kNarrowStride);
       for (int64_t n = 0; n < n_.c.out_c;) {
-        const int64_t together = NarrowOutputs(n_.c.out_c - n), most = NarrowVectors(static_cast<int>(together));
+        const int64_t together = NarrowOutputs(n_.c.out_c - n, DivUp(block, kLanes)), most = NarrowVectors(static_cast<int>(together));
         for (int64_t x = 0, left = DivUp(block, kLanes); left > 0;) {
           const int vectors = static_cast<int>(DivUp(left, DivUp(left, most)));   // tiles of about the same size
           T* const to = sums + n * kNarrowStride + x;
+#if HWY_TARGET == HWY_AVX3
+          if (together == 8) NarrowTiles<Leaf, 8>(vectors, taps, weights_ + n, first + n, begin + x, to);
+#endif
           if (together == 4) NarrowTiles<Leaf, 4>(vectors, taps, weights_ + n, first + n, begin + x, to);
           if (together == 2) NarrowTiles<Leaf, 2>(vectors, taps, weights_ + n, first + n, begin + x, to);
           if (together == 1) NarrowTiles<Leaf, 1>(vectors, taps, weights_ + n, first + n, begin + x, to);

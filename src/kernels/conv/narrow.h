@@ -33,6 +33,13 @@ inline constexpr int64_t kNarrowLanes = 16;
 /// The most outputs that may pay.
 inline constexpr int64_t kNarrowOutputs = 16;
 
+/// About how long parts of the work take, in nanoseconds.
+struct NarrowCosts {
+  double one, two, four;   ///< multiplying and adding the words of kNarrowLanes pixels, where so many outputs are done at once
+  double wait;             ///< for the sum before
+  double fill, finish;     ///< a word of a plane, and a result
+};
+
 /// How a convolution of one group is cut. `unit`: elements of a word.
 struct Narrow {
   Narrow(const ConvSizes& sizes, int64_t unit) : c(sizes), unit(unit) {
@@ -84,14 +91,27 @@ struct Narrow {
   int64_t Words(int64_t count) const { return RoundUp(count + more, int64_t{4}); }
   int64_t LinePixels(int64_t count) const { return DivUp((Words(count) - 1) * step + PlaneAt(planes - 1) + unit, c.in_c); }
   int64_t Summands() const { return c.kernel_h * groups; }
+  /// Whether what it takes stays in a second-level cache.
+  bool Fits(int64_t element_bytes) const {
+    constexpr double kMost = 512 << 10;
+    const double ring = static_cast<double>(ring_rows + 1) * static_cast<double>(row_words()) * 4;
+    return ring + static_cast<double>(Summands()) * static_cast<double>(c.out_c) * 4 +
+           static_cast<double>(LinePixels(piece)) * static_cast<double>(c.in_c * element_bytes) <= kMost;
+  }
 
-  /// About how long a convolution takes, where the words of kNarrowLanes pixels are multiplied in `word_ns`.
-  double Ns(double word_ns) const {
-    constexpr double kFillNs = 0.3, kFinishNs = 0.15;   // of a word of a plane, and of a result
-    const double lines = static_cast<double>(c.batch * c.out_h), read = static_cast<double>(c.batch * std::min(c.in_h, c.out_h * c.stride_h));
-    const double words = static_cast<double>(DivUp(c.out_w, kNarrowLanes) * Summands()) * static_cast<double>(c.out_c);
-    return lines * (words * word_ns + static_cast<double>(c.out_w * c.out_c) * kFinishNs) +
-           read * static_cast<double>(planes * (c.out_w + more)) * kFillNs;
+  /// About how long a convolution takes.
+  double Ns(const NarrowCosts& costs) const {
+    constexpr double kStartNs = 300, kRowNs = 70, kWeightNs = 0.4;
+    const double lines = static_cast<double>(c.batch * c.out_h * DivUp(c.out_w, piece)), outputs = static_cast<double>(c.out_c);
+    const double read = static_cast<double>(c.batch * std::min(c.in_h, c.out_h * c.stride_h)) * static_cast<double>(c.out_w + more);
+    const double products = static_cast<double>(c.batch * c.out_h) * static_cast<double>(DivUp(c.out_w, kNarrowLanes) * Summands());
+    const double vectors = static_cast<double>(std::min<int64_t>(DivUp(c.out_w, kNarrowLanes), 8));
+    // Outputs in fours, a pair and a single one.
+    const double fours = static_cast<double>(c.out_c / 4 * 4), pairs = c.out_c % 4 >= 2 ? 2 : 0, ones = static_cast<double>(c.out_c % 2);
+    const double each = fours * std::max(costs.four, costs.wait / (4 * std::min(vectors, 4.0))) +
+                        pairs * std::max(costs.two, costs.wait / (2 * vectors)) + ones * std::max(costs.one, costs.wait / vectors);
+    return kStartNs + lines * kRowNs + static_cast<double>(Summands() * unit) * outputs * kWeightNs + products * each +
+           static_cast<double>(c.pixels()) * outputs * costs.finish + read * static_cast<double>(planes) * costs.fill;
   }
   /// A good unit of work for what takes so long.
   GemmGrain Grain(double ns, int threads) const {

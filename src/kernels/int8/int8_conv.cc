@@ -306,7 +306,7 @@ int64_t ConvScratchBytes(const Int8Kernels& kernels, const ConvInt8& conv) {
   // Weights with zero points need the block, and are not known here.
   const int64_t strip_bytes = strip.usable && !s.pointwise ? strip.bytes() + s.copies_bytes : 0;
   const int64_t product_bytes = kTilesInPlace && kernels.tiles && s.pointwise ? GemmInt8ScratchBytes(kernels, s.pixels, s.k) : 0;
-  const int64_t narrow_bytes = kNarrow && NarrowPaysInt8(kernels, conv) ? NarrowScratchBytesInt8(conv) : 0;
+  const int64_t narrow_bytes = kNarrow && conv.narrow ? NarrowScratchBytesInt8(conv) : 0;
   return std::max({narrow_bytes, strip_bytes, product_bytes, s.sums_bytes + s.outside_bytes + s.block_bytes + s.copies_bytes});
 }
 
@@ -383,7 +383,7 @@ void RunStrips(const Int8Kernels& kernels, const ConvInt8& conv, const StripInt8
 
 void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel0, int64_t pixel1, int64_t panel0,
                  int64_t panel1, void* scratch) {
-  if (kNarrow && !conv.finish.column_zero && NarrowPaysInt8(kernels, conv)) return conv.narrow->run(kernels, conv, pixel0, pixel1, scratch);
+  if (kNarrow && conv.narrow && !conv.finish.column_zero) return conv.narrow->run(kernels, conv, pixel0, pixel1, scratch);
   const Shape s(kernels, conv);
   if (kTilesInPlace && kernels.tiles && s.pointwise) {
     GemmInt8 gemm;
@@ -415,7 +415,7 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
 }
 
 GemmGrain ConvGrainInt8(const Int8Kernels& kernels, const ConvInt8& conv, int threads) {
-  if (kNarrow && NarrowPaysInt8(kernels, conv)) return NarrowGrainInt8(conv, threads);
+  if (kNarrow && conv.narrow) return NarrowGrainInt8(conv, threads);
   const Shape s(kernels, conv);
   GemmGrain grain = GemmGrainInt8(kernels, s.pixels, conv.out_c, s.k, threads);
   if (kTilesInPlace && !s.pointwise && StripInt8(kernels, conv).usable) {   // whole rows

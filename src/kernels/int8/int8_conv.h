@@ -26,9 +26,9 @@ struct ConvInt8 : ConvSizes {
   const void* packed = nullptr;     ///< made by PackConvInt8
   std::byte* orders = nullptr;      ///< ConvOrdersBytesInt8, as GemmInt8 has it
   FinishInt8 finish;                ///< its arrays: see ConvColumns
-  const NarrowInt8Kernels* narrow = nullptr;   ///< for few outputs (int8_narrow.h); may be null
+  const NarrowInt8Kernels* narrow = nullptr;   ///< where NarrowPaysInt8 says so (int8_narrow.h), unless weights have zero points
   /// Of one channel and one output, instead of `packed` and the offsets that belong to it: weights less their zero point, as PackDepthwiseInt8
-  /// has them, and a finish whose offset is the bias alone. Where NarrowPaysInt8 says so.
+  /// has them, and a finish whose offset is the bias alone. Needs `narrow`.
   const int16_t* line = nullptr;
 };
 

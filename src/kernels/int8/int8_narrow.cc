@@ -202,13 +202,13 @@ void NarrowRun(const Int8Kernels& kernels, const ConvInt8& c, int64_t pixel0, in
 }
 
 #if HWY_TARGET == HWY_AVX3
-constexpr NarrowInt8Kernels kNarrowPairs = {2, 0.5, NarrowRun<NarrowPairs>};
-constexpr NarrowInt8Kernels kNarrowBytes = {4, 0.25, NarrowRun<NarrowBytes>};
+constexpr NarrowInt8Kernels kNarrowPairs = {2, {0.75, 0.5, 0.39, 0.4, 0.15, 0.3}, 4, 16, NarrowRun<NarrowPairs>};
+constexpr NarrowInt8Kernels kNarrowBytes = {4, {0.5, 0.33, 0.19, 1.7, 0.15, 0.25}, 2.7, 16, NarrowRun<NarrowBytes>};
 #elif HWY_TARGET == HWY_AVX2
-constexpr NarrowInt8Kernels kNarrowPairs = {2, 0.7, NarrowRun<NarrowPairs>};
-constexpr NarrowInt8Kernels kNarrowBytes = {4, 0.4, NarrowRun<NarrowBytes>};
+constexpr NarrowInt8Kernels kNarrowPairs = {2, {0.7, 0.55, 0.45, 0.3, 0.15, 0.4}, 5, 16, NarrowRun<NarrowPairs>};
+constexpr NarrowInt8Kernels kNarrowBytes = {4, {0.55, 0.45, 0.4, 0.9, 0.15, 0.4}, 4, 16, NarrowRun<NarrowBytes>};
 #else
-constexpr NarrowInt8Kernels kNarrowPairs = {2, 1.5, NarrowRun<NarrowPairs>};
+constexpr NarrowInt8Kernels kNarrowPairs = {2, {1.15, 1.05, 1.0, 0.3, 0.15, 0.6}, 6, 4, NarrowRun<NarrowPairs>};
 #endif
 
 }  // namespace HWY_NAMESPACE
@@ -230,9 +230,16 @@ const NarrowInt8Kernels* PickNarrowInt8([[maybe_unused]] CpuLevel level, [[maybe
 #endif
 }
 
-bool NarrowPaysInt8(const Int8Kernels& kernels, const ConvInt8& conv, bool line) {
-  if (!kNarrow || !conv.narrow || conv.groups != 1 || conv.out_c > kNarrowOutputs) return false;
-  return true;
+bool NarrowPaysInt8(const Int8Kernels& kernels, const NarrowInt8Kernels* narrow, const ConvInt8& conv, bool line) {
+  if (!kNarrow || !narrow || conv.groups != 1 || conv.out_c > kNarrowOutputs) return false;
+  const Narrow cut(conv, narrow->unit);
+  if (!cut.Fits(4 / narrow->unit)) return false;
+  const double k = static_cast<double>(conv.kernel_h * conv.kernel_w) * static_cast<double>(conv.in_c);
+  constexpr double kLineNs = 5, kTapNs = 0.5, kRowNs = 0.8, kMargin = 1.25;   // depthwise kernels, and gathering a row of a kernel
+  const double columns = static_cast<double>(RoundUp(conv.out_c, narrow->columns));
+  const double other = line ? kLineNs + k * kTapNs
+                            : narrow->pixel_ns + k * columns * kernels.mac_ns + (conv.pointwise() ? 0 : static_cast<double>(conv.kernel_h) * kRowNs);
+  return cut.Ns(narrow->costs) * kMargin < static_cast<double>(conv.pixels()) * other;
 }
 
 int64_t NarrowScratchBytesInt8(const ConvInt8& conv) {
@@ -241,7 +248,7 @@ int64_t NarrowScratchBytesInt8(const ConvInt8& conv) {
 
 GemmGrain NarrowGrainInt8(const ConvInt8& conv, int threads) {
   const Narrow n(conv, conv.narrow->unit);
-  return n.Grain(n.Ns(conv.narrow->word_ns), threads);
+  return n.Grain(n.Ns(conv.narrow->costs), threads);
 }
 
 }  // namespace linnet

@@ -10,16 +10,18 @@ namespace linnet {
 /// The functions of one instruction set.
 struct NarrowInt8Kernels {
   int64_t unit;      ///< elements of a word
-  double word_ns;    ///< about how long it takes to multiply and add the words of kNarrowLanes pixels
+  NarrowCosts costs;
+  double pixel_ns;   ///< about how long other ways take for a pixel,
+  int64_t columns;   ///< of whose outputs they do so many at once
   /// As RunConvInt8, of all panels.
   void (*run)(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel0, int64_t pixel1, void* scratch);
 };
 /// Null where there are none. `wide`: for weights that a signed byte does not hold (ConvInt8::line).
 const NarrowInt8Kernels* PickNarrowInt8(CpuLevel level, bool wide = false);
 
-/// Whether a convolution that has `narrow` runs there, which follows from its sizes: its cost compared with that of the other ways. `line`: it
-/// is to have ConvInt8::line.
-bool NarrowPaysInt8(const Int8Kernels& kernels, const ConvInt8& conv, bool line = false);
+/// Whether a convolution is to have `narrow`, which follows from its sizes: its cost compared with that of the other ways. `line`: it is to
+/// have ConvInt8::line.
+bool NarrowPaysInt8(const Int8Kernels& kernels, const NarrowInt8Kernels* narrow, const ConvInt8& conv, bool line = false);
 
 /// As ConvScratchBytes.
 int64_t NarrowScratchBytesInt8(const ConvInt8& conv);
