@@ -237,7 +237,7 @@ void Check(const Case& t) {
     for (bool wide : {false, true}) {
       Case narrow = t;
       narrow.narrow = PickNarrowInt8(level, wide);
-      if (!(line && t.column_zeros) || wide) CheckKind(narrow, level);
+      if (wide ? narrow.narrow != PickNarrowInt8(level) || (line && t.column_zeros) : !(line && t.column_zeros)) CheckKind(narrow, level);
     }
   }
 }
@@ -265,8 +265,8 @@ TEST(ConvInt8, Shapes) {
 }
 
 TEST(ConvInt8, FewOutputs) {
-  for (int64_t out_c : {1, 2, 3, 4, 6, 7, 8, 12, 15, 16}) {
-    for (int64_t in_c : {1, 2, 3, 4, 6, 9, 17}) {
+  for (int64_t out_c : {1, 2, 3, 6, 8, 12, 15, 16}) {
+    for (int64_t in_c : {1, 2, 3, 6, 17}) {
       for (int64_t stride : {1, 2, 3}) {
         Case t{6, 21, in_c, out_c, 1, 3, 3, stride, 1, 1};
         Check(t);
