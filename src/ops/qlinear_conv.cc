@@ -215,7 +215,7 @@ struct ChannelsLastIntegerConv {
     ConvInt8 conv;
     Window window;
     if (!attributes.Infer(x, w, Layout::kChannelsLast, &window).ok()) return Status();
-    SetSizes(window, x, weights, &conv);
+    weights.SetSizes(window, x, &conv);
     conv.packed = packed;
     conv.input_signed = c.dtype(kX) == DType::kInt8;
     const Columns columns(weights, PreparedBytes(weights, conv));
@@ -224,18 +224,7 @@ struct ChannelsLastIntegerConv {
   }
 
   int64_t PreparedBytes(const Weights& weights, const ConvInt8& conv) const {
-    return weights.depthwise ? RoundUp(depthwise->prepared_bytes(Depthwise(conv)), kAlignment) : 0;
-  }
-
-  static void SetSizes(const Window& window, const Shape& x, const Weights& weights, ConvInt8* conv) {
-    const WindowAxis line;   // height of a 1-D image
-    const WindowAxis& h = window.rank >= 2 ? window.axes[window.rank - 2] : line;
-    const WindowAxis& v = window.axes[window.rank - 1];
-    conv->batch = x[0], conv->in_c = x[x.rank() - 1], conv->out_c = weights.out_c, conv->groups = weights.groups;
-    conv->in_h = window.rank >= 2 ? h.in : 1, conv->in_w = v.in;
-    conv->out_h = window.rank >= 2 ? h.out : 1, conv->out_w = v.out;
-    conv->kernel_h = h.kernel, conv->kernel_w = v.kernel, conv->stride_h = h.stride, conv->stride_w = v.stride;
-    conv->dilation_h = h.dilation, conv->dilation_w = v.dilation, conv->pad_top = h.pad, conv->pad_left = v.pad;
+    return weights.depthwise ? RoundUp(depthwise->prepared_bytes(DepthwiseOf(conv)), kAlignment) : 0;
   }
 
   Status Bind(BindContext& c) const {
@@ -246,7 +235,7 @@ struct ChannelsLastIntegerConv {
     if (b.outputs == 0) return Status();
     const Weights weights(w, attributes.groups, joined);
     ConvInt8& conv = b.conv;
-    SetSizes(b.window, x, weights, &conv);
+    weights.SetSizes(b.window, x, &conv);
     if (conv.in_h == 0 || conv.in_w == 0) {
       // Nothing but padding: let every tap miss a pixel that is not there.
       conv.in_h = conv.in_w = 1;
@@ -274,7 +263,7 @@ struct ChannelsLastIntegerConv {
       b.grain = NarrowGrainInt8(conv, c.threads());
       b.worker_bytes = NarrowScratchBytesInt8(conv);
     } else if (weights.depthwise) {
-      b.worker_bytes = DepthwiseScratchBytes(Depthwise(conv));
+      b.worker_bytes = DepthwiseScratchBytes(DepthwiseOf(conv));
     } else {
       b.grain = ConvGrainInt8(*kernels, conv, c.threads());
       b.worker_bytes = ConvScratchBytes(*kernels, conv);
@@ -287,19 +276,6 @@ struct ChannelsLastIntegerConv {
     c.Scratch(at);
     if (kFloat && c.has_input(kResidual)) c.InPlace(0, kResidual);
     return Status();
-  }
-
-  static DepthwiseInt8 Depthwise(const ConvInt8& conv) {
-    DepthwiseInt8 d;
-    d.input = conv.input, d.input_signed = conv.input_signed;
-    d.input_zero = conv.input_signed ? static_cast<int8_t>(conv.input_zero) : conv.input_zero;
-    d.batch = conv.batch, d.in_h = conv.in_h, d.in_w = conv.in_w, d.out_h = conv.out_h, d.out_w = conv.out_w;
-    d.channels = conv.out_c;
-    d.kernel_h = conv.kernel_h, d.kernel_w = conv.kernel_w, d.stride_h = conv.stride_h, d.stride_w = conv.stride_w;
-    d.dilation_h = conv.dilation_h, d.dilation_w = conv.dilation_w, d.pad_top = conv.pad_top, d.pad_left = conv.pad_left;
-    d.packed = static_cast<const int16_t*>(conv.packed);
-    d.finish = conv.finish;
-    return d;
   }
 
   Status Run(RunContext& c) const {
@@ -390,7 +366,7 @@ struct ChannelsLastIntegerConv {
   }
 
   Status RunDepthwise(RunContext& c, const Bound& b, const ConvInt8& conv, const std::byte* prepared) const {
-    const DepthwiseInt8 d = Depthwise(conv);
+    const DepthwiseInt8 d = DepthwiseOf(conv);
     const double row_ns = static_cast<double>(d.out_w * d.channels) * (static_cast<double>(d.kernel_h * d.kernel_w) / 16 + 0.5) *
                           (kernels->block_bytes == 1 ? 0.2 : 1.0);
     const int64_t grain = std::max<int64_t>(2, (d.kernel_h - 1) * d.dilation_h / d.stride_h);   // a ring is filled again for each
@@ -432,7 +408,7 @@ struct ChannelsLastIntegerConv {
     if (weights.depthwise) {
       if (bias) std::copy(bias, bias + weights.out_c, offsets);
       SetFinish(columns, at, &conv->finish);
-      depthwise->prepare(Depthwise(*conv), columns.prepared(at));
+      depthwise->prepare(DepthwiseOf(*conv), columns.prepared(at));
       return Status();
     }
     const int32_t shift = w_type == DType::kInt8 ? 0 : 128;

@@ -18,6 +18,14 @@
 #include "kernels/unroll.h"
 #include "kernels/vec-inl.h"
 
+// Keeps a vector that several multiplications read in a register: compilers load it for each of them.
+#undef LINNET_LOADED
+#if defined(__x86_64__)
+#define LINNET_LOADED(vector) __asm__("" : "+v"((vector).raw))
+#else
+#define LINNET_LOADED(vector) static_cast<void>(vector)
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
@@ -75,7 +83,8 @@ void NarrowTile(const NarrowTaps<typename Leaf::T>& taps, const typename Leaf::T
       for (int n = 0; n < kN; ++n) w[n] = hn::Set(d, weights[n]);
       LINNET_UNROLL
       for (int v = 0; v < kV; ++v) {
-        const V pixels = hn::LoadU(d, from + v * kLanes);
+        V pixels = hn::LoadU(d, from + v * kLanes);
+        if (kN > 1) LINNET_LOADED(pixels);
         LINNET_UNROLL
         for (int n = 0; n < kN; ++n) Leaf::Add(sum[n][v], pixels, w[n]);
       }
@@ -85,6 +94,51 @@ void NarrowTile(const NarrowTaps<typename Leaf::T>& taps, const typename Leaf::T
   for (int n = 0; n < kN; ++n) {
     LINNET_UNROLL
     for (int v = 0; v < kV; ++v) hn::StoreU(sum[n][v], d, sums + n * kNarrowStride + v * kLanes);
+  }
+}
+
+// Of two rows of one output, those from kFirst to kLast that row i of the kernel of the first, and so row i - 1 of the second, belongs to.
+template <class Leaf, int kV, int kFirst, int kLast, class V>
+HWY_INLINE void NarrowPairRow(const NarrowTaps<typename Leaf::T>& taps, const typename Leaf::T* weights, int64_t i, int64_t x, V (&sum)[2][kV]) {
+  using T = typename Leaf::T;
+  const hn::ScalableTag<T> d;
+  constexpr int64_t kLanes = HWY_LANES(T);
+  const int64_t stride = taps.weight_stride, kernel_row = taps.groups * stride;
+  const T* const row = taps.rows[i] + x;
+  weights += i * kernel_row;
+  for (const int64_t *at = taps.offsets, *const end = at + taps.groups; at < end; ++at, weights += stride) {
+    const T* from = row + *at;
+    V w[2];
+    LINNET_UNROLL
+    for (int r = kFirst; r <= kLast; ++r) w[r] = hn::Set(d, weights[-r * kernel_row]);
+    LINNET_UNROLL
+    for (int v = 0; v < kV; ++v) {
+      V pixels = hn::LoadU(d, from + v * kLanes);
+      if (kLast > kFirst) LINNET_LOADED(pixels);
+      LINNET_UNROLL
+      for (int r = kFirst; r <= kLast; ++r) Leaf::Add(sum[r][v], pixels, w[r]);
+    }
+  }
+}
+
+// As NarrowTile of one output, of two rows, whose sums are kNarrowStride apart.
+template <class Leaf, int kV>
+void NarrowPairTile(const NarrowTaps<typename Leaf::T>& taps, const typename Leaf::T* weights, const typename Leaf::T* first, int64_t x,
+                    typename Leaf::T* sums) {
+  using T = typename Leaf::T;
+  const hn::ScalableTag<T> d;
+  using V = hn::Vec<decltype(d)>;
+  constexpr int64_t kLanes = HWY_LANES(T);
+  V sum[2][kV];
+  LINNET_UNROLL
+  for (int v = 0; v < kV; ++v) sum[0][v] = sum[1][v] = hn::Set(d, *first);
+  NarrowPairRow<Leaf, kV, 0, 0>(taps, weights, 0, x, sum);
+  for (int64_t i = 1; i < taps.kernel_rows; ++i) NarrowPairRow<Leaf, kV, 0, 1>(taps, weights, i, x, sum);
+  NarrowPairRow<Leaf, kV, 1, 1>(taps, weights, taps.kernel_rows, x, sum);
+  LINNET_UNROLL
+  for (int v = 0; v < kV; ++v) {
+    hn::StoreU(sum[0][v], d, sums + v * kLanes);
+    hn::StoreU(sum[1][v], d, sums + kNarrowStride + v * kLanes);
   }
 }
 
@@ -103,6 +157,25 @@ void NarrowTiles(int vectors, const NarrowTaps<typename Leaf::T>& taps, const ty
       NarrowTile<Leaf, kN, std::min(6, kMost)>,
       NarrowTile<Leaf, kN, std::min(7, kMost)>,
       NarrowTile<Leaf, kN, std::min(8, kMost)>,
+  };
+  kTiles[vectors - 1](taps, weights, first, x, sums);
+}
+
+template <class Leaf>
+void NarrowPairTiles(int vectors, const NarrowTaps<typename Leaf::T>& taps, const typename Leaf::T* weights, const typename Leaf::T* first,
+                     int64_t x, typename Leaf::T* sums) {
+  using T = typename Leaf::T;
+  using Tile = void(const NarrowTaps<T>&, const T*, const T*, int64_t, T*);
+  constexpr int kMost = NarrowVectors(2);
+  static constexpr Tile* kTiles[] = {
+      NarrowPairTile<Leaf, 1>,
+      NarrowPairTile<Leaf, 2>,
+      NarrowPairTile<Leaf, 3>,
+      NarrowPairTile<Leaf, 4>,
+      NarrowPairTile<Leaf, std::min(5, kMost)>,
+      NarrowPairTile<Leaf, std::min(6, kMost)>,
+      NarrowPairTile<Leaf, std::min(7, kMost)>,
+      NarrowPairTile<Leaf, std::min(8, kMost)>,
   };
   kTiles[vectors - 1](taps, weights, first, x, sums);
 }
@@ -216,14 +289,16 @@ class NarrowConv {
     for (int64_t x0 = 0; x0 < c.out_w; x0 += n_.piece) {
       const int64_t x1 = std::min(c.out_w, x0 + n_.piece);
       int64_t image = -1;
-      for (int64_t y = pixel0 / c.out_w; y * c.out_w < pixel1; ++y) {
+      for (int64_t y = pixel0 / c.out_w, count = 1; y * c.out_w < pixel1; y += count) {
         const int64_t begin = std::max(x0, pixel0 - y * c.out_w), end = std::min(x1, pixel1 - y * c.out_w);
+        const bool pair = n_.pairs && begin == x0 && end == x1 && (y + 1) % c.out_h != 0 && (y + 1) * c.out_w + x1 <= pixel1;
+        count = pair ? 2 : 1;
         if (begin >= end) continue;
         if (y / c.out_h != image) {
           image = y / c.out_h;
           std::fill(holds, holds + n_.ring_rows, int64_t{-1});
         }
-        for (int64_t i = 0; i < c.kernel_h; ++i) {
+        for (int64_t i = 0; i < c.kernel_h + count - 1; ++i) {
           const int64_t row = y % c.out_h * c.stride_h + i * c.dilation_h, slot = row % n_.ring_rows, in_y = row - c.pad_top;
           uint32_t* kept = ring() + slot * n_.row_words();
           if (in_y < 0 || in_y >= c.in_h) {
@@ -234,7 +309,7 @@ class NarrowConv {
           }
           rows[i] = reinterpret_cast<const T*>(kept);
         }
-        Row(first, begin - x0, end - x0, y * c.out_w + x0, finish);
+        pair ? Pair(first, x1 - x0, y * c.out_w + x0, finish) : Row(first, begin - x0, end - x0, y * c.out_w + x0, finish);
       }
     }
   }
@@ -288,6 +363,23 @@ class NarrowConv {
       }
       finish(pixel + begin, block, static_cast<const T*>(sums));
       begin += block;
+    }
+  }
+
+  /// All `count` pixels of a piece, of two rows of one output.
+  template <class Finish>
+  void Pair(const T* first, int64_t count, int64_t pixel, const Finish& finish) {
+    constexpr int64_t kLanes = HWY_LANES(T), kMost = NarrowVectors(2);
+    const NarrowTaps<T> taps = {At<const T*>(at_.rows), n_.c.kernel_h, offsets(), n_.groups, stride_};
+    alignas(64) T sums[2 * kNarrowStride];
+    for (int64_t begin = 0; begin < count; begin += kNarrowStride) {
+      const int64_t block = std::min(count - begin, kNarrowStride);
+      for (int64_t x = 0, left = DivUp(block, kLanes); left > 0;) {
+        const int vectors = static_cast<int>(DivUp(left, DivUp(left, kMost)));
+        NarrowPairTiles<Leaf>(vectors, taps, weights_, first, begin + x, sums + x);
+        x += vectors * kLanes, left -= vectors;
+      }
+      for (int64_t r = 0; r < 2; ++r) finish(pixel + r * n_.c.out_w + begin, block, static_cast<const T*>(sums + r * kNarrowStride));
     }
   }
 

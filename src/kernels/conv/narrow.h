@@ -64,7 +64,8 @@ struct Narrow {
       planes = phases * parts;
       more = (c.kernel_w - 1) * c.dilation_w / c.stride_w;
     }
-    ring_rows = (c.kernel_h - 1) * c.dilation_h + 1;
+    pairs = c.out_c == 1 && c.stride_h == 1 && c.dilation_h == 1 && c.kernel_h > 1 && c.out_h > 1;
+    ring_rows = (c.kernel_h - 1) * c.dilation_h + (pairs ? 2 : 1);
     // Pieces stay in a first-level cache, beside the line that they are made of, where that leaves them long.
     constexpr int64_t kBytes = 20 << 10, kLeast = 128;
     const int64_t fit = kBytes / (planes * ring_rows * 4 + step * 4 / unit) - more;
@@ -109,7 +110,7 @@ struct Narrow {
     // Outputs in fours, a pair and a single one.
     const double fours = static_cast<double>(c.out_c / 4 * 4), pairs = c.out_c % 4 >= 2 ? 2 : 0, ones = static_cast<double>(c.out_c % 2);
     const double each = fours * std::max(costs.four, costs.wait / (4 * std::min(vectors, 4.0))) +
-                        pairs * std::max(costs.two, costs.wait / (2 * vectors)) + ones * std::max(costs.one, costs.wait / vectors);
+                        pairs * std::max(costs.two, costs.wait / (2 * vectors)) + ones * std::max(costs.one * (pairs ? 0.65 : 1), costs.wait / (vectors * (pairs ? 2 : 1)));
     return kStartNs + lines * kRowNs + static_cast<double>(Summands() * unit) * outputs * kWeightNs + products * each +
            static_cast<double>(c.pixels()) * outputs * costs.finish + read * static_cast<double>(planes) * costs.fill;
   }
@@ -127,7 +128,7 @@ struct Narrow {
 
   ConvSizes c;
   int64_t unit, parts, groups, step, phases = 1, cycle = 1, moved = 1, planes, more, ring_rows, piece, pitch;
-  bool joined;
+  bool joined, pairs;   ///< pairs: two rows of one output at a time, which read most rows of the input together
 };
 
 /// The part of scratch that every such convolution has: where things are, in bytes.
@@ -142,7 +143,7 @@ struct NarrowScratch {
     };
     offsets = take(n.groups * 8);
     holds = take(n.ring_rows * 8);
-    rows = take(n.c.kernel_h * 8);
+    rows = take((n.c.kernel_h + 1) * 8);
     weights = take(n.Summands() * n.c.out_c * 4);
     line = take(n.LinePixels(n.piece) * n.c.in_c * element_bytes + kBeyond);
     ring = take((n.ring_rows + 1) * n.row_words() * 4);   // and a row of what is outside
