@@ -267,6 +267,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     b->task_ns = static_cast<double>(b->grain.rows) * static_cast<double>(b->grain.panels) * kPanelColumns *
                  static_cast<double>(weights.group_in * weights.kernel_h * weights.kernel_w * weights.outer_taps) /
                  (reduced ? reduced->macs_per_ns : 30);
+    if (kNarrow && conv.narrow) b->task_ns *= static_cast<double>(b->out_c) / kPanelColumns;   // no column is empty
     const double macs = static_cast<double>(b->pixels) * static_cast<double>(b->out_c) *
                         static_cast<double>(weights.group_in * weights.kernel_h * weights.kernel_w);
     if (!reduced && b->outer_rank == 0) b->ahead_bytes = static_cast<int64_t>(GemmF32::AheadBytes(macs / c.threads()));

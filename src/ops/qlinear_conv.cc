@@ -256,10 +256,10 @@ struct ChannelsLastIntegerConv {
       b.packed_at = take(bytes);
       b.temporary_at = take(weights.temporary_bytes());
     }
-    const bool line = weights.depthwise && weights.out_c == 1 && packed;
+    const bool line = kNarrow && weights.depthwise && weights.out_c == 1 && packed;
     if (kNarrow && (line || !weights.depthwise) && NarrowPaysInt8(*kernels, narrow, conv, line)) conv.narrow = narrow;
     b.line = line && conv.narrow;
-    if (b.line) {
+    if (kNarrow && b.line) {
       b.grain = NarrowGrainInt8(conv, c.threads());
       b.worker_bytes = NarrowScratchBytesInt8(conv);
     } else if (weights.depthwise) {
@@ -329,8 +329,9 @@ struct ChannelsLastIntegerConv {
       conv.finish.epilogue.residual = c.has_input(kResidual) ? c.in<float>(kResidual) : nullptr;
       conv.finish.epilogue.residual_row_stride = weights.out_c;
     }
-    if (b.line) conv.line = static_cast<const int16_t*>(packed);
-    if (weights.depthwise && !b.line) return RunDepthwise(c, b, conv, columns.prepared(at));
+    const bool line = kNarrow && b.line;
+    if (line) conv.line = static_cast<const int16_t*>(packed);
+    if (weights.depthwise && !line) return RunDepthwise(c, b, conv, columns.prepared(at));
 
     const int64_t panels = ConvPanels(conv), pixel_blocks = DivUp(b.pixels, b.grain.rows), panel_blocks = DivUp(panels, b.grain.panels);
     const double task_ns = ProductNs(*kernels, static_cast<double>(b.pixels), static_cast<double>(weights.out_c),
