@@ -126,7 +126,7 @@ const NarrowF32Kernels* PickNarrowF32([[maybe_unused]] CpuLevel level) {
 }
 
 bool NarrowPaysF32(const NarrowF32Kernels* narrow, const ConvF32& c) {
-  if (!kNarrow || !narrow || c.groups != 1 || c.out_c > kNarrowOutputs || c.output_row_stride != 0) return false;
+  if (!kNarrow || !narrow || !MayBeNarrow(c) || c.output_row_stride != 0) return false;
   if (c.input_channel_stride != 1 && c.in_c != 1) return false;
   const bool dense = c.input_row_stride == c.in_w * c.input_pixel_stride && (c.batch == 1 || c.input_batch_stride == c.in_h * c.input_row_stride);
   const bool pointwise = c.pointwise();

@@ -40,7 +40,14 @@ struct NarrowCosts {
   double fill, finish;     ///< a word of a plane, and a result
 };
 
-/// How a convolution of one group is cut. `unit`: elements of a word.
+/// Whether a convolution may be cut so at all: of one group, with few outputs, and of sizes whose products are numbers.
+inline bool MayBeNarrow(const ConvSizes& c) {
+  constexpr int64_t kMost = 1 << 12;
+  return c.groups == 1 && c.out_c <= kNarrowOutputs && c.in_c > 0 && c.in_c <= kMost && c.kernel_h * c.dilation_h <= kMost &&
+         c.kernel_w * c.dilation_w <= kMost && c.stride_h <= kMost && c.stride_w <= kMost;
+}
+
+/// How such a convolution is cut. `unit`: elements of a word.
 struct Narrow {
   Narrow(const ConvSizes& sizes, int64_t unit) : c(sizes), unit(unit) {
     if (c.pointwise()) {   // one row of all pixels

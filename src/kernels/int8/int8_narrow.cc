@@ -231,7 +231,7 @@ const NarrowInt8Kernels* PickNarrowInt8([[maybe_unused]] CpuLevel level, [[maybe
 }
 
 bool NarrowPaysInt8(const Int8Kernels& kernels, const NarrowInt8Kernels* narrow, const ConvInt8& conv, bool line) {
-  if (!kNarrow || !narrow || conv.groups != 1 || conv.out_c > kNarrowOutputs) return false;
+  if (!kNarrow || !narrow || !MayBeNarrow(conv)) return false;
   const Narrow cut(conv, narrow->unit);
   if (!cut.Fits(4 / narrow->unit)) return false;
   const double k = static_cast<double>(conv.kernel_h * conv.kernel_w) * static_cast<double>(conv.in_c);
