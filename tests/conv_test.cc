@@ -1,5 +1,6 @@
 // Float32 convolutions at every instruction set against direct sums in double precision.
 #include "kernels/conv/conv.h"
+#include "kernels/conv/conv_narrow.h"
 #include "kernels/conv/depthwise.h"
 
 #include <gtest/gtest.h>
@@ -23,16 +24,18 @@ struct Case {
   bool residual = false;
 };
 
-void Check(CpuLevel level, const Case& t) {
+/// `narrow`: vectors of pixels, whatever they cost.
+void CheckKind(CpuLevel level, const Case& t, bool narrow) {
   SCOPED_TRACE(testing::Message() << CpuLevelName(level) << " input " << t.batch << "x" << t.in_h << "x"
                                   << t.in_w << "x" << t.in_c << " out_c " << t.out_c << " groups " << t.groups
                                   << " kernel " << t.kernel_h << "x" << t.kernel_w << " stride " << t.stride_h
-                                  << "x" << t.stride_w << " slice " << t.slice << " planes " << t.planes);
+                                  << "x" << t.stride_w << " slice " << t.slice << " planes " << t.planes << " narrow " << narrow);
   const GemmF32Kernels& kernels = PickGemmF32(level);
   ConvF32 c;
   c.batch = t.batch, c.in_h = t.in_h, c.in_w = t.in_w, c.in_c = t.in_c, c.out_c = t.out_c,
   c.groups = t.groups;
   c.grouped = &PickGroupedF32(level);
+  if (narrow) c.narrow = PickNarrowF32(level);
   c.kernel_h = t.kernel_h, c.kernel_w = t.kernel_w, c.stride_h = t.stride_h, c.stride_w = t.stride_w;
   c.dilation_h = t.dilation_h, c.dilation_w = t.dilation_w, c.pad_top = t.pad_top, c.pad_left = t.pad_left;
   c.out_h = (t.in_h + t.pad_top + t.pad_bottom - (t.kernel_h - 1) * t.dilation_h - 1) / t.stride_h + 1;
@@ -101,6 +104,25 @@ void Check(CpuLevel level, const Case& t) {
     }
     for (int64_t o = t.out_c; o < c.output_pixel_stride && p + 1 < pixels; ++o) {
       ASSERT_EQ(output[p * c.output_pixel_stride + o], 77.0f) << "wrote beside its channels";
+    }
+  }
+}
+
+void Check(CpuLevel level, const Case& t) {
+  CheckKind(level, t, false);
+  if (kNarrow && t.groups == 1 && t.out_c <= kNarrowOutputs && (!t.planes || t.in_c == 1)) CheckKind(level, t, true);
+}
+
+TEST(Conv, FewOutputs) {
+  for (CpuLevel level : FloatLevels()) {
+    for (int64_t out_c : {1, 2, 3, 4, 5, 8, 11, 16}) {
+      for (int64_t in_c : {1, 2, 3, 4, 7, 9}) {
+        Check(level, {2, 5, 37, in_c, out_c, 1, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, in_c == 1, true});
+        Check(level, {1, 7, 150, in_c, out_c, 1, 3, 5, 2, 2, 1, 1, 1, 2, 1, 2, in_c == 2 ? 3 : 0});
+        Check(level, {1, 9, 20, in_c, out_c, 1, 2, 3, 1, 3, 3, 2, 2, 4, 0, 1});
+      }
+      Check(level, {2, 5, 33, 6, out_c, 1, 1, 1});
+      Check(level, {1, 1, 700, 1, out_c, 1, 1, 61, 1, 2});   // some pieces
     }
   }
 }

@@ -70,9 +70,35 @@ struct ByteConvWeights {
     return depthwise ? i : i / group_out * (columns / groups) + i % group_out;
   }
 
+  /// The sizes of a convolution of image `x`.
+  void SetSizes(const Window& window, const Shape& x, ConvInt8* conv) const {
+    const WindowAxis line;   // height of a 1-D image
+    const WindowAxis& h = window.rank >= 2 ? window.axes[window.rank - 2] : line;
+    const WindowAxis& v = window.axes[window.rank - 1];
+    conv->batch = x[0], conv->in_c = x[x.rank() - 1], conv->out_c = out_c, conv->groups = groups;
+    conv->in_h = window.rank >= 2 ? h.in : 1, conv->in_w = v.in;
+    conv->out_h = window.rank >= 2 ? h.out : 1, conv->out_w = v.out;
+    conv->kernel_h = h.kernel, conv->kernel_w = v.kernel, conv->stride_h = h.stride, conv->stride_w = v.stride;
+    conv->dilation_h = h.dilation, conv->dilation_w = v.dilation, conv->pad_top = h.pad, conv->pad_left = v.pad;
+  }
+
  private:
   int64_t ordered_bytes() const { return taps == 1 ? 0 : out_c / groups * group_in * taps; }
 };
+
+/// The same convolution, as depthwise kernels have it.
+inline DepthwiseInt8 DepthwiseOf(const ConvInt8& conv) {
+  DepthwiseInt8 d;
+  d.input = conv.input, d.input_signed = conv.input_signed;
+  d.input_zero = conv.input_signed ? static_cast<int8_t>(conv.input_zero) : conv.input_zero;
+  d.batch = conv.batch, d.in_h = conv.in_h, d.in_w = conv.in_w, d.out_h = conv.out_h, d.out_w = conv.out_w;
+  d.channels = conv.out_c;
+  d.kernel_h = conv.kernel_h, d.kernel_w = conv.kernel_w, d.stride_h = conv.stride_h, d.stride_w = conv.stride_w;
+  d.dilation_h = conv.dilation_h, d.dilation_w = conv.dilation_w, d.pad_top = conv.pad_top, d.pad_left = conv.pad_left;
+  d.packed = static_cast<const int16_t*>(conv.packed);
+  d.finish = conv.finish;
+  return d;
+}
 
 /// What does not depend on the image: a number for each column of the weights, and what depthwise kernels prepare.
 struct ByteConvColumns {

@@ -18,6 +18,7 @@
 
 #include "kernels/half/half_conv.h"
 #include "kernels/half/split_gemm.h"
+#include "kernels/conv/conv_narrow.h"
 #include "kernels/conv/depthwise.h"
 #include "kernels/conv/winograd.h"
 #include "ops/aligned_floats.h"
@@ -83,6 +84,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
   OutputSlice out_slice;
   const SplitGemmKernels* split = nullptr;
   const GroupedF32Kernels* grouped = nullptr;
+  const NarrowF32Kernels* narrow = nullptr;
   const HalfKernels* reduced = nullptr;   ///< not null: packed is of its format
 
   struct Bound {
@@ -126,6 +128,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     depthwise = PickDepthwiseF32(c.cpu()), winograd = &PickWinogradF32(c.cpu());
     transpose = PickTranspose(4, c.cpu());
     split = PickSplitGemm(c.cpu()), grouped = &PickGroupedF32(c.cpu());
+    if (kNarrow) narrow = PickNarrowF32(c.cpu());
     if (!c.is_constant(1) || !c.shape(1).is_static()) return kComputedWeights ? Status() : NotPacked();
     const Shape& shape = c.shape(1);
     if (reduce && IsF32(c.dtype(1), shape) && attributes.groups == 1 && shape.rank() <= 4) {
@@ -251,9 +254,11 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
       b->slice_bytes = RoundUp(weights.slice_bytes(), kAlignment);
     }
     b->path = weights.depthwise && !reduced ? Bound::kDepthwise : Bound::kPanels;
+    if (!reduced) conv.split = split, conv.grouped = grouped;
+    const bool direct = !reduced && tile == 0 && (b->path == Bound::kPanels || b->out_c == 1);   // of one channel, depthwise kernels read a panel
+    if (kNarrow && direct && NarrowPaysF32(narrow, conv)) conv.narrow = narrow, b->path = Bound::kPanels;
     if (b->path == Bound::kDepthwise) return;
     if (kTransformed && tile != 0) return BindWinograd(c.threads(), b);
-    if (!reduced) conv.split = split, conv.grouped = grouped;
     b->pixels = conv.batch * conv.out_h * conv.out_w, conv.only_pixel = b->pixels == 1;
     b->matrix_floats = weights.matrix_floats;
     b->grain = reduced ? ConvGrainHalf(*reduced, conv, c.threads()) : ConvGrain(*kernels, conv, c.threads());
@@ -262,6 +267,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     b->task_ns = static_cast<double>(b->grain.rows) * static_cast<double>(b->grain.panels) * kPanelColumns *
                  static_cast<double>(weights.group_in * weights.kernel_h * weights.kernel_w * weights.outer_taps) /
                  (reduced ? reduced->macs_per_ns : 30);
+    if (kNarrow && conv.narrow) b->task_ns *= static_cast<double>(b->out_c) / kPanelColumns;   // no column is empty
     const double macs = static_cast<double>(b->pixels) * static_cast<double>(b->out_c) *
                         static_cast<double>(weights.group_in * weights.kernel_h * weights.kernel_w);
     if (!reduced && b->outer_rank == 0) b->ahead_bytes = static_cast<int64_t>(GemmF32::AheadBytes(macs / c.threads()));

@@ -22,6 +22,7 @@
 #include "base/parts.h"
 #include "kernels/int8/int8_conv.h"
 #include "kernels/int8/int8_depthwise.h"
+#include "kernels/int8/int8_narrow.h"
 #include "kernels/int8/qlinear.h"
 #include "ops/activation_helpers.h"
 #include "ops/byte_conv_weights.h"
@@ -50,6 +51,7 @@ struct ChannelsLastIntegerConv {
   int64_t q_min = INT64_MIN, q_max = INT64_MAX;
   const Int8Kernels* kernels = nullptr;
   const DepthwiseInt8Kernels* depthwise = nullptr;
+  const NarrowInt8Kernels* narrow = nullptr;   ///< for few outputs; may be null
   QBinaryFn* add = nullptr;       ///< kAdded
   const void* packed = nullptr;   ///< null when the weights are computed
   int64_t joined = 1;             ///< groups that are packed as one
@@ -64,6 +66,7 @@ struct ChannelsLastIntegerConv {
   struct Bound {
     Window window;
     ConvInt8 conv;
+    bool line = false;           ///< ConvInt8::line
     GemmGrain grain;
     int64_t outputs = 0, pixels = 0;
     int64_t rows = 0;            ///< pixels that are computed before something is added to them
@@ -151,6 +154,7 @@ struct ChannelsLastIntegerConv {
   Status Prepare(PrepareContext& c) {
     if (!kWideResults && !kQuantized) return NoSuchNumbers();
     kernels = &PickInt8(c.cpu()), depthwise = &PickDepthwiseInt8(c.cpu(), kQuantized ? To::kUint8 : !kFloat ? To::kInt32 : kBytes.Has(c) ? To::kActivated : To::kFloat);
+    if (kNarrow) narrow = PickNarrowInt8(c.cpu());
     if (kQuantized && c.has_input(kAdded)) {
       if (!kAddedBytes) return NoSuchNumbers();
       add = PickQBinary(QBinary::kAdd, c.dtype(kYZero) == DType::kInt8, c.cpu());
@@ -183,6 +187,11 @@ struct ChannelsLastIntegerConv {
     LINNET_ASSIGN(packed, std::move(made));
     c.Drop(kW);
     const Weights weights(c.shape(kW), attributes.groups, joined);
+    if (kNarrow && weights.depthwise && weights.out_c == 1) {
+      const int16_t* line = static_cast<const int16_t*>(packed);
+      const bool wide = std::any_of(line, line + PackedDepthwiseSizeInt8(1, weights.taps), [](int16_t w) { return w != static_cast<int8_t>(w); });
+      if (wide) narrow = PickNarrowInt8(c.cpu(), wide);
+    }
     const int64_t orders_bytes = weights.depthwise ? 0 : ConvOrdersBytesInt8(*kernels, weights.out_c, weights.group_in * weights.groups,
                                                                              weights.groups, weights.taps);
     if (orders_bytes > 0) {
@@ -206,7 +215,7 @@ struct ChannelsLastIntegerConv {
     ConvInt8 conv;
     Window window;
     if (!attributes.Infer(x, w, Layout::kChannelsLast, &window).ok()) return Status();
-    SetSizes(window, x, weights, &conv);
+    weights.SetSizes(window, x, &conv);
     conv.packed = packed;
     conv.input_signed = c.dtype(kX) == DType::kInt8;
     const Columns columns(weights, PreparedBytes(weights, conv));
@@ -215,18 +224,7 @@ struct ChannelsLastIntegerConv {
   }
 
   int64_t PreparedBytes(const Weights& weights, const ConvInt8& conv) const {
-    return weights.depthwise ? RoundUp(depthwise->prepared_bytes(Depthwise(conv)), kAlignment) : 0;
-  }
-
-  static void SetSizes(const Window& window, const Shape& x, const Weights& weights, ConvInt8* conv) {
-    const WindowAxis line;   // height of a 1-D image
-    const WindowAxis& h = window.rank >= 2 ? window.axes[window.rank - 2] : line;
-    const WindowAxis& v = window.axes[window.rank - 1];
-    conv->batch = x[0], conv->in_c = x[x.rank() - 1], conv->out_c = weights.out_c, conv->groups = weights.groups;
-    conv->in_h = window.rank >= 2 ? h.in : 1, conv->in_w = v.in;
-    conv->out_h = window.rank >= 2 ? h.out : 1, conv->out_w = v.out;
-    conv->kernel_h = h.kernel, conv->kernel_w = v.kernel, conv->stride_h = h.stride, conv->stride_w = v.stride;
-    conv->dilation_h = h.dilation, conv->dilation_w = v.dilation, conv->pad_top = h.pad, conv->pad_left = v.pad;
+    return weights.depthwise ? RoundUp(depthwise->prepared_bytes(DepthwiseOf(conv)), kAlignment) : 0;
   }
 
   Status Bind(BindContext& c) const {
@@ -237,7 +235,7 @@ struct ChannelsLastIntegerConv {
     if (b.outputs == 0) return Status();
     const Weights weights(w, attributes.groups, joined);
     ConvInt8& conv = b.conv;
-    SetSizes(b.window, x, weights, &conv);
+    weights.SetSizes(b.window, x, &conv);
     if (conv.in_h == 0 || conv.in_w == 0) {
       // Nothing but padding: let every tap miss a pixel that is not there.
       conv.in_h = conv.in_w = 1;
@@ -258,8 +256,14 @@ struct ChannelsLastIntegerConv {
       b.packed_at = take(bytes);
       b.temporary_at = take(weights.temporary_bytes());
     }
-    if (weights.depthwise) {
-      b.worker_bytes = DepthwiseScratchBytes(Depthwise(conv));
+    const bool line = kNarrow && weights.depthwise && weights.out_c == 1 && packed;
+    if (kNarrow && (line || !weights.depthwise) && NarrowPaysInt8(*kernels, narrow, conv, line)) conv.narrow = narrow;
+    b.line = line && conv.narrow;
+    if (kNarrow && b.line) {
+      b.grain = NarrowGrainInt8(conv, c.threads());
+      b.worker_bytes = NarrowScratchBytesInt8(conv);
+    } else if (weights.depthwise) {
+      b.worker_bytes = DepthwiseScratchBytes(DepthwiseOf(conv));
     } else {
       b.grain = ConvGrainInt8(*kernels, conv, c.threads());
       b.worker_bytes = ConvScratchBytes(*kernels, conv);
@@ -272,19 +276,6 @@ struct ChannelsLastIntegerConv {
     c.Scratch(at);
     if (kFloat && c.has_input(kResidual)) c.InPlace(0, kResidual);
     return Status();
-  }
-
-  static DepthwiseInt8 Depthwise(const ConvInt8& conv) {
-    DepthwiseInt8 d;
-    d.input = conv.input, d.input_signed = conv.input_signed;
-    d.input_zero = conv.input_signed ? static_cast<int8_t>(conv.input_zero) : conv.input_zero;
-    d.batch = conv.batch, d.in_h = conv.in_h, d.in_w = conv.in_w, d.out_h = conv.out_h, d.out_w = conv.out_w;
-    d.channels = conv.out_c;
-    d.kernel_h = conv.kernel_h, d.kernel_w = conv.kernel_w, d.stride_h = conv.stride_h, d.stride_w = conv.stride_w;
-    d.dilation_h = conv.dilation_h, d.dilation_w = conv.dilation_w, d.pad_top = conv.pad_top, d.pad_left = conv.pad_left;
-    d.packed = static_cast<const int16_t*>(conv.packed);
-    d.finish = conv.finish;
-    return d;
   }
 
   Status Run(RunContext& c) const {
@@ -338,7 +329,9 @@ struct ChannelsLastIntegerConv {
       conv.finish.epilogue.residual = c.has_input(kResidual) ? c.in<float>(kResidual) : nullptr;
       conv.finish.epilogue.residual_row_stride = weights.out_c;
     }
-    if (weights.depthwise) return RunDepthwise(c, b, conv, columns.prepared(at));
+    const bool line = kNarrow && b.line;
+    if (line) conv.line = static_cast<const int16_t*>(packed);
+    if (weights.depthwise && !line) return RunDepthwise(c, b, conv, columns.prepared(at));
 
     const int64_t panels = ConvPanels(conv), pixel_blocks = DivUp(b.pixels, b.grain.rows), panel_blocks = DivUp(panels, b.grain.panels);
     const double task_ns = ProductNs(*kernels, static_cast<double>(b.pixels), static_cast<double>(weights.out_c),
@@ -374,7 +367,7 @@ struct ChannelsLastIntegerConv {
   }
 
   Status RunDepthwise(RunContext& c, const Bound& b, const ConvInt8& conv, const std::byte* prepared) const {
-    const DepthwiseInt8 d = Depthwise(conv);
+    const DepthwiseInt8 d = DepthwiseOf(conv);
     const double row_ns = static_cast<double>(d.out_w * d.channels) * (static_cast<double>(d.kernel_h * d.kernel_w) / 16 + 0.5) *
                           (kernels->block_bytes == 1 ? 0.2 : 1.0);
     const int64_t grain = std::max<int64_t>(2, (d.kernel_h - 1) * d.dilation_h / d.stride_h);   // a ring is filled again for each
@@ -416,7 +409,7 @@ struct ChannelsLastIntegerConv {
     if (weights.depthwise) {
       if (bias) std::copy(bias, bias + weights.out_c, offsets);
       SetFinish(columns, at, &conv->finish);
-      depthwise->prepare(Depthwise(*conv), columns.prepared(at));
+      depthwise->prepare(DepthwiseOf(*conv), columns.prepared(at));
       return Status();
     }
     const int32_t shift = w_type == DType::kInt8 ? 0 : 128;

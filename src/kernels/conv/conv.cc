@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "kernels/conv/conv_groups.h"
+#include "kernels/conv/conv_narrow.h"
 #include "kernels/conv/conv_taps.h"
 #include "kernels/copy.h"
 #include "kernels/half/split_gemm.h"
@@ -31,7 +32,7 @@ constexpr bool kRareWays = false;
 constexpr bool kRareWays = true;
 #endif
 
-enum class Way { kPointwise, kRows, kGather, kTaps, kGroups };
+enum class Way { kPointwise, kRows, kGather, kTaps, kGroups, kNarrow };
 
 // What follows from the sizes alone.
 struct Shape {
@@ -48,6 +49,8 @@ struct Shape {
     gather_rows = std::max(tile, kGatherBytes / 4 / gather_stride / tile * tile);
     if (pixels * gather_stride <= 2 * kGatherBytes / 4) gather_rows = std::max(gather_rows, pixels);
     gather_rows = std::min(gather_rows, pixels);
+    way = Way::kNarrow;
+    if (kNarrow && c.narrow) return;
     const bool one = c.kernel_h == 1 && c.kernel_w == 1 && c.stride_h == 1 && c.stride_w == 1;
     const bool dense = c.input_channel_stride == 1 && c.input_row_stride == c.in_w * c.input_pixel_stride &&
                        (c.batch == 1 || c.input_batch_stride == c.in_h * c.input_row_stride);
@@ -151,7 +154,8 @@ class Group {
         return RunGather(pixel0, pixel1);
       case Way::kTaps:
       case Way::kGroups:
-        break;   // conv_taps.cc, conv_groups.cc
+      case Way::kNarrow:
+        break;   // conv_taps.cc, conv_groups.cc, conv_narrow.cc
     }
   }
 
@@ -382,6 +386,8 @@ int64_t ConvScratchBytes(const GemmF32Kernels& kernels, const ConvF32& conv) {
       return kRareWays ? TapsScratchBytes(kernels, conv) : 0;
     case Way::kGroups:
       return kRareWays ? GroupsScratchBytes(conv) : 0;
+    case Way::kNarrow:
+      return kNarrow ? NarrowScratchBytesF32(conv) : 0;
   }
   return 0;
 }
@@ -389,6 +395,7 @@ int64_t ConvScratchBytes(const GemmF32Kernels& kernels, const ConvF32& conv) {
 void RunConvF32(const GemmF32Kernels& kernels, const ConvF32& conv, int64_t pixel0, int64_t pixel1,
                 int64_t panel0, int64_t panel1, void* scratch) {
   const Shape shape(kernels, conv);
+  if (kNarrow && shape.way == Way::kNarrow) return conv.narrow->run(conv, pixel0, pixel1, scratch);
   if (kRareWays && shape.way == Way::kGroups) return RunGroups(kernels, conv, pixel0, pixel1, panel0, panel1, scratch);
   for (int64_t panel = panel0; panel < panel1;) {
     const int64_t group = panel / shape.group_panels, first = panel % shape.group_panels;
@@ -406,6 +413,7 @@ bool ConvSplits(const GemmF32Kernels& kernels, const ConvF32& conv) { return Sha
 
 GemmGrain ConvGrainF32(const GemmF32Kernels& kernels, const ConvF32& conv, int threads) {
   const Shape shape(kernels, conv);
+  if (kNarrow && shape.way == Way::kNarrow) return NarrowGrainF32(conv, threads);
   if (kRareWays && shape.way == Way::kTaps) return TapsGrain(conv, threads);
   if (kRareWays && shape.way == Way::kGroups) return GroupsGrain(conv, threads);
   const int64_t pixels = conv.batch * conv.out_h * conv.out_w;

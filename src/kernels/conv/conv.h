@@ -1,7 +1,7 @@
 // Float32 2-D convolution, channels last, as matrix products on packed panels without an im2col copy of the
 // image.
 //
-// Rows of A are output pixels, K runs over (kernel row, kernel column, channel). Five ways, chosen by shape:
+// Rows of A are output pixels, K runs over (kernel row, kernel column, channel). Six ways, chosen by shape:
 //
 //     pointwise  1x1, stride 1, no padding: the image is A, in place.
 //     rows       kernel rows of the image are copied, padded and made dense, into a ring that stays in cache;
@@ -16,6 +16,7 @@
 //     so that
 //                every weight fetched serves all of them.
 //     groups     small groups: as rows, of which a ring has all groups' channels (conv_groups.h).
+//     narrow     few outputs: vectors of pixels instead of outputs (conv_narrow.h).
 //     taps       most taps lie outside of the image: one product for each tap (conv_taps.h).
 //
 // 1-D convolution is the same with height 1. Depthwise convolution has its own kernels (depthwise.h).
@@ -36,6 +37,7 @@ namespace linnet {
 /// themselves are read and written. Output must not overlap input or weights.
 struct SplitGemmKernels;
 struct GroupedF32Kernels;
+struct NarrowF32Kernels;
 
 struct ConvF32 : ConvSizes {
   const float* input = nullptr;
@@ -46,6 +48,7 @@ struct ConvF32 : ConvSizes {
   int64_t output_pixel_stride = 0, output_row_stride = 0;
   const SplitGemmKernels* split = nullptr;   ///< products by tiles where that pays; may be null
   const GroupedF32Kernels* grouped = nullptr;   ///< groups of few channels in vectors of several groups; may be null
+  const NarrowF32Kernels* narrow = nullptr;     ///< where NarrowPaysF32 says so (conv_narrow.h)
   bool only_pixel = false;   ///< of one pixel, and no part of a larger one (GemmF32::only_row)
   /// bias has out_c floats; residual's rows are output pixels.
   Epilogue epilogue;

@@ -6,10 +6,18 @@
 #include <algorithm>
 
 #include "base/memory.h"
+#include "kernels/int8/int8_narrow.h"
 #include "kernels/tiles/strip.h"
 
 namespace linnet {
 namespace {
+
+/// A small build does without what only some networks need.
+#if defined(LINNET_SMALL)
+constexpr bool kFewWays = true;
+#else
+constexpr bool kFewWays = false;
+#endif
 
 /// Bytes of taps side by side up to which they are copied as one piece, whatever there is of them.
 constexpr int64_t kCopyMax = 64;
@@ -61,12 +69,7 @@ class Gatherer {
   }
 
  private:
-  // A small build is fast where first layers are.
-#if defined(LINNET_SMALL)
-  static constexpr bool kFewKinds = true;
-#else
-  static constexpr bool kFewKinds = false;
-#endif
+  static constexpr bool kFewKinds = kFewWays;   // a small build is fast where first layers are
   bool Three() const { return c_.kernel_h == 3 && c_.kernel_w * s_.group_in <= 16; }
 
   /// Of `count` pixels from x on, how many were copied: some, or none, which are to be gathered one by one.
@@ -303,10 +306,37 @@ int64_t ConvScratchBytes(const Int8Kernels& kernels, const ConvInt8& conv) {
   // Weights with zero points need the block, and are not known here.
   const int64_t strip_bytes = strip.usable && !s.pointwise ? strip.bytes() + s.copies_bytes : 0;
   const int64_t product_bytes = kTilesInPlace && kernels.tiles && s.pointwise ? GemmInt8ScratchBytes(kernels, s.pixels, s.k) : 0;
-  return std::max({strip_bytes, product_bytes, s.sums_bytes + s.outside_bytes + s.block_bytes + s.copies_bytes});
+  const int64_t narrow_bytes = kNarrow && conv.narrow ? NarrowScratchBytesInt8(conv) : 0;
+  return std::max({narrow_bytes, strip_bytes, product_bytes, s.sums_bytes + s.outside_bytes + s.block_bytes + s.copies_bytes});
 }
 
 namespace {
+
+template <int kBytes>
+void CopyPixels(const uint8_t* from, int64_t step, int64_t count, bool turned, uint8_t* to) {
+  for (int64_t i = 0; !turned && i < count; ++i, from += step, to += kBytes) memcpy(to, from, kBytes);
+  for (int64_t i = 0; turned && i < count; ++i, from += step, to += kBytes) {
+    uint32_t words[kBytes / 4];
+    memcpy(words, from, kBytes);
+    for (uint32_t& word : words) word ^= 0x80808080;
+    memcpy(to, words, kBytes);
+  }
+}
+/// `count` pixels of `bytes` bytes, `step` bytes apart, side by side, their highest bits turned or not, if there are few of a usual number:
+/// calls would take longer.
+bool CopyApart(const uint8_t* from, int64_t step, int64_t count, int64_t bytes, bool turned, uint8_t* to) {
+  if (kFewWays) return false;
+  switch (bytes) {
+    case 4: return CopyPixels<4>(from, step, count, turned, to), true;
+    case 8: return CopyPixels<8>(from, step, count, turned, to), true;
+    case 16: return CopyPixels<16>(from, step, count, turned, to), true;
+    case 24: return CopyPixels<24>(from, step, count, turned, to), true;
+    case 32: return CopyPixels<32>(from, step, count, turned, to), true;
+    case 48: return CopyPixels<48>(from, step, count, turned, to), true;
+    case 64: return CopyPixels<64>(from, step, count, turned, to), true;
+    default: return false;
+  }
+}
 
 /// Output pixels [pixel0, pixel1), strip by strip.
 void RunStrips(const Int8Kernels& kernels, const ConvInt8& conv, const StripInt8& strip, const Shape& s, int64_t pixel0,
@@ -320,6 +350,7 @@ void RunStrips(const Int8Kernels& kernels, const ConvInt8& conv, const StripInt8
   rows.pitch = strip.pitch, rows.valid = conv.out_w;
   rows.copies = static_cast<uint8_t*>(scratch) + strip.bytes(), rows.copies_bytes = s.copies_bytes;
   const int zero = conv.input_zero ^ (BlockShift(kernels, conv.input_signed) != 0 ? 0x80 : 0);
+  const bool turned = BlockShift(kernels, conv.input_signed) != 0;
   auto outside = [&](uint8_t* to, int64_t count) { memset(to, zero, static_cast<size_t>(count * conv.in_c)); };
   // Pixels x, x + stride_w, ... of a row.
   auto fill_line = [&](const uint8_t* line, int64_t x, uint8_t* to) {
@@ -327,7 +358,8 @@ void RunStrips(const Int8Kernels& kernels, const ConvInt8& conv, const StripInt8
     outside(to, begin);
     if (conv.stride_w == 1) {
       kernels.load(line + (x + begin) * conv.in_c, (end - begin) * conv.in_c, conv.input_signed, to + begin * conv.in_c);
-    } else {
+    } else if (!CopyApart(line + (x + begin * conv.stride_w) * conv.in_c, conv.stride_w * conv.in_c, end - begin, conv.in_c, turned,
+                          to + begin * conv.in_c)) {
       for (int64_t i = begin; i < end; ++i) {
         kernels.load(line + (x + i * conv.stride_w) * conv.in_c, conv.in_c, conv.input_signed, to + i * conv.in_c);
       }
@@ -351,6 +383,7 @@ void RunStrips(const Int8Kernels& kernels, const ConvInt8& conv, const StripInt8
 
 void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel0, int64_t pixel1, int64_t panel0,
                  int64_t panel1, void* scratch) {
+  if (kNarrow && conv.narrow && !conv.finish.column_zero) return conv.narrow->run(kernels, conv, pixel0, pixel1, scratch);
   const Shape s(kernels, conv);
   if (kTilesInPlace && kernels.tiles && s.pointwise) {
     GemmInt8 gemm;
@@ -382,6 +415,7 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
 }
 
 GemmGrain ConvGrainInt8(const Int8Kernels& kernels, const ConvInt8& conv, int threads) {
+  if (kNarrow && conv.narrow) return NarrowGrainInt8(conv, threads);
   const Shape s(kernels, conv);
   GemmGrain grain = GemmGrainInt8(kernels, s.pixels, conv.out_c, s.k, threads);
   if (kTilesInPlace && !s.pointwise && StripInt8(kernels, conv).usable) {   // whole rows

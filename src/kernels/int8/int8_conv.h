@@ -3,7 +3,8 @@
 // Rows of A are output pixels, K runs over (kernel row, kernel column, channel) of a group. Some output pixels at a time are
 // gathered as rows of a block, from which every weight fetched serves all of them; what lies outside of the image is the zero
 // point. 1x1 convolutions read the image as it lies. The block stays in the first caches, so that gathering costs a copy of
-// each tap for the N multiply-adds that it takes part in. Instructions with tiles read strips (tiles/strip.h). Depthwise convolution has a kernel of its own (int8_depthwise.h).
+// each tap for the N multiply-adds that it takes part in. Instructions with tiles read strips (tiles/strip.h). Depthwise convolution has a kernel of its own (int8_depthwise.h),
+// and so has one of few outputs (int8_narrow.h).
 #pragma once
 
 #include <stdint.h>
@@ -12,6 +13,10 @@
 #include "kernels/int8/int8_gemm.h"
 
 namespace linnet {
+
+struct NarrowInt8Kernels;
+/// From one pair of taps to the next of weights packed for depthwise kernels (PackDepthwiseInt8), of one channel.
+inline constexpr int64_t kLineStrideInt8 = 16;
 
 /// One convolution. Input element (n, h, w, c) is at input[((n * in_h + h) * in_w + w) * in_c + c]; output pixel p = (n * out_h +
 /// h) * out_w + w is row p of `finish`'s C, whose columns are the out_c channels. Only the elements themselves are touched.
@@ -22,6 +27,10 @@ struct ConvInt8 : ConvSizes {
   const void* packed = nullptr;     ///< made by PackConvInt8
   std::byte* orders = nullptr;      ///< ConvOrdersBytesInt8, as GemmInt8 has it
   FinishInt8 finish;                ///< its arrays: see ConvColumns
+  const NarrowInt8Kernels* narrow = nullptr;   ///< where NarrowPaysInt8 says so (int8_narrow.h), unless weights have zero points
+  /// Of one channel and one output, instead of `packed` and the offsets that belong to it: weights less their zero point, as PackDepthwiseInt8
+  /// has them, and a finish whose offset is the bias alone. Needs `narrow`.
+  const int16_t* line = nullptr;
 };
 
 /// Bytes of the packed weights: `groups` packed matrices of (kernel_h kernel_w in_c / groups) x (out_c / groups), each a

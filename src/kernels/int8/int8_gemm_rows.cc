@@ -52,6 +52,11 @@ struct RowTile {
 #define LINNET_STORE(row, s0, s1)                                                                  \
   "vmovdqu64 %%zmm" s0 ", " row "*64(%[left])\n\tvmovdqu64 %%zmm" s1 ", 14*64+" row "*64(%[left])\n\t"
 
+// The same of one panel: the last of an odd number, or the only one.
+#define LINNET_BEGIN_ONE(s0) "vmovdqa64 %%zmm28, %%zmm" s0 "\n\t"
+#define LINNET_ROW_ONE(s0, at) "vpbroadcastd " at ", %%zmm30\n\tvpdpbusd %%zmm28, %%zmm30, %%zmm" s0 "\n\t"
+#define LINNET_STORE_ONE(row) "vmovdqu64 %%zmm" row ", " row "*64(%[left])\n\t"
+
 #define LINNET_ZMM                                                                                                          \
   "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11", "zmm12", "zmm13",       \
       "zmm14", "zmm15", "zmm16", "zmm17", "zmm18", "zmm19", "zmm20", "zmm21", "zmm22", "zmm23", "zmm24", "zmm25", "zmm26",  \
@@ -121,16 +126,47 @@ LINNET_TILE(
     LINNET_STORE("8", "16", "17") LINNET_STORE("9", "18", "19") LINNET_STORE("10", "20", "21") LINNET_STORE("11", "22", "23")
     LINNET_STORE("12", "24", "25") LINNET_STORE("13", "26", "27"))
 
+LINNET_TILE(
+    RowTile4One,
+    LINNET_BEGIN_ONE("0") LINNET_BEGIN_ONE("1") LINNET_BEGIN_ONE("2") LINNET_BEGIN_ONE("3"),
+    LINNET_ROW_ONE("0", "(%[b0])") LINNET_ROW_ONE("1", "(%[b0],%[stride],1)") LINNET_ROW_ONE("2", "(%[b0],%[stride],2)")
+    LINNET_ROW_ONE("3", "(%[b0],%[stride3],1)"),
+    LINNET_STORE_ONE("0") LINNET_STORE_ONE("1") LINNET_STORE_ONE("2") LINNET_STORE_ONE("3"))
+
+LINNET_TILE(
+    RowTile8One,
+    LINNET_BEGIN_ONE("0") LINNET_BEGIN_ONE("1") LINNET_BEGIN_ONE("2") LINNET_BEGIN_ONE("3") LINNET_BEGIN_ONE("4")
+    LINNET_BEGIN_ONE("5") LINNET_BEGIN_ONE("6") LINNET_BEGIN_ONE("7"),
+    LINNET_ROW_ONE("0", "(%[b0])") LINNET_ROW_ONE("1", "(%[b0],%[stride],1)") LINNET_ROW_ONE("2", "(%[b0],%[stride],2)")
+    LINNET_ROW_ONE("3", "(%[b0],%[stride3],1)") LINNET_ROW_ONE("4", "(%[b1])") LINNET_ROW_ONE("5", "(%[b1],%[stride],1)")
+    LINNET_ROW_ONE("6", "(%[b1],%[stride],2)") LINNET_ROW_ONE("7", "(%[b1],%[stride3],1)"),
+    LINNET_STORE_ONE("0") LINNET_STORE_ONE("1") LINNET_STORE_ONE("2") LINNET_STORE_ONE("3") LINNET_STORE_ONE("4") LINNET_STORE_ONE("5")
+    LINNET_STORE_ONE("6") LINNET_STORE_ONE("7"))
+
+LINNET_TILE(
+    RowTile14One,
+    LINNET_BEGIN_ONE("0") LINNET_BEGIN_ONE("1") LINNET_BEGIN_ONE("2") LINNET_BEGIN_ONE("3") LINNET_BEGIN_ONE("4")
+    LINNET_BEGIN_ONE("5") LINNET_BEGIN_ONE("6") LINNET_BEGIN_ONE("7") LINNET_BEGIN_ONE("8") LINNET_BEGIN_ONE("9")
+    LINNET_BEGIN_ONE("10") LINNET_BEGIN_ONE("11") LINNET_BEGIN_ONE("12") LINNET_BEGIN_ONE("13"),
+    LINNET_ROW_ONE("0", "(%[b0])") LINNET_ROW_ONE("1", "(%[b0],%[stride],1)") LINNET_ROW_ONE("2", "(%[b0],%[stride],2)")
+    LINNET_ROW_ONE("3", "(%[b0],%[stride3],1)") LINNET_ROW_ONE("4", "(%[b1])") LINNET_ROW_ONE("5", "(%[b1],%[stride],1)")
+    LINNET_ROW_ONE("6", "(%[b1],%[stride],2)") LINNET_ROW_ONE("7", "(%[b1],%[stride3],1)") LINNET_ROW_ONE("8", "(%[b2])")
+    LINNET_ROW_ONE("9", "(%[b2],%[stride],1)") LINNET_ROW_ONE("10", "(%[b2],%[stride],2)") LINNET_ROW_ONE("11", "(%[b2],%[stride3],1)")
+    LINNET_ROW_ONE("12", "(%[b3])") LINNET_ROW_ONE("13", "(%[b3],%[stride],1)"),
+    LINNET_STORE_ONE("0") LINNET_STORE_ONE("1") LINNET_STORE_ONE("2") LINNET_STORE_ONE("3") LINNET_STORE_ONE("4") LINNET_STORE_ONE("5")
+    LINNET_STORE_ONE("6") LINNET_STORE_ONE("7") LINNET_STORE_ONE("8") LINNET_STORE_ONE("9") LINNET_STORE_ONE("10") LINNET_STORE_ONE("11")
+    LINNET_STORE_ONE("12") LINNET_STORE_ONE("13"))
+
 // The tile for `left` of `all` rows: the flattest that has them all, going over rows before them again if need be, or the
 // tallest that fits.
 struct Height {
   void (*run)(const RowTile&);
   int rows;
 };
-Height HeightFor(int64_t left, int64_t all) {
-  if (left > 8 && all >= 14) return {RowTile14, 14};
-  if (left > 4 && all >= 8) return {RowTile8, 8};
-  if (left > 2 && all >= 4) return {RowTile4, 4};
+Height HeightFor(int64_t left, int64_t all, bool two) {
+  if (left > 8 && all >= 14) return {two ? RowTile14 : RowTile14One, 14};
+  if (left > 4 && all >= 8) return {two ? RowTile8 : RowTile8One, 8};
+  if (left > 2 && all >= 4) return {two ? RowTile4 : RowTile4One, 4};
   return {RowTile2, 2};
 }
 
@@ -161,7 +197,7 @@ void Int8TilesVnni(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, in
     tile.panel_bytes = two ? panel_bytes : 0;
     tile.first[0] = first(panel), tile.first[1] = first(panel + (two ? 1 : 0));
     const int64_t left = row1 - row;
-    const Height height = HeightFor(left, count);
+    const Height height = HeightFor(left, count, two);
     // Rows before are computed again where fewer are left than the tile has; a single one goes with the one before it.
     const int64_t begin = std::max(row0, std::min(row, row1 - height.rows));
     tile.a = rows.a + begin * rows.row_stride;
