@@ -404,6 +404,22 @@ TEST(FuseActivationTables, ActivationsOfProducts) {
   }
 }
 
+// Between its bounds a hard sigmoid is a scale and a bias; where the bytes end within them, nothing else, and next to no byte differs.
+TEST(FuseActivationTables, HardSigmoidsThatFillTheBytes) {
+  auto with = [](const std::string& scale, const std::string& zero) {
+    std::string text = Wrapped("1,6,19,21", ConvBody("int8", "", "  y = HardSigmoid-6(c) {alpha=0.1}\n", 6, 1));
+    text.replace(text.find("ys = const float[]{0.043}"), 25, "ys = const float[]{" + scale + "}");
+    text.replace(text.find("yz = const uint8[]{117}"), 23, "yz = const uint8[]{" + zero + "}");
+    return text;
+  };
+  EXPECT_FALSE(Contains(Optimized(with("0.0039215", "0"), ""), "HardSigmoid"));
+  EXPECT_FALSE(Contains(Optimized(with("0.0039215", "0"), ""), "uint8[512]"));
+  ExpectWithinOneStep(with("0.0039215", "0"), {{1, 6, 19, 21}}, 0.0039215f, 1000);
+  EXPECT_TRUE(Contains(Optimized(with("0.01", "0"), ""), "uint8["));   // bytes beyond 1
+  for (const char* zero : {"1", "20"}) ExpectWithinOneStep(with("0.0039215", zero), {{1, 6, 19, 21}}, 0.0039215f, 10);
+  ExpectWithinOneStep(with("0.01", "0"), {{1, 6, 19, 21}}, 0.01f, 10);
+}
+
 // A function whose bytes are all alike has no table.
 TEST(FuseActivationTables, ConstantFunctions) {
   std::string text = Wrapped("1,6,9,11", ConvBody("int8", "", "  y = Sigmoid-13(c)\n", 6, 1));

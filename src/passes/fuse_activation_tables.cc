@@ -3,7 +3,8 @@
 //     linnet:ConvIntegerToFloat {activation} → QuantizeLinear          linnet:ConvIntegerToFloat with an output of bytes
 //     linnet:MatMulIntegerToFloat {activation} → QuantizeLinear        the same
 //
-// Hard swishes and leaky relus are computed in steps of the output. Of others a table is made: a function of one number that ends in a
+// Hard swishes and leaky relus are computed in steps of the output, and so are hard sigmoids whose bounds lie where the bytes end, which are
+// scales and biases alone. Of others a table is made: a function of one number that ends in a
 // byte would be one, were the number one of few. So sums are scaled to places in a table, which lie so close that neighbours differ by an
 // eighth of a step of the output; a result differs by a sixteenth of a step before it is rounded. Beyond its ends the bytes do not change any more. All that is added, multiplied and rounded is so in the same way by every kernel,
 // where exponentials would differ in their last bits.
@@ -103,8 +104,10 @@ class Fuser {
     FusedActivation activation;
     LINNET_TRY(activation.Parse(*product));
     const Activation kind = activation.kind;
-    const bool plain = kind == Activation::kNone || kind == Activation::kHardSwish || kind == Activation::kLeakyRelu;
+    const bool linear = kind == Activation::kHardSigmoid && Linear(activation, *y);
+    const bool plain = linear || kind == Activation::kNone || kind == Activation::kHardSwish || kind == Activation::kLeakyRelu;
     std::optional<Table> table = Table{0, y->scales[0], {}};
+    if (linear) table = Table{-static_cast<double>(activation.beta) / activation.alpha, y->scales[0] / static_cast<double>(activation.alpha), {}};
     if (!plain) table = Tabulator(activation, *y).Make();
     if (!table) return Status();
     std::vector<float> scales, biases;
@@ -124,6 +127,8 @@ class Fuser {
       LINNET_ASSIGN(Tensor bytes, Tensor::Allocate(y->type, Shape{static_cast<int64_t>(table->bytes.size())}));
       std::copy(table->bytes.begin(), table->bytes.end(), bytes.mutable_as<uint8_t>());
       made.inputs[at_table] = constant("table", std::move(bytes));
+    }
+    if (linear || !plain) {
       std::erase_if(made.attributes, [](const Attribute& each) { return each.name == "activation" || each.name == "alpha" || each.name == "beta"; });
     }
     made.outputs = quantize.outputs;
@@ -131,6 +136,12 @@ class Fuser {
     graph_.RemoveNode(id);
     graph_.RemoveNode(product_id);
     return graph_.AddNode(std::move(made)).TakeStatus();
+  }
+
+  /// Whether the bytes end before a hard sigmoid's bounds do, so that between them it is linear.
+  static bool Linear(const FusedActivation& activation, const Quantization& y) {
+    const double zero = static_cast<double>(y.zeros[0]), least = y.type == DType::kInt8 ? -128 : 0;
+    return activation.alpha > 0 && zero < least + 0.5 && 1.0 / y.scales[0] + zero > least + 254.5;
   }
 
   Graph& graph_;
