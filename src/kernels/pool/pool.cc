@@ -140,7 +140,7 @@ void Pool(const PoolArgs& args, int64_t begin, int64_t end) {
 }  // namespace
 
 PoolFn* PoolOf(PoolKind kind) {
-  return kind == PoolKind::kAverage ? Pool<PoolKind::kAverage> : Pool<PoolKind::kLp>;
+  return kind == PoolKind::kAverage ? Pool<PoolKind::kAverage> : kind == PoolKind::kLp ? Pool<PoolKind::kLp> : nullptr;
 }
 
 }  // namespace HWY_NAMESPACE

@@ -35,7 +35,7 @@ struct PoolArgs {
 /// float in the order of taps. A global average is PickReduceColumns(Reduction::kMean) over the pixels
 /// (kernels/reduce.h).
 using PoolFn = void(const PoolArgs& args, int64_t begin, int64_t end);
-PoolFn* PickPool(PoolKind kind, CpuLevel level);   ///< of floats; kAverage or kLp
+PoolFn* PickPool(PoolKind kind, CpuLevel level);   ///< of floats; null for kMax
 
 enum class PoolElement : uint8_t { kFloat, kUint8, kInt8 };
 PoolFn* PickMaxPool(PoolElement element, CpuLevel level);
