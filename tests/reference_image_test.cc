@@ -85,6 +85,32 @@ TEST(Reference, Conv) {
   });
 }
 
+// Long rows and few outputs, where vectors hold pixels; of bytes too, and what follows their sums.
+TEST(Reference, ConvsOfFewOutputs) {
+  CheckRandomModels(9, 60, 17, kSum, [](Choices& c, RandomModel& m) {
+    const int rank = c.Of({1, 2, 2});
+    const int64_t in = c.Of<int64_t>({1, 1, 2, 3, 8, 17}), out = c.Of<int64_t>({1, 1, 2, 3, 5, 8, 12});
+    Shape x{c.Int(1, 2), in}, w{out, in};
+    if (rank == 2) x.Append(c.Int(5, 12)), w.Append(c.Int(1, 5));
+    x.Append(rank == 2 ? c.Int(40, 150) : c.Int(200, 700));
+    w.Append(rank == 2 ? c.Int(1, 7) : c.Int(3, 60));
+    const RandomModel::Attributes attributes = {{"strides", c.Ints(rank, 1, 2)}, {"auto_pad", c.Of<std::string>({"SAME_UPPER", "VALID"})}};
+    const DType type = c.Of({DType::kFloat, DType::kFloat, DType::kUint8, DType::kInt8});
+    const Shape channels = rank == 2 ? Shape{out, 1, 1} : Shape{out, 1};
+    if (type == DType::kFloat) {
+      const ValueId y = m.AddOne("Conv", {m.Input(m.Floats(x), true), m.Constant(m.Floats(w)), m.Constant(m.Floats(Shape{out}))}, attributes);
+      return c.Coin() ? y : m.AddOne("LeakyRelu", {y}, {{"alpha", 0.1f}});
+    }
+    std::vector<ValueId> inputs = {m.Input(m.Bits(type, x), true), m.Input(m.WeightBits(c.Coin() ? DType::kInt8 : type, w))};
+    if (c.Coin()) inputs.push_back(m.Input(m.Bits(type, Shape::OfRank(0))));
+    const ValueId sums = m.AddOne("ConvInteger", inputs, attributes);
+    if (c.Coin()) return sums;
+    const ValueId scaled = m.AddOne("Mul", {m.AddOne("Cast", {sums}, {{"to", int64_t{1}}}), m.Constant(m.Floats(channels, 1e-5, 1e-4))});
+    const ValueId y = m.AddOne("Add", {scaled, m.Constant(m.Floats(channels))});
+    return c.Coin() ? y : m.AddOne("Relu", {y});
+  });
+}
+
 TEST(Reference, ConvChains) {
   // Several convolutions in a row, where layouts meet.
   CheckRandomModels(2, 30, 17, {1e-4}, [](Choices& c, RandomModel& m) {

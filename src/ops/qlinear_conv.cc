@@ -84,7 +84,8 @@ struct ChannelsLastIntegerConv {
   }
 
   Status Infer(InferContext& c) const {
-    LINNET_TRY(c.CheckInputs(kQuantized ? 8 : kFloat ? 5 : 2, kQuantized ? 14 : kFloat ? 9 : 4));
+    LINNET_TRY(c.CheckInputs(kQuantized ? 8 : 2, kQuantized ? 14 : kFloat ? 9 : 4));
+    if (kFloat && !c.has_input(kSumScale)) return InvalidModel("required input ", kSumScale, " is missing");
     for (int i : {kX, kW}) LINNET_TRY(c.CheckType(i, kByteTypes));
     LINNET_TRY(CheckSame(c, kX, kXZero));
     LINNET_TRY(CheckSame(c, kW, kWZero));

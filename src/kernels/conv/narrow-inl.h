@@ -283,7 +283,7 @@ class NarrowConv {
   void Run(const T* first, int64_t pixel0, int64_t pixel1, const Line& line, const Outside& outside, const Finish& finish) {
     const ConvSizes& c = n_.c;
     uint32_t* const beside = ring() + n_.ring_rows * n_.row_words();
-    outside(n_.row_words() * n_.unit, reinterpret_cast<Element*>(beside));
+    bool made = false;   // what is beside
     int64_t* const holds = At<int64_t>(at_.holds);
     const T** const rows = At<const T*>(at_.rows);
     for (int64_t x0 = 0; x0 < c.out_w; x0 += n_.piece) {
@@ -302,7 +302,8 @@ class NarrowConv {
           const int64_t row = y % c.out_h * c.stride_h + i * c.dilation_h, slot = row % n_.ring_rows, in_y = row - c.pad_top;
           uint32_t* kept = ring() + slot * n_.row_words();
           if (in_y < 0 || in_y >= c.in_h) {
-            kept = beside;
+            if (!made) outside(n_.row_words() * n_.unit, reinterpret_cast<Element*>(beside));
+            kept = beside, made = true;
           } else if (holds[slot] != row) {
             holds[slot] = row;
             Fill(line(image, in_y, x0 * c.stride_w - c.pad_left, n_.LinePixels(x1 - x0), At<Element>(at_.line)), n_.Words(x1 - x0), kept);

@@ -329,9 +329,12 @@ bool CopyApart(const uint8_t* from, int64_t step, int64_t count, int64_t bytes, 
   switch (bytes) {
     case 4: return CopyPixels<4>(from, step, count, turned, to), true;
     case 8: return CopyPixels<8>(from, step, count, turned, to), true;
+    case 12: return CopyPixels<12>(from, step, count, turned, to), true;
     case 16: return CopyPixels<16>(from, step, count, turned, to), true;
+    case 20: return CopyPixels<20>(from, step, count, turned, to), true;
     case 24: return CopyPixels<24>(from, step, count, turned, to), true;
     case 32: return CopyPixels<32>(from, step, count, turned, to), true;
+    case 40: return CopyPixels<40>(from, step, count, turned, to), true;
     case 48: return CopyPixels<48>(from, step, count, turned, to), true;
     case 64: return CopyPixels<64>(from, step, count, turned, to), true;
     default: return false;

@@ -235,10 +235,16 @@ bool NarrowPaysInt8(const Int8Kernels& kernels, const NarrowInt8Kernels* narrow,
   const Narrow cut(conv, narrow->unit);
   if (!cut.Fits(4 / narrow->unit)) return false;
   const double k = static_cast<double>(conv.kernel_h * conv.kernel_w) * static_cast<double>(conv.in_c);
-  constexpr double kLineNs = 5, kTapNs = 0.5, kRowNs = 0.8, kMargin = 1.25;   // depthwise kernels, and gathering a row of a kernel
-  const double columns = static_cast<double>(RoundUp(conv.out_c, narrow->columns));
-  const double other = line ? kLineNs + k * kTapNs
-                            : narrow->pixel_ns + k * columns * kernels.mac_ns + (conv.pointwise() ? 0 : static_cast<double>(conv.kernel_h) * kRowNs);
+  // Depthwise kernels; copying a row of a kernel, in strips or pixel by pixel, and where pixels lie partly beside the picture.
+  constexpr double kLineNs = 5, kTapNs = 0.5, kStripNs = 0.3, kRowNs = 0.8, kMargin = 1.15;
+  const bool strips = kTilesInPlace && kernels.tiles && conv.in_c % 4 == 0;
+  const double edge_ns = conv.kernel_h == 3 && conv.kernel_w * conv.in_c <= 16 ? 5 : 30;   // the Gatherer's ways of short rows
+  const double columns = static_cast<double>(RoundUp(conv.out_c, narrow->columns)), rows = static_cast<double>(conv.kernel_h);
+  double other = kLineNs + k * kTapNs;
+  if (!line) {
+    other = narrow->pixel_ns + k * columns * kernels.mac_ns;
+    if (!conv.pointwise()) other += strips ? rows * kStripNs : rows * (kRowNs + edge_ns / static_cast<double>(conv.out_w));
+  }
   return cut.Ns(narrow->costs) * kMargin < static_cast<double>(conv.pixels()) * other;
 }
 
