@@ -143,6 +143,11 @@ TEST(ConvInt8, Depthwise) {
     }
   }
   Check({8, 9, 40, 40, 40, 1, 1, 1, 1, 1});   // padding around kernels of 1x1
+  for (int64_t channels : {27, 48}) {   // no array has more than whole panels
+    Case t{9, 14, channels, channels, channels, 1, 3, 5, 4, 3};
+    t.to = To::kFloat;
+    Check(t);
+  }
   for (int64_t channels : {4, 12, 24, 32, 64, 96, 144}) {
     for (int64_t stride : {1, 2}) {
       Case t{7, 11, channels, channels, channels, 3, 3, stride};

@@ -315,6 +315,47 @@ TEST(QuantizeContract, SpendsPrecisionOnlyWhereItIsNeeded) {
   EXPECT_GT(exceptions, 0u);
 }
 
+// Two layers, of which the larger errs more, and less for each of its weights: a floor between both keeps the smaller one in integers.
+TEST(QuantizeContract, WhateverMeetsTheFloorIsFound) {
+  RandomSamples samples({4, 32}, 12);
+  OnnxModel model = Model("graph g (x: float[4,32], w1: float[32,32], w2: float[32,1]) -> (y) {\n"
+                          "  a = MatMul-13(x, w1) @large\n"
+                          "  less = const float[1]{0.3}\n"
+                          "  l = Mul-13(x, less)\n"
+                          "  b = MatMul-13(l, w2) @small\n"
+                          "  y = Add-13(a, b)\n"
+                          "}\n", 13);
+  MakeWeights(&model);
+  Built built = Quantized(std::move(model), {}, &samples);
+  auto make = [&](const NodePrecisions& candidate) -> Result<OnnxModel> {
+    OnnxModel made{built.prepared.graph.Clone(), built.prepared.info};
+    LINNET_TRY(QuantizeStatic(&made, candidate, built.ranges, {}));
+    return made;
+  };
+  Judge judge(built.prepared.graph, &samples, {}, 1);
+  double db[2];   // large and small, with weights alone as integers
+  for (int i = 0; i < 2; ++i) {
+    NodePrecisions alone(built.nodes.size(), Precision::kFloat);
+    for (NodeId id = 0; id < built.prepared.graph.node_count(); ++id) {
+      if (built.prepared.graph.node(id).name == (i == 0 ? "large" : "small")) alone[static_cast<size_t>(id)] = Precision::kWeights;
+    }
+    Result<OnnxModel> made = make(alone);
+    ASSERT_TRUE(made.ok());
+    db[i] = judge.Of(made->graph, kFour)->sqnr_db;
+  }
+  ASSERT_GT(db[1], db[0] + 4);
+  Floor floor;
+  floor.sqnr_db = (db[0] + db[1]) / 2;
+  const Maker makers[] = {make};
+  Sensitivities known;
+  Decision decision;
+  decision.nodes = built.nodes;
+  ASSERT_TRUE(SearchLayers(built.prepared, makers, true, floor, &judge, kFour, &known, kQuiet, &decision).ok());
+  EXPECT_TRUE(decision.met);
+  EXPECT_GE(decision.score.sqnr_db, floor.sqnr_db);
+  EXPECT_EQ(decision.in_float, std::vector<std::string>{"large"});
+}
+
 // A chain a -> b -> c -> d of equal layers, of which c errs most: what lies beside layers in float needs no rounding there.
 TEST(QuantizeContract, LayersBesideThoseInFloatCostLess) {
   auto chain = [] {
@@ -343,6 +384,8 @@ TEST(QuantizeContract, LayersBesideThoseInFloatCostLess) {
   for (size_t i = 0; i < 4; ++i) layers[i].weights = static_cast<double>(4 * i + 1);
   OrderByWeights(&layers);
   EXPECT_EQ(order(layers), "acbd");   // 1, 3 / 9, 1 / 5, 1 / 13
+  OrderByError(&layers);
+  EXPECT_EQ(order(layers), "cabd");
 }
 
 TEST(QuantizeDynamic, ProductsRunAsIntegers) {

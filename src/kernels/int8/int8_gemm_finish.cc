@@ -251,8 +251,9 @@ void FinishFloats(const FinishInt8& f, const int32_t* sums, const int32_t* row_s
     for (int64_t j = 0; j < columns; j += kLanes32) {
       const size_t left = static_cast<size_t>(columns - j);
       VF32 t = hn::ConvertTo(d, Corrected(I32(), f, sums + j, row_sums, r, column + j));
-      t = hn::Mul(t, hn::LoadU(d, f.scale + (f.one_scale ? 0 : column + j)));
-      if (e.bias) t = hn::Add(t, hn::LoadU(d, e.bias + column + j));
+      // Depthwise kernels ask for the last half of a panel, behind which arrays end.
+      t = hn::Mul(t, LoadSome(d, f.scale + (f.one_scale ? 0 : column + j), left));
+      if (e.bias) t = hn::Add(t, LoadSome(d, e.bias + column + j, left));
       if (residual) t = hn::Add(t, LoadSome(d, residual + j, left));
       if (clamp.has_low) t = AtLeast(hn::Set(d, clamp.low), t);
       if (clamp.has_high) t = AtMost(hn::Set(d, clamp.high), t);

@@ -108,4 +108,8 @@ void OrderByWeights(std::vector<Layer>* layers) {
   std::stable_sort(layers->begin(), layers->end(), [&](const Layer& a, const Layer& b) { return worth(a) > worth(b); });
 }
 
+void OrderByError(std::vector<Layer>* layers) {
+  std::stable_sort(layers->begin(), layers->end(), [](const Layer& a, const Layer& b) { return a.error > b.error; });
+}
+
 }  // namespace linnet::quantize

@@ -29,5 +29,7 @@ Result<std::vector<Layer>> LayersOf(const Graph& graph, const NodePrecisions& no
 void OrderByTime(std::vector<Layer>* layers, size_t first);
 /// Orders all by their error over their weights.
 void OrderByWeights(std::vector<Layer>* layers);
+/// Orders all by their error alone.
+void OrderByError(std::vector<Layer>* layers);
 
 }  // namespace linnet::quantize

@@ -55,6 +55,9 @@ class Search {
     return Status();
   }
 
+  /// Puts those first whose error, as it was measured last, is largest, whatever they cost.
+  void RankErrors() { OrderByError(&layers_); }
+
   /// The first `in_float` layers in float, the next `by_weights` of them with integer weights, the rest on integers.
   NodePrecisions With(size_t in_float, size_t by_weights) const {
     NodePrecisions out = nodes_;
@@ -159,7 +162,15 @@ Status SearchLayers(const OnnxModel& prepared, std::span<const Maker> makers, bo
     LINNET_ASSIGN(Score all, search.Judged(count, 0));
     in_float = count;  // not even the float model does
     if (all.Meets(floor)) {
-      LINNET_ASSIGN(in_float, search.Least(count, [&](size_t n) { return search.Judged(n, has_weights ? count - n : 0); }));
+      auto judged = [&](size_t n) { return search.Judged(n, has_weights ? count - n : 0); };
+      LINNET_ASSIGN(in_float, search.Least(count, judged));
+      if (in_float == count && count > 1) {   // the last layer's error is the least for what it costs, but another's may be less
+        search.RankErrors();
+        LINNET_ASSIGN(Score one, judged(count - 1));
+        if (one.Meets(floor)) {
+          LINNET_ASSIGN(in_float, search.Least(count - 1, judged));
+        }
+      }
     }
   }
   size_t by_weights = 0;
