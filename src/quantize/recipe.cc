@@ -262,7 +262,7 @@ class Work {
     for (int attempt = 1;; ++attempt) {
       LINNET_ASSIGN(Decision decision, DecideOnce(aim));
       if (!decision.met && recipe_.asks()) {
-        return Refuse(recipe_.as_is ? "with no layer in more bits (--as-is) the floor is not met" : "no choice of layers meets the floor", "the best", decision.score,
+        return Refuse(recipe_.as_is ? "with no layer in more bits (--as-is) the floor is not met" : "no choice of layers that was tried meets the floor", "the best", decision.score,
                       recipe_.as_is ? "" : CostMost(decision));
       }
       ranges_ = decision.ranges;
