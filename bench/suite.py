@@ -244,14 +244,17 @@ def is_number(text):
 
 
 def write(head, rows, mark, names, keep):
-    """Replaces what is between the marks; `keep`: only the rows that are in `rows`."""
+    """Replaces what is between the marks; `keep`: only the rows that are in `rows`, and of them what was measured."""
     begin, end = f"<!-- {mark}:begin -->", f"<!-- {mark}:end -->"
     if begin not in PAGE.read_text():
         sys.exit(f"{PAGE.relative_to(ROOT)} has no section {begin}")
     before, rest = PAGE.read_text().split(begin, 1)
     inside, after = rest.split(end, 1)
     there = [[cell.strip() for cell in line.strip()[1:-1].split("|")] for line in inside.strip().splitlines()[2:]] if keep else []
-    kept = {row[0]: row for row in there + rows if len(row) == len(head)}
+    kept = {}
+    for row in there + rows:
+        if len(row) == len(head):
+            kept[row[0]] = [new or old for new, old in zip(row, kept.get(row[0], row))]
     rows = [kept[name] for name in names if name in kept]
     PAGE.write_text(before + begin + "\n" + "\n".join(make_table(head, rows + means(head, rows))) + "\n" + end + after)
 
