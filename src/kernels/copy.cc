@@ -169,13 +169,10 @@ struct Bytes16 {
 
 template <class T>
 void CopyStrided(const char* src, char* dst, const CopyPlan& plan, int64_t rows, int64_t cols) {
+  if (plan.take) return plan.take(src, plan.src_row, dst, plan.dst_row, rows, cols);
   for (int64_t r = 0; r < rows; ++r) {
     const char* from = src + r * plan.src_row;
     char* to = dst + r * plan.dst_row;
-    if (plan.take) {
-      plan.take(from, to, cols);
-      continue;
-    }
     for (int64_t c = 0; c < cols; ++c) memcpy(to + c * plan.dst_col, from + c * plan.src_col, sizeof(T));
   }
 }

@@ -42,7 +42,7 @@ struct CopyPlan {
   int64_t dims[kCopyRankMax];  ///< outer dimensions
   int64_t src_strides[kCopyRankMax], dst_strides[kCopyRankMax];
   TransposeFn* transpose = nullptr;
-  TakeEveryFn* take = nullptr;   ///< of kStrided: a row, where columns of dst follow one another
+  TakeEveryFn* take = nullptr;   ///< of kStrided: rows, where columns of dst follow one another
   int32_t rank = 0;  ///< of the outer dimensions
   uint8_t element_bytes = 0;
   Kind kind = Kind::kRuns;

@@ -301,14 +301,11 @@ void Transpose(const void* src, int64_t src_stride, void* dst, int64_t dst_strid
                 dst_stride, rows, cols);
 }
 
-template <class T, size_t kStep>
-void TakeEvery(const void* src, void* dst, int64_t count) {
-  const hn::ScalableTag<T> d;
-  const int64_t lanes = hn::Lanes(d), step = kStep;
-  const T* from = static_cast<const T*>(src);
-  T* to = static_cast<T*>(dst);
+template <size_t kStep, class D, class T = hn::TFromD<D>>
+HWY_INLINE void TakeEveryBy(D d, const T* from, T* to, int64_t count) {
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), step = kStep;
   auto vector = [&](int64_t i) HWY_ATTR {
-    hn::Vec<hn::ScalableTag<T>> v[4];
+    hn::Vec<D> v[4];
     if constexpr (kStep == 2) hn::LoadInterleaved2(d, from + i * step, v[0], v[1]);
     if constexpr (kStep == 3) hn::LoadInterleaved3(d, from + i * step, v[0], v[1], v[2]);
     if constexpr (kStep == 4) hn::LoadInterleaved4(d, from + i * step, v[0], v[1], v[2], v[3]);
@@ -322,6 +319,22 @@ void TakeEvery(const void* src, void* dst, int64_t count) {
     i = count - 1;
   }
   for (; i < count; ++i) to[i] = from[i * step];
+}
+
+// By the widest vectors of which there is one.
+template <class T, size_t kStep>
+void TakeEvery(const void* src, int64_t src_stride, void* dst, int64_t dst_stride, int64_t rows, int64_t count) {
+  const hn::ScalableTag<T> wide;
+  auto each = [&](auto d) HWY_ATTR {
+    const char* from = static_cast<const char*>(src);
+    char* to = static_cast<char*>(dst);
+    for (int64_t r = 0; r < rows; ++r, from += src_stride, to += dst_stride) {
+      TakeEveryBy<kStep>(d, reinterpret_cast<const T*>(from), reinterpret_cast<T*>(to), count);
+    }
+  };
+  const hn::CappedTag<T, 16 / sizeof(T)> narrow;
+  if (hn::MaxLanes(wide) == hn::MaxLanes(narrow) || count > static_cast<int64_t>(hn::Lanes(wide))) return each(wide);
+  if constexpr (hn::MaxLanes(wide) > hn::MaxLanes(narrow)) each(narrow);
 }
 
 struct Bytes16 {

@@ -19,9 +19,9 @@ TransposeFn* PickTranspose(int64_t element_bytes, CpuLevel level);
 template <int kElementBytes>
 TransposeFn* PickTranspose(CpuLevel level);
 
-/// dst[i] = src[i * step], i < count, step 2 to 4, of elements of 1, 2 or 4 bytes; touches nothing outside the elements from the first to
-/// the last. Null where no such loop exists: for other sizes, and in small builds for all but every second of 4 bytes.
-using TakeEveryFn = void(const void* src, void* dst, int64_t count);
+/// dst[r][i] = src[r][i * step], r < rows, i < count, step 2 to 4, of elements of 1, 2 or 4 bytes; strides are bytes from row to row, of any
+/// sign. Touches nothing outside a row's elements from the first to the last. Null where no such loop exists: for other sizes, and in small builds for all but every second of 4 bytes.
+using TakeEveryFn = void(const void* src, int64_t src_stride, void* dst, int64_t dst_stride, int64_t rows, int64_t count);
 TakeEveryFn* PickTakeEvery(int64_t element_bytes, int64_t step, CpuLevel level);
 
 }  // namespace linnet

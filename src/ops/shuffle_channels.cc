@@ -10,7 +10,7 @@ namespace {
 struct ShuffleChannels : CopyOfInput {
   struct Bound : StridedCopy {
     InterleaveFn* interleave = nullptr;
-    TakeSecondFn* take_second = nullptr;
+    TakeEveryFn* take = nullptr;
     int64_t from_row = 0, rows = 0;
   };
   int64_t axis = 1, groups = 1, first = 0, count = 1;
@@ -47,11 +47,11 @@ struct ShuffleChannels : CopyOfInput {
     LINNET_ASSIGN(const int at, NormalizeAxis(axis, in.rank()));
     const int64_t inner = in.Product(at + 1, in.rank()), width = in[at] / groups;
     auto* copy = c.Params<Bound>();
-    // Contiguous channels of two groups, or every second of them, go by vectors.
+    // Contiguous channels of two groups, or every few of them, go by vectors.
     const int64_t bytes = DTypeBits(c.dtype(0)) / 8;
     copy->from_row = in[at], copy->rows = in.Product(0, at);
     if (groups == 2 && inner == 1 && count * bytes >= 8) copy->interleave = PickInterleave(bytes, cpu);
-    if (width == 2 && count == 1 && inner == 1 && groups * bytes >= 16) copy->take_second = PickTakeSecond(bytes, cpu);
+    if (count == 1 && inner == 1) copy->take = PickTakeEvery(bytes, width, cpu);
     copy->from_offset = first * inner;
     copy->Add(in.Product(0, at), in[at] * inner, out[at] * inner);
     copy->Add(count, inner, groups * inner);
@@ -62,16 +62,13 @@ struct ShuffleChannels : CopyOfInput {
   }
   Status Run(RunContext& c) const {
     const Bound& b = c.params<Bound>();
-    if ((!b.interleave && !b.take_second) || b.empty) return CopyOfInput::Run(c);
+    if ((!b.interleave && !b.take) || b.empty) return CopyOfInput::Run(c);
     const int64_t bytes = b.bits / 8, row = b.from_row * bytes, to_row = count * groups * bytes;
-    const std::byte* const from = c.in<std::byte>(0);
+    const std::byte* const from = c.in<std::byte>(0) + first * bytes;
     std::byte* const to = c.out<std::byte>(0);
     return c.ParallelFor(b.rows, 1, 2 + 0.05 * static_cast<double>(to_row), [&](int64_t begin, int64_t end, int) {
-      if (b.interleave) {
-        b.interleave(from + begin * row + first * bytes, b.from_row, b.from_row / 2, to + begin * to_row, end - begin, count);
-      } else {
-        b.take_second(from + begin * row, b.from_row, first, to + begin * to_row, end - begin, groups);
-      }
+      if (b.interleave) return b.interleave(from + begin * row, b.from_row, b.from_row / 2, to + begin * to_row, end - begin, count);
+      b.take(from + begin * row, row, to + begin * to_row, to_row, end - begin, groups);
     });
   }
 };

@@ -301,6 +301,8 @@ void TablePanel(const FinishInt8& finish, const int32_t* sums, const int32_t* ro
   }
 }
 
+#if HWY_TARGET != HWY_AVX3
+
 // FinishInt8::To::kActivated without a table, of one panel.
 template <class T>
 void BentPanel(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, T* to, int rows, int64_t column, int64_t columns) {
@@ -332,6 +334,8 @@ void BentPanel(const FinishInt8& finish, const int32_t* sums, const int32_t* row
     }
   }
 }
+
+#endif
 
 #if HWY_TARGET == HWY_AVX2
 
@@ -367,9 +371,11 @@ void FinishActivated(const FinishInt8& f, const int32_t* sums, const int32_t* ro
     if (f.table) {
       TablePanel(f, sums + j, row_sums, to + j, rows, column + j, some);
 #if HWY_TARGET == HWY_AVX3
-    } else if (kWideResults) {
+    } else {
       FinishWideRows<uint8_t, 1, Left::kBent>(f, sums + j, 0, row_sums, row, rows, column + j, some);
-#elif HWY_TARGET == HWY_AVX2
+    }
+#else
+#if HWY_TARGET == HWY_AVX2
     } else if (some == kPanelColumns) {
       BentRows(f, sums + j, row_sums, to + j, rows, column + j);
 #endif
@@ -378,6 +384,7 @@ void FinishActivated(const FinishInt8& f, const int32_t* sums, const int32_t* ro
     } else {
       BentPanel(f, sums + j, row_sums, to + j, rows, column + j, some);
     }
+#endif
   }
 }
 

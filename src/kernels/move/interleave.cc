@@ -1,4 +1,4 @@
-// Interleaving and its inverse by vectors of 8 or 16 bytes, or wider.
+// Interleaving by vectors of 8 bytes.
 #include "kernels/move/interleave.h"
 
 #include <algorithm>
@@ -31,27 +31,6 @@ void Interleave(const void* from, int64_t from_row, int64_t apart, void* to, int
   }
 }
 
-template <class D>
-HWY_INLINE void TakeSecondBy(D d, const hn::TFromD<D>* a, int64_t from_row, int64_t odd, hn::TFromD<D>* out, int64_t rows, int64_t count) {
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  for (int64_t r = 0; r < rows; ++r, a += from_row, out += count) {
-    for (int64_t next = 0; next < count; next += lanes) {
-      const int64_t j = std::min(next, count - lanes);
-      const auto low = hn::LoadU(d, a + 2 * j), high = hn::LoadU(d, a + 2 * j + lanes);
-      hn::StoreU(odd ? hn::ConcatOdd(d, high, low) : hn::ConcatEven(d, high, low), d, out + j);
-    }
-  }
-}
-
-template <class T>
-void TakeSecond(const void* from, int64_t from_row, int64_t odd, void* to, int64_t rows, int64_t count) {
-  const hn::ScalableTag<T> wide;
-  const T* const a = static_cast<const T*>(from);
-  T* const out = static_cast<T*>(to);
-  if (count >= static_cast<int64_t>(hn::Lanes(wide))) return TakeSecondBy(wide, a, from_row, odd, out, rows, count);
-  TakeSecondBy(hn::Full128<T>(), a, from_row, odd, out, rows, count);
-}
-
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet
 HWY_AFTER_NAMESPACE();
@@ -65,16 +44,6 @@ InterleaveFn* PickInterleave(int64_t element_bytes, [[maybe_unused]] CpuLevel le
     case 2: return LINNET_PICK(level, Interleave<uint16_t>);
     case 4: return LINNET_PICK(level, Interleave<uint32_t>);
     case 8: return LINNET_PICK(level, Interleave<uint64_t>);
-    default: return nullptr;
-  }
-}
-
-TakeSecondFn* PickTakeSecond(int64_t element_bytes, [[maybe_unused]] CpuLevel level) {
-  switch (element_bytes) {
-    case 1: return LINNET_PICK(level, TakeSecond<uint8_t>);
-    case 2: return LINNET_PICK(level, TakeSecond<uint16_t>);
-    case 4: return LINNET_PICK(level, TakeSecond<uint32_t>);
-    case 8: return LINNET_PICK(level, TakeSecond<uint64_t>);
     default: return nullptr;
   }
 }

@@ -1,4 +1,4 @@
-// Rows made of two runs, element by element in turns, and every second element of a row.
+// Rows made of two runs, element by element in turns.
 #pragma once
 
 #include <stdint.h>
@@ -11,11 +11,7 @@ namespace linnet {
 /// 0 <= j < count; all in elements. count is at least 8 bytes' worth. `from` and `to` do not overlap; nothing else is touched.
 using InterleaveFn = void(const void* from, int64_t from_row, int64_t apart, void* to, int64_t rows, int64_t count);
 
-/// to[r * count + j] = from[r * from_row + 2 j + odd], for the same r and j; `odd` is 0 or 1, count at least 16 bytes' worth.
-using TakeSecondFn = void(const void* from, int64_t from_row, int64_t odd, void* to, int64_t rows, int64_t count);
-
 /// For elements of 1, 2, 4 or 8 bytes; null for other sizes.
 InterleaveFn* PickInterleave(int64_t element_bytes, CpuLevel level);
-TakeSecondFn* PickTakeSecond(int64_t element_bytes, CpuLevel level);
 
 }  // namespace linnet

@@ -175,9 +175,13 @@ Status SearchLayers(const OnnxModel& prepared, std::span<const Maker> makers, bo
   }
   size_t by_weights = 0;
   if (has_weights && in_float < count) {
-    if (in_float > 0) LINNET_TRY(search.Rank(in_float, &known->integers));
-    LINNET_ASSIGN(Score none, search.Judged(in_float, 0));
-    if (!none.Meets(floor)) {
+    bool none = false;   // of the rest: 8 bits everywhere were not enough
+    if (in_float > 0) {
+      LINNET_TRY(search.Rank(in_float, &known->integers));
+      LINNET_ASSIGN(Score score, search.Judged(in_float, 0));
+      none = score.Meets(floor);
+    }
+    if (!none) {
       LINNET_ASSIGN(by_weights, search.Least(count - in_float, [&](size_t n) { return search.Judged(in_float, n); }));
     }
   }
