@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "guarded.h"
+#include "kernels/transpose.h"
 #include "ops_test_util.h"
 
 namespace linnet {
@@ -98,14 +99,21 @@ struct Problem {
 };
 
 /// Computes units of `tiles` by `panels`, each thread's turn on the same scratch.
-void Compute(CpuLevel level, Problem& p, int tile, int64_t tiles, int64_t panels, Guarded<float>* output, bool start_often) {
+void Compute(CpuLevel level, Problem& p, WinogradWay way, int64_t tiles, int64_t panels, Guarded<float>* output, bool start_often) {
   const GemmF32Kernels& gemm = PickGemmF32(level);
-  Guarded<float> packed(PackedWinogradSizeF32(p.t.out_c, p.t.in_c, tile));
-  PackWinogradF32(p.weights.data(), p.t.out_c, p.t.in_c, tile, packed.data());
+  const WinogradF32Kernels& kernels = PickWinogradF32(level);
+  const int tile = way.tile;
+  Guarded<float> packed(way.ahead ? PackedWinogradSizeF32(p.t.out_c, p.t.in_c, tile) : PackedConvSizeF32(p.t.out_c, p.t.in_c, 1, 3, 3));
+  if (way.ahead) {
+    PackWinogradF32(p.weights.data(), p.t.out_c, p.t.in_c, tile, packed.data());
+  } else {
+    PackConvF32(p.weights.data(), p.t.out_c, p.t.in_c, 1, 3, 3, packed.data());
+  }
   ConvF32 c = p.c;
+  c.transpose = PickTranspose(4, level);
   c.packed = packed.data();
   c.output = output->data();
-  const int64_t bytes = WinogradScratchBytes(gemm, c, tile);
+  const int64_t bytes = WinogradScratchBytes(kernels, gemm, c, way);
   // Aligned as the contract wants it; an element beyond the bytes asked for lies in the unreadable page.
   Guarded<double> scratch((bytes + 63) / 64 * 8, NAN);
   ASSERT_TRUE(scratch.Intact());
@@ -114,7 +122,7 @@ void Compute(CpuLevel level, Problem& p, int tile, int64_t tiles, int64_t panels
   for (int64_t at = 0; at < all; at += tiles) {
     for (int64_t panel = 0; panel < ConvPanels(c); panel += panels) {
       if (start_often) StartWinogradF32(scratch.data());
-      RunWinogradF32(PickWinogradF32(level), gemm, c, tile, at, std::min(all, at + tiles), panel,
+      RunWinogradF32(kernels, gemm, c, way, at, std::min(all, at + tiles), panel,
                      std::min(ConvPanels(c), panel + panels), scratch.data());
     }
   }
@@ -190,13 +198,14 @@ TEST(Winograd, WeightsAreTheSameBitsOnEveryMachine) {
   }
 }
 
-void Check(CpuLevel level, int tile, const Case& t) {
-  SCOPED_TRACE(testing::Message() << CpuLevelName(level) << " tile " << tile << " input " << t.batch << "x" << t.in_h << "x"
+void Check(CpuLevel level, WinogradWay way, const Case& t) {
+  const int tile = way.tile;
+  SCOPED_TRACE(testing::Message() << CpuLevelName(level) << " tile " << tile << (way.ahead ? "" : ", late,") << " input " << t.batch << "x" << t.in_h << "x"
                                   << t.in_w << "x" << t.in_c << " out_c " << t.out_c << " pads " << t.pad_top << " "
                                   << t.pad_left << " " << t.pad_bottom << " " << t.pad_right << " slice " << t.slice);
   Problem p(t);
   Guarded<float> output(p.OutputSize(), 77.0f);
-  Compute(level, p, tile, 5, 2, &output, false);
+  Compute(level, p, way, 5, 2, &output, false);
   for (int64_t pixel = 0; pixel < p.pixels; ++pixel) {
     for (int64_t o = 0; o < t.out_c; ++o) {
       double size;
@@ -214,9 +223,11 @@ void Check(CpuLevel level, int tile, const Case& t) {
   }
 }
 
+constexpr WinogradWay kWays[] = {{2, true}, {4, true}, {6, true}, {2, false}, {4, false}};
+
 void CheckAll(const Case& t) {
   for (CpuLevel level : FloatLevels()) {
-    for (int tile : {2, 4, 6}) Check(level, tile, t);
+    for (WinogradWay way : kWays) Check(level, way, t);
   }
 }
 
@@ -230,6 +241,18 @@ TEST(Winograd, SizesAndPaddings) {
   CheckAll({2, 6, 5, 3, 40, 0, 2, 2, 0});
   CheckAll({1, 4, 4, 2, 3, 5, 6, 7, 5});     // tiles of nothing but padding
   CheckAll({1, 12, 11, 6, 8, -2, -1, 0, 1});  // the borders are cut off
+  CheckAll({4, 3, 4, 40, 21, 1, 1, 1, 1});    // four tiles of 4 x 4, each a picture
+  CheckAll({1, 7, 8, 97, 50, 1, 1, 1, 1});
+}
+
+/// Weights that a run transforms some channels and panels at a time, as all are more than a cache holds.
+TEST(Winograd, WeightsPartByPart) {
+  for (CpuLevel level : FloatLevels()) {
+    for (int tile : {2, 4}) {
+      Check(level, {tile, false}, {1, 13, 14, 347, 40, 1, 1, 1, 1, 0, true, true, Activation::kRelu});
+      Check(level, {tile, false}, {1, 11, 9, 128, 130, 1, 1, 1, 1});
+    }
+  }
 }
 
 /// Pictures taken apart, of the same size or not, of which some have no pixels.
@@ -261,7 +284,7 @@ TEST(Winograd, Epilogues) {
 
 TEST(Winograd, ResidualInPlace) {
   for (CpuLevel level : FloatLevels()) {
-    for (int tile : {2, 4, 6}) {
+    for (WinogradWay tile : kWays) {
       for (int64_t dilation : {1, 3}) {
         Problem p({1, 10, 10, 8, 24, dilation, dilation, dilation, dilation, 0, true, true, Activation::kRelu, 0, dilation, dilation});
         Guarded<float> apart(p.OutputSize()), within(p.OutputSize());
@@ -277,17 +300,17 @@ TEST(Winograd, ResidualInPlace) {
 
 TEST(Winograd, AnySplitGivesTheSameBits) {
   for (CpuLevel level : FloatLevels()) {
-    for (int tile : {2, 4, 6}) {
+    for (WinogradWay way : kWays) {
       Problem p({2, 23, 19, 37, 75, 1, 1, 1, 1, 0, true, true, Activation::kSilu});
       Guarded<float> whole(p.OutputSize());
-      Compute(level, p, tile, 1 << 20, 1 << 20, &whole, false);
-      const GemmGrain grain = WinogradGrainF32(PickGemmF32(level), p.c, tile, 4);
+      Compute(level, p, way, 1 << 20, 1 << 20, &whole, false);
+      const GemmGrain grain = WinogradGrainF32(PickWinogradF32(level), PickGemmF32(level), p.c, way, 4);
       for (auto [tiles, panels] : {std::pair<int64_t, int64_t>{1, 1}, {7, 3}, {grain.rows, grain.panels}, {11, 100}}) {
         for (bool start_often : {false, true}) {
           Guarded<float> parts(p.OutputSize());
-          Compute(level, p, tile, tiles, panels, &parts, start_often);
+          Compute(level, p, way, tiles, panels, &parts, start_often);
           ASSERT_EQ(memcmp(whole.data(), parts.data(), static_cast<size_t>(whole.size()) * 4), 0)
-              << CpuLevelName(level) << " tile " << tile << " in units of " << tiles << " x " << panels;
+              << CpuLevelName(level) << " tile " << way.tile << " in units of " << tiles << " x " << panels;
         }
       }
     }
@@ -295,14 +318,14 @@ TEST(Winograd, AnySplitGivesTheSameBits) {
 }
 
 /// The largest difference from exact sums, as a part of the largest magnitude.
-double Error(CpuLevel level, int tile, int64_t channels) {
-  Problem p({1, 17, 17, channels, 16, 1, 1, 1, 1, 0, false, false, Activation::kNone}, true);
+double Error(CpuLevel level, WinogradWay way, int64_t size, int64_t channels) {
+  Problem p({1, size, size, channels, 16, 1, 1, 1, 1, 0, false, false, Activation::kNone}, true);
   Guarded<float> output(p.OutputSize());
-  Compute(level, p, tile, 1 << 20, 1, &output, false);
-  double most = 0, largest = 0, size;
+  Compute(level, p, way, 1 << 20, 1, &output, false);
+  double most = 0, largest = 0, sum;
   for (int64_t pixel = 0; pixel < p.pixels; ++pixel) {
     for (int64_t o = 0; o < 16; ++o) {
-      const double expected = p.Expected(pixel, o, &size);
+      const double expected = p.Expected(pixel, o, &sum);
       most = std::max(most, std::fabs(p.Out(output, pixel, o) - expected));
       largest = std::max(largest, std::fabs(expected));
     }
@@ -313,33 +336,51 @@ double Error(CpuLevel level, int tile, int64_t channels) {
 TEST(Winograd, ErrorsOfNormalData) {
   for (CpuLevel level : FloatLevels()) {
     for (auto [tile, bound] : {std::pair{2, 2e-6}, {4, 1e-5}, {6, 4e-5}}) {
-      const double error = Error(level, tile, 512);
+      const double error = Error(level, {tile, true}, 17, 512);
       EXPECT_LT(error, bound) << CpuLevelName(level) << " tile " << tile;
       RecordProperty(std::string(CpuLevelName(level)) + "_" + std::to_string(tile), testing::PrintToString(error));
     }
+    // Weights transformed at every run are rounded once more; 7 x 7 pixels are four tiles of 4 x 4.
+    EXPECT_LT(Error(level, {2, false}, 17, 512), 2e-6) << CpuLevelName(level);
+    EXPECT_LT(Error(level, {4, false}, 17, 512), 1e-5) << CpuLevelName(level);
+    EXPECT_LT(Error(level, {4, false}, 7, 512), 1e-5) << CpuLevelName(level);
   }
 }
 
 TEST(Winograd, ChosenByCost) {
-  EXPECT_EQ(WinogradTile(64, 64, 56, 56), 4);
-  EXPECT_EQ(WinogradTile(256, 256, 14, 14), 2);   // the weights of 4 x 4 tiles would cost more than they save
-  EXPECT_EQ(WinogradTile(512, 512, 7, 7), 2);
-  EXPECT_EQ(WinogradTile(128, 128, 28, 28), 2);   // 1.3 MB more for what they save
-  EXPECT_EQ(WinogradTile(256, 128, 32, 32), 2);
-  EXPECT_EQ(WinogradTile(128, 128, 56, 56), 4);   // a larger map is worth them
-  EXPECT_EQ(WinogradTile(64, 128, 32, 32), 4);    // and 0.7 MB any
-  EXPECT_EQ(WinogradTile(64, 64, 112, 112), 6);
-  EXPECT_EQ(WinogradTile(16, 16, 256, 256), 6);
-  EXPECT_EQ(WinogradTile(8, 8, 256, 256), 0);
-  EXPECT_EQ(WinogradTile(64, 64, 64, 64), 4);     // too small for so many bytes
-  EXPECT_EQ(WinogradTile(512, 512, 1, 1), 0);     // nearly all of a tile would be thrown away
-  EXPECT_EQ(WinogradTile(3, 32, 224, 224), 0);    // transforms dominate
-  EXPECT_EQ(WinogradTile(1, 1, 100, 100), 0);
-  EXPECT_EQ(WinogradTile(64, 64, 56, 56, 2, 2), 4);   // four pictures of 28 x 28
-  EXPECT_NE(WinogradTile(512, 512, 28, 28, 2, 2), 0);
-  EXPECT_EQ(WinogradTile(960, 256, 14, 14, 12, 12), 0);   // most taps are outside
-  EXPECT_NE(WinogradTile(64, 64, 0, 0), 0);       // sizes not known
-  EXPECT_NE(WinogradTile(64, 64, kUnknownDim, SymbolDim(0)), 0);
+  auto way = [](int64_t in_c, int64_t out_c, int64_t out_h, int64_t out_w, int64_t dilation = 1, int64_t batch = 1, const WinogradF32Kernels* late = nullptr) {
+    ConvSizes c;
+    c.batch = batch, c.in_c = in_c, c.out_c = out_c, c.out_h = out_h, c.out_w = out_w, c.dilation_h = c.dilation_w = dilation;
+    const WinogradWay way = ChooseWinograd(c, late);
+    EXPECT_TRUE(!late || !way.ahead);
+    return std::pair(way.tile, way.ahead);
+  };
+  using Way = std::pair<int, bool>;
+  EXPECT_EQ(way(64, 64, 56, 56), Way(4, true));
+  EXPECT_EQ(way(256, 256, 14, 14), Way(2, true));    // the weights of 4 x 4 tiles would cost more than they save
+  EXPECT_EQ(way(128, 128, 28, 28), Way(4, true));    // 1.3 MB more for what they save
+  EXPECT_EQ(way(256, 128, 32, 32), Way(4, false));   // twice as many: made at every run
+  EXPECT_EQ(way(256, 256, 16, 16), Way(4, false));
+  EXPECT_EQ(way(512, 512, 7, 7), Way(4, false));     // four tiles, no weight is written
+  WinogradF32Kernels kernels = PickWinogradF32(DetectedCpuLevel());
+  kernels.few = nullptr;
+  EXPECT_EQ(way(512, 512, 7, 7, 1, 1, &kernels), Way(2, false));   // those that cannot
+  EXPECT_EQ(way(64, 64, 56, 56, 1, 1, &kernels), Way(4, false));
+  EXPECT_EQ(way(128, 128, 56, 56), Way(4, true));
+  EXPECT_EQ(way(64, 128, 32, 32), Way(4, true));
+  EXPECT_EQ(way(64, 64, 112, 112), Way(6, true));
+  EXPECT_EQ(way(16, 16, 256, 256), Way(6, true));
+  EXPECT_EQ(way(8, 8, 256, 256).first, 0);
+  EXPECT_EQ(way(64, 64, 64, 64), Way(4, true));      // too small for so many bytes
+  EXPECT_EQ(way(512, 512, 1, 1).first, 0);           // nearly all of a tile would be thrown away
+  EXPECT_EQ(way(512, 512, 1, 1, 1, 64).first, 0);
+  EXPECT_EQ(way(3, 32, 224, 224).first, 0);          // transforms dominate
+  EXPECT_EQ(way(1, 1, 100, 100).first, 0);
+  EXPECT_EQ(way(64, 64, 56, 56, 2), Way(4, true));   // four pictures of 28 x 28
+  EXPECT_NE(way(512, 512, 28, 28, 2).first, 0);
+  EXPECT_EQ(way(960, 256, 14, 14, 12).first, 0);     // most taps are outside
+  EXPECT_EQ(way(64, 64, 0, 0), way(64, 64, 28, 28)); // sizes not known
+  EXPECT_EQ(way(64, 64, kUnknownDim, SymbolDim(0), 1, kUnknownDim), way(64, 64, 28, 28));
 }
 
 /// A store that holds the forms named, as a prepared file does, and notes what was asked for.
@@ -361,7 +402,8 @@ class OneForm : public WeightStore {
 };
 
 /// linnet:Conv of a picture with constant weights, declared without sizes, on weights in one form; "" lets it choose.
-std::vector<float> RunOperator(const std::string& form, int threads, int64_t side, std::string* got) {
+/// `exact`: the same in double precision.
+std::vector<float> RunOperator(const std::string& form, int threads, int64_t side, std::string* got, std::vector<double>* exact) {
   Numbers numbers;
   Tensor x = *Tensor::Allocate(DType::kFloat, {2, side, side + 3, 40}), w = *Tensor::Allocate(DType::kFloat, {70, 40, 3, 3});
   Tensor other = *Tensor::Allocate(DType::kFloat, x.shape());
@@ -397,27 +439,41 @@ std::vector<float> RunOperator(const std::string& form, int threads, int64_t sid
   RunState state;
   RunOutput result;
   // A run on another picture first: nothing of it may be left.
-  for (const Tensor* picture : {&other, &x}) {
-    const Fact feed{picture->type(), picture->data()};
+  for (const Tensor* image : {&other, &x}) {
+    const Fact feed{image->type(), image->data()};
     Status status = state.Run(**model, env, &feed, 1, &result, 1);
     EXPECT_TRUE(status.ok()) << status.message();
   }
   *got = weights.got;
+  exact->clear();
+  const float *picture = x.as<float>(), *kernel = w.as<float>();
+  for (int64_t pixel = 0; pixel < 2 * side * (side + 3); ++pixel) {
+    const int64_t column = pixel % (side + 3), row = pixel / (side + 3) % side;
+    for (int64_t o = 0; o < 70; ++o) {
+      double sum = 0;
+      for (int64_t tap = 0; tap < 9; ++tap) {
+        const int64_t i = row + tap / 3 - 1, j = column + tap % 3 - 1;
+        if (i < 0 || i >= side || j < 0 || j >= side + 3) continue;
+        const float* from = picture + (pixel + (tap / 3 - 1) * (side + 3) + tap % 3 - 1) * 40;
+        for (int64_t c = 0; c < 40; ++c) sum += static_cast<double>(from[c]) * kernel[(o * 40 + c) * 9 + tap];
+      }
+      exact->push_back(sum);
+    }
+  }
   return Values<float>(result.datum.tensor);
 }
 
 TEST(Winograd, OperatorTakesTheFormItFinds) {
-  for (int64_t side : {1, 6, 20}) {
-    std::string got;
-    const std::vector<float> direct = RunOperator("weights", 1, side, &got);
-    EXPECT_EQ(got, "weights");
-    for (const char* form : {"winograd2", "winograd4", "winograd6", ""}) {
-      const std::vector<float> one = RunOperator(form, 1, side, &got), three = RunOperator(form, 3, side, &got);
+  for (int64_t side : {1, 4, 6, 20}) {
+    for (const char* form : {"weights", "winograd2", "winograd4", "winograd6", ""}) {
+      std::string got;
+      std::vector<double> exact;
+      const std::vector<float> one = RunOperator(form, 1, side, &got, &exact), three = RunOperator(form, 3, side, &got, &exact);
       EXPECT_TRUE(got == form || (*form == 0 && got.starts_with("winograd"))) << got;
       EXPECT_EQ(one, three) << form;
-      ASSERT_EQ(one.size(), direct.size());
+      ASSERT_EQ(one.size(), exact.size());
       const double bound = got == "winograd6" ? 8e-4 : 2e-4;
-      for (size_t i = 0; i < one.size(); ++i) ASSERT_NEAR(one[i], direct[i], bound) << form << " element " << i;
+      for (size_t i = 0; i < one.size(); ++i) ASSERT_NEAR(one[i], exact[i], bound) << form << " element " << i;
     }
   }
 }

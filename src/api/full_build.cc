@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mutex.h"
 #include "format/linnet_file.h"
+#include "ops/conv_weights.h"
 #if !defined(LINNET_NO_ONNX)
 #include "onnx/writer.h"
 #endif
@@ -152,6 +153,17 @@ Status ConvertModel(const std::string& input, const std::string& output, const S
 
 namespace {
 
+/// Whether Winograd's tiles suit a linnet:Conv by constant weights of this shape.
+bool SuitsWinograd(const Graph& graph, const Node& node, const Shape& w) {
+  if (node.op != "Conv" || node.domain != "linnet" || w.rank() != 4 || w[2] != 3 || w[3] != 3) return false;
+  Result<int64_t> groups = node.Int("group", 1), first = node.Int("channels_first", 0);
+  Result<std::vector<int64_t>> strides = node.Ints("strides"), dilations = node.Ints("dilations");
+  if (!groups.ok() || *groups != 1 || !first.ok() || *first != 0 || !strides.ok() || !dilations.ok()) return false;
+  if (std::any_of(strides->begin(), strides->end(), [](int64_t x) { return x != 1; })) return false;
+  const bool dilated = dilations->size() == 2;
+  return WayOf(w, graph.value(node.outputs[0]).type.shape, dilated ? (*dilations)[0] : 1, dilated ? (*dilations)[1] : 1).tile != 0;
+}
+
 /// Those of base/parts.h.
 template <class Add>
 void AddVariants(const Graph& graph, const Node& node, bool packed, const Add& add) {
@@ -190,6 +202,7 @@ void AddVariants(const Graph& graph, const Node& node, bool packed, const Add& a
     if (node.op.find("Conv") == node.op.npos || id == kNoValue) continue;
     const Shape& w = graph.value(id).type.shape;
     if (!graph.is_constant(id) || w.rank() < 3) continue;
+    if (SuitsWinograd(graph, node, w)) add(node, "Winograd");
     const int64_t width = w[1] == 1 && w.rank() <= 4 ? w[w.rank() - 1] : 0;
     // Unrolled are steps of 1 and 2 pixels, without dilation.
     auto is = [&](std::string_view attribute, int64_t most) {
@@ -206,7 +219,7 @@ void AddVariants(const Graph& graph, const Node& node, bool packed, const Add& a
 }
 
 /// Parts of kernels that a build has when its configuration names them, in the "custom" of the operator that needs them:
-/// FusedRelu, FusedClip ... (FusedNone where a model has none), Winograd for convolutions packed so, Depthwise3 and Depthwise5 for
+/// FusedRelu, FusedClip ... (FusedNone where a model has none), Winograd for convolutions that it suits, Depthwise3 and Depthwise5 for
 /// depthwise convolutions of these widths, DepthwiseAny for all others (Depthwise0: a convolution that is none), and of pairs what is enough or what is more: Unsigned8 or Signed8
 /// bytes that are no weights, ByteResults or WideResults of 8-bit products, LoneBytes or AddedBytes of 8-bit convolutions, PlainQuantized or
 /// AnyQuantized, PackedWeights or ComputedWeights.
@@ -217,7 +230,6 @@ void AddParts(const Graph& graph, const std::vector<PackedWeights>& weights, Req
     types.custom.push_back(Cat("\"", part, "\""));
     requirements->Add(node.domain, node.version, node.op, types);
   };
-  const bool winograd = std::any_of(weights.begin(), weights.end(), [](const PackedWeights& each) { return each.tag.starts_with("winograd"); });
   bool named = false;
   int64_t prepared = 0;   // what PackedWeights count; those of bodies are counted apart, and taken for computed
   for (NodeId id = 0; id < graph.node_count(); ++id) {
@@ -229,7 +241,6 @@ void AddParts(const Graph& graph, const std::vector<PackedWeights>& weights, Req
       const std::string* name = std::get_if<std::string>(&attribute.payload);
       if (name && !name->empty() && attribute.name.ends_with("activation")) add(node, Cat("Fused", *name));
     }
-    if (winograd && node.op == "Conv" && node.domain == "linnet") add(node, "Winograd");
     auto is_of_node = [&](const PackedWeights& each) { return each.node == prepared; };
     const bool packed = !inner && std::any_of(weights.begin(), weights.end(), is_of_node);
     ++prepared;

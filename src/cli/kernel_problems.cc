@@ -164,48 +164,54 @@ Result<ConvF32> ImagesF32(const ConvProblem& p, Workspace& memory) {
   return c;
 }
 
+Status AddWinograd(const ConvProblem& p, WinogradWay way, WinogradWay chosen, const float* weights, ConvF32 ready, CpuLevel best, Workspace& memory,
+                   Problem* problem) {
+  if (way.ahead) {
+    LINNET_ASSIGN(float* packed, memory.Floats(PackedWinogradSizeF32(p.filters, p.channels, way.tile)));
+    PackWinogradF32(weights, p.filters, p.channels, way.tile, packed);
+    ready.packed = packed;
+  }
+  bool pick = way.tile == chosen.tile && way.ahead == chosen.ahead;
+  for (CpuLevel level : LevelsFor(Numbers::kFloat32, best)) {
+    const GemmF32Kernels* gemm = &PickGemmF32(level);
+    const WinogradF32Kernels* winograd = &PickWinogradF32(level);
+    ready.transpose = PickTranspose(4, level);
+    LINNET_ASSIGN(std::byte* scratch, memory.Bytes(WinogradScratchBytes(*winograd, *gemm, ready, way)));
+    const GemmGrain grain = WinogradGrainF32(*winograd, *gemm, ready, way, 1);
+    problem->candidates.push_back({level, fmt::format("Winograd, tiles of {} x {}{}", way.tile, way.tile, way.ahead ? "" : ", weights transformed at every run"), pick, [=] {
+                                     StartWinogradF32(scratch);
+                                     const int64_t tiles = WinogradTiles(ready, way.tile), panels = ConvPanels(ready);
+                                     for (int64_t t = 0; t < tiles; t += grain.rows) {
+                                       for (int64_t q = 0; q < panels; q += grain.panels) {
+                                         RunWinogradF32(*winograd, *gemm, ready, way, t, std::min(tiles, t + grain.rows), q,
+                                                        std::min(panels, q + grain.panels), scratch);
+                                       }
+                                     }
+                                   }});
+    pick = false;
+  }
+  return Status();
+}
+
 Status AddConvF32(const ConvProblem& p, CpuLevel best, Workspace& memory, Problem* problem) {
   LINNET_ASSIGN(const ConvF32 c, ImagesF32(p, memory));
   LINNET_ASSIGN(float* weights, memory.Floats(p.filters * (p.channels / p.groups) * p.kernel * p.kernel));
   const bool may_tile = p.kernel == 3 && p.stride == 1 && p.groups == 1;
-  const int chosen = may_tile ? WinogradTile(p.channels, p.filters, c.out_h, c.out_w, p.dilation, p.dilation) : 0;
-  for (int tile : {0, 2, 4, 6}) {
-    if (tile != 0 && !may_tile) continue;
-    const int64_t floats = tile == 0 ? PackedConvSizeF32(p.filters, p.channels, p.groups, p.kernel, p.kernel)
-                                     : PackedWinogradSizeF32(p.filters, p.channels, tile);
-    LINNET_ASSIGN(float* packed, memory.Floats(floats));
-    if (tile == 0) {
-      PackConvF32(weights, p.filters, p.channels, p.groups, p.kernel, p.kernel, packed);
-    } else {
-      PackWinogradF32(weights, p.filters, p.channels, tile, packed);
-    }
-    ConvF32 ready = c;
-    ready.packed = packed;
-    bool first = true;
-    for (CpuLevel level : LevelsFor(Numbers::kFloat32, best)) {
-      const GemmF32Kernels* gemm = &PickGemmF32(level);
-      const bool pick = first && tile == chosen;
-      first = false;
-      if (tile == 0) {
-        LINNET_ASSIGN(std::byte* scratch, memory.Bytes(ConvScratchBytes(*gemm, ready)));
-        problem->candidates.push_back({level, "direct sums", pick, [=] {
-                                         RunConvF32(*gemm, ready, 0, ready.out_h * ready.out_w, 0, ConvPanels(ready), scratch);
-                                       }});
-        continue;
-      }
-      const WinogradF32Kernels* winograd = &PickWinogradF32(level);
-      LINNET_ASSIGN(std::byte* scratch, memory.Bytes(WinogradScratchBytes(*gemm, ready, tile)));
-      const GemmGrain grain = WinogradGrainF32(*gemm, ready, tile, 1);
-      problem->candidates.push_back({level, fmt::format("Winograd, tiles of {} x {}", tile, tile), pick, [=] {
-                                       StartWinogradF32(scratch);
-                                       const int64_t tiles = WinogradTiles(ready, tile), panels = ConvPanels(ready);
-                                       for (int64_t t = 0; t < tiles; t += grain.rows) {
-                                         for (int64_t q = 0; q < panels; q += grain.panels) {
-                                           RunWinogradF32(*winograd, *gemm, ready, tile, t, std::min(tiles, t + grain.rows), q,
-                                                          std::min(panels, q + grain.panels), scratch);
-                                         }
-                                       }
-                                     }});
+  const WinogradWay chosen = may_tile ? ChooseWinograd(c) : WinogradWay();
+  LINNET_ASSIGN(float* packed, memory.Floats(PackedConvSizeF32(p.filters, p.channels, p.groups, p.kernel, p.kernel)));
+  PackConvF32(weights, p.filters, p.channels, p.groups, p.kernel, p.kernel, packed);
+  ConvF32 ready = c;
+  ready.packed = packed;
+  for (CpuLevel level : LevelsFor(Numbers::kFloat32, best)) {
+    const GemmF32Kernels* gemm = &PickGemmF32(level);
+    LINNET_ASSIGN(std::byte* scratch, memory.Bytes(ConvScratchBytes(*gemm, ready)));
+    problem->candidates.push_back({level, "direct sums", problem->candidates.empty() && chosen.tile == 0, [=] {
+                                     RunConvF32(*gemm, ready, 0, ready.out_h * ready.out_w, 0, ConvPanels(ready), scratch);
+                                   }});
+  }
+  for (const bool ahead : {true, false}) {
+    for (int tile : {2, 4, 6}) {
+      if (may_tile) LINNET_TRY(AddWinograd(p, {tile, ahead}, chosen, weights, ready, best, memory, problem));
     }
   }
   return Status();

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <set>
 
-#include "kernels/conv/winograd.h"
+#include "ops/conv_weights.h"
 
 namespace linnet::cli {
 namespace {
@@ -171,7 +171,7 @@ GraphCounts Count(const Graph& graph) {
 namespace {
 
 /// The multiply-adds of a convolution that leaves some out; negative where it does none. Winograd's tiles take (m + 2)^2 for every
-/// m x m outputs, and what transforms a patch and its sums back (kernels/conv/winograd.cc), one instruction counted as one. Taps of a dilated
+/// m x m outputs, and what transforms a patch and its sums back, and weights at every run (kernels/conv/winograd.cc), one instruction counted as one. Taps of a dilated
 /// kernel that lie outside of the image need not be computed.
 double SavingConvMacs(const Node& node, const Shape& x, const Shape& w, const Shape& y) {
   if (node.op != "Conv" || node.domain != "linnet" || w.rank() != 4 || y.rank() != 4 || x.rank() != 4) return -1;
@@ -184,12 +184,14 @@ double SavingConvMacs(const Node& node, const Shape& x, const Shape& w, const Sh
   const auto [pad_top, pad_left] = pair("pads", 0);
   const double in = static_cast<double>(w[1]), out = static_cast<double>(w[0]);
   if (stride_h == 1 && stride_w == 1 && w[1] == x[3] && w[2] == 3 && w[3] == 3) {
-    const int m = WinogradTile(w[1], w[0], y[1], y[2], dilation_h, dilation_w);
+    const WinogradWay way = WayOf(w, y, dilation_h, dilation_w);
+    const int m = way.tile;
     ConvSizes sizes;
     sizes.batch = y[0], sizes.out_h = y[1], sizes.out_w = y[2], sizes.dilation_h = dilation_h, sizes.dilation_w = dilation_w;
     const double positions = static_cast<double>((m + 2) * (m + 2));
     if (m != 0) {
-      return static_cast<double>(WinogradTiles(sizes, m)) * (positions * in * out + in * (m == 2 ? 32 : 144) + out * (m == 2 ? 24 : 120));
+      const double tiles = static_cast<double>(WinogradTiles(sizes, m)), weight = way.ahead ? 0 : m == 2 ? 28 : m == 4 ? 81 : 143;
+      return tiles * (positions * in * out + in * (m == 2 ? 32 : 144) + out * (m == 2 ? 24 : 120)) + weight * in * out;
     }
   }
   if (dilation_h == 1 && dilation_w == 1) return -1;

@@ -241,10 +241,16 @@ TilesFn* const kRowBlocks[] = {
 // two of four, or of four and three, are better.
 constexpr int64_t kUnevenRows = 2;
 
-// `next`: the packed columns that follow, as many as these, or null. `near`: these have been asked for. Passes divide the asking by the time
+// What is read next (GemmF32::next_b); no `b`: nothing that is known.
+struct Next {
+  const float* b = nullptr;
+  int64_t row_bytes = 0, panel_stride = 0;
+};
+
+// `near`: these columns have been asked for. Passes divide the asking by the time
 // that they take, which with AVX2 is that of their rows. With AVX-512 a pass of few rows is too short to bring half of the columns:
 // asking for so much at once takes longer than the stream that the hardware follows.
-void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, const float* next, bool near, AheadPart* ahead) {
+void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, const Next& next, bool near, AheadPart* ahead) {
   constexpr int64_t kLine = kPanelColumns * 4, kLeastRows = 2;   // fewer take as long
   const GemmF32& g = block.gemm;
   const int64_t panels = (end - begin + kPanelColumns - 1) / kPanelColumns;
@@ -256,12 +262,12 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
   if constexpr (kWideColumns > 0) {
     // Half a panel at the end: some rows by all others, then by the last one and a half.
     const int64_t columns = end - begin;
-    if (columns >= kWideColumns && columns % kPanelColumns == kWideColumns % kPanelColumns && m1 - m0 >= kWideRows && !next && g.b_row_stride == kPanelColumns) {
+    if (columns >= kWideColumns && columns % kPanelColumns == kWideColumns % kPanelColumns && m1 - m0 >= kWideRows && !next.b && g.b_row_stride == kPanelColumns) {
       constexpr int64_t kChunkBytes = 64 << 10, kUnit = kMaxRows * kWideRows;
       const int64_t chunk = std::max<int64_t>(1, kChunkBytes / 4 / kUnit / std::max<int64_t>(1, g.k)) * kUnit, wide = end - kWideColumns;
       for (int64_t row = m0; row < m1; row += chunk) {
         const int64_t last = std::min(m1, row + chunk), tiles = (last - row) / kWideRows;
-        if (wide > begin) RunRows(block, row, last, begin, wide, nullptr, near, ahead);
+        if (wide > begin) RunRows(block, row, last, begin, wide, Next(), near, ahead);
         PanelRows<kWideRows, kWideColumns>(block, row, tiles, wide);
         block.fetch = nullptr;
         if (row + tiles * kWideRows < last) kRowBlocks[last - row - tiles * kWideRows](block, row + tiles * kWideRows, wide, end);
@@ -274,7 +280,7 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
     constexpr int64_t kNearBytes = 20 << 10, kManyTiles = 4;
     int64_t tiles = g.b_row_stride == kPanelColumns ? (m1 - m0) / kMaxRows : 0;
     if (tiles > 0 && end - begin == kPanelColumns && (m1 - m0) % kMaxRows <= kUnevenRows && (m1 - m0) % kMaxRows > 0) --tiles;
-    const bool alone = end - begin == kPanelColumns && !next && tiles > 1;
+    const bool alone = end - begin == kPanelColumns && !next.b && tiles > 1;
     if (alone || (tiles >= kManyTiles && (m1 - m0) * g.a_row_stride * 4 * std::max<int64_t>(1, g.segment_count) <= kNearBytes)) {
       const int64_t whole = begin + (end - begin) / kPanelColumns * kPanelColumns;
       for (int64_t column = begin; column < whole; column += kPanelColumns) PanelRows<kMaxRows>(block, m0, tiles, column);
@@ -284,7 +290,9 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
     }
   }
   const int64_t passes = (m1 - m0 + kMaxRows - 1) / kMaxRows, first = near ? 0 : 1;
-  const bool asks = passes > 2 || (passes == 2 && (kAsksForA || m1 - m0 <= kHalvesRows));
+  // One pass asks for little alone: for as many lines as it reads it would wait.
+  const bool little = near && next.b && next.row_bytes < kLine;
+  const bool asks = passes > 2 || (passes == 2 && (kAsksForA || m1 - m0 <= kHalvesRows)) || little;
   auto time_of = [](int64_t rows) { return kFetchesAny ? 1 : rows < kLeastRows ? kLeastRows : rows; };
   const int64_t last_rows = m1 - m0 - (passes - 1) * kMaxRows;
   const int64_t time = (passes - 1 - first) * time_of(kMaxRows) + time_of(last_rows);   // of the passes that ask
@@ -292,11 +300,11 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
   for (int64_t pass = 0; m0 < m1; ++pass) {
     const bool uneven = kPanelTiles<kMaxRows, 2> && end - begin == kPanelColumns && m1 - m0 > kMaxRows && m1 - m0 <= kMaxRows + kUnevenRows;
     const int rows = uneven ? kMaxRows - kUnevenRows : TileRows(m1 - m0);
-    if (next && asks && pass >= first) {
-      const int64_t before = kLine * done / time, share = (kLine * time_of(rows) + time - 1) / time;   // of each row of a panel
-      block.fetch = reinterpret_cast<const char*>(next) + before * g.k;
+    if (next.b && asks && pass >= first) {
+      const int64_t before = next.row_bytes * done / time, share = (next.row_bytes * time_of(rows) + time - 1) / time;
+      block.fetch = reinterpret_cast<const char*>(next.b) + before * g.k;
       block.fetch_step = share;
-      block.fetch_panel = g.b_panel_stride * 4;
+      block.fetch_panel = next.panel_stride * 4;
       done += time_of(rows);
     } else if (kAsksForA && asks && pass >= first) {
       const bool rows_follow = pass + 1 < passes && g.segment_count == 0 && g.a_row_stride == g.k;
@@ -328,8 +336,14 @@ void RunSummands(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t en
   const bool packed = g.b_row_stride == kPanelColumns;
   for (int64_t column = begin; column < end; column += group) {
     const int64_t after = column + group;
-    const float* next = nullptr;
-    if (kFetchesTall && packed) next = after < g.n ? g.b + after / kPanelColumns * g.b_panel_stride : g.next_b;
+    Next next;
+    if (kFetchesTall && packed) {
+      if (after < g.n) {
+        next = {g.b + after / kPanelColumns * g.b_panel_stride, kPanelColumns * 4, g.b_panel_stride};
+      } else {
+        next = {g.next_b, g.next_row_bytes, g.next_panel_stride};
+      }
+    }
     RunRows(block, m0, m1, column, std::min(end, after), next, kFetchesTall && (column > begin ? packed : g.b_is_near), ahead);
   }
 }

@@ -70,9 +70,10 @@ struct GemmF32 {
   const float* b = nullptr;
   int64_t b_row_stride = kPanelColumns;
   int64_t b_panel_stride = 0;  ///< 16 k when packed
-  /// Where the products are many and small: the packed panels that the next one reads, as many as this one, which this one
-  /// asks memory for; and whether the one before did so for B.
+  /// Where the products are many and small: what is read after this one, for which this one asks memory: as many panels as this one has,
+  /// each of k rows of next_row_bytes, 64 at most, next_panel_stride floats apart; and whether B has been asked for.
   const float* next_b = nullptr;
+  int64_t next_row_bytes = 0, next_panel_stride = 0;
   bool b_is_near = false;
   AheadPart ahead;   ///< other memory that it may ask for, slowly enough not to wait for it
   /// So many bytes are asked for meanwhile by so many multiply-adds of a core.

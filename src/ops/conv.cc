@@ -60,16 +60,6 @@ struct Conv : ConvBase<Layout::kChannelsFirst, 3> {
   Status Parse(const Node& node) { return attributes.Parse(node); }
 };
 
-/// The tile of a Winograd convolution that suits constant weights, 0 where none does: follows from the types and attributes
-/// alone, so that it is the same on every machine.
-int ChooseTile(const PrepareContext& c, const ConvWeights& weights, const WindowAttributes& window, bool reads_first) {
-  if (reads_first || !MayTile(weights, window, 2)) return 0;
-  const Shape y = c.has_output(0) ? c.output_shape(0) : Shape();
-  const bool ranked = y.rank() == 4, dilated = window.dilations.size() == 2;
-  return WinogradTile(weights.group_in, weights.out_c, ranked ? y[1] : kUnknownDim, ranked ? y[2] : kUnknownDim,
-                      dilated ? window.dilations[0] : 1, dilated ? window.dilations[1] : 1);
-}
-
 constexpr int kInto = 4;
 
 struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
@@ -79,7 +69,8 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
   const WinogradF32Kernels* winograd = nullptr;
   TransposeFn* transpose = nullptr;
   const void* packed = nullptr;   ///< null when the weights are computed
-  int tile = 0;                   ///< of a Winograd convolution; 0: direct
+  int tile = 0;                   ///< of a Winograd convolution whose weights are transformed ahead
+  bool may_tile = false;          ///< whether a run may transform them
   std::optional<HalfFormat> reduce;   ///< as the node says
   OutputSlice out_slice;
   const SplitGemmKernels* split = nullptr;
@@ -95,6 +86,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     enum Path : uint8_t { kAny, kPanels, kWinograd, kDepthwise } path = kAny;
     // Panels: a task is a slice (all of it up to 2-D) by a block of pixels by a block of panels. Winograd: its pixels are
     // tiles.
+    WinogradWay way;
     ConvF32 conv;
     GemmGrain grain;
     int64_t slices = 1, outer_out = 1, pixels = 0, pixel_blocks = 1, panel_blocks = 1, matrix_floats = 0;
@@ -135,15 +127,21 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
       LINNET_TRY(PackReduced(c, shape));
     } else if (IsF32(c.dtype(1), shape)) {
       const ConvWeights weights(shape, attributes.groups);
-      const int wanted = kTransformed ? ChooseTile(c, weights, attributes.window, reads_first) : 0;
+      const bool may = !reads_first && MayTile(weights, attributes.window);
+      const std::vector<int64_t>& dilations = attributes.window.dilations;
+      const bool dilated = dilations.size() == 2;
+      const WinogradWay way = kTransformed && may ? WayOf(shape, c.has_output(0) ? c.output_shape(0) : Shape(), dilated ? dilations[0] : 1, dilated ? dilations[1] : 1)
+                                                  : WinogradWay();
+      const int wanted = way.ahead ? way.tile : 0;
       Status status = Pack(c, weights, wanted);
-      if (!kTransformed && status.code() == Code::kInvalidModel && MayTile(weights, attributes.window, 2)) return NoWinograd();
+      if (!kTransformed && status.code() == Code::kInvalidModel && may) return NoWinograd();
       // A prepared file holds one form: what was chosen when it was made, from what was known then.
       for (int other : {0, 2, 4, 6}) {
         if (!kTransformed || status.code() != Code::kInvalidModel) break;
-        if (other != wanted && !(reads_first && other) && MayTile(weights, attributes.window, other) && Pack(c, weights, other).ok()) status = Status();
+        if (other != wanted && (other == 0 || may) && Pack(c, weights, other).ok()) status = Status();
       }
       LINNET_TRY(std::move(status));
+      may_tile = kTransformed && may && tile == 0;
     } else {
       LINNET_TRY(ForType<kAnyWeights>(c.dtype(1), [&]<class T>() -> Status {
         int64_t taps = shape.Product(2, shape.rank());
@@ -255,10 +253,11 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
     }
     b->path = weights.depthwise && !reduced ? Bound::kDepthwise : Bound::kPanels;
     if (!reduced) conv.split = split, conv.grouped = grouped;
-    const bool direct = !reduced && tile == 0 && (b->path == Bound::kPanels || b->out_c == 1);   // of one channel, depthwise kernels read a panel
+    if (kTransformed && (tile != 0 || may_tile)) b->way = tile != 0 ? WinogradWay{tile, true} : ChooseWinograd(conv, winograd);
+    const bool direct = !reduced && b->way.tile == 0 && (b->path == Bound::kPanels || b->out_c == 1);   // of one channel, depthwise kernels read a panel
     if (kNarrow && direct && NarrowPaysF32(narrow, conv)) conv.narrow = narrow, b->path = Bound::kPanels;
     if (b->path == Bound::kDepthwise) return;
-    if (kTransformed && tile != 0) return BindWinograd(c.threads(), b);
+    if (kTransformed && b->way.tile != 0) return BindWinograd(c.threads(), b);
     b->pixels = conv.batch * conv.out_h * conv.out_w, conv.only_pixel = b->pixels == 1;
     b->matrix_floats = weights.matrix_floats;
     b->grain = reduced ? ConvGrainHalf(*reduced, conv, c.threads()) : ConvGrain(*kernels, conv, c.threads());
@@ -279,13 +278,14 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
   void BindWinograd(int threads, Bound* b) const {
     b->path = Bound::kWinograd;
     b->workers = threads;
-    b->pixels = WinogradTiles(b->conv, tile);
-    b->grain = WinogradGrainF32(*kernels, b->conv, tile, threads);
+    b->conv.transpose = transpose;
+    b->pixels = WinogradTiles(b->conv, b->way.tile);
+    b->grain = WinogradGrainF32(*winograd, *kernels, b->conv, b->way, threads);
     b->pixel_blocks = DivUp(b->pixels, b->grain.rows);
     b->panel_blocks = DivUp(ConvPanels(b->conv), b->grain.panels);
     b->task_ns = static_cast<double>(b->grain.rows) * static_cast<double>(b->grain.panels) * kPanelColumns *
-                 static_cast<double>((tile + 2) * (tile + 2) * b->in_c) / 20;
-    b->worker_bytes = RoundUp(WinogradScratchBytes(*kernels, b->conv, tile), kAlignment);
+                 static_cast<double>((b->way.tile + 2) * (b->way.tile + 2) * b->in_c) / 20;
+    b->worker_bytes = RoundUp(WinogradScratchBytes(*winograd, *kernels, b->conv, b->way), kAlignment);
   }
 
   Status Run(RunContext& c) const {
@@ -350,7 +350,7 @@ struct ChannelsLastConv : ConvBase<Layout::kChannelsLast, 5> {
         // Neighbouring blocks of panels in one call.
         const int64_t first = task % b.panel_blocks, count = std::min(b.panel_blocks - first, end - task);
         const int64_t row = task / b.panel_blocks * b.grain.rows, panel = first * b.grain.panels;
-        RunWinogradF32(*winograd, *kernels, conv, tile, row, std::min(b.pixels, row + b.grain.rows), panel,
+        RunWinogradF32(*winograd, *kernels, conv, b.way, row, std::min(b.pixels, row + b.grain.rows), panel,
                        std::min(ConvPanels(conv), panel + count * b.grain.panels), scratch + worker * b.worker_bytes);
         task += count;
       }

@@ -7,6 +7,7 @@
 
 #include "kernels/conv/conv.h"
 #include "kernels/conv/depthwise.h"
+#include "kernels/conv/winograd.h"
 #include "ops/for_type.h"
 #include "ops/packed_weights.h"
 #include "ops/window_helpers.h"
@@ -47,13 +48,22 @@ struct ConvWeights {
   }
 };
 
-/// Whether a convolution can be computed by Winograd tiles of this size; 0 stands for direct sums.
-inline bool MayTile(const ConvWeights& weights, const WindowAttributes& window, int tile) {
+/// Whether a convolution can be computed by Winograd's tiles.
+inline bool MayTile(const ConvWeights& weights, const WindowAttributes& window) {
   auto all_one = [](const std::vector<int64_t>& list) {
     return std::all_of(list.begin(), list.end(), [](int64_t x) { return x == 1; });
   };
-  return tile == 0 || (weights.rank == 2 && weights.kernel_h == 3 && weights.kernel_w == 3 && weights.groups == 1 &&
-                       all_one(window.strides));
+  return weights.rank == 2 && weights.kernel_h == 3 && weights.kernel_w == 3 && weights.groups == 1 && all_one(window.strides);
+}
+
+/// How a convolution that may be computed so suits weights and output (channels last; its sizes may be unknown). Follows from these alone, so
+/// that it is the same on every machine.
+inline WinogradWay WayOf(const Shape& weights, const Shape& output, int64_t dilation_h, int64_t dilation_w) {
+  ConvSizes c;
+  c.in_c = weights[1], c.out_c = weights[0], c.dilation_h = dilation_h, c.dilation_w = dilation_w;
+  auto size = [&](int axis) { return output.rank() == 4 ? output[axis] : kUnknownDim; };
+  c.batch = size(0), c.out_h = size(1), c.out_w = size(2);
+  return ChooseWinograd(c);
 }
 
 /// Element types of convolutions that are not done on packed panels; float32 for weights of no elements, which are not packed.

@@ -5,6 +5,8 @@
 // rows are made of all columns at a time, which are read again for the next few: nothing lies between.
 #include "kernels/conv/winograd.h"
 
+#include <type_traits>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/conv/winograd.cc"
 #include "hwy/foreach_target.h"
@@ -99,6 +101,139 @@ HWY_INLINE void Backward(const VF32 (&m)[8], VF32 (&y)[6]) {
   y[3] = hn::MulAdd(Set(8), odd_two, hn::MulAdd(Set(0.125f), odd_half, odd_one));
   y[4] = hn::MulAdd(Set(16), even_two, hn::MulAdd(Set(0.0625f), even_half, even_one));
   y[5] = hn::MulAdd(Set(32), odd_two, hn::MulAdd(Set(0.03125f), odd_half, hn::Add(odd_one, m[7])));
+}
+
+/// G, m = 2: 1, x, x^2 at each point over the product of x minus the other points; of a point and its negative even and odd parts.
+HWY_INLINE void OfTaps(VF32 a, VF32 b, VF32 c, VF32 (&u)[4]) {
+  const VF32 half = Set(0.5f), even = hn::Mul(half, hn::Add(a, c));
+  u[0] = a;
+  u[1] = hn::MulAdd(half, b, even);
+  u[2] = hn::NegMulAdd(half, b, even);
+  u[3] = c;
+}
+
+/// m = 4.
+HWY_INLINE void OfTaps(VF32 a, VF32 b, VF32 c, VF32 (&u)[6]) {
+  constexpr double p2 = kP2, q2 = kQ2, at_p = 1 / (2 * p2 * (p2 - q2)), at_q = 1 / (2 * q2 * (q2 - p2));
+  auto real = [](double x) HWY_ATTR { return Set(static_cast<float>(x)); };
+  const VF32 even_p = hn::MulAdd(real(at_p), a, hn::Mul(real(at_p * p2), c)), odd_p = real(at_p * kP);
+  const VF32 even_q = hn::MulAdd(real(at_q), a, hn::Mul(real(at_q * q2), c)), odd_q = real(at_q * kQ);
+  u[0] = hn::Mul(real(1 / (p2 * q2)), a);
+  u[1] = hn::MulAdd(odd_p, b, even_p);
+  u[2] = hn::NegMulAdd(odd_p, b, even_p);
+  u[3] = hn::MulAdd(odd_q, b, even_q);
+  u[4] = hn::NegMulAdd(odd_q, b, even_q);
+  u[5] = c;
+}
+
+/// m = 6.
+HWY_INLINE void OfTaps(VF32 a, VF32 b, VF32 c, VF32 (&u)[8]) {
+  constexpr double kPoints[3] = {0.5, 1, 2}, kOver[3] = {1 / 1.40625, 1 / -4.5, 1 / 90.0};
+  u[0] = hn::Neg(a);
+  LINNET_UNROLL
+  for (int i = 0; i < 3; ++i) {
+    const double x = kPoints[i], over = kOver[i];
+    const VF32 square = Set(static_cast<float>(over * x * x)), odd = Set(static_cast<float>(over * x));
+    const VF32 even = hn::MulAdd(Set(static_cast<float>(over)), a, hn::Mul(square, c));
+    u[1 + 2 * i] = hn::MulAdd(odd, b, even);
+    u[2 + 2 * i] = hn::NegMulAdd(odd, b, even);
+  }
+  u[7] = c;
+}
+
+template <int kTile>
+void Weights(const float* packed, int64_t tap_stride, int64_t channels, float* u, int64_t position_stride) {
+  constexpr int kSide = kTile + 2;
+  const F32 d;
+  for (int64_t at = 0; at < channels * kPanelColumns; at += kLanes) {
+    VF32 half[3][kSide];
+    LINNET_UNROLL
+    for (int j = 0; j < 3; ++j) {
+      auto tap = [&](int i) HWY_ATTR { return hn::LoadU(d, packed + (i * 3 + j) * tap_stride + at); };
+      OfTaps(tap(0), tap(1), tap(2), half[j]);
+    }
+    LINNET_UNROLL
+    for (int i = 0; i < kSide; ++i) {
+      VF32 out[kSide];
+      OfTaps(half[0][i], half[1][i], half[2][i], out);
+      LINNET_UNROLL
+      for (int j = 0; j < kSide; ++j) hn::Store(out[j], d, u + (i * kSide + j) * position_stride + at);
+    }
+  }
+}
+
+// Few tiles: a row of positions of a transformed weight is made in registers, four tiles' sums of these six positions stay there. G's
+// factors come last, so that a point's row is 1, x, x^2.
+constexpr double kAtP = 1 / (2.0 * kP2 * (kP2 - kQ2)), kAtQ = 1 / (2.0 * kQ2 * (kQ2 - kP2));
+constexpr double kFactors[6] = {1 / (static_cast<double>(kP2) * kQ2), kAtP, kAtP, kAtQ, kAtQ, 1};
+
+template <int kRow>
+HWY_INLINE void FewRow(const float* taps, int64_t tap_stride, int64_t channels, const float* v, const char* next, bool first, float* sums) {
+  constexpr int kSide = 6, kTiles = 4;
+  const F32 d;
+  const VF32 p = Set(kP), p2 = Set(kP2), q = Set(kQ), q2 = Set(kQ2);
+  VF32 sum[kSide][kTiles];
+  LINNET_UNROLL
+  for (int j = 0; j < kSide; ++j) {
+    LINNET_UNROLL
+    for (int t = 0; t < kTiles; ++t) sum[j][t] = first ? hn::Zero(d) : hn::Load(d, sums + (j * kTiles + t) * kLanes);
+  }
+  for (int64_t c = 0; c < channels; ++c, taps += kPanelColumns, v += kSide * kTiles) {
+    if (next) {
+      __builtin_prefetch(next, 0, 2), __builtin_prefetch(next + 64, 0, 2);
+      next += 96;   // 9 taps of 64 bytes in 6 rows
+    }
+    auto column = [&](int b) HWY_ATTR {
+      const float* tap = taps + b * tap_stride;
+      if constexpr (kRow == 0) return hn::LoadU(d, tap);
+      if constexpr (kRow == 5) return hn::LoadU(d, tap + 6 * tap_stride);
+      const VF32 even = hn::MulAdd(kRow < 3 ? p2 : q2, hn::LoadU(d, tap + 6 * tap_stride), hn::LoadU(d, tap));
+      const VF32 odd = hn::LoadU(d, tap + 3 * tap_stride), x = kRow < 3 ? p : q;
+      return kRow % 2 ? hn::MulAdd(x, odd, even) : hn::NegMulAdd(x, odd, even);
+    };
+    auto add = [&](int j, VF32 u) HWY_ATTR {
+      LINNET_UNROLL
+      for (int t = 0; t < kTiles; ++t) sum[j][t] = hn::MulAdd(Set(v[j * kTiles + t]), u, sum[j][t]);
+    };
+    const VF32 low = column(0), middle = column(1), high = column(2);
+    add(0, low);
+    const VF32 even_p = hn::MulAdd(p2, high, low), even_q = hn::MulAdd(q2, high, low);
+    add(1, hn::MulAdd(p, middle, even_p));
+    add(2, hn::NegMulAdd(p, middle, even_p));
+    add(3, hn::MulAdd(q, middle, even_q));
+    add(4, hn::NegMulAdd(q, middle, even_q));
+    add(5, high);
+  }
+  LINNET_UNROLL
+  for (int j = 0; j < kSide; ++j) {
+    LINNET_UNROLL
+    for (int t = 0; t < kTiles; ++t) hn::Store(sum[j][t], d, sums + (j * kTiles + t) * kLanes);
+  }
+}
+
+void Few(const float* packed, int64_t channels, const float* v, const float* next, float* m, int64_t position_stride, int64_t row_stride) {
+  // Taps and tiles of so many channels stay in the first-level cache for all rows.
+  constexpr int64_t kChannels = 32, kSide = 6, kTiles = 4, kRowFloats = kSide * kTiles * kLanes;
+  HWY_ALIGN float sums[kSide * kRowFloats];
+  for (int64_t lane = 0; lane < kPanelColumns; lane += kLanes) {
+    for (int64_t c = 0; c < channels; c += kChannels) {
+      const int64_t count = HWY_MIN(kChannels, channels - c);
+      const char* ask = lane == 0 && next ? reinterpret_cast<const char*>(next) + c * kSide * 96 : nullptr;
+      auto row = [&](auto index) HWY_ATTR {
+        constexpr int kRow = index.value;
+        FewRow<kRow>(packed + c * kPanelColumns + lane, channels * kPanelColumns, count, v + (kRow * channels + c) * kSide * kTiles,
+                     ask ? ask + kRow * count * 96 : nullptr, c == 0, sums + kRow * kRowFloats);
+      };
+      row(std::integral_constant<int, 0>()), row(std::integral_constant<int, 1>()), row(std::integral_constant<int, 2>());
+      row(std::integral_constant<int, 3>()), row(std::integral_constant<int, 4>()), row(std::integral_constant<int, 5>());
+    }
+    for (int64_t i = 0; i < kSide * kSide; ++i) {
+      const VF32 factor = Set(static_cast<float>(kFactors[i / kSide] * kFactors[i % kSide]));
+      for (int64_t t = 0; t < kTiles; ++t) {
+        hn::StoreU(hn::Mul(factor, hn::Load(F32(), sums + (i * kTiles + t) * kLanes)), F32(), m + i * position_stride + t * row_stride + lane);
+      }
+    }
+  }
 }
 
 /// One vector of channels of a patch; `left` of them exist.
@@ -262,7 +397,8 @@ void Output(const float* m, int64_t position_stride, int64_t channels, int64_t r
   for (int64_t y = 0; y < rows; ++y) ActivateRows(epilogue, output + y * row_stride, pixel_stride, columns, channels);
 }
 
-constexpr WinogradF32Kernels kWinogradF32 = {{Input<2>, Input<4>, Input<6>}, {Output<2>, Output<4>, Output<6>}};
+constexpr WinogradF32Kernels kWinogradF32 = {
+    {Weights<2>, Weights<4>, Weights<6>}, kManyRegisters ? Few : nullptr, {Input<2>, Input<4>, Input<6>}, {Output<2>, Output<4>, Output<6>}};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet

@@ -16,6 +16,10 @@
 // V and M are made for a strip of tiles at a time, so that they stay in cache. A dilated kernel takes pictures apart into dilation_h *
 // dilation_w smaller ones, on each of which it is not dilated.
 //
+// U = G g G' is made ahead (WinogradWay::ahead), or from the weights that direct sums read, for some panels at a time, which then have to
+// be written to the second-level cache at every run but come from memory as 9 numbers instead of 16, 36 or 64. Four tiles or less are
+// done without writing U (`few`).
+//
 // The matrices follow from interpolation at 0, 1, -1 and infinity (m = 2), at 0, 3/4, -3/4, 3/2, -3/2 and infinity (m = 4), and
 // at 0, 1/2, -1/2, 1, -1, 2, -2 and infinity (m = 6). On normally distributed data and 512 channels errors stay below 2e-6
 // (m = 2, mostly 0.9e-6), 1e-5 (m = 4, mostly 4.3e-6) and 4e-5 (m = 6, mostly 1.7e-5) of the output's largest magnitude; those
@@ -30,6 +34,13 @@ namespace linnet {
 
 /// The functions of one instruction set; index m / 2 - 1 is for tiles of m x m.
 struct WinogradF32Kernels {
+  /// Transformed weights of so many input channels of a panel: channel c's taps are 16 floats each at packed + tap * tap_stride + 16 c,
+  /// position i goes to u + i * position_stride + 16 c.
+  void (*weights[3])(const float* packed, int64_t tap_stride, int64_t channels, float* u, int64_t position_stride);
+  /// Up to four tiles of 4 x 4 by a panel of such weights, transformed in registers; null where there are too few of these. `v` is
+  /// [6][channels][6][4]: row of positions, channel, position of the row, tile. Position i of tile t goes to m + i * position_stride + t *
+  /// row_stride, 16 floats, for all four tiles. Meanwhile the 9 * 16 * channels floats at `next` are asked for.
+  void (*few)(const float* packed, int64_t channels, const float* v, const float* next, float* m, int64_t position_stride, int64_t row_stride);
   /// The transformed patch of one tile: `pixels` points at the channels of its (m + 2)^2 pixels, row by row. Position i
   /// goes to v + i * position_stride, channels padded with zeros to a multiple of 16. Reads only the channels.
   void (*input[3])(const float* const* pixels, int64_t channels, float* v, int64_t position_stride);
@@ -44,11 +55,21 @@ struct WinogradF32Kernels {
 
 const WinogradF32Kernels& PickWinogradF32(CpuLevel level);
 
-/// The tile size m that is cheapest for a convolution of one group, 3x3, stride 1: 2, 4, 6, or 0 where direct sums are.
-/// Depends on nothing but the arguments; pass 0 for a size of the output that is not known.
-int WinogradTile(int64_t in_c, int64_t out_c, int64_t out_h, int64_t out_w, int64_t dilation_h = 1, int64_t dilation_w = 1);
+/// How a convolution of one group, 3x3, stride 1, is computed.
+struct WinogradWay {
+  int tile = 0;         ///< m; 0: by direct sums
+  bool ahead = false;   ///< on weights that PackWinogradF32 made; otherwise on those of PackConvF32
+};
 
-/// Floats of the packed weights: (m + 2)^2 packed matrices of in_c x out_c.
+/// The cheapest way. Depends on the batch, channels, output and dilation alone, not on the machine. With `late`, the cheapest for these
+/// kernels of those that need no weights made ahead. A batch, height or width of 0 or less is not known: it is taken to be one picture in the
+/// middle of a network.
+WinogradWay ChooseWinograd(ConvSizes c, const WinogradF32Kernels* late = nullptr);
+
+/// Whether so many tiles are done without writing transformed weights, on machines that can.
+inline bool WinogradTakesFew(WinogradWay way, int64_t tiles) { return way.tile == 4 && !way.ahead && tiles <= 4; }
+
+/// Floats of the weights packed ahead: (m + 2)^2 packed matrices of in_c x out_c.
 int64_t PackedWinogradSizeF32(int64_t out_c, int64_t in_c, int tile);
 
 /// Transforms and packs weights of ONNX's order [out_c][in_c][3][3], in double precision: the same bits at every CPU level.
@@ -64,20 +85,19 @@ inline int64_t WinogradTiles(const ConvSizes& c, int64_t tile) {
 }
 
 /// Bytes of scratch for RunWinogradF32, 64-byte aligned; each thread its own. Reads only sizes.
-int64_t WinogradScratchBytes(const GemmF32Kernels& gemm, const ConvF32& conv, int tile);
+int64_t WinogradScratchBytes(const WinogradF32Kernels& kernels, const GemmF32Kernels& gemm, const ConvF32& conv, WinogradWay way);
 
 /// To be called on a thread's scratch before its first RunWinogradF32 of a convolution: the next calls with the same
-/// `conv` use again what the scratch holds of the input.
+/// `conv` use again what the scratch holds of the input and the weights.
 void StartWinogradF32(void* scratch);
 
-/// Computes tiles [tile0, tile1) in panels [panel0, panel1). `conv` is as for RunConvF32 with packed weights made by
-/// PackWinogradF32, one group, kernel 3x3, strides 1 and input_channel_stride 1. Any split gives the same
-/// bits.
-void RunWinogradF32(const WinogradF32Kernels& kernels, const GemmF32Kernels& gemm, const ConvF32& conv, int tile,
+/// Computes tiles [tile0, tile1) in panels [panel0, panel1). `conv` is as for RunConvF32 with packed weights as the way wants them, one
+/// group, kernel 3x3, strides 1 and input_channel_stride 1. Any split gives the same bits.
+void RunWinogradF32(const WinogradF32Kernels& kernels, const GemmF32Kernels& gemm, const ConvF32& conv, WinogradWay way,
                     int64_t tile0, int64_t tile1, int64_t panel0, int64_t panel1, void* scratch);
 
 /// A good unit of work for so many threads: tiles (`rows`) by panels. Calls in order of tiles, then panels, transform the
 /// input once.
-GemmGrain WinogradGrainF32(const GemmF32Kernels& gemm, const ConvF32& conv, int tile, int threads);
+GemmGrain WinogradGrainF32(const WinogradF32Kernels& kernels, const GemmF32Kernels& gemm, const ConvF32& conv, WinogradWay way, int threads);
 
 }  // namespace linnet

@@ -8,9 +8,9 @@ const WinogradF32Kernels& PickWinogradF32(CpuLevel) {
   static constexpr WinogradF32Kernels kNone = {};
   return kNone;
 }
-int64_t WinogradScratchBytes(const GemmF32Kernels&, const ConvF32&, int) { return 0; }
+int64_t WinogradScratchBytes(const WinogradF32Kernels&, const GemmF32Kernels&, const ConvF32&, WinogradWay) { return 0; }
 void StartWinogradF32(void*) {}
-void RunWinogradF32(const WinogradF32Kernels&, const GemmF32Kernels&, const ConvF32&, int, int64_t, int64_t, int64_t, int64_t, void*) {}
-GemmGrain WinogradGrainF32(const GemmF32Kernels&, const ConvF32&, int, int) { return {1, 1}; }
+void RunWinogradF32(const WinogradF32Kernels&, const GemmF32Kernels&, const ConvF32&, WinogradWay, int64_t, int64_t, int64_t, int64_t, void*) {}
+GemmGrain WinogradGrainF32(const WinogradF32Kernels&, const GemmF32Kernels&, const ConvF32&, WinogradWay, int) { return {1, 1}; }
 
 }  // namespace linnet

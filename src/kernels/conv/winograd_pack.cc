@@ -142,47 +142,52 @@ HWY_AFTER_NAMESPACE();
 namespace linnet {
 namespace {
 
-/// Cost in multiply-adds, for any machine alike. Weights beyond what a cache keeps come from memory at every run.
-double WeightCost(double bytes) {
-  constexpr double kCache = 1 << 20, kFromCache = 0.25, kFromMemory = 3;
-  return bytes <= kCache ? bytes * kFromCache : kCache * kFromCache + (bytes - kCache) * kFromMemory;
-}
+/// Floats that weights grow by when they are transformed ahead.
+double Growth(const ConvSizes& c, int tile) { return ((tile + 2.0) * (tile + 2) - 9) * static_cast<double>(c.in_c) * static_cast<double>(c.out_c); }
 
-double WinogradBytes(double in_c, double out_c, int tile) { return (tile + 2) * (tile + 2) * in_c * out_c * 4; }
-
-double WinogradCost(const ConvSizes& c, int tile) {
-  // Starting and storing a row of a product costs as much as some channels; a transform, per channel of a tile.
-  constexpr double kRow = 8;
-  const double transform = tile == 2 ? 130 : tile == 4 ? 400 : 700;
-  const double positions = (tile + 2) * (tile + 2);
-  const double in_c = static_cast<double>(c.in_c), out_c = static_cast<double>(c.out_c);
-  return static_cast<double>(WinogradTiles(c, tile)) * (positions * (in_c + kRow) * out_c + transform * (in_c + out_c)) +
-         WeightCost(WinogradBytes(in_c, out_c, tile));
+/// Cost in multiply-adds, for any machine alike, but that some, those with more registers, do a `few` tiles by themselves and multiply faster
+/// beside what they write.
+double WinogradCost(const ConvSizes& c, WinogradWay way, bool few) {
+  // Starting and storing a row of a product costs as much as some channels. A transform costs so much a channel of a tile; of a weight, what
+  // writing it into the second-level cache takes. What is made larger ahead is read from memory, and is a model's memory.
+  constexpr double kRow = 8, kFewWeight = 210, kRead = 12, kReadMuch = 32, kMuch = 1 << 19;
+  const int tile = way.tile;
+  const double transform = tile == 2 ? 130 : tile == 4 ? 400 : 700, weight = (few ? 1 : 0.5) * (tile == 2 ? 220 : 400);
+  const double positions = (tile + 2) * (tile + 2), in = static_cast<double>(c.in_c), out = static_cast<double>(c.out_c);
+  const double tiles = static_cast<double>(WinogradTiles(c, tile)), transforms = tiles * transform * (in + out);
+  if (few && WinogradTakesFew(way, WinogradTiles(c, tile))) return transforms + kFewWeight * in * out;
+  const double growth = Growth(c, tile), ahead = kRead * std::min(growth, kMuch) + kReadMuch * std::max(0.0, growth - kMuch);
+  return transforms + tiles * positions * (in + kRow) * out + (way.ahead ? ahead : weight * in * out);
 }
 
 }  // namespace
 
-int WinogradTile(int64_t in_c, int64_t out_c, int64_t out_h, int64_t out_w, int64_t dilation_h, int64_t dilation_w) {
-  // What is not known is taken to be a picture in the middle of a network.
+WinogradWay ChooseWinograd(ConvSizes c, const WinogradF32Kernels* late) {
   constexpr int64_t kUsual = 28;
-  ConvSizes c;
-  c.in_c = in_c, c.out_c = out_c, c.dilation_h = dilation_h, c.dilation_w = dilation_w;
-  c.out_h = out_h > 0 ? out_h : kUsual, c.out_w = out_w > 0 ? out_w : kUsual;
-  const double in = static_cast<double>(in_c), out = static_cast<double>(out_c);
+  if (c.batch <= 0) c.batch = 1;
+  if (c.out_h <= 0) c.out_h = kUsual;
+  if (c.out_w <= 0) c.out_w = kUsual;
   // Taps of dilated kernels that lie outside are left out (conv_taps.h).
   auto taps = [](int64_t size, int64_t dilation) { return dilation == 1 ? 3 : ConvAxis{size, size, 3, 1, dilation, dilation}.mean_taps(); };
-  const double inside = taps(c.out_h, dilation_h) * taps(c.out_w, dilation_w);
-  const double direct = static_cast<double>(c.out_h) * static_cast<double>(c.out_w) * inside * in * out + WeightCost(9 * in * out * 4);
-  // Larger tiles must gain clearly: they are less exact and their weights are 2.25 and 1.78 times as big. Each byte of these must save
-  // so many multiply-adds, but for the first MiB of tiles of 4 x 4: on maps of less than about 38 x 38, and of 84 x 84 for tiles of
-  // 6 x 6, it saves fewer, and there weights are most of a model's memory.
-  auto pays = [&](int larger, int tile, double share, double free) {
-    const double cost = WinogradCost(c, tile), gain = cost - WinogradCost(c, larger);
-    const double more = WinogradBytes(in, out, larger) - WinogradBytes(in, out, tile);
-    return gain > share * cost && (more <= free || gain > 30 * more);
+  const double pixels = static_cast<double>(c.batch) * static_cast<double>(c.out_h) * static_cast<double>(c.out_w);
+  const double direct = pixels * taps(c.out_h, c.dilation_h) * taps(c.out_w, c.dilation_w) * static_cast<double>(c.in_c) * static_cast<double>(c.out_c);
+  WinogradWay best;
+  double least = 0.9 * direct;
+  auto better = [&](WinogradWay way, double most) {
+    const double cost = WinogradCost(c, way, !late || late->few);
+    return cost < most ? (best = way, least = cost, true) : false;
   };
-  const int tile = !pays(4, 2, 0.22, 1 << 20) ? 2 : !pays(6, 4, 0.125, 0) ? 4 : 6;
-  return WinogradCost(c, tile) < 0.9 * direct ? tile : 0;
+  if (late) {
+    better({2, false}, least), better({4, false}, best.tile ? 0.87 * least : least);
+    return best;
+  }
+  // Larger tiles are less exact: they must gain clearly. Those of 6 x 6 save little beside their weights, 7 times as many.
+  better({2, true}, least);
+  better({4, true}, best.tile ? 0.87 * least : least);
+  const double more = Growth(c, 6) - Growth(c, 4);
+  if (best.tile == 4) better({6, true}, std::min(0.875 * least, least - 120 * more));
+  if (best.tile != 6) better({4, false}, best.tile == 2 ? 0.87 * least : least);
+  return best;
 }
 
 int64_t PackedWinogradSizeF32(int64_t out_c, int64_t in_c, int tile) {
