@@ -40,6 +40,7 @@ enum class Work : uint8_t {
   kGemm,        ///< the same, where the left side may be transposed
   kRecurrent,   ///< every step: all weights
   kBlock,       ///< three convolutions in a row
+  kPooled,      ///< every pixel of the input over the strides: all weights
   kAttention,   ///< every query: a product with every key and one with every value
 };
 struct Rule {
@@ -52,6 +53,7 @@ constexpr Rule kRules[] = {
     {"FusedConv", Work::kConv, 0, 1},
     {"ScaledConv", Work::kConv, 0, 1},
     {"ConvBlock", Work::kBlock, 0, 3},
+    {"ConvPool", Work::kPooled, 0, 1},
     {"ConvInteger", Work::kConv, 0, 1},
     {"ConvIntegerToFloat", Work::kConv, 0, 1},
     {"QLinearConv", Work::kConv, 0, 3},
@@ -108,18 +110,19 @@ double MacsOf(const Rule& rule, const Node& node, std::span<const StepValue> inp
   const Shape y = ShapeOf(outputs, 0);
   if (!y.has_rank()) return -1;
   if (rule.work == Work::kAttention) return AttentionMacs(node, x, w, y);
-  if (rule.work == Work::kBlock) {
-    // The part before the depthwise one makes an image of the input's size over its strides.
-    const Shape expand = ShapeOf(inputs, 1), project = ShapeOf(inputs, 5);
-    double macs = Elements(y) / static_cast<double>(y[y.rank() - 1]) * (Elements(w) + (project.rank() > 0 ? Elements(project) : 0));
-    if (expand.rank() > 0) {
-      double pixels = expand[1] > 0 ? Elements(x) / static_cast<double>(expand[1]) : 0;
-      if (Result<std::vector<int64_t>> strides = node.Ints("expand_strides"); strides.ok()) {
-        for (int64_t stride : *strides) pixels /= static_cast<double>(stride);
-      }
-      macs += pixels * Elements(expand);
+  // A convolution whose own output is not seen makes an image of the input's size over its strides.
+  auto hidden = [&](const Shape& weights, const char* list) {
+    double pixels = weights.rank() > 1 && weights[1] > 0 ? Elements(x) / static_cast<double>(weights[1]) : 0;
+    if (Result<std::vector<int64_t>> strides = node.Ints(list); strides.ok()) {
+      for (int64_t stride : *strides) pixels /= static_cast<double>(stride);
     }
-    return macs;
+    return pixels * Elements(weights);
+  };
+  if (rule.work == Work::kPooled) return hidden(w, "strides");
+  if (rule.work == Work::kBlock) {
+    const Shape expand = ShapeOf(inputs, 1), project = ShapeOf(inputs, 5);
+    const double macs = Elements(y) / static_cast<double>(y[y.rank() - 1]) * (Elements(w) + (project.rank() > 0 ? Elements(project) : 0));
+    return expand.rank() > 0 ? macs + hidden(expand, "expand_strides") : macs;
   }
   if (rule.work == Work::kConv) {
     // A convolution may write some of the last channels of its output.

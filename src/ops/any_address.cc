@@ -24,6 +24,7 @@ AddressUse AddressUseOf(const Node& node, int index) {
       {"Conv", "linnet", 1, 1, AddressUse::kPacks},
       {"ScaledConv", "linnet", 1, 1, AddressUse::kPacks},
       {"ConvBlock", "linnet", 1, 5, AddressUse::kPacks},
+      {"ConvPool", "linnet", 1, 1, AddressUse::kPacks},
       {"ConvTranspose", "", 1, 1, AddressUse::kPacks},
       {"ConvTranspose", "linnet", 1, 1, AddressUse::kPacks},
       {"LSTM", "", 1, 2, AddressUse::kPacks},

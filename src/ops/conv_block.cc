@@ -36,15 +36,6 @@ struct Part {
   }
 };
 
-void SetWindow(const Window& window, ConvF32* c) {
-  const WindowAxis &h = window.axes[0], &w = window.axes[1];
-  c->in_h = h.in, c->in_w = w.in, c->out_h = h.out, c->out_w = w.out;
-  c->kernel_h = h.kernel, c->kernel_w = w.kernel;
-  c->stride_h = h.stride, c->stride_w = w.stride;
-  c->dilation_h = h.dilation, c->dilation_w = w.dilation;
-  c->pad_top = h.pad, c->pad_left = w.pad;
-}
-
 static_assert(kReducedBlockChannelsMax <= kAsF32KMax);
 
 struct ConvBlock {

@@ -18,6 +18,16 @@ struct ConvAttributes {
   Result<Shape> Infer(const Shape& x, const Shape& weights, Layout layout, Window* fitted) const;
 };
 
+/// Sizes and window of a convolution of two spatial dimensions.
+inline void SetWindow(const Window& window, ConvF32* c) {
+  const WindowAxis &h = window.axes[0], &w = window.axes[1];
+  c->in_h = h.in, c->in_w = w.in, c->out_h = h.out, c->out_w = w.out;
+  c->kernel_h = h.kernel, c->kernel_w = w.kernel;
+  c->stride_h = h.stride, c->stride_w = w.stride;
+  c->dilation_h = h.dilation, c->dilation_w = w.dilation;
+  c->pad_top = h.pad, c->pad_left = w.pad;
+}
+
 /// Fails unless input i, when given, is a vector of `length` numbers as far as known.
 Status CheckVector(const InferContext& c, int i, std::string_view what, int64_t length);
 

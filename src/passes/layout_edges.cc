@@ -25,7 +25,7 @@ class Edges {
       if (!graph_.node(id).alive) continue;
       const Node& node = graph_.node(id);
       if (node.inputs.empty() || node.inputs[0] == kNoValue || node.outputs.empty() || node.outputs[0] == kNoValue) continue;
-      if (node.Is("Conv", "linnet")) LINNET_TRY(ReadFirst(id, 1, ""));
+      if (node.Is("Conv", "linnet") || node.Is("ConvPool", "linnet")) LINNET_TRY(ReadFirst(id, 1, ""));
       if (node.Is("ConvBlock", "linnet")) LINNET_TRY(ReadFirst(id, 1, "expand_"));
       if (node.Is("Resize", "linnet") || node.Is("Upsample", "linnet")) LINNET_TRY(WriteFirst(id));
     }

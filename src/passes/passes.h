@@ -35,6 +35,7 @@ Status FuseEpilogues(Graph& graph, const PassContext& context);
 Status FuseActivationTables(Graph& graph, const PassContext& context);
 Status FuseLogSoftmax(Graph& graph, const PassContext& context);
 Status FuseConvBlocks(Graph& graph, const PassContext& context);
+Status FuseConvPools(Graph& graph, const PassContext& context);
 Status FuseConcats(Graph& graph, const PassContext& context);
 Status FuseChannelScales(Graph& graph, const PassContext& context);
 Status FusePointwise(Graph& graph, const PassContext& context);

@@ -65,6 +65,7 @@ const std::vector<Pass>& BuiltInPasses() {
       {"fuse_activation_tables", "makes one node of an 8-bit product, its activation and the rounding to bytes", FuseActivationTables, kOptimizeAll, false},
       {"fuse_log_softmax", "makes LogSoftmax part of the 8-bit product before it", FuseLogSoftmax, kOptimizeAll, false},
       {"fuse_conv_blocks", "makes one node of expand, depthwise and project convolutions where their images are big", FuseConvBlocks, kOptimizeAll, false},
+      {"fuse_conv_pools", "makes one node of a first convolution and the MaxPool behind it where the image between them is big", FuseConvPools, kOptimizeAll, false},
       {"fuse_concats", "lets convolutions write into the tensor that a Concat would make of their outputs", FuseConcats, kOptimizeAll, false},
       {"fuse_channel_scales", "multiplies the weights of a 1x1 convolution instead of its image's channels", FuseChannelScales, kOptimizeAll, false},
       {"layout_edges", "lets first convolutions read channels first and last resizes write them", MoveLayoutEdges, kOptimizeAll, false},
