@@ -16,6 +16,11 @@ constexpr double kNsPerMac = 0.03;
 constexpr uint32_t kHalf = Mask(DType::kFloat16) | Mask(DType::kBfloat16);
 /// What a weight costs at least: with few rows a product waits for its weights.
 constexpr double kNsPerWeight = 0.13, kNsPerNearWeight = 0.04;
+/// Rows of A of so many bytes are asked for at once where another core may have written some of them: tiles would wait line by line.
+constexpr int64_t kNearRows = 32 << 10;
+void AskFor(const float* data, int64_t bytes) {
+  for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(reinterpret_cast<const char*>(data) + at);
+}
 /// Scratch that packing W may take before it is done in groups.
 constexpr int64_t kPackFloatsMax = 4 << 20;
 /// Up to this many rows a W that is used once is read where it lies.
@@ -279,6 +284,7 @@ Status Dense::MultiplyGroup(const RunContext& c, const DenseParams& p, const Gem
       if (kSplitsAnywhere && p.splits) {
         split_->run(g, m0, m1, panel0, panel1, *kernels_, c.scratch() + p.worker_at + worker * p.worker_bytes);
       } else {
+        if (columns < column_tasks && (m1 - m0) * p.k * 4 <= kNearRows) AskFor(g.a + m0 * p.k, (m1 - m0) * p.k * 4);
         kernels_->run(g, m0, m1, panel0, panel1);
       }
     }

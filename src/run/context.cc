@@ -66,9 +66,10 @@ Status RunContext::RunBody(PlanSource& body, const Fact* inputs, int input_count
 }
 
 int RunContext::ThreadsWorth(double ns, int64_t n, int64_t grain) const {
+  if (ns < kWorthwhileNs || env_.threads == 1) return 1;
   int threads = static_cast<int>(std::min<int64_t>(env_.threads, DivUp(n, grain)));
-  if (ns < kWorthwhileNs * threads) threads = std::max(1, static_cast<int>(ns / kWorthwhileNs));
-  if (env_.threads == 1 || !state_) return ns - ns / threads > kHandOverNs ? threads : 1;
+  if (ns < kWorthwhileNs * threads) threads = static_cast<int>(ns / kWorthwhileNs);
+  if (!state_) return ns - ns / threads > kHandOverNs ? threads : 1;
   uint8_t* spread = state_->spread();
   double here = 0, away = 0;   // bytes that this core, or several, had last
   for (int i = 0; i < input_count(); ++i) {
