@@ -71,22 +71,25 @@ int RunContext::ThreadsWorth(double ns, int64_t n, int64_t grain) const {
   if (ns < kWorthwhileNs * threads) threads = static_cast<int>(ns / kWorthwhileNs);
   if (!state_) return ns - ns / threads > kHandOverNs ? threads : 1;
   uint8_t* spread = state_->spread();
-  double here = 0, away = 0;   // bytes that this core, or several, had last
-  for (int i = 0; i < input_count(); ++i) {
-    if (!has_input(i) || places_[input_id(i)].kind == Place::kKnown) continue;
-    const Type& type = input_type(i);
-    if (type.is_tensor()) (spread[input_id(i)] ? away : here) += static_cast<double>(type.shape.elements()) * static_cast<double>(DTypeBytes(type.dtype));
-  }
+  double here = 0, away = 0;   // bytes of the arena that this core, or several, had last
+  auto count = [&](ValueId id) {
+    if (id == kNoValue) return;
+    const Place& place = places_[id].kind == Place::kAlias ? places_[places_[id].root] : places_[id];
+    if (place.kind != Place::kArena) return;
+    const Type& type = facts_[id].type;
+    (spread[id] ? away : here) += static_cast<double>(type.shape.elements()) * static_cast<double>(DTypeBytes(type.dtype));
+  };
+  for (int i = 0; i < input_count(); ++i) count(input_id(i));
+  for (ValueId id : step_.io->outputs) count(id);
   const double most = ns * kTouchedPerNs, other = 1 - 1.0 / threads;
   const double alone_ns = ns + std::min(away, most) * other * kMoveNsPerByte;
   const double split_ns = ns / threads + kHandOverNs + std::min(here, most) * other * kMoveNsPerByte;
   if (alone_ns <= split_ns) threads = 1;
-  for (int i = 0; i < input_count(); ++i) {
-    if (has_input(i)) spread[input_id(i)] = threads > 1;
-  }
-  for (int i = 0; i < output_count(); ++i) {
-    if (has_output(i)) spread[output_id(i)] = threads > 1;
-  }
+  auto note = [&](ValueId id) {
+    if (id != kNoValue) spread[id] = threads > 1;
+  };
+  for (int i = 0; i < input_count(); ++i) note(input_id(i));
+  for (ValueId id : step_.io->outputs) note(id);
   return threads;
 }
 
