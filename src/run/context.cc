@@ -69,7 +69,7 @@ int RunContext::ThreadsWorth(double ns, int64_t n, int64_t grain) const {
   if (ns < kWorthwhileNs || env_.threads == 1) return 1;
   int threads = static_cast<int>(std::min<int64_t>(env_.threads, DivUp(n, grain)));
   if (ns < kWorthwhileNs * threads) threads = static_cast<int>(ns / kWorthwhileNs);
-  if (!state_) return ns - ns / threads > kHandOverNs ? threads : 1;
+  if (!state_ || step_.late) return ns - ns / threads > kHandOverNs ? threads : 1;
   uint8_t* spread = state_->spread();
   double here = 0, away = 0;   // bytes of the arena that this core, or several, had last
   auto count = [&](ValueId id) {
