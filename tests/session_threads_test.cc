@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "hostile_util.h"
+#include "run/context.h"
 
 namespace linnet::hostile {
 namespace {
@@ -32,6 +33,29 @@ std::string BitsOf(Session& session, const Tensor& image) {
   Status status = RunSession(session, {image}, &results);
   if (!status.ok()) return std::string(status.message());
   return std::string(results[0].tensor.as<char>(), static_cast<size_t>(results[0].tensor.bytes()));
+}
+
+/// How often a loop calls its body when 16 items cost so many nanoseconds, after other calls have woken the workers.
+int CallsOf(ThreadPool& pool, double item_ns) {
+  NodeIo io;
+  Step step;
+  step.io = &io;
+  RunEnv env;
+  env.pool = &pool, env.threads = 2;
+  const RunContext c(step, nullptr, nullptr, nullptr, nullptr, nullptr, env, nullptr);
+  std::atomic<int> calls{0};
+  EXPECT_TRUE(c.ParallelFor(16, 1, item_ns, [&](int64_t, int64_t, int) { calls.fetch_add(1); }).ok());
+  return calls.load();
+}
+
+// Two threads save half of a loop, and handing it over costs about a microsecond whatever the loop is.
+TEST(SessionThreads, LoopsThatAreNotWorthHandingOverRunInOnePiece) {
+  ThreadPool pool(2);
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_EQ(CallsOf(pool, 0), 1);
+    EXPECT_EQ(CallsOf(pool, 1200 / 16), 1);
+    EXPECT_GT(CallsOf(pool, 1e6), 1);
+  }
 }
 
 TEST(SessionThreads, EightThreadsAThousandRunsEach) {

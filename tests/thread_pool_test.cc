@@ -30,7 +30,7 @@ constexpr uint64_t kFloatFlags = 0x3F;
 #endif
 
 /// Runs one ParallelFor and checks its whole contract on the ranges seen.
-void CheckCover(ThreadPool& pool, int64_t n, int64_t grain, int threads) {
+void CheckCover(ThreadPool& pool, int64_t n, int64_t grain, int threads, double cost_ns = 1e9) {
   std::vector<std::atomic<int>> hits(static_cast<size_t>(n));
   std::vector<std::atomic<int>> in_use(static_cast<size_t>(std::max(threads, 1)));
   pool.ParallelFor(n, grain, threads, [&](int64_t begin, int64_t end, int worker) {
@@ -42,7 +42,7 @@ void CheckCover(ThreadPool& pool, int64_t n, int64_t grain, int threads) {
     EXPECT_TRUE(end == n || end % std::max<int64_t>(grain, 1) == 0);
     for (int64_t i = begin; i < end; ++i) hits[static_cast<size_t>(i)].fetch_add(1);
     in_use[static_cast<size_t>(worker)].fetch_sub(1);
-  });
+  }, cost_ns);
   for (auto& hit : hits) ASSERT_EQ(hit.load(), 1);
 }
 
@@ -72,7 +72,10 @@ TEST(ThreadPool, CoversEveryIndexOnce) {
   ThreadPool pool(4);
   for (int64_t n : {0, 1, 2, 3, 7, 8, 64, 1000, 4099}) {
     for (int64_t grain : {-1, 0, 1, 3, 16, 5000}) {
-      for (int threads : {-1, 0, 1, 2, 4, 9}) CheckCover(pool, n, grain, threads);
+      for (int threads : {-1, 0, 1, 2, 4, 9}) {
+        CheckCover(pool, n, grain, threads);
+        CheckCover(pool, n, grain, threads, 20000);
+      }
     }
   }
 }

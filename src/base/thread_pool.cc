@@ -32,7 +32,8 @@ namespace {
 using Body = FunctionRef<void(int64_t, int64_t, int)>;
 
 constexpr int64_t kSpinNs = 150000;
-constexpr int64_t kBites = 8;            // at least so many go into a share that has so many grains
+constexpr int64_t kBites = 8;            // at least so many go into a share that has so many grains,
+constexpr double kWholeNs = 50000;       // but where the call is this short, a share is one bite
 // Waking a sleeping worker costs the caller ten microseconds, and thirty pass before it works: a worker's share should be
 // this long. Where calls are shorter, so many nanoseconds of them go by before workers are woken for those to come.
 constexpr double kWorthWakingNs = 12000;
@@ -385,7 +386,7 @@ void ThreadPool::ParallelFor(int64_t n, int64_t grain, int threads, Body body, d
   }
   if (workers == 1) return body(0, n, 0);
   job.n = n, job.grain = grain, job.grains = grains, job.workers = workers;
-  job.least = std::max<int64_t>(1, grains / (kBites * workers));
+  job.least = cost_ns < kWholeNs ? (grains + workers - 1) / workers : std::max<int64_t>(1, grains / (kBites * workers));
   job.float_mode = ReadFloatMode();
   for (int i = 0; i < workers; ++i) new (&job.share(i)) Share(grains * i / workers, grains * (i + 1) / workers);
   // Whoever is no longer ready leaves its share to the others.

@@ -406,7 +406,7 @@ void GemmRunRowMajor(const GemmF32& gemm, int64_t m0, int64_t m1, float* scratch
 }
 
 constexpr GemmF32Kernels kGemmF32 = {
-    kTargetName, kMaxRows,        static_cast<int>(MaxVectors(kMaxRows) * kLanes),
+    kTargetName, kMaxRows,        static_cast<int>(MaxVectors(kMaxRows) * kLanes), 0.2f / kLanes,
     GemmRun,     kComputedWeights ? GemmRunRowMajor : nullptr, kComputedWeights ? GemmRunTransposed : nullptr,
 };
 

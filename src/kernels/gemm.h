@@ -95,6 +95,7 @@ inline void UsePackedB(GemmF32* gemm, const float* packed) {
 struct GemmF32Kernels {
   const char* name;
   int rows, columns;  ///< the biggest tile held in registers
+  float ns_per_mac;   ///< about, in large tiles
   /// Computes rows [m0, m1) of the columns of panels [panel0, panel1).
   void (*run)(const GemmF32& gemm, int64_t m0, int64_t m1, int64_t panel0, int64_t panel1);
   /// C = A B with B row-major and not packed, B[i, j] at b[i * b_row_stride + j] (b_panel_stride is ignored),

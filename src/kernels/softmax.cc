@@ -51,15 +51,17 @@ HWY_INLINE void ScaleAndMask(const float* x, const float* mask, float scale, int
   }
 }
 
-// Sum of exp(scale x - shift); stores the terms unless kLogarithm.
-template <bool kLogarithm>
-float SumExp(const float* x, float scale, float shift, int64_t n, float* out) {
+// Sum of exp(scale x - shift); stores the terms unless kLogarithm. With kAsks it asks for `next`, n floats, meanwhile: many long rows
+// come from beyond the second-level cache.
+template <bool kLogarithm, bool kAsks = false>
+float SumExp(const float* x, float scale, float shift, int64_t n, float* out, const float* next = nullptr) {
   const F32 d;
   const int64_t lanes = hn::Lanes(d);
   const VF32 s = hn::Set(d, scale), t = hn::Set(d, shift);
   VF32 a = hn::Zero(d), b = a;
   int64_t i = 0;
   for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    for (int64_t ahead = 0; kAsks && ahead < 2 * lanes; ahead += 16) __builtin_prefetch(next + i + ahead);
     const VF32 e0 = ExpFlush(d, hn::MulSub(hn::LoadU(d, x + i), s, t));
     const VF32 e1 = ExpFlush(d, hn::MulSub(hn::LoadU(d, x + i + lanes), s, t));
     if constexpr (!kLogarithm) {
@@ -95,6 +97,8 @@ HWY_INLINE void ScaleAndShift(const float* x, float scale, float shift, float of
   }
 }
 
+constexpr int64_t kLongRow = 1024;
+
 template <bool kLogarithm>
 void Rows(const SoftmaxRowsArgs& args) {
   for (int64_t r = 0; r < args.rows; ++r) {
@@ -111,7 +115,9 @@ void Rows(const SoftmaxRowsArgs& args) {
       scale = 1;
     }
     const float most = Largest(z, args.n) * scale;
-    const float sum = SumExp<kLogarithm>(z, scale, most, args.n, out);
+    const bool asks = r + 1 < args.rows && args.n >= kLongRow;
+    const float sum = asks ? SumExp<kLogarithm, true>(z, scale, most, args.n, out, args.x + (r + 1) * args.x_stride)
+                           : SumExp<kLogarithm>(z, scale, most, args.n, out);
     if constexpr (kLogarithm) {
       ScaleAndShift(z, scale, most, logf(sum), args.n, out);
     } else {

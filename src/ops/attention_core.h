@@ -126,7 +126,7 @@ struct AttentionCore : AttentionKernels {
     const int64_t keys_count = PackedSizeF32(s.size, s.keys), values_count = PackedSizeF32(s.keys, s.value_size);
     float* packed_values = PacksValues(s) ? packed + s.batch * s.kv_heads * keys_count : nullptr;
     packed_k = packed, packed_v = packed_values;
-    const double ns = static_cast<double>(s.keys * (s.size + (packed_v ? s.value_size : 0)));
+    const double ns = static_cast<double>(s.keys * (s.size + (packed_v ? s.value_size : 0))) * 0.25;
     return c.ParallelFor(s.batch * s.kv_heads, 1, ns, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t b = i / s.kv_heads, head = i % s.kv_heads;
@@ -138,7 +138,10 @@ struct AttentionCore : AttentionKernels {
 
   /// All blocks, spread over threads; each worker has `worker_bytes` of `scratch` (ScratchCount elements).
   Status RunAll(const RunContext& c, std::byte* scratch, int64_t worker_bytes) const {
-    const double block_ns = static_cast<double>(RowsPerBlock(sizes) * sizes.keys) * static_cast<double>(sizes.size + sizes.value_size + 16) / 20;
+    // The arithmetic, or the reading of keys and values; and the softmax.
+    const double rows = static_cast<double>(RowsPerBlock(sizes)), keys = static_cast<double>(sizes.keys);
+    const double key_ns = static_cast<double>(sizes.size + sizes.value_size) * std::max(0.05, 1.3 * rows * gemm->ns_per_mac);
+    const double block_ns = 400 + keys * (key_ns + 0.3 * rows);
     return c.ParallelFor(Blocks(sizes), 1, block_ns, [&](int64_t begin, int64_t end, int worker) {
       for (int64_t i = begin; i < end; ++i) Run(i, reinterpret_cast<W*>(scratch + worker * worker_bytes));
     });

@@ -15,12 +15,11 @@ namespace {
 constexpr double kNsPerMac = 0.03;
 constexpr uint32_t kHalf = Mask(DType::kFloat16) | Mask(DType::kBfloat16);
 /// What a weight costs at least: with few rows a product waits for its weights.
-constexpr double kNsPerWeight = 0.13;
+constexpr double kNsPerWeight = 0.13, kNsPerNearWeight = 0.04;
 /// Scratch that packing W may take before it is done in groups.
 constexpr int64_t kPackFloatsMax = 4 << 20;
 /// Up to this many rows a W that is used once is read where it lies.
-constexpr int64_t kRowsUnpacked = 32;
-constexpr int64_t kRowsDots = 8;
+constexpr int64_t kRowsUnpacked = 32, kRowsDots = 8;
 /// Bytes of a constant W that are packed at a time, see PrepareContext::Reading.
 constexpr int64_t kPackBytes = 1 << 20;
 
@@ -238,15 +237,15 @@ Status Dense::MultiplyGroup(const RunContext& c, const DenseParams& p, const Gem
                             const float* w, float* y, int64_t first, int64_t count) const {
   const bool dots = kComputedWeights && p.form == DenseForm::kDots, in_place = dots || (kComputedWeights && p.form == DenseForm::kRowMajor);
   const int64_t row_tasks = in_place ? 1 : DivUp(p.m, p.grain.rows);
-  const int64_t column_tasks = in_place ? DivUp(p.n, p.column_block) : DivUp(PanelCount(p.n), p.grain.panels);
-  const int64_t tasks = row_tasks * column_tasks;
-  const double weights = static_cast<double>(p.n) * static_cast<double>(p.k + 4);
-  const double ns = weights * std::max(kNsPerWeight, kNsPerMac * static_cast<double>(p.m));
+  const int64_t column_tasks = in_place ? DivUp(p.n, p.column_block) : DivUp(PanelCount(p.n), p.grain.panels), tasks = row_tasks * column_tasks;
+  const double weight_ns = c.weights_are_far() ? kNsPerWeight : kNsPerNearWeight, row_ns = kernels_->ns_per_mac;
+  const double ns = static_cast<double>(p.n) * static_cast<double>(p.k + 4) * std::max(weight_ns, row_ns * static_cast<double>(p.m));
   const int64_t packed_size = PackedSizeF32(p.k, p.n), xy = p.m * p.n;
   return c.ParallelFor(count * tasks, 1, ns / static_cast<double>(tasks), [&](int64_t begin, int64_t end, int worker) {
-    for (int64_t i = begin; i < end; ++i) {
+    for (int64_t i = begin, columns = 1; i < end; i += columns) {
       const int64_t batch = first + i / tasks, rest = i % tasks;
       const int64_t row = rest / column_tasks, column = rest % column_tasks;
+      if (!in_place && !p.splits) columns = std::min(column_tasks - column, end - i);   // in one call: wider tiles, and A is read once
       const int64_t w_at = OffsetOf(p.batch, batch, 1);
       GemmF32 g = shared;
       g.a = x + OffsetOf(p.batch, batch, 0) * p.m * p.k;
@@ -272,10 +271,11 @@ Status Dense::MultiplyGroup(const RunContext& c, const DenseParams& p, const Gem
       }
       UsePackedB(&g, w + (!kComputedWeights || p.form == DenseForm::kPacked ? w_at : p.w_matrices == 1 ? 0 : batch - first) * packed_size);
       const int64_t m0 = row * p.grain.rows, panel0 = column * p.grain.panels;
-      const int64_t m1 = std::min(p.m, m0 + p.grain.rows), panel1 = std::min(PanelCount(p.n), panel0 + p.grain.panels);
+      const int64_t m1 = std::min(p.m, m0 + p.grain.rows), panel1 = std::min(PanelCount(p.n), panel0 + columns * p.grain.panels);
       if (kSplitsAnywhere && p.splits) {
         split_->run(g, m0, m1, panel0, panel1, *kernels_, c.scratch() + p.worker_at + worker * p.worker_bytes);
       } else {
+        if (columns < column_tasks) AskForRows(g.a + m0 * p.k, (m1 - m0) * p.k * 4);
         kernels_->run(g, m0, m1, panel0, panel1);
       }
     }

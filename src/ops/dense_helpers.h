@@ -22,6 +22,13 @@ namespace linnet {
 
 enum class DenseForm : uint8_t { kPacked, kPackNow, kRowMajor, kDots, kVector };
 
+/// Asks for a product's rows of A at once, if they are few, where another core may have written some of them: tiles would wait for
+/// line after line.
+inline void AskForRows(const float* data, int64_t bytes) {
+  constexpr int64_t kBytesMax = 32 << 10;
+  for (int64_t at = 0; at < bytes && bytes <= kBytesMax; at += 64) __builtin_prefetch(reinterpret_cast<const char*>(data) + at);
+}
+
 /// Plain data: a product for one set of shapes. Offsets are bytes into scratch; -1: not used.
 struct DenseParams {
   int64_t batches = 1, m = 0, n = 0, k = 0;

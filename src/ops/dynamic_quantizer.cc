@@ -17,7 +17,7 @@ Status DynamicQuantizer::Run(const RunContext& c, const float* x, int64_t n, uin
   };
   Range* ranges = reinterpret_cast<Range*>(scratch);
   for (int i = 0; i < c.threads(); ++i) ranges[i] = Range();
-  LINNET_TRY(c.ParallelFor(n, 4096, 0.1, [&](int64_t begin, int64_t end, int worker) {
+  LINNET_TRY(c.ParallelFor(n, 4096, 0.05, [&](int64_t begin, int64_t end, int worker) {
     min_max(x + begin, end - begin, &ranges[worker].low, &ranges[worker].high);
   }));
   Range all;
@@ -31,7 +31,7 @@ Status DynamicQuantizer::Run(const RunContext& c, const float* x, int64_t n, uin
   *scale = step;
   *zero = static_cast<uint8_t>(at);
   if (!q) return Status();
-  return c.ParallelFor(n, 4096, 0.4, [&](int64_t begin, int64_t end, int) {
+  return c.ParallelFor(n, 4096, 0.2, [&](int64_t begin, int64_t end, int) {
     quantize(x + begin, q + begin, end - begin, step, static_cast<int32_t>(at));
   });
 }

@@ -247,7 +247,7 @@ struct Recurrent {
 
   /// A product of m rows: its arithmetic, or the reading of its weights from a cache.
   static double ProductNs(int64_t m, int64_t k, int64_t n) {
-    return static_cast<double>(k * n) * std::max(0.03, 0.02 * static_cast<double>(m));
+    return static_cast<double>(k * n) * std::max(0.05, 0.02 * static_cast<double>(m));
   }
 
   /// Calls body(panel0, panel1) for the units [unit0, unit1), whole panels, of each of `count` gates in a row.

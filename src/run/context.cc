@@ -4,9 +4,11 @@
 namespace linnet {
 namespace {
 
-/// Handing work to a worker that spins and waiting for it cost below a microsecond: a share below this is not worth it.
-/// (Where a worker wrote half of the input, a thread alone would pay as much for fetching that half from the other's cache.)
-constexpr double kWorthwhileNs = 1000;
+/// What handing work to a worker that spins costs, with waiting for it and for the first lines it reads and writes; a share below the
+/// second is not worth it.
+constexpr double kHandOverNs = 1500, kWorthwhileNs = 1000;
+/// What another core wrote comes at 16 bytes a nanosecond; a loop touches no more than some of them in every nanosecond.
+constexpr double kMoveNsPerByte = 0.06, kTouchedPerNs = 32;
 /// Longest stretch of one-threaded work between looks at the stop source.
 constexpr double kStretchNs = 5e6;
 
@@ -63,16 +65,43 @@ Status RunContext::RunBody(PlanSource& body, const Fact* inputs, int input_count
   return state_->child(&body).Run(body, env, inputs, input_count, outputs, output_count);
 }
 
+int RunContext::ThreadsWorth(double ns, int64_t n, int64_t grain) const {
+  if (ns < kWorthwhileNs || env_.threads == 1) return 1;
+  int threads = static_cast<int>(std::min<int64_t>(env_.threads, DivUp(n, grain)));
+  if (ns < kWorthwhileNs * threads) threads = static_cast<int>(ns / kWorthwhileNs);
+  if (!state_ || step_.late) return ns - ns / threads > kHandOverNs ? threads : 1;
+  uint8_t* spread = state_->spread();
+  double here = 0, away = 0;   // bytes of the arena that this core, or several, had last
+  auto count = [&](ValueId id) {
+    if (id == kNoValue) return;
+    const Place& place = places_[id].kind == Place::kAlias ? places_[places_[id].root] : places_[id];
+    if (place.kind != Place::kArena) return;
+    const Type& type = facts_[id].type;
+    (spread[id] ? away : here) += static_cast<double>(type.shape.elements()) * static_cast<double>(DTypeBytes(type.dtype));
+  };
+  for (int i = 0; i < input_count(); ++i) count(input_id(i));
+  for (ValueId id : step_.io->outputs) count(id);
+  const double most = ns * kTouchedPerNs, other = 1 - 1.0 / threads;
+  const double alone_ns = ns + std::min(away, most) * other * kMoveNsPerByte;
+  const double split_ns = ns / threads + kHandOverNs + std::min(here, most) * other * kMoveNsPerByte;
+  if (alone_ns <= split_ns) threads = 1;
+  auto note = [&](ValueId id) {
+    if (id != kNoValue) spread[id] = threads > 1;
+  };
+  for (int i = 0; i < input_count(); ++i) note(input_id(i));
+  for (ValueId id : step_.io->outputs) note(id);
+  return threads;
+}
+
 Status RunContext::ParallelFor(int64_t n, int64_t grain, double ns_per_item,
                                FunctionRef<void(int64_t, int64_t, int)> body) const {
   if (n <= 0) return Status();
   grain = std::max<int64_t>(grain, 1);
   double total_ns = static_cast<double>(n) * ns_per_item;
-  int threads = env_.threads;
-  if (total_ns < kWorthwhileNs * threads) threads = std::max(1, static_cast<int>(total_ns / kWorthwhileNs));
+  const int threads = n > grain && env_.pool ? ThreadsWorth(total_ns, n, grain) : 1;
   const int64_t stretch =
       total_ns < kStretchNs ? n : std::max(grain, RoundUp(static_cast<int64_t>(kStretchNs / ns_per_item) + 1, grain));
-  if (threads > 1 && n > grain && env_.pool) {
+  if (threads > 1) {
     StopSource* stop = env_.stop;
     // The pool's chunks are parts of the whole, which may take minutes.
     env_.pool->ParallelFor(n, grain, threads, [&](int64_t begin, int64_t end, int worker) {

@@ -65,6 +65,8 @@ class RunContext {
   Status ParallelFor(int64_t n, int64_t grain, double ns_per_item,
                      FunctionRef<void(int64_t begin, int64_t end, int worker)> body) const;
   int threads() const { return env_.threads; }
+  /// Whether every run reads the model's weights from beyond a second-level cache.
+  bool weights_are_far() const { return step_.io->weights != nullptr; }
   /// Weights of later steps, up to so many bytes, that this step may ask memory for while it computes.
   Ahead NextWeights(int64_t bytes) const {
     return step_.io->weights && state_ ? state_->NextWeights(*step_.io, bytes) : Ahead();
@@ -78,6 +80,9 @@ class RunContext {
  private:
   ValueId input_id(int i) const { return step_.io->inputs[static_cast<size_t>(i)]; }
   ValueId output_id(int i) const { return step_.io->outputs[static_cast<size_t>(i)]; }
+  /// How many threads a loop of so long is worth: what it saves must exceed handing it over, and fetching from other cores what
+  /// they had last, which a thread alone may have to do too.
+  int ThreadsWorth(double ns, int64_t n, int64_t grain) const;
   Fact fact_of(ValueId id) const { return {facts_[id].type, slots_[id]}; }
 
   const Step& step_;

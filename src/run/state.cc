@@ -108,6 +108,7 @@ Status RunState::CheckOverInput(const Plan& plan, int output, const void* data) 
 Status RunState::Enter(const Plan& plan, RunOutput* outputs) {
   size_t segment = static_cast<size_t>(plan.segment);
   if (slots_.size() < plan.facts.size()) slots_.resize(plan.facts.size(), nullptr);
+  if (spread_.size() < plan.facts.size()) spread_.resize(plan.facts.size(), 0);
   if (arenas_.size() <= segment) {
     arenas_.resize(segment + 1);
     filled_.resize(segment + 1, 0);

@@ -70,6 +70,8 @@ class RunState {
   Bump& late_memory() { return late_memory_; }
   Result<std::byte*> LateScratch(int64_t bytes);
   std::vector<Fact>& late_facts() { return late_facts_; }
+  /// By value: whether several threads shared the loop that last wrote or read it.
+  uint8_t* spread() { return spread_.data(); }
   /// The next weights of the steps behind this one, up to so many bytes, that no step of the run has asked for.
   Ahead NextWeights(const NodeIo& io, int64_t bytes);
 
@@ -83,6 +85,7 @@ class RunState {
 
   RunEnv env_;
   std::vector<void*> slots_;
+  std::vector<uint8_t> spread_;
   std::vector<Block> arenas_;          ///< by segment
   std::vector<std::unique_ptr<Datum>> heap_;
   std::vector<Datum*> heap_table_;     ///< the same, as operators see it
