@@ -131,6 +131,15 @@ TEST(ConvInt8, Groups) {
   Check(wide);
 }
 
+// No number below zero, with biases and scales for which sums and their products may leave what float32 holds exactly.
+void CheckFloors(Case t, int64_t channels) {
+  t.in_c = t.out_c = channels, t.groups = t.groups > 1 ? channels : 1, t.from_zero = true;
+  for (float unit : {1e-9f, 1e-6f, 3.1e-5f, 2.4e-4f, 3e-3f, 3e-2f}) {
+    t.unit = unit;
+    Check(t);
+  }
+}
+
 TEST(ConvInt8, Depthwise) {
   for (int64_t channels : {1, 7, 8, 9, 16, 33, 100}) {
     for (int64_t kernel : {1, 3, 5, 7}) {
@@ -169,11 +178,23 @@ TEST(ConvInt8, Depthwise) {
       for (int64_t stride : {1, 2, 3}) Check({4, in_w, 72, 72, 72, 3, 3, stride, 1, pad});
     }
   }
+  for (int64_t channels : {16, 20, 28, 32, 36, 48, 52, 60, 64, 72, 80, 96, 104, 120, 124, 144}) {   // blocks of 64, 32 and 16, several rows at a time
+    for (int64_t stride : {1, 2}) {
+      for (int64_t rows : {1, 2, 3, 7, 9, 20}) {
+        Case t{rows, 5, channels, channels, channels, 3, 3, stride};
+        t.from_zero = true, t.x_signed = rows % 2 == 0, t.zero = t.x_signed ? -3 : 9;
+        if (rows == 7) t.to = To::kInt8;
+        if (rows == 9) t.to = To::kInt8, t.low = 3, t.high = 99;
+        Check(t);
+      }
+    }
+  }
   // Sums that float32 cannot hold on the way.
   for (int32_t bias : {(1 << 24) - 100000, (1 << 24) + 1, -(1 << 24), 1 << 30, -(1 << 30), INT32_MIN + 6000}) {
     Case t{5, 6, 8, 8, 8};
     t.bias = bias;
     Check(t);
+    CheckFloors(t, 48);
     t.in_c = t.out_c = t.groups = 36, t.kernel_h = t.kernel_w = 1, t.pad = 0;
     Check(t);
   }

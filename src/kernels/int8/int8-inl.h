@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <algorithm>
+
 // Keeps the computation of `vector` where it is written: compilers that first load everything that a step of a loop needs
 // run out of registers, and keep the sums on the stack.
 #undef LINNET_IN_ORDER
@@ -22,6 +24,7 @@
 
 #include "hwy/highway.h"
 #include "kernels/int8/int8_gemm.h"
+#include "kernels/unroll.h"
 #include "kernels/vec-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -255,6 +258,48 @@ class WideByteRounding {
   bool is_signed_;
   __m512 high_;
   __m512i zero_, least_, most_, order_;
+};
+
+// The same where the lower bound is no negative number, as behind a Relu, so that all negative sums become one byte: sums begin with the bits
+// of 2^23, whose units are the last bit there. Read as floats they are 2^23 + sum, and below it where sums are negative: one multiply-add
+// takes 2^23 away, scales and rounds once, as a conversion and a multiplication would.
+class FloorRounding {
+ public:
+  HWY_INLINE explicit FloorRounding(const FinishInt8& f)
+      : limited_(f.low > 0 || f.high < 255), moved_(f.zero != 0), least_(_mm512_set1_epi8(static_cast<char>(static_cast<int32_t>(f.low)))),
+        most_(_mm512_set1_epi8(static_cast<char>(static_cast<int32_t>(f.high)))), zero_(_mm512_set1_epi8(static_cast<char>(f.zero))) {}
+
+  /// Whether that is exact for sums of k products of bytes and what they begin with: all numbers up to 2^23 are, those beyond become bytes
+  /// beyond the upper bound, and none is so large that it would not fit an integer.
+  static HWY_INLINE bool Serves(__m512 scale, __m512i first, int64_t k) {
+    constexpr int64_t kProduct = 255 * 128, kExact = 1 << 23, kMost = 12 * kExact;
+    const int64_t reach = std::min(k * kProduct, kMost);
+    auto all = [](__mmask16 mask) { return mask == 0xffff; };
+    auto within = [&](int64_t most) HWY_ATTR {   // |first| + reach < most
+      const __m512i magnitude = _mm512_abs_epi32(first);
+      return all(_mm512_cmp_epu32_mask(magnitude, _mm512_set1_epi32(static_cast<int>(std::max<int64_t>(most - reach, 0))), _MM_CMPINT_LT));
+    };
+    auto scales = [&](float least, float most) HWY_ATTR {
+      return all(_mm512_cmp_ps_mask(scale, _mm512_set1_ps(least), _CMP_GE_OQ) & _mm512_cmp_ps_mask(scale, _mm512_set1_ps(most), _CMP_LT_OQ));
+    };
+    return within(kExact) ? scales(0, 1) : within(kMost) && scales(0x1p-15f, 0x1p-4f);
+  }
+  static HWY_INLINE __m512i Begin(__m512i first) { return _mm512_add_epi32(first, _mm512_set1_epi32(0x4b000000)); }
+  static HWY_INLINE __m512 Back(__m512 scale) { return _mm512_mul_ps(scale, _mm512_set1_ps(-0x1p23f)); }
+
+  /// Of every 128 bits: four bytes of each vector, one after the other.
+  HWY_INLINE __m512i InLanes(const __m512i* sums, const __m512* scale, const __m512* back) const {
+    __m512i v[4];
+    LINNET_UNROLL
+    for (int i = 0; i < 4; ++i) v[i] = _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_castsi512_ps(sums[i]), scale[i], back[i]));
+    __m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(v[0], v[1]), _mm512_packs_epi32(v[2], v[3]));
+    if (limited_) bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, least_), most_);
+    return moved_ ? _mm512_add_epi8(bytes, zero_) : bytes;
+  }
+
+ private:
+  bool limited_, moved_;
+  __m512i least_, most_, zero_;
 };
 
 #endif

@@ -36,6 +36,10 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
 
+// Of most kernels of 3x3. Defined in int8_depthwise_squares.cc.
+void PrepareSquares(const DepthwiseInt8& c, bool emulated, DepthwiseBytesHead* head, char* prepared);
+void SquareRowsOf(const DepthwiseInt8& c, bool emulated, const DepthwiseBytesHead& head, const char* prepared, int64_t row0, int64_t row1, void* scratch);
+
 using Layout = DepthwiseBytesLayout;
 constexpr int64_t kChannels = Layout::kChannels;   // of a vector of bytes
 
@@ -290,10 +294,11 @@ void PrepareBlocks(const DepthwiseInt8& c, void* prepared) {
   const DepthwiseBytesBlocks layout(c);
   DepthwiseBytesHead* head = new (prepared) DepthwiseBytesHead();
   if (!layout.usable || !c.finish.scale) return;
+  if (layout.squares.usable) return PrepareSquares(c, kEmulated, head, static_cast<char*>(prepared) + layout.kHeadBytes);
   char* out = static_cast<char*>(prepared) + layout.kHeadBytes;
   int8_t* plain = reinterpret_cast<int8_t*>(out + layout.blocks * layout.block_bytes);
   if (layout.by_columns ? !PlainRows(c, plain) : !PlainWeights(c, layout, plain)) return;
-  *head = {true, true};
+  head->fits = head->bounded = true;
   const int64_t width = RoundUp(c.channels, int64_t{16});
   const __m512i zero = _mm512_set1_epi32(c.input_zero + (c.input_signed ? 128 : 0)), ones = _mm512_set1_epi8(1);
   for (int64_t b = 0; b < layout.blocks; ++b, out += layout.block_bytes) {
@@ -332,6 +337,7 @@ bool DepthwiseBytes(const DepthwiseInt8& c, const void* prepared, int64_t row0, 
   if (!head.fits) return false;
   const bool bounded = head.bounded;
   const char* const blocks = static_cast<const char*>(prepared) + layout.kHeadBytes;
+  if (layout.squares.usable) return SquareRowsOf(c, kEmulated, head, blocks, row0, row1, scratch), true;
   const uint8_t** tap = static_cast<const uint8_t**>(scratch);
   int64_t* holds = reinterpret_cast<int64_t*>(tap + layout.quads * 4);
   uint8_t* rows = static_cast<uint8_t*>(scratch) + layout.table_bytes;
