@@ -24,6 +24,19 @@ TEST(ConvInt8, Shapes) {
   }
   Check({12, 10, 6, 9, 1, 3, 5, 1, 2, 2});
   Check({1, 30, 5, 9, 1, 1, 3, 1, 1, 0});
+  // Bytes of the whole type: what becomes bytes in a tile's registers, of one panel, two, and part of the second.
+  for (int64_t out_c : {16, 24, 32, 56, 96, 104}) {
+    for (int64_t in_c : {4, 36, 160}) {
+      Case t{6, 7, in_c, out_c, 1, 1, 1, 1, 1, 0};
+      Check(t);
+      t.from_zero = true;
+      Check(t);
+      t.to = To::kInt8, t.x_signed = true, t.zero = -9;
+      Check(t);
+      t.low = 4, t.high = 90;
+      Check(t);
+    }
+  }
 }
 
 // What tiles read in place: taps in several steps, planes of strides, strips of large images.
@@ -31,7 +44,14 @@ TEST(ConvInt8, Strips) {
   for (int64_t in_c : {8, 64, 96, 100, 160, 260}) {
     for (int64_t stride : {1, 2, 3}) Check({7, 9, in_c, 19, 1, 3, 3, stride, 1, 1});
   }
-  for (int64_t in_w : {4, 5, 8, 13, 14, 28, 40}) Check({5, in_w, 32, 20, 1, 3, 3, 1, 1, 1});   // tiles that end with a line
+  for (int64_t in_w : {4, 5, 7, 8, 13, 14, 28, 40, 56}) {   // tiles that end with a line
+    for (int64_t out_c : {20, 48}) {
+      Case t{5, in_w, 32, out_c, 1, 3, 3, 1, 1, 1};
+      Check(t);
+      t.from_zero = true;
+      Check(t);
+    }
+  }
   Check({9, 9, 32, 16, 1, 3, 3, 1, 2, 2});
   Check({9, 9, 32, 16, 1, 3, 3, 2, 3, 2});
   Check({9, 9, 32, 16, 1, 2, 2, 4, 1, 0});
@@ -195,6 +215,9 @@ TEST(ConvInt8, Depthwise) {
     t.bias = bias;
     Check(t);
     CheckFloors(t, 48);
+    t.batch = 1;
+    CheckFloors(t, 1024), t.groups = 1, CheckFloors(t, 32);
+    t.groups = 8, t.in_c = t.out_c = 8, t.batch = 2, t.from_zero = false, t.unit = 0;
     t.in_c = t.out_c = t.groups = 36, t.kernel_h = t.kernel_w = 1, t.pad = 0;
     Check(t);
   }

@@ -287,11 +287,15 @@ class FloorRounding {
   static HWY_INLINE __m512i Begin(__m512i first) { return _mm512_add_epi32(first, _mm512_set1_epi32(0x4b000000)); }
   static HWY_INLINE __m512 Back(__m512 scale) { return _mm512_mul_ps(scale, _mm512_set1_ps(-0x1p23f)); }
 
+  static HWY_INLINE __m512i Whole(__m512i sum, __m512 scale, __m512 back) {
+    return _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_castsi512_ps(sum), scale, back));
+  }
+  /// 64 bytes in the order of four vectors of what Whole makes.
+  HWY_INLINE __m512i Bytes(const __m512i* v) const {
+    return _mm512_permutexvar_epi32(_mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0), InLanes(v));
+  }
   /// Of every 128 bits: four bytes of each vector, one after the other.
-  HWY_INLINE __m512i InLanes(const __m512i* sums, const __m512* scale, const __m512* back) const {
-    __m512i v[4];
-    LINNET_UNROLL
-    for (int i = 0; i < 4; ++i) v[i] = _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_castsi512_ps(sums[i]), scale[i], back[i]));
+  HWY_INLINE __m512i InLanes(const __m512i* v) const {
     __m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(v[0], v[1]), _mm512_packs_epi32(v[2], v[3]));
     if (limited_) bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, least_), most_);
     return moved_ ? _mm512_add_epi8(bytes, zero_) : bytes;

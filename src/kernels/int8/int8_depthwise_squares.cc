@@ -167,7 +167,9 @@ class SquareWalk {
     for (int i = 0; i < 4; ++i) AddSquare<kEmulated>(sum[i], c[i], &block_.weights[kWeights + 2][i]);
     __m512i bytes;
     if (HWY_LIKELY(floors_)) {
-      bytes = floor_.InLanes(sum, block_.scale, block_.back);
+      LINNET_UNROLL
+      for (int i = 0; i < 4; ++i) sum[i] = FloorRounding::Whole(sum[i], block_.scale[i], block_.back[i]);
+      bytes = floor_.InLanes(sum);
     } else {
       __m512 t[4];
       LINNET_UNROLL
