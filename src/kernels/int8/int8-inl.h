@@ -306,6 +306,18 @@ class FloorRounding {
   __m512i least_, most_, zero_;
 };
 
+/// sum += products of unsigned a and the signed bytes at `at`, in fours. kEmulated: by other instructions.
+template <bool kEmulated>
+HWY_INLINE void AddProducts(__m512i& sum, __m512i a, const __m512i* at) {
+  if constexpr (kEmulated) {
+    const __m512i b = *at;
+    const __m512i even = _mm512_madd_epi16(_mm512_and_si512(a, _mm512_set1_epi16(0xff)), _mm512_srai_epi16(_mm512_slli_epi16(b, 8), 8));
+    sum = _mm512_add_epi32(sum, _mm512_add_epi32(even, _mm512_madd_epi16(_mm512_srli_epi16(a, 8), _mm512_srai_epi16(b, 8))));
+  } else {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "m"(*at));
+  }
+}
+
 #endif
 
 #if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3

@@ -218,8 +218,9 @@ struct StripInt8 : Strip {
     // Where what lies between the rows of the output is computed too, that is an eighth more at most, as whole tiles go, or takes less
     // than gathering its pixels: so many nanoseconds a byte.
     constexpr double kGatherNs = 0.08;
-    const int64_t unit = kernels.rows, wanted = RoundUp(rows * conv.out_w, unit), runs_rows = RoundUp(rows * pitch, unit);
-    const int64_t computed = kernels.lines ? std::min(runs_rows, rows * LineRowsInt8(conv.out_w)) : runs_rows, more = std::max(computed, wanted) - wanted;
+    const int64_t unit = kernels.rows, wanted = RoundUp(rows * conv.out_w, unit);
+    int64_t more = RoundUp(rows * pitch, unit) - wanted;
+    if (kConvLines && kernels.lines) more = std::min(more, std::max<int64_t>(rows * LineRowsInt8(conv.out_w) - wanted, 0));
     const double columns = static_cast<double>(PanelCount(conv.out_c / conv.groups) * kPanelColumns);
     const bool few = static_cast<double>(more) * columns * kernels.mac_ns < static_cast<double>(wanted) * kGatherNs;
     const bool dense = kernels.sorts ? conv.out_w >= kLineRowsInt8 : more * 8 <= wanted || few;

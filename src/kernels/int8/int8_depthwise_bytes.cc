@@ -6,7 +6,8 @@
 //     taps a b c d of 64 channels   ->   q0: a0 b0 c0 d0 .. a3 ..   | a16 ..  | ..      channels 4 i .. 4 i + 3 of every sixteen
 //                                        q1: a4 b4 c4 d4 ..         | a20 ..  | ..
 //
-// 3x3 kernels go down a column of a strip of rows: three taps of a row of the image are interleaved once for all rows of the
+// Most kernels of 3x3 go another way (int8_depthwise_squares.cc); of fewer than 16 channels, or with strides that differ, they
+// go down a column of a strip of rows: three taps of a row of the image are interleaved once for all rows of the
 // output that they belong to. Other kernels go along a row of the output, any four taps at a time.
 //
 // Where pixels are neighbours (stride 1), a row is one run of bytes, whose weights repeat every lcm(channels, 64): few channels
@@ -42,18 +43,6 @@ void SquareRowsOf(const DepthwiseInt8& c, bool emulated, const DepthwiseBytesHea
 
 using Layout = DepthwiseBytesLayout;
 constexpr int64_t kChannels = Layout::kChannels;   // of a vector of bytes
-
-// sum += products of unsigned a and the signed bytes at `at`, in fours.
-template <bool kEmulated>
-HWY_INLINE void AddProducts(__m512i& sum, __m512i a, const __m512i* at) {
-  if constexpr (kEmulated) {
-    const __m512i b = *at;
-    const __m512i even = _mm512_madd_epi16(_mm512_and_si512(a, _mm512_set1_epi16(0xff)), _mm512_srai_epi16(_mm512_slli_epi16(b, 8), 8));
-    sum = _mm512_add_epi32(sum, _mm512_add_epi32(even, _mm512_madd_epi16(_mm512_srli_epi16(a, 8), _mm512_srai_epi16(b, 8))));
-  } else {
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "m"(*at));
-  }
-}
 
 // A block of weights: [quads][4] vectors, then 4 of first sums and 4 of scales, all in the order of the sums.
 struct Block {

@@ -49,18 +49,6 @@ struct SquareBlock {
   __m512 back[4];
 };
 
-// sum += products of unsigned a and the signed bytes at `at`, in fours.
-template <bool kEmulated>
-HWY_INLINE void AddSquare(__m512i& sum, __m512i a, const __m512i* at) {
-  if constexpr (kEmulated) {
-    const __m512i b = *at;
-    const __m512i even = _mm512_madd_epi16(_mm512_and_si512(a, _mm512_set1_epi16(0xff)), _mm512_srai_epi16(_mm512_slli_epi16(b, 8), 8));
-    sum = _mm512_add_epi32(sum, _mm512_add_epi32(even, _mm512_madd_epi16(_mm512_srli_epi16(a, 8), _mm512_srai_epi16(b, 8))));
-  } else {
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "m"(*at));
-  }
-}
-
 // Bytes of all pixels of a row of the output, or of several rows where kLanes is not 1: 64, 32 or 16 channels of 1, 2 or 4 (pairs of) rows.
 template <bool kEmulated, int kStride, int kLanes>
 class SquareWalk {
@@ -160,11 +148,11 @@ class SquareWalk {
     LINNET_UNROLL
     for (int i = 0; i < 4; ++i) sum[i] = first_[i];
     LINNET_UNROLL
-    for (int i = 0; i < 4; ++i) AddSquare<kEmulated>(sum[i], a[i], &block_.weights[kWeights][i]);
+    for (int i = 0; i < 4; ++i) AddProducts<kEmulated>(sum[i], a[i], &block_.weights[kWeights][i]);
     LINNET_UNROLL
-    for (int i = 0; i < 4; ++i) AddSquare<kEmulated>(sum[i], b[i], &block_.weights[kWeights + 1][i]);
+    for (int i = 0; i < 4; ++i) AddProducts<kEmulated>(sum[i], b[i], &block_.weights[kWeights + 1][i]);
     LINNET_UNROLL
-    for (int i = 0; i < 4; ++i) AddSquare<kEmulated>(sum[i], c[i], &block_.weights[kWeights + 2][i]);
+    for (int i = 0; i < 4; ++i) AddProducts<kEmulated>(sum[i], c[i], &block_.weights[kWeights + 2][i]);
     __m512i bytes;
     if (HWY_LIKELY(floors_)) {
       LINNET_UNROLL
@@ -306,7 +294,7 @@ void PrepareSquareBlocks(const DepthwiseInt8& c, DepthwiseBytesHead* head, char*
         const __m512i w = _mm512_load_si512(weights[j]);
         block.weights[j][i] = w;
         if constexpr (kStride == 1) block.weights[3 + j][i] = _mm512_slli_epi32(w, 8);
-        AddSquare<kEmulated>(sum, ones, &w);
+        AddProducts<kEmulated>(sum, ones, &w);
       }
       const __m512i begin = _mm512_sub_epi32(_mm512_load_si512(first), _mm512_mullo_epi32(zero, sum));
       block.first[0][i] = FloorRounding::Begin(begin), block.first[1][i] = begin;
