@@ -286,7 +286,7 @@ void Int8TilesVnni(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, in
     alignas(64) int32_t floors[2 * kPanelColumns];
     for (int p = 0; p < (two ? 2 : 1); ++p) {
       const int32_t* at = job.finish.offset ? job.finish.offset + (panel + p) * kPanelColumns : kZeros;
-      if (floor) Int8BeginFloors(at, kPanelColumns, floors + p * kPanelColumns);
+      if (floor) _mm512_store_si512(floors + p * kPanelColumns, FloorRounding::Begin(_mm512_loadu_si512(at)));
       tile.first[p] = reinterpret_cast<const __m512i_u*>(floor ? floors + p * kPanelColumns : at);
       if (here) {
         tile.scale[p] = _mm512_loadu_ps(finish.scale + (finish.one_scale ? 0 : column + p * kPanelColumns));
