@@ -24,6 +24,19 @@ TEST(ConvInt8, Shapes) {
   }
   Check({12, 10, 6, 9, 1, 3, 5, 1, 2, 2});
   Check({1, 30, 5, 9, 1, 1, 3, 1, 1, 0});
+  // Bytes of the whole type: what becomes bytes in a tile's registers, of one panel, two, and part of the second.
+  for (int64_t out_c : {16, 24, 32, 56, 96, 104}) {
+    for (int64_t in_c : {4, 36, 160}) {
+      Case t{6, 7, in_c, out_c, 1, 1, 1, 1, 1, 0};
+      Check(t);
+      t.from_zero = true;
+      Check(t);
+      t.to = To::kInt8, t.x_signed = true, t.zero = -9;
+      Check(t);
+      t.low = 4, t.high = 90;
+      Check(t);
+    }
+  }
 }
 
 // What tiles read in place: taps in several steps, planes of strides, strips of large images.
@@ -31,7 +44,14 @@ TEST(ConvInt8, Strips) {
   for (int64_t in_c : {8, 64, 96, 100, 160, 260}) {
     for (int64_t stride : {1, 2, 3}) Check({7, 9, in_c, 19, 1, 3, 3, stride, 1, 1});
   }
-  for (int64_t in_w : {4, 5, 8, 13, 14, 28, 40}) Check({5, in_w, 32, 20, 1, 3, 3, 1, 1, 1});   // tiles that end with a line
+  for (int64_t in_w : {4, 5, 7, 8, 13, 14, 28, 40, 56}) {   // tiles that end with a line
+    for (int64_t out_c : {20, 48}) {
+      Case t{5, in_w, 32, out_c, 1, 3, 3, 1, 1, 1};
+      Check(t);
+      t.from_zero = true;
+      Check(t);
+    }
+  }
   Check({9, 9, 32, 16, 1, 3, 3, 1, 2, 2});
   Check({9, 9, 32, 16, 1, 3, 3, 2, 3, 2});
   Check({9, 9, 32, 16, 1, 2, 2, 4, 1, 0});
@@ -131,6 +151,15 @@ TEST(ConvInt8, Groups) {
   Check(wide);
 }
 
+// No number below zero, with biases and scales for which sums and their products may leave what float32 holds exactly.
+void CheckFloors(Case t, int64_t channels) {
+  t.in_c = t.out_c = channels, t.groups = t.groups > 1 ? channels : 1, t.from_zero = true;
+  for (float unit : {1e-9f, 1e-6f, 3.1e-5f, 2.4e-4f, 3e-3f, 3e-2f}) {
+    t.unit = unit;
+    Check(t);
+  }
+}
+
 TEST(ConvInt8, Depthwise) {
   for (int64_t channels : {1, 7, 8, 9, 16, 33, 100}) {
     for (int64_t kernel : {1, 3, 5, 7}) {
@@ -169,11 +198,26 @@ TEST(ConvInt8, Depthwise) {
       for (int64_t stride : {1, 2, 3}) Check({4, in_w, 72, 72, 72, 3, 3, stride, 1, pad});
     }
   }
+  for (int64_t channels : {16, 20, 28, 32, 36, 48, 52, 60, 64, 72, 80, 96, 104, 120, 124, 144}) {   // blocks of 64, 32 and 16, several rows at a time
+    for (int64_t stride : {1, 2}) {
+      for (int64_t rows : {1, 2, 3, 7, 9, 20}) {
+        Case t{rows, 5, channels, channels, channels, 3, 3, stride};
+        t.from_zero = true, t.x_signed = rows % 2 == 0, t.zero = t.x_signed ? -3 : 9;
+        if (rows == 7) t.to = To::kInt8;
+        if (rows == 9) t.to = To::kInt8, t.low = 3, t.high = 99;
+        Check(t);
+      }
+    }
+  }
   // Sums that float32 cannot hold on the way.
   for (int32_t bias : {(1 << 24) - 100000, (1 << 24) + 1, -(1 << 24), 1 << 30, -(1 << 30), INT32_MIN + 6000}) {
     Case t{5, 6, 8, 8, 8};
     t.bias = bias;
     Check(t);
+    CheckFloors(t, 48);
+    t.batch = 1;
+    CheckFloors(t, 1024), t.groups = 1, CheckFloors(t, 32);
+    t.groups = 8, t.in_c = t.out_c = 8, t.batch = 2, t.from_zero = false, t.unit = 0;
     t.in_c = t.out_c = t.groups = 36, t.kernel_h = t.kernel_w = 1, t.pad = 0;
     Check(t);
   }

@@ -25,7 +25,9 @@ struct Case {
   int zero = 117;
   bool column_zeros = false;
   int64_t batch = 2;
-  bool from_zero = false;   ///< unsigned bytes of all values without a zero point
+  bool from_zero = false;   ///< bytes of all values, none of whose numbers is negative,
+  float low = 0, high = 255;   ///< or of these
+  float unit = 0;           ///< of the scales; 0: such that bytes differ
   int32_t bias = 0;         ///< added to every one
   Activated activated;      ///< kActivated
   bool to_signed = false;
@@ -44,7 +46,7 @@ class Convolution {
     for (uint8_t& v : w_) v = bytes.Next();
     for (int64_t j = 0; j < t.out_c; ++j) {
       bias_.push_back(bytes.Next() * 50 - 5000 + t.bias);
-      scale_.push_back(static_cast<float>(bytes.Next() + 1) * (t.bias ? 1e-8f : 3e-5f));
+      scale_.push_back(static_cast<float>(bytes.Next() + 1) * (t.unit > 0 ? t.unit : t.bias ? 1e-8f : 3e-5f));
       zeros_.push_back(t.column_zeros ? static_cast<int8_t>(bytes.Next()) : 0);
     }
   }
@@ -106,7 +108,7 @@ class Convolution {
     if (t_.column_zeros) finish.column_zero = zeros.data();
     finish.zero = std::is_signed_v<T> ? -1 : 128;
     if (sizeof(T) == 1) finish.low = std::is_signed_v<T> ? -127 : -128, finish.high = std::is_signed_v<T> ? 128 : 127;
-    if (t_.from_zero) finish.zero = 0, finish.low = 0, finish.high = 255;
+    if (t_.from_zero) finish.zero = std::is_signed_v<T> ? -128 : 0, finish.low = t_.low, finish.high = t_.high;
     if (t_.to == To::kActivated) {
       finish.epilogue.bias = float_bias.data(), finish.epilogue.activation = t_.activated.activation, finish.epilogue.alpha = t_.activated.alpha;
       finish.to_signed = t_.to_signed;

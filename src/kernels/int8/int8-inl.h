@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <algorithm>
+
 // Keeps the computation of `vector` where it is written: compilers that first load everything that a step of a loop needs
 // run out of registers, and keep the sums on the stack.
 #undef LINNET_IN_ORDER
@@ -22,6 +24,7 @@
 
 #include "hwy/highway.h"
 #include "kernels/int8/int8_gemm.h"
+#include "kernels/unroll.h"
 #include "kernels/vec-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -256,6 +259,64 @@ class WideByteRounding {
   __m512 high_;
   __m512i zero_, least_, most_, order_;
 };
+
+// The same where the lower bound is no negative number, as behind a Relu, so that all negative sums become one byte: sums begin with the bits
+// of 2^23, whose units are the last bit there. Read as floats they are 2^23 + sum, and below it where sums are negative: one multiply-add
+// takes 2^23 away, scales and rounds once, as a conversion and a multiplication would.
+class FloorRounding {
+ public:
+  HWY_INLINE explicit FloorRounding(const FinishInt8& f)
+      : limited_(f.low > 0 || f.high < 255), moved_(f.zero != 0), least_(_mm512_set1_epi8(static_cast<char>(static_cast<int32_t>(f.low)))),
+        most_(_mm512_set1_epi8(static_cast<char>(static_cast<int32_t>(f.high)))), zero_(_mm512_set1_epi8(static_cast<char>(f.zero))) {}
+
+  /// Whether that is exact for sums of k products of bytes and what they begin with: all numbers up to 2^23 are, those beyond become bytes
+  /// beyond the upper bound, and none is so large that it would not fit an integer.
+  static HWY_INLINE bool Serves(__m512 scale, __m512i first, int64_t k) {
+    constexpr int64_t kProduct = 255 * 128, kExact = 1 << 23, kMost = 12 * kExact;
+    const int64_t reach = std::min(k * kProduct, kMost);
+    auto all = [](__mmask16 mask) { return mask == 0xffff; };
+    auto within = [&](int64_t most) HWY_ATTR {   // |first| + reach < most
+      const __m512i magnitude = _mm512_abs_epi32(first);
+      return all(_mm512_cmp_epu32_mask(magnitude, _mm512_set1_epi32(static_cast<int>(std::max<int64_t>(most - reach, 0))), _MM_CMPINT_LT));
+    };
+    auto scales = [&](float least, float most) HWY_ATTR {
+      return all(_mm512_cmp_ps_mask(scale, _mm512_set1_ps(least), _CMP_GE_OQ) & _mm512_cmp_ps_mask(scale, _mm512_set1_ps(most), _CMP_LT_OQ));
+    };
+    return within(kExact) ? scales(0, 1) : within(kMost) && scales(0x1p-15f, 0x1p-4f);
+  }
+  static HWY_INLINE __m512i Begin(__m512i first) { return _mm512_add_epi32(first, _mm512_set1_epi32(0x4b000000)); }
+  static HWY_INLINE __m512 Back(__m512 scale) { return _mm512_mul_ps(scale, _mm512_set1_ps(-0x1p23f)); }
+
+  static HWY_INLINE __m512i Whole(__m512i sum, __m512 scale, __m512 back) {
+    return _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_castsi512_ps(sum), scale, back));
+  }
+  /// 64 bytes in the order of four vectors of what Whole makes.
+  HWY_INLINE __m512i Bytes(const __m512i* v) const {
+    return _mm512_permutexvar_epi32(_mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0), InLanes(v));
+  }
+  /// Of every 128 bits: four bytes of each vector, one after the other.
+  HWY_INLINE __m512i InLanes(const __m512i* v) const {
+    __m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(v[0], v[1]), _mm512_packs_epi32(v[2], v[3]));
+    if (limited_) bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, least_), most_);
+    return moved_ ? _mm512_add_epi8(bytes, zero_) : bytes;
+  }
+
+ private:
+  bool limited_, moved_;
+  __m512i least_, most_, zero_;
+};
+
+/// sum += products of unsigned a and the signed bytes at `at`, in fours. kEmulated: by other instructions.
+template <bool kEmulated>
+HWY_INLINE void AddProducts(__m512i& sum, __m512i a, const __m512i* at) {
+  if constexpr (kEmulated) {
+    const __m512i b = *at;
+    const __m512i even = _mm512_madd_epi16(_mm512_and_si512(a, _mm512_set1_epi16(0xff)), _mm512_srai_epi16(_mm512_slli_epi16(b, 8), 8));
+    sum = _mm512_add_epi32(sum, _mm512_add_epi32(even, _mm512_madd_epi16(_mm512_srli_epi16(a, 8), _mm512_srai_epi16(b, 8))));
+  } else {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "m"(*at));
+  }
+}
 
 #endif
 

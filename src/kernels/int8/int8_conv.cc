@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/memory.h"
+#include "kernels/int8/int8_lines.h"
 #include "kernels/int8/int8_narrow.h"
 #include "kernels/tiles/strip.h"
 
@@ -217,7 +218,9 @@ struct StripInt8 : Strip {
     // Where what lies between the rows of the output is computed too, that is an eighth more at most, as whole tiles go, or takes less
     // than gathering its pixels: so many nanoseconds a byte.
     constexpr double kGatherNs = 0.08;
-    const int64_t unit = kernels.rows, wanted = RoundUp(rows * conv.out_w, unit), more = RoundUp(rows * pitch, unit) - wanted;
+    const int64_t unit = kernels.rows, wanted = RoundUp(rows * conv.out_w, unit);
+    int64_t more = RoundUp(rows * pitch, unit) - wanted;
+    if (kConvLines && kernels.lines) more = std::min(more, std::max<int64_t>(rows * LineRowsInt8(conv.out_w) - wanted, 0));
     const double columns = static_cast<double>(PanelCount(conv.out_c / conv.groups) * kPanelColumns);
     const bool few = static_cast<double>(more) * columns * kernels.mac_ns < static_cast<double>(wanted) * kGatherNs;
     const bool dense = kernels.sorts ? conv.out_w >= kLineRowsInt8 : more * 8 <= wanted || few;
@@ -307,7 +310,8 @@ int64_t ConvScratchBytes(const Int8Kernels& kernels, const ConvInt8& conv) {
   const int64_t strip_bytes = strip.usable && !s.pointwise ? strip.bytes() + s.copies_bytes : 0;
   const int64_t product_bytes = kTilesInPlace && kernels.tiles && s.pointwise ? GemmInt8ScratchBytes(kernels, s.pixels, s.k) : 0;
   const int64_t narrow_bytes = kNarrow && conv.narrow ? NarrowScratchBytesInt8(conv) : 0;
-  return std::max({narrow_bytes, strip_bytes, product_bytes, s.sums_bytes + s.outside_bytes + s.block_bytes + s.copies_bytes});
+  const int64_t lines_bytes = kConvLines && !strip.usable && LinesPayInt8(kernels, conv) ? LinesScratchBytesInt8(conv) : 0;
+  return std::max({narrow_bytes, lines_bytes, strip_bytes, product_bytes, s.sums_bytes + s.outside_bytes + s.block_bytes + s.copies_bytes});
 }
 
 namespace {
@@ -397,6 +401,7 @@ void RunConvInt8(const Int8Kernels& kernels, const ConvInt8& conv, int64_t pixel
   if (kTilesInPlace && !conv.finish.column_zero) {
     const StripInt8 strip(kernels, conv);
     if (strip.usable) return RunStrips(kernels, conv, strip, s, pixel0, pixel1, panel0, panel1, scratch);
+    if (kConvLines && LinesPayInt8(kernels, conv)) return RunLinesInt8(kernels, conv, pixel0, pixel1, panel0, panel1, scratch);
   }
   int32_t* row_sums = static_cast<int32_t*>(scratch);
   uint8_t* outside = static_cast<uint8_t*>(scratch) + s.sums_bytes;
@@ -421,7 +426,7 @@ GemmGrain ConvGrainInt8(const Int8Kernels& kernels, const ConvInt8& conv, int th
   if (kNarrow && conv.narrow) return NarrowGrainInt8(conv, threads);
   const Shape s(kernels, conv);
   GemmGrain grain = GemmGrainInt8(kernels, s.pixels, conv.out_c, s.k, threads);
-  if (kTilesInPlace && !s.pointwise && StripInt8(kernels, conv).usable) {   // whole rows
+  if (kTilesInPlace && !s.pointwise && (StripInt8(kernels, conv).usable || (kConvLines && LinesPayInt8(kernels, conv)))) {   // whole rows
     grain.rows = std::min(s.pixels, RoundUp(grain.rows, conv.out_w));
   }
   grain.panels = grain.panels >= PanelCount(conv.out_c) ? ConvPanels(conv) : std::min(grain.panels, ConvPanels(conv));

@@ -4,7 +4,7 @@
 // gathered as rows of a block, from which every weight fetched serves all of them; what lies outside of the image is the zero
 // point. 1x1 convolutions read the image as it lies. The block stays in the first caches, so that gathering costs a copy of
 // each tap for the N multiply-adds that it takes part in. Instructions with tiles read strips (tiles/strip.h). Depthwise convolution has a kernel of its own (int8_depthwise.h),
-// and so has one of few outputs (int8_narrow.h).
+// and so has one of few outputs (int8_narrow.h); of few channels, some instructions read lines of the image (int8_lines.h).
 #pragma once
 
 #include <stdint.h>

@@ -6,7 +6,7 @@
 //     x     a0 b0 a1 b1 a2 b2 a3 b3        taps a and b of channels 0 1 2 3
 //     w     a0 b0 a1 b1 ...                sums are 32 bits, exact
 //
-// Other ways to the same bits: four bytes an instruction (int8_depthwise_bytes.cc, int8_depthwise_lanes.cc), floats, by a kernel of their
+// Other ways to the same bits: four bytes an instruction (int8_depthwise_squares.cc, int8_depthwise_bytes.cc, int8_depthwise_lanes.cc), floats, by a kernel of their
 // own (int8_depthwise_floats.cc) or that of float convolutions (int8_depthwise_rows.cc), and kernels of 1x1 by themselves
 // (int8_depthwise_points.cc).
 #pragma once

@@ -6,7 +6,8 @@
 //     taps a b c d of 64 channels   ->   q0: a0 b0 c0 d0 .. a3 ..   | a16 ..  | ..      channels 4 i .. 4 i + 3 of every sixteen
 //                                        q1: a4 b4 c4 d4 ..         | a20 ..  | ..
 //
-// 3x3 kernels go down a column of a strip of rows: three taps of a row of the image are interleaved once for all rows of the
+// Most kernels of 3x3 go another way (int8_depthwise_squares.cc); of fewer than 16 channels, or with strides that differ, they
+// go down a column of a strip of rows: three taps of a row of the image are interleaved once for all rows of the
 // output that they belong to. Other kernels go along a row of the output, any four taps at a time.
 //
 // Where pixels are neighbours (stride 1), a row is one run of bytes, whose weights repeat every lcm(channels, 64): few channels
@@ -36,20 +37,12 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
 
+// Of most kernels of 3x3. Defined in int8_depthwise_squares.cc.
+void PrepareSquares(const DepthwiseInt8& c, bool emulated, DepthwiseBytesHead* head, char* prepared);
+void SquareRowsOf(const DepthwiseInt8& c, bool emulated, const DepthwiseBytesHead& head, const char* prepared, int64_t row0, int64_t row1, void* scratch);
+
 using Layout = DepthwiseBytesLayout;
 constexpr int64_t kChannels = Layout::kChannels;   // of a vector of bytes
-
-// sum += products of unsigned a and the signed bytes at `at`, in fours.
-template <bool kEmulated>
-HWY_INLINE void AddProducts(__m512i& sum, __m512i a, const __m512i* at) {
-  if constexpr (kEmulated) {
-    const __m512i b = *at;
-    const __m512i even = _mm512_madd_epi16(_mm512_and_si512(a, _mm512_set1_epi16(0xff)), _mm512_srai_epi16(_mm512_slli_epi16(b, 8), 8));
-    sum = _mm512_add_epi32(sum, _mm512_add_epi32(even, _mm512_madd_epi16(_mm512_srli_epi16(a, 8), _mm512_srai_epi16(b, 8))));
-  } else {
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "m"(*at));
-  }
-}
 
 // A block of weights: [quads][4] vectors, then 4 of first sums and 4 of scales, all in the order of the sums.
 struct Block {
@@ -290,10 +283,11 @@ void PrepareBlocks(const DepthwiseInt8& c, void* prepared) {
   const DepthwiseBytesBlocks layout(c);
   DepthwiseBytesHead* head = new (prepared) DepthwiseBytesHead();
   if (!layout.usable || !c.finish.scale) return;
+  if (layout.squares.usable) return PrepareSquares(c, kEmulated, head, static_cast<char*>(prepared) + layout.kHeadBytes);
   char* out = static_cast<char*>(prepared) + layout.kHeadBytes;
   int8_t* plain = reinterpret_cast<int8_t*>(out + layout.blocks * layout.block_bytes);
   if (layout.by_columns ? !PlainRows(c, plain) : !PlainWeights(c, layout, plain)) return;
-  *head = {true, true};
+  head->fits = head->bounded = true;
   const int64_t width = RoundUp(c.channels, int64_t{16});
   const __m512i zero = _mm512_set1_epi32(c.input_zero + (c.input_signed ? 128 : 0)), ones = _mm512_set1_epi8(1);
   for (int64_t b = 0; b < layout.blocks; ++b, out += layout.block_bytes) {
@@ -332,6 +326,7 @@ bool DepthwiseBytes(const DepthwiseInt8& c, const void* prepared, int64_t row0, 
   if (!head.fits) return false;
   const bool bounded = head.bounded;
   const char* const blocks = static_cast<const char*>(prepared) + layout.kHeadBytes;
+  if (layout.squares.usable) return SquareRowsOf(c, kEmulated, head, blocks, row0, row1, scratch), true;
   const uint8_t** tap = static_cast<const uint8_t**>(scratch);
   int64_t* holds = reinterpret_cast<int64_t*>(tap + layout.quads * 4);
   uint8_t* rows = static_cast<uint8_t*>(scratch) + layout.table_bytes;

@@ -379,7 +379,7 @@ constexpr Int8Kernels kInt8 = {kInt8Name, kInt8Ns, 8, kInt8Rows, 2, 0, 0, Int8Lo
 #endif
 constexpr Int8Kernels kInt8Emulated = {"bytes, emulated", kInt8Ns, 8, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, Int8ByteDots<ByteLeaf::kEmulated>, Int8Finish, nullptr, Int8Offsets};
 #if HWY_TARGET == HWY_AVX3
-constexpr Int8Kernels kInt8Bytes = {"avx512vnni", 0.003, 20, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, nullptr, Int8Finish, Int8TilesVnni, Int8Offsets};
+constexpr Int8Kernels kInt8Bytes = {"avx512vnni", 0.003, 20, kInt8Rows, 1, 0, 128, Int8LoadBytes<true>, nullptr, Int8Finish, Int8TilesVnni, Int8Offsets, false, true};
 constexpr Int8Kernels kInt8Tiles = {"amx", 0.0006, 90, 32, 1, 0, 0, CopyBytes, nullptr, Int8Finish, Int8TilesAmx, Int8Offsets};
 constexpr Int8Kernels kInt8TilesEmulated = {"amx, emulated", 0.0006, 90, 32, 1, 0, 0, CopyBytes, nullptr, Int8Finish, Int8TilesEmulated, Int8Offsets};
 #elif HWY_TARGET == HWY_AVX2

@@ -120,6 +120,12 @@ inline constexpr bool kTilesCopy = false;
 /// pixels on tiles end with a line of the output, so that none computes what lies between lines (RowsInt8::pitch).
 inline constexpr int64_t kSortedKInt8 = 8192, kSortedBytesInt8 = 196, kLineRowsInt8 = 4;
 
+/// Where Int8Kernels::lines: rows of tiles of 14 that take as long as a line of n. Tiles of 8, 4 and 2 read weights as often as those.
+inline int64_t LineRowsInt8(int64_t n) {
+  const int64_t rest = n % 14;
+  return n - rest + (rest > 8 ? 14 : rest > 4 ? 10 : rest > 2 ? 6 : rest > 0 ? 4 : 0);
+}
+
 /// Where Int8Kernels::sorts, the order that tiles sort a panel in depends on its weights alone, and may be kept from call to call: so many
 /// bytes for a panel.
 inline constexpr int64_t kOrderHeadInt8 = 40;
@@ -149,6 +155,7 @@ struct Int8Kernels {
   /// out[j] = -zero sums[j] modulo 2^32, j < n, a multiple of 16.
   void (*offsets)(int32_t zero, const int32_t* sums, int64_t n, int32_t* out);
   bool sorts = false;   ///< tiles need memory for a sorted panel
+  bool lines = false;   ///< tiles end with a line of the output where that takes no longer (LineRowsInt8)
 };
 
 const Int8Kernels& PickInt8(CpuLevel level);

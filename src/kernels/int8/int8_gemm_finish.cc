@@ -13,6 +13,8 @@
 #include "kernels/dispatch.h"
 #include "kernels/epilogue-inl.h"
 #include "kernels/int8/int8-inl.h"
+#include "kernels/int8/int8_finish-inl.h"
+#include "kernels/int8/int8_runs-inl.h"
 #include "kernels/unroll.h"
 #include "kernels/vec-inl.h"
 
@@ -34,85 +36,6 @@ constexpr int kFinishRows = 32;   // of a block of any level
 
 #if HWY_TARGET == HWY_AVX3
 
-// What sums still take: nothing but a scale behind which they are bounded, zero points and a scale, or these, a bias and a Bend.
-enum class Left { kScale, kAll, kBent };
-
-// kPanels (1 or 2) panels side by side, four vectors of 16 columns at a time: rows of one panel, or pairs of rows of two.
-template <class T, int kPanels, Left kLeft>
-void FinishWideRows(const FinishInt8& finish, const int32_t* sums, int64_t panel_stride, const int32_t* row_sums, int64_t row,
-                     int rows, int64_t column, int64_t columns) {
-  constexpr int kRows = 4 / kPanels;
-  constexpr bool kExact = kLeft == Left::kScale;
-  const FinishInt8 f = finish;
-  const WideByteRounding rounding(kLeft == Left::kBent ? f.to_signed : std::is_signed_v<T>, f.low, f.high, f.zero);
-  const Bend bend(f);
-  __m512i offset[kPanels], column_zero[kPanels];
-  __m512 scale[kPanels], bias[kPanels];
-  LINNET_UNROLL
-  for (int p = 0; p < kPanels; ++p) {
-    const int64_t at = column + p * kPanelColumns;
-    offset[p] = f.offset ? _mm512_loadu_si512(f.offset + at) : _mm512_setzero_si512();
-    column_zero[p] = f.column_zero ? _mm512_loadu_si512(f.column_zero + at) : _mm512_setzero_si512();
-    scale[p] = _mm512_loadu_ps(f.scale + (f.one_scale ? 0 : at));
-    if constexpr (kLeft == Left::kBent) bias[p] = _mm512_loadu_ps(f.epilogue.bias + at);
-  }
-  const uint32_t mask = columns >= 32 ? ~0u : (1u << columns) - 1;
-  T* to = static_cast<T*>(f.c) + row * f.c_row_stride + column;
-  for (int r = 0; r < rows; r += kRows, to += kRows * f.c_row_stride) {
-    __m512 t[4];
-    LINNET_UNROLL
-    for (int i = 0; i < kRows; ++i) {
-      const int at = kRows == 1 ? r : std::min(r + i, rows - 1);
-      LINNET_UNROLL
-      for (int p = 0; p < kPanels; ++p) {
-        __m512i sum = _mm512_loadu_si512(sums + p * panel_stride + at * kPanelColumns);
-        if (!kExact) sum = _mm512_add_epi32(sum, offset[p]);
-        if (!kExact && f.column_zero) sum = _mm512_sub_epi32(sum, _mm512_mullo_epi32(column_zero[p], _mm512_set1_epi32(row_sums[at])));
-        __m512& value = t[i * kPanels + p];
-        value = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale[p]);
-        if constexpr (kLeft == Left::kBent) value = bend(F32(), VF32{_mm512_add_ps(value, bias[p])}).raw;
-      }
-    }
-    const __m512i bytes = rounding.template Bytes<kExact>(t[0], t[1], t[2], t[3]);
-    if constexpr (kPanels == 2) {
-      const __m256i first = _mm512_castsi512_si256(bytes), second = _mm512_extracti64x4_epi64(bytes, 1);
-      if (HWY_LIKELY(mask == ~0u)) {
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), first);
-        if (r + 1 < rows) _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + f.c_row_stride), second);
-      } else {
-        _mm256_mask_storeu_epi8(to, mask, first);
-        if (r + 1 < rows) _mm256_mask_storeu_epi8(to + f.c_row_stride, mask, second);
-      }
-    } else {
-      const __m128i four[4] = {_mm512_castsi512_si128(bytes), _mm512_extracti32x4_epi32(bytes, 1), _mm512_extracti32x4_epi32(bytes, 2),
-                               _mm512_extracti32x4_epi32(bytes, 3)};
-      LINNET_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        if (r + i >= rows) break;
-        if (HWY_LIKELY(columns >= kPanelColumns)) {
-          _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i * f.c_row_stride), four[i]);
-        } else {
-          _mm_mask_storeu_epi8(to + i * f.c_row_stride, static_cast<__mmask16>(mask), four[i]);
-        }
-      }
-    }
-  }
-}
-
-template <class T, int kPanels>
-void FinishWideBytes(const FinishInt8& f, const int32_t* sums, int64_t panel_stride, const int32_t* row_sums, int64_t row, int rows,
-                     int64_t column, int64_t columns) {
-  bool exact = f.offset == nullptr && f.column_zero == nullptr;
-  for (int p = 0; p < kPanels; ++p) {
-    exact = exact && WideByteRounding::Bounds(_mm512_loadu_ps(f.scale + (f.one_scale ? 0 : column + p * kPanelColumns)));
-  }
-  if (exact) {
-    FinishWideRows<T, kPanels, Left::kScale>(f, sums, panel_stride, row_sums, row, rows, column, columns);
-  } else {
-    FinishWideRows<T, kPanels, Left::kAll>(f, sums, panel_stride, row_sums, row, rows, column, columns);
-  }
-}
-
 template <class T>
 void FinishBytes(const FinishInt8& f, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
                  int64_t columns) {
@@ -121,7 +44,7 @@ void FinishBytes(const FinishInt8& f, const int32_t* sums, const int32_t* row_su
 
 #elif HWY_TARGET == HWY_AVX2
 
-// Two rows at a time, the last of an odd number of them twice. kExact as above.
+// Two rows at a time, the last of an odd number of them twice. kExact: sums take nothing but a scale behind which they are bounded.
 template <class T, bool kExact>
 void FinishTwoRows(const FinishInt8& finish, const int32_t* sums, const int32_t* row_sums, int64_t row, int rows, int64_t column,
                    int64_t columns) {
@@ -417,23 +340,42 @@ void Int8Offsets(int32_t zero, const int32_t* sums, int64_t n, int32_t* out) {
 
 #if HWY_TARGET == HWY_AVX3
 
+BytesLeft Int8BytesLeft(const FinishInt8& f, int64_t k, int64_t panel0, int64_t panel1) {
+  if ((f.to != FinishInt8::To::kUint8 && f.to != FinishInt8::To::kInt8) || f.column_zero) return BytesLeft::kAll;
+  bool bounded = true, floors = f.low >= 0;
+  for (int64_t p = panel0; p < panel1 && bounded; ++p) {
+    const __m512 scale = _mm512_loadu_ps(f.scale + (f.one_scale ? 0 : p * kPanelColumns));
+    bounded = WideByteRounding::Bounds(scale);
+    floors = floors && FloorRounding::Serves(scale, f.offset ? _mm512_loadu_si512(f.offset + p * kPanelColumns) : _mm512_setzero_si512(), k);
+  }
+  return !bounded ? BytesLeft::kAll : floors ? BytesLeft::kFloor : BytesLeft::kScale;
+}
+
+void Int8BeginFloors(const int32_t* offsets, int64_t n, int32_t* out) {
+  for (int64_t i = 0; i < n; i += kPanelColumns) {
+    _mm512_storeu_si512(out + i, FloorRounding::Begin(offsets ? _mm512_loadu_si512(offsets + i) : _mm512_setzero_si512()));
+  }
+}
+
 // The same of panels side by side, the sums of panel p at sums + p * panel_stride.
-void Int8FinishPanels(const FinishInt8& f, const int32_t* sums, int64_t panel_stride, const int32_t* row_sums, int64_t row,
+void Int8FinishPanels(const FinishInt8& f, BytesLeft left, const int32_t* sums, int64_t panel_stride, const int32_t* row_sums, int64_t row,
                       int rows, int64_t column, int64_t columns) {
   const bool bytes = f.to == FinishInt8::To::kUint8 || f.to == FinishInt8::To::kInt8;
   if (!bytes && rows == 1 && panel_stride == kPanelColumns) return Int8Finish(f, sums, row_sums, row, rows, column, columns);
   while (columns > 0) {
-    int64_t panels = 1;
-    if (columns > kPanelColumns && f.to == FinishInt8::To::kUint8) {
-      panels = 2;
+    const bool two = columns > kPanelColumns;
+    int64_t panels = two ? 2 : 1;
+    if (left == BytesLeft::kFloor) {
+      auto* const finish = two ? FinishWideRows<uint8_t, 2, Left::kFloor> : FinishWideRows<uint8_t, 1, Left::kFloor>;
+      finish(f, sums, panel_stride, row_sums, row, rows, column, std::min<int64_t>(columns, 32));
+    } else if (two && f.to == FinishInt8::To::kUint8) {
       FinishWideBytes<uint8_t, 2>(f, sums, panel_stride, row_sums, row, rows, column, std::min<int64_t>(columns, 32));
-    } else if (columns > kPanelColumns && f.to == FinishInt8::To::kInt8) {
-      panels = 2;
+    } else if (two && f.to == FinishInt8::To::kInt8) {
       FinishWideBytes<int8_t, 2>(f, sums, panel_stride, row_sums, row, rows, column, std::min<int64_t>(columns, 32));
-    } else if (kWideResults && columns > kPanelColumns && f.to == FinishInt8::To::kActivated && !f.table) {
-      panels = 2;
+    } else if (kWideResults && two && f.to == FinishInt8::To::kActivated && !f.table) {
       FinishWideRows<uint8_t, 2, Left::kBent>(f, sums, panel_stride, row_sums, row, rows, column, std::min<int64_t>(columns, 32));
     } else {
+      panels = 1;
       Int8Finish(f, sums, row_sums, row, rows, column, std::min(columns, kPanelColumns));
     }
     sums += panels * panel_stride;

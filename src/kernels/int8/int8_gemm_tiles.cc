@@ -68,13 +68,20 @@ template <class Tiles, bool kSigned>
 class TileProduct {
  public:
   TileProduct(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, const int32_t* row_sums)
-      : job_(job), rows_(rows), row0_(row0), row_sums_(row_sums), panel_bytes_(PaddedK(job.k) * kPanelColumns), finish_(job.finish) {
+      : job_(job), rows_(rows), row0_(row0), row_sums_(row_sums), panel_bytes_(PaddedK(job.k) * kPanelColumns), finish_(job.finish),
+        offsets_(job.finish.offset) {
     finish_.offset = nullptr;   // sums begin with it
   }
 
   void Run(int64_t row1, int64_t panel0, int64_t panel1) {
     const int64_t count = row1 - row0_;
     if (count <= 0 || panel1 <= panel0) return;
+    left_ = Int8BytesLeft(job_.finish, job_.k, panel0, panel1);
+    if (left_ == BytesLeft::kFloor && panel1 - panel0 > kFloorPanels) left_ = BytesLeft::kScale;
+    if (left_ == BytesLeft::kFloor) {
+      Int8BeginFloors(offsets_ ? offsets_ + panel0 * kPanelColumns : nullptr, (panel1 - panel0) * kPanelColumns, floors_);
+      offsets_ = floors_ - panel0 * kPanelColumns;
+    }
     Tiles::Configure(TileConfig(std::min(count, kTileRows), std::max<int64_t>(rows_.step, 4), count > kTileRows));
     // B is read once where it is larger than a cache, and A is not.
     const int64_t b_bytes = (panel1 - panel0) * panel_bytes_;
@@ -153,8 +160,7 @@ class TileProduct {
     auto begin = [&]<int kIndex>() {
       constexpr int kR = kIndex / kPanels, kP = kIndex % kPanels;
       if constexpr (kStore) Tiles::template Store<kIndex>(SumsOf(kR, kP));
-      const int32_t* offset = job_.finish.offset;
-      Tiles::template Load<kIndex>(offset ? offset + (b.panel + kP) * kPanelColumns : kZeros, 0);
+      Tiles::template Load<kIndex>(offsets_ ? offsets_ + (b.panel + kP) * kPanelColumns : kZeros, 0);
     };
     auto load_b = [&]<int kP>() {
       if constexpr (kP < kPanels) Tiles::template Load<TileOfB(kPanels, kP)>(panel + kP * panel_bytes, 64);
@@ -230,7 +236,7 @@ class TileProduct {
   }
 
   void Runs(int64_t row, int at, int count, int64_t column, int64_t columns) {
-    FinishRuns(rows_, finish_, sums_ + at * kPanelColumns, kPanelStride, row_sums_ ? row_sums_ + (row - row0_) : nullptr, row, count,
+    FinishRuns(rows_, finish_, left_, sums_ + at * kPanelColumns, kPanelStride, row_sums_ ? row_sums_ + (row - row0_) : nullptr, row, count,
                column, columns);
   }
 
@@ -240,8 +246,12 @@ class TileProduct {
   const int32_t* row_sums_;
   int64_t panel_bytes_;
   FinishInt8 finish_;
+  BytesLeft left_ = BytesLeft::kAll;
+  const int32_t* offsets_;    // what sums begin with
   TileBlock last_;
   bool pending_ = false;
+  static constexpr int64_t kFloorPanels = 128;
+  alignas(64) int32_t floors_[kFloorPanels * kPanelColumns];
   alignas(64) int32_t sums_[4 * kPanelStride];
 };
 
@@ -303,7 +313,7 @@ void MultiplyRowPanels(const BlocksInt8& job, const RowsInt8& rows, int64_t row,
   FinishInt8 finish = job.finish;
   finish.offset = nullptr;
   const int64_t column = panel * kPanelColumns, columns = std::min<int64_t>(job.n - column, kPanels * kPanelColumns);
-  Int8FinishPanels(finish, sums, kPanelColumns, row_sum, rows.c_row + row, 1, column, columns);
+  Int8FinishPanels(finish, BytesLeft::kAll, sums, kPanelColumns, row_sum, rows.c_row + row, 1, column, columns);
 }
 
 template <class Tiles>
