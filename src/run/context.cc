@@ -9,6 +9,12 @@ namespace {
 constexpr double kHandOverNs = 1500, kWorthwhileNs = 1000;
 /// What another core wrote comes at 16 bytes a nanosecond; a loop touches no more than some of them in every nanosecond.
 constexpr double kMoveNsPerByte = 0.06, kTouchedPerNs = 32;
+/// Whether it counts where data is; a small build goes by the time alone.
+#if defined(LINNET_SMALL)
+constexpr bool kCountsMoves = false;
+#else
+constexpr bool kCountsMoves = true;
+#endif
 /// Longest stretch of one-threaded work between looks at the stop source.
 constexpr double kStretchNs = 5e6;
 
@@ -69,7 +75,7 @@ int RunContext::ThreadsWorth(double ns, int64_t n, int64_t grain) const {
   if (ns < kWorthwhileNs || env_.threads == 1) return 1;
   int threads = static_cast<int>(std::min<int64_t>(env_.threads, DivUp(n, grain)));
   if (ns < kWorthwhileNs * threads) threads = static_cast<int>(ns / kWorthwhileNs);
-  if (!state_ || step_.late) return ns - ns / threads > kHandOverNs ? threads : 1;
+  if (!kCountsMoves || !state_ || step_.late) return ns - ns / threads > kHandOverNs ? threads : 1;
   uint8_t* spread = state_->spread();
   double here = 0, away = 0;   // bytes of the arena that this core, or several, had last
   auto count = [&](ValueId id) {
