@@ -9,6 +9,7 @@
 #include "kernels/half/split_gemm.h"
 #include "ops/conv_helpers.h"
 #include "ops/conv_weights.h"
+#include "ops/pool_helpers.h"
 
 namespace linnet {
 namespace {
@@ -110,11 +111,7 @@ struct ConvPool {
     conv.split = split;
     PoolArgs& args = b.args.pool;
     args.channels = conv.out_c;
-    for (int i = 0; i < 2; ++i) {
-      const WindowAxis& axis = images.pool.axes[i];
-      args.in[i + 1] = axis.in, args.out_dims[i + 1] = axis.out, args.kernel[i + 1] = axis.kernel, args.stride[i + 1] = axis.stride;
-      args.dilation[i + 1] = axis.dilation, args.pad_begin[i + 1] = axis.pad, args.pad_end[i + 1] = axis.pad_end;
-    }
+    SetWindow(images.pool, &args);
     // The rows of a strip stay in the second-level cache; every thread gets some strips.
     constexpr int64_t kStripBytes = 256 << 10, kChunks = 2;
     const int64_t row_bytes = conv.out_w * conv.out_c * 4, window = (args.kernel[1] - 1) * args.dilation[1] + 1;

@@ -17,6 +17,7 @@
 #include <limits>
 
 #include "ops/conv_helpers.h"
+#include "ops/pool_helpers.h"
 
 namespace linnet {
 namespace {
@@ -123,12 +124,7 @@ struct Pool {
   void BindVectors(Bound* b) const {
     PoolArgs& args = b->args;
     args.channels = b->channels;
-    for (int i = 0; i < b->window.rank; ++i) {
-      const WindowAxis& axis = b->window.axes[i];
-      const int k = 3 - b->window.rank + i;
-      args.in[k] = axis.in, args.out_dims[k] = axis.out, args.kernel[k] = axis.kernel, args.stride[k] = axis.stride;
-      args.dilation[k] = axis.dilation, args.pad_begin[k] = axis.pad, args.pad_end[k] = axis.pad_end;
-    }
+    SetWindow(b->window, &args);
     args.count_include_pad = count_padding;
     args.p = static_cast<int64_t>(p);
   }
