@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
+#include <vector>
 
 #include "guarded.h"
 
@@ -141,6 +143,8 @@ TEST(Gemm, Epilogues) {
             Check(level, {16, 32, 3, form, bias, residual, activation});
             Check(level, {31, 9, 20, form, bias, residual, activation});
           }
+          // Tiles one below and beside the other, and a last panel that C has some of.
+          for (int64_t n : {16, 20, 57, 75}) Check(level, {61, n, n, Form::kPacked, bias, residual, activation});
         }
       }
     }
@@ -204,25 +208,27 @@ TEST(Gemm, SplitsAreBitEqual) {
 
 TEST(Gemm, SegmentsOfARow) {
   for (CpuLevel level : FloatLevels()) {
-    const int64_t m = 9, n = 20, k = 10;
-    std::vector<float> a(200), b(k * n), packed(PackedSizeF32(k, n)), c(m * n);
-    Numbers numbers;
-    numbers.Fill(a), numbers.Fill(b);
-    PackF32(b.data(), k, n, n, 1, packed.data());
-    const SegmentF32 segments[] = {{&a[7], 3}, {&a[90], 6}, {&a[1], 0}, {&a[150], 1}};
-    GemmF32 g;
-    g.segments = segments, g.segment_count = 4, g.a_row_stride = 2;
-    g.m = m, g.n = n, g.k = k, g.c = c.data(), g.c_row_stride = n;
-    UsePackedB(&g, packed.data());
-    PickGemmF32(level).run(g, 0, m, 0, PanelCount(n));
-    for (int64_t i = 0; i < m; ++i) {
-      for (int64_t j = 0; j < n; ++j) {
-        double sum = 0;
-        int64_t row = 0;
-        for (const SegmentF32& s : segments) {
-          for (int64_t x = 0; x < s.k; ++x) sum += static_cast<double>(s.a[i * 2 + x]) * b[row++ * n + j];
+    for (const auto& [m, n] : {std::pair<int64_t, int64_t>{9, 20}, {61, 16}, {61, 71}}) {
+      const int64_t k = 10;
+      std::vector<float> a(300), b(k * n), packed(PackedSizeF32(k, n)), c(m * n);
+      Numbers numbers;
+      numbers.Fill(a), numbers.Fill(b);
+      PackF32(b.data(), k, n, n, 1, packed.data());
+      const SegmentF32 segments[] = {{&a[7], 3}, {&a[90], 6}, {&a[1], 0}, {&a[150], 1}};
+      GemmF32 g;
+      g.segments = segments, g.segment_count = 4, g.a_row_stride = 2;
+      g.m = m, g.n = n, g.k = k, g.c = c.data(), g.c_row_stride = n;
+      UsePackedB(&g, packed.data());
+      PickGemmF32(level).run(g, 0, m, 0, PanelCount(n));
+      for (int64_t i = 0; i < m; ++i) {
+        for (int64_t j = 0; j < n; ++j) {
+          double sum = 0;
+          int64_t row = 0;
+          for (const SegmentF32& s : segments) {
+            for (int64_t x = 0; x < s.k; ++x) sum += static_cast<double>(s.a[i * 2 + x]) * b[row++ * n + j];
+          }
+          ASSERT_NEAR(c[i * n + j], sum, 1e-5);
         }
-        ASSERT_NEAR(c[i * n + j], sum, 1e-5);
       }
     }
   }
@@ -242,16 +248,20 @@ TEST(Gemm, ResidualInPlace) {
   }
 }
 
-TEST(Gemm, ReluKeepsNotANumber) {
+TEST(Gemm, BoundsKeepNotANumber) {
   for (CpuLevel level : FloatLevels()) {
-    float a = std::numeric_limits<float>::quiet_NaN(), b = 1, c = 0, packed[16];
-    PackF32(&b, 1, 1, 1, 1, packed);
-    GemmF32 g;
-    g.a = &a, g.m = 1, g.n = 1, g.k = 1, g.c = &c;
-    UsePackedB(&g, packed);
-    g.epilogue.activation = Activation::kRelu;
-    PickGemmF32(level).run(g, 0, 1, 0, 1);
-    EXPECT_TRUE(std::isnan(c));
+    for (const auto& [m, n] : {std::pair<int64_t, int64_t>{1, 1}, {15, 35}, {30, 16}}) {
+      for (Activation activation : {Activation::kRelu, Activation::kClip}) {
+        std::vector<float> a(m, std::numeric_limits<float>::quiet_NaN()), b(n, 1.0f), c(m * n), packed(PackedSizeF32(1, n));
+        PackF32(b.data(), 1, n, n, 1, packed.data());
+        GemmF32 g;
+        g.a = a.data(), g.a_row_stride = 1, g.m = m, g.n = n, g.k = 1, g.c = c.data(), g.c_row_stride = n;
+        UsePackedB(&g, packed.data());
+        g.epilogue.activation = activation, g.epilogue.alpha = 0, g.epilogue.beta = 6;
+        PickGemmF32(level).run(g, 0, m, 0, PanelCount(n));
+        for (float x : c) ASSERT_TRUE(std::isnan(x)) << CpuLevelName(level) << " " << m << " x " << n;
+      }
+    }
   }
 }
 

@@ -7,8 +7,8 @@
 //
 // With few rows the tile grows in width instead, so that enough independent sums hide the latency of the
 // multiply-add and the memory system sees many streams. All loops over accumulators are unrolled: otherwise
-// compilers keep them on the stack, at half the speed. AVX2's and 64-bit Arm's tiles of 16 columns are written
-// in assembly (tiles/panels-inl.h). Very few columns are dot products (tiles/narrow-inl.h).
+// compilers keep them on the stack, at half the speed. Most tiles of AVX-512, AVX2 and 64-bit Arm are written in
+// assembly (tiles/panels-inl.h). Very few columns are dot products (tiles/narrow-inl.h).
 #include "kernels/gemm.h"
 
 #include <string.h>
@@ -212,11 +212,12 @@ void RowBlock(const Block& block, int64_t row, int64_t begin, int64_t end) {
     Tiles<kRows, 1>(block, row, begin, end);
   } else {
     if constexpr (kPanelTiles<kRows, kVectors>) {
-      if (block.gemm.b_row_stride == kPanelColumns) {
-        const int64_t whole = begin + (end - begin) / kPanelColumns * kPanelColumns;
+      if (ServesPanels(block)) {
+        const int64_t whole = begin + (end - begin) / kTileColumns * kTileColumns;
         if (whole > begin) PanelColumns<kRows>(block, row, begin, whole);
         if (whole == end) return;
         begin = whole;
+        if (kMasksLanes && end - begin > kPanelColumns) return PanelColumns<kRows>(block, row, begin, end);
       }
     }
     // A tile may be partial in its last vector only.
@@ -256,8 +257,23 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
   const int64_t panels = (end - begin + kPanelColumns - 1) / kPanelColumns;
   block.first_column = begin;
   block.fetch = nullptr, block.ahead = nullptr;
-  if constexpr (kTallRows > 0) {
+  if constexpr (kTallRows > 0 && !kMasksLanes) {
     for (; end - begin <= kLanes && m1 - m0 >= kTallRows; m0 += kTallRows) Tiles<kTallRows, 1>(block, m0, begin, end);
+  }
+  if constexpr (kMasksLanes) {
+    const int64_t tail = (end - begin) % kTileColumns;
+    if (tail > 0 && tail <= kPanelColumns && end - begin > tail && m1 - m0 >= kTallRows && !next.b && ServesPanels(block)) {
+      // The last panel by tall tiles: some rows by all others, which leave A in the second-level cache, then by it.
+      constexpr int64_t kChunkBytes = 16 << 10;
+      const int64_t chunk = std::max<int64_t>(1, kChunkBytes / kTallRows / std::max<int64_t>(1, g.k)) * kTallRows;
+      for (int64_t row = m0; row < m1; row += chunk) {
+        RunRows(block, row, std::min(m1, row + chunk), begin, end - tail, Next(), near, ahead);
+        RunRows(block, row, std::min(m1, row + chunk), end - tail, end, Next(), near, ahead);
+      }
+      return;
+    }
+    if (ServesPanels(block)) m0 += RowsAlone(block, m0, m1, begin, end, next.b != nullptr, near ? ahead : nullptr);
+    if (m0 == m1) return;
   }
   if constexpr (kWideColumns > 0) {
     // Half a panel at the end: some rows by all others, then by the last one and a half.
@@ -275,7 +291,7 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
       return;
     }
   }
-  if constexpr (kPanelTiles<kMaxRows, 2> && !kLanesOfA) {
+  if constexpr (kPanelTiles<kMaxRows, 2> && !kMasksLanes && !kLanesOfA) {
     // All rows by one panel after the other, where there is one, or A stays in the first-level cache.
     constexpr int64_t kNearBytes = 20 << 10, kManyTiles = 4;
     int64_t tiles = g.b_row_stride == kPanelColumns ? (m1 - m0) / kMaxRows : 0;

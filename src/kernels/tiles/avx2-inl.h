@@ -126,9 +126,10 @@ namespace HWY_NAMESPACE {
         "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9", "ymm10", "ymm11", "ymm12", "ymm13", "ymm14", "ymm15")
 
 #define LINNET_PANEL_TILES_HERE
+constexpr int64_t kTileColumns = kPanelColumns;   // of RunPanelTiles
 constexpr int kWideRows = 4;
 constexpr int64_t kWideColumns = 24;
-constexpr bool kPanelHardSwishes = true;
+constexpr bool kPanelHardSwishes = true, kMasksLanes = false;
 template <int kRows, int kVectors>
 constexpr bool kPanelTiles = kRows >= 3 && kRows <= 6 && kVectors == 2;
 

@@ -42,7 +42,11 @@ struct PanelTiles {
   const SegmentF32* segments_end;
   int64_t a_offset, a_stride;      ///< from a segment's begin to the first row, and from row to row
   const float* b;                  ///< the first row of the first panel
-  int64_t b_panel, b_step;         ///< from tile to tile; from row to row
+  int64_t b_panel;                 ///< from tile to tile
+  union {
+    int64_t b_step;                ///< Arm: from row to row of B
+    int64_t fetch_jump;            ///< AVX-512: what is passed over, in what is asked for, from segment to segment
+  };
   const float* init;               ///< what the sums of the first tile begin with,
   int64_t init_stride, init_step;  ///< from row to row, and from tile to tile
   float* c;
@@ -50,7 +54,8 @@ struct PanelTiles {
   const float* residual;           ///< or null
   int64_t residual_stride;
   int64_t tiles;                   ///< at least one
-  int32_t flags;                   ///< 1: a clamp below, 2: above, 4: C is far, 8: for a target's own use, 16: hard swish
+  /// 1: a clamp below, 2: above too, 4: C is far, 8: for a target's own use, 16: hard swish; 65536 << i, for AVX-512: C has lane i of the last vector.
+  int32_t flags;
   float low, high;
   const char* fetch;               ///< what the first tile asks for,
   int64_t fetch_step, fetch_panel; ///< from step over k to step, and from tile to tile

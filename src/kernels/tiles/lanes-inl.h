@@ -79,9 +79,10 @@ HWY_NOINLINE void RunPanelTiles(PanelTiles& t) {
 #undef LINNET_FMLA
 
 #define LINNET_PANEL_TILES_HERE
+constexpr int64_t kTileColumns = kPanelColumns;   // of RunPanelTiles
 constexpr int kWideRows = 0;   // none
 constexpr int64_t kWideColumns = 0;
-constexpr bool kPanelHardSwishes = false;
+constexpr bool kPanelHardSwishes = false, kMasksLanes = false;
 template <int kRows, int kVectors>
 constexpr bool kPanelTiles = kVectors * kLanes >= kPanelColumns;
 

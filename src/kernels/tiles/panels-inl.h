@@ -16,6 +16,7 @@
 #include "kernels/epilogue-inl.h"
 #include "kernels/gemm.h"
 #include "kernels/tiles/avx2-inl.h"
+#include "kernels/tiles/avx512-inl.h"
 #include "kernels/tiles/block-inl.h"
 #include "kernels/tiles/gemm_sizes-inl.h"
 #include "kernels/tiles/lanes-inl.h"
@@ -26,7 +27,8 @@ namespace HWY_NAMESPACE {
 
 constexpr bool kLanesOfA = HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64;
 #if !defined(LINNET_PANEL_TILES_HERE)
-constexpr bool kPanelHardSwishes = false;
+constexpr int64_t kTileColumns = kPanelColumns;
+constexpr bool kPanelHardSwishes = false, kMasksLanes = false;
 constexpr int kWideRows = 0;   // none
 constexpr int64_t kWideColumns = 0;
 template <int kRows, int kVectors>
@@ -36,12 +38,21 @@ void RunPanelTiles(PanelTiles&) {}
 #endif
 #undef LINNET_PANEL_TILES_HERE
 
-constexpr int64_t kPanelBytes = kPanelColumns * sizeof(float);
+/// Whether RunPanelTiles serves the rows and summands of `block`. AVX-512's begin sums with a row of biases alone.
+HWY_INLINE bool ServesPanels(const Block& block) {
+  return block.gemm.b_row_stride == kPanelColumns && (HWY_TARGET != HWY_AVX3 || (!block.goes_on && block.segments->k > 0));
+}
+
+constexpr int64_t kFloat = sizeof(float), kPanelBytes = kPanelColumns * kFloat;
 constexpr int64_t kActivatedFloats = 256;   // of a row, or of a panel, that stay near until they are activated
+
+/// Of other memory, by each panel with each step over k: see AheadBytes.
+constexpr int64_t AskedBytes(int rows, int64_t panels) {
+  return HWY_TARGET == HWY_AVX3 ? AheadBytes(rows, static_cast<int>(panels)) : 0;
+}
 
 /// What does not depend on where tiles lie, for rows from `row` on.
 HWY_INLINE PanelTiles TilesOf(const Block& block, int64_t row) {
-  constexpr int64_t kFloat = sizeof(float);
   const GemmF32& g = block.gemm;
   PanelTiles t = {};
   t.segments = block.segments, t.segments_end = block.segments + block.segment_count;
@@ -63,7 +74,7 @@ HWY_INLINE bool ActivatesAfter(const Block& block) {
 
 /// Where the first of the tiles lies.
 HWY_INLINE void PutTiles(const Block& block, int64_t row, int64_t column, PanelTiles* t) {
-  static constexpr float kZeros[kWideColumns > 0 ? kWideColumns : kPanelColumns] = {};
+  static constexpr float kZeros[std::max(kTileColumns, kWideColumns)] = {};
   const GemmF32& g = block.gemm;
   const Epilogue& e = g.epilogue;
   t->b = g.b + column / kPanelColumns * g.b_panel_stride;
@@ -72,27 +83,47 @@ HWY_INLINE void PutTiles(const Block& block, int64_t row, int64_t column, PanelT
   t->residual = e.residual && !block.unfinished ? e.residual + row * e.residual_row_stride + column : nullptr;
 }
 
-/// Rows [row, row + kRows) by the whole panels, or the first half of one, of columns [begin, end).
-template <int kRows, int64_t kColumns = kPanelColumns>
+/// The flags of the lanes that so many columns have of the last vector of a tile of kColumns.
+template <int64_t kColumns>
+HWY_INLINE int32_t LanesOf(int64_t columns) {
+  return kMasksLanes ? static_cast<int32_t>(~(~uint32_t{0} << std::min(kPanelColumns, columns - (kColumns - kPanelColumns))) << 16) : 0;
+}
+
+/// Rows [row, row + kRows) by the whole tiles, or the first half of a panel, of columns [begin, end); where lanes have masks, the last tile may
+/// lack some of its last vector's.
+template <int kRows, int64_t kColumns = kTileColumns>
 HWY_NOINLINE void PanelColumns(const Block& block, int64_t row, int64_t begin, int64_t end) {
+  constexpr int64_t kPanels = (kColumns + kPanelColumns - 1) / kPanelColumns;
   const GemmF32& g = block.gemm;
   PanelTiles t = TilesOf(block, row);
-  t.b_panel = g.b_panel_stride * static_cast<int64_t>(sizeof(float));
-  t.init_step = block.goes_on || g.epilogue.bias ? kPanelBytes : 0;
-  t.c_step = t.residual_step = kPanelBytes;
+  t.b_panel = g.b_panel_stride * kFloat * kPanels;
+  if (kPanels > 1) t.b_second = g.b_panel_stride * kFloat;
+  t.c_step = t.residual_step = kPanelBytes * kPanels;
+  t.init_step = block.goes_on || g.epilogue.bias ? kPanelBytes * kPanels : 0;
   const bool after = ActivatesAfter(block);
   const int32_t flags = t.flags;
   const int64_t step = after ? kActivatedFloats : end - begin;
   for (int64_t column = begin; column < end; column += step) {
     const int64_t columns = std::min(step, end - column);
     PutTiles(block, row, column, &t);
-    t.tiles = columns / kColumns, t.flags = flags;
+    t.tiles = columns / kColumns, t.flags = flags + LanesOf<kColumns>(columns);
+    if (kMasksLanes && t.tiles == 0) t.tiles = 1;
+    constexpr int64_t kAsked = AskedBytes(kRows, kPanels);
+    const int64_t run = kAsked * g.k;
+    const char* other = nullptr;
+    if (run > 0 && !block.fetch && block.ahead) other = block.ahead->Take(run * kPanels * t.tiles);
+    if (kMasksLanes) t.fetch_jump = 0;
     if (block.fetch) {
       t.fetch = block.fetch + (column - block.first_column) / kPanelColumns * block.fetch_panel;
-      t.fetch_step = block.fetch_step, t.fetch_panel = block.fetch_panel;
+      t.fetch_step = block.fetch_step, t.fetch_panel = block.fetch_panel * kPanels;
+    } else if (other) {
+      t.fetch = other, t.fetch_step = kAsked, t.fetch_panel = run * kPanels;
     } else {
       t.fetch = reinterpret_cast<const char*>(t.b + kAheadRows * kPanelColumns);
       t.fetch_step = kPanelBytes, t.fetch_panel = t.b_panel;
+      // The last rows ask for the first of the next tile.
+      if (kMasksLanes && block.last_segment >= 0) t.fetch_jump = t.b_panel - kPanelBytes * g.k;
+      if (kMasksLanes && block.last_segment == 0) t.fetch += t.fetch_jump;
     }
     float* c = t.c;
     RunPanelTiles<kRows, kColumns>(t);
@@ -100,33 +131,66 @@ HWY_NOINLINE void PanelColumns(const Block& block, int64_t row, int64_t begin, i
   }
 }
 
-/// Rows [row, row + kRows * tiles) by one whole panel, or by one and a half, a tile after the other. They ask for the next panel, or for as
-/// many rows of A as follow each, where these lie one behind the other.
-template <int kRows, int64_t kColumns = kPanelColumns>
+/// Rows [row, row + kRows * tiles) by the columns of a tile, one after the other. They ask for the panels behind, or for as many rows of A as
+/// follow each, where these lie one behind the other.
+template <int kRows, int64_t kColumns = kTileColumns>
 HWY_NOINLINE void PanelRows(const Block& block, int64_t row, int64_t tiles, int64_t column) {
   const GemmF32& g = block.gemm;
   const int64_t step = ActivatesAfter(block) ? kActivatedFloats / kColumns : tiles;
   for (; tiles > 0; tiles -= step, row += step * kRows) {
     PanelTiles t = TilesOf(block, row);
     PutTiles(block, row, column, &t);
+    if (kMasksLanes) t.fetch_jump = 0;
     t.tiles = std::min(step, tiles);
-    t.b_second = g.b_panel_stride * static_cast<int64_t>(sizeof(float));
+    t.flags += LanesOf<kColumns>(g.n - column);
+    t.b_second = g.b_panel_stride * kFloat;
     t.a_step = t.a_stride * kRows, t.c_step = t.c_stride * kRows, t.residual_step = t.residual_stride * kRows;
     t.init_step = block.goes_on ? t.c_step : 0;
-    if (column + kColumns < g.n) {
-      t.fetch = reinterpret_cast<const char*>(t.b + g.b_panel_stride);
-      t.fetch_step = (kPanelBytes + t.tiles - 1) / t.tiles, t.fetch_panel = t.fetch_step * g.k;
+    constexpr int64_t kPanels = (kColumns + kPanelColumns - 1) / kPanelColumns, kAsked = AskedBytes(kRows, kPanels);
+    if (const char* other = kAsked > 0 && block.ahead ? block.ahead->Take(kAsked * g.k * kPanels * t.tiles) : nullptr) {
+      t.fetch = other, t.fetch_step = kAsked, t.fetch_panel = kAsked * g.k * kPanels;
+    } else if (column + kColumns < g.n) {
+      t.fetch = reinterpret_cast<const char*>(t.b + kPanels * g.b_panel_stride);
+      t.fetch_step = (kPanelBytes + t.tiles - 1) / t.tiles, t.fetch_panel = t.fetch_step * g.k * kPanels;
     } else {
       const bool follow = g.segment_count == 0 && g.a_row_stride == g.k;
       t.fetch = reinterpret_cast<const char*>(g.a + (row + kRows) * g.a_row_stride);
-      t.fetch_step = follow ? 16 : 0, t.fetch_panel = follow ? t.a_step : 0;
+      t.fetch_step = !follow ? 0 : kTileColumns > kPanelColumns ? kRows * kFloat : 16;
+      t.fetch_panel = follow ? t.a_step : 0;
     }
     const int64_t rows = t.tiles * kRows;
     float* c = t.c;
     RunPanelTiles<kRows, kColumns>(t);
-    if (ActivatesAfter(block)) ActivateRows(g.epilogue, c, g.c_row_stride, rows, kColumns);
+    if (ActivatesAfter(block)) ActivateRows(g.epilogue, c, g.c_row_stride, rows, std::min(kColumns, g.n - column));
   }
 }
+
+#if HWY_TARGET == HWY_AVX3
+/// Rows of [m0, m1) that are done column by column of tiles, and were: one panel by tall tiles; with few summands all columns, which costs
+/// less between tiles, in chunks whose A stays in the first-level cache. `asks`: something else wants to be asked for meanwhile.
+inline int64_t RowsAlone(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, bool asks, AheadPart* ahead) {
+  constexpr int64_t kNearBytes = 16 << 10, kSummands = 24, kSummandsOfFew = 64, kFew = 4;
+  const int64_t columns = end - begin, tail = columns % kTileColumns, k = block.gemm.k;
+  if (columns <= kPanelColumns) {
+    const int64_t tiles = (m1 - m0) / kTallRows;
+    if (tiles > 0) PanelRows<kTallRows, kPanelColumns>(block, m0, tiles, begin);
+    return tiles * kTallRows;
+  }
+  const int64_t tiles = (m1 - m0) / kMaxRows;
+  if (asks || tiles < kFew || k > (columns <= kFew * kTileColumns ? kSummandsOfFew : kSummands) || (tail > 0 && tail <= kPanelColumns)) return 0;
+  const int64_t chunk = std::max(kFew, kNearBytes / (kFloat * k) / kMaxRows);
+  block.ahead = ahead;
+  for (int64_t i = 0; i < tiles; i += chunk) {
+    for (int64_t column = begin; column < end; column += kTileColumns) {
+      PanelRows<kMaxRows>(block, m0 + i * kMaxRows, std::min(chunk, tiles - i), column);
+    }
+  }
+  block.ahead = nullptr;
+  return tiles * kMaxRows;
+}
+#else
+inline int64_t RowsAlone(Block&, int64_t, int64_t, int64_t, int64_t, bool, AheadPart*) { return 0; }
+#endif
 
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet
