@@ -27,7 +27,9 @@ struct Layout {
     const int64_t balance = c.in_c * c.out_c / (c.in_c + c.out_c);
     const int64_t most = std::clamp<int64_t>(balance, kStripMin, kStripMax);
     const int64_t parts = std::max<int64_t>(1, (tiles + most - 1) / most);
-    strip = parts == 1 ? tiles : std::max<int64_t>(1, tiles / parts / gemm.rows) * gemm.rows;
+    // One panel is done by tiles of twice the rows.
+    const int64_t rows = panels == 1 ? 2 * gemm.rows : gemm.rows;
+    strip = parts == 1 ? tiles : std::max<int64_t>(1, tiles / parts / rows) * rows;
     v_row = UpTo(c.in_c, kPanelColumns);
     const int64_t line = positions * kPanelColumns * 4;   // of a row of M or U, all positions of a panel
     const int64_t pair = std::max<int64_t>(1, gemm.columns / kPanelColumns);
@@ -48,7 +50,7 @@ struct Layout {
     u_position = group * part * kPanelColumns + (ahead ? 0 : kPanelColumns);
     m_position = strip * m_row + kPanelColumns;
   }
-  static constexpr int64_t kStripMin = 24, kStripMax = 96, kBlockBytes = 256 << 10;
+  static constexpr int64_t kStripMin = 42, kStripMax = 96, kBlockBytes = 256 << 10;
   static constexpr int64_t kHeldBytes = 640 << 10, kGroupBytes = 512 << 10, kPartMin = 256;
 
   int64_t zero_floats() const { return v_row; }
