@@ -242,12 +242,6 @@ TilesFn* const kRowBlocks[] = {
 // two of four, or of four and three, are better.
 constexpr int64_t kUnevenRows = 2;
 
-// What is read next (GemmF32::next_b); no `b`: nothing that is known.
-struct Next {
-  const float* b = nullptr;
-  int64_t row_bytes = 0, panel_stride = 0;
-};
-
 // `near`: these columns have been asked for. Passes divide the asking by the time
 // that they take, which with AVX2 is that of their rows. With AVX-512 a pass of few rows is too short to bring half of the columns:
 // asking for so much at once takes longer than the stream that the hardware follows.
@@ -262,7 +256,7 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
   }
   if constexpr (kMasksLanes) {
     const int64_t tail = (end - begin) % kTileColumns;
-    if (tail > 0 && tail <= kPanelColumns && end - begin > tail && m1 - m0 >= kTallRows && !next.b && ServesPanels(block)) {
+    if (tail > 0 && tail <= kPanelColumns && end - begin > tail && m1 - m0 >= kTallRows && !next.b && ServesPanels(block) && StayNear(kTallRows, g.a_row_stride)) {
       // The last panel by tall tiles: some rows by all others, which leave A in the second-level cache, then by it.
       constexpr int64_t kChunkBytes = 16 << 10;
       const int64_t chunk = std::max<int64_t>(1, kChunkBytes / kTallRows / std::max<int64_t>(1, g.k)) * kTallRows;
@@ -272,7 +266,7 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
       }
       return;
     }
-    if (ServesPanels(block)) m0 += RowsAlone(block, m0, m1, begin, end, next.b != nullptr, near ? ahead : nullptr);
+    if (ServesPanels(block)) m0 += RowsAlone(block, m0, m1, begin, end, next, near, ahead);
     if (m0 == m1) return;
   }
   if constexpr (kWideColumns > 0) {
@@ -343,7 +337,8 @@ void RunSummands(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t en
   const int64_t panel_bytes = std::max<int64_t>(1, g.k) * kPanelColumns * 4;
   const int64_t widest = WidestVectors(TileRows(m1 - m0)) * kLanes;
   int64_t group = end - begin;
-  if (group / kPanelColumns * panel_bytes > kCache && m1 - m0 > kMaxRows) {
+  const bool once = m1 - m0 <= kMaxRows || (OnePass(g, m1 - m0) && ServesPanels(block));
+  if (group / kPanelColumns * panel_bytes > kCache && !once) {
     // Two groups and few rows of A stay there together.
     const bool few = kAsksForA && (m1 - m0) * g.k * 4 <= kCache / 4;
     const int64_t fit = kCache / (few ? 4 : 2) / panel_bytes;

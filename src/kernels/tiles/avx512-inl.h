@@ -1,9 +1,9 @@
-// Float32 tiles of 14 rows by 32 columns, and of 28 by 16, on AVX-512, in assembly: of a packed B, two steps over k a turn.
+// Float32 tiles of 14 rows by 32 columns, and of 28 and 16 by 16, on AVX-512, in assembly: of a packed B, two steps over k a turn.
 //
 // Compilers make as good a loop over k, but what a tile begins and ends with then takes as long as 5 steps over k, a third of the tile where
 // there are 16 summands. Here the first step over k brings what sums begin with, as the number that is added to products, and the last
 // instructions go row by row: what is bounded first is stored first, while the processor is at the multiply-adds of the next tile. What is
-// left takes as long as the bounds' own instructions.
+// left takes as long as the bounds' own instructions. Sixteen rows, which are two tiles of 14, read B once.
 //
 //     zmm0..27  sums, of row r zmm(r), or zmm(2 r) and zmm(2 r + 1)      zmm28 29  a row of B      zmm30 31  a number of A, or what sums begin with
 //
@@ -74,6 +74,9 @@ namespace HWY_NAMESPACE {
   LINNET_SEVEN_16(each, base, r, r3, r5, at, 0, 1, 2, 3, 4, 5, 6) LINNET_SEVEN_16(each, "%%rbx", r, r3, r5, at, 7, 8, 9, 10, 11, 12, 13) \
   LINNET_SEVEN_16(each, "%%r10", r, r3, r5, at, 14, 15, 16, 17, 18, 19, 20)                                                     \
   LINNET_SEVEN_16(each, "%%r15", r, r3, r5, at, 21, 22, 23, 24, 25, 26, 27)
+#define LINNET_ROWS_SIXTEEN(each, base, r, r3, r5, at)                                                                            \
+  LINNET_SEVEN_16(each, base, r, r3, r5, at, 0, 1, 2, 3, 4, 5, 6) LINNET_SEVEN_16(each, "%%rbx", r, r3, r5, at, 7, 8, 9, 10, 11, 12, 13) \
+  each##_16("(%%r10)", 14, at) each##_16("(%%r10," r ")", 15, at)
 #define LINNET_SEVENS_32(base, r, r3) "lea (" base "," r "), %%rbx\n lea (%%rbx," r3 ",2), %%rbx\n"
 #define LINNET_SEVENS_16(base, r, r3)                                                                                 \
   LINNET_SEVENS_32(base, r, r3) "lea (%%rbx," r "), %%r10\n lea (%%r10," r3 ",2), %%r10\n lea (%%r10," r "), %%r15\n" \
@@ -92,42 +95,47 @@ namespace HWY_NAMESPACE {
 #define LINNET_LOAD_BIAS_16 "vmovups (%%rax), %%zmm30%{%%k1%}%{z%}\n"
 #define LINNET_SECONDS_32 "mov %c[b_second](%[t]), %%r10\n mov %c[fetch_panel](%[t]), %%r15\n sar $1, %%r15\n"
 #define LINNET_SECONDS_16 ""
-#define LINNET_OF_A(columns, each, at) LINNET_ROWS_##columns(each, "%%rsi", "%%r8", "%%r9", "%%rax", at)
-#define LINNET_STEP(columns, at) LINNET_LOAD_B_##columns(at) LINNET_OF_A(columns, LINNET_MACS, at)
-#define LINNET_SEGMENT(columns)                                                                               \
+#define LINNET_SEVENS_SIXTEEN LINNET_SEVENS_16
+#define LINNET_LOAD_B_SIXTEEN LINNET_LOAD_B_16
+#define LINNET_LOAD_BIAS_SIXTEEN LINNET_LOAD_BIAS_16
+#define LINNET_SKIP_SIXTEEN LINNET_SKIP_16
+#define LINNET_SECONDS_SIXTEEN LINNET_SECONDS_16
+#define LINNET_OF_A(tile, each, at) LINNET_ROWS_##tile(each, "%%rsi", "%%r8", "%%r9", "%%rax", at)
+#define LINNET_STEP(tile, at) LINNET_LOAD_B_##tile(at) LINNET_OF_A(tile, LINNET_MACS, at)
+#define LINNET_SEGMENT(tile)                                                                               \
   "mov (%%r12), %%rsi\n add %c[a_offset](%[t]), %%rsi\n mov 8(%%r12), %%r13\n add $16, %%r12\n"              \
-  LINNET_SEVENS_##columns("%%rsi", "%%r8", "%%r9")
-#define LINNET_STRIDES(columns, field, base)                                                                  \
+  LINNET_SEVENS_##tile("%%rsi", "%%r8", "%%r9")
+#define LINNET_STRIDES(tile, field, base)                                                                  \
   "mov %c[" field "](%[t]), %%rcx\n lea (%%rcx,%%rcx,2), %%rsi\n lea (%%rcx,%%rcx,4), %%rdi\n"                \
-  LINNET_SEVENS_##columns(base, "%%rcx", "%%rsi")
-#define LINNET_OTHERS(columns, each, base) LINNET_ROWS_##columns(each, base, "%%rcx", "%%rsi", "%%rdi", 0)
+  LINNET_SEVENS_##tile(base, "%%rcx", "%%rsi")
+#define LINNET_OTHERS(tile, each, base) LINNET_ROWS_##tile(each, base, "%%rcx", "%%rsi", "%%rdi", 0)
 #define LINNET_AT(name) [name] "i"(offsetof(PanelTiles, name))
 
-#define LINNET_PANEL_TILES(columns)                                                                                                        \
+#define LINNET_PANEL_TILES(tile)                                                                                                        \
   __asm__ volatile(                                                                                                                        \
-      "kmovw 2+%c[flags](%[t]), %%k1\n mov %c[c](%[t]), %%r14\n mov %c[fetch_step](%[t]), %%r11\n"                                                      \
-      "1:\n testl $4, %c[flags](%[t])\n je 2f\n" LINNET_STRIDES(columns, "c_stride", "%%r14") LINNET_OTHERS(columns, LINNET_ASK_C, "%%r14")           \
+      "kmovw 2+%c[flags](%[t]), %%k1\n mov %c[c](%[t]), %%r14\n mov %c[fetch_step](%[t]), %%r11\n"                                                    \
+      "1:\n testl $4, %c[flags](%[t])\n je 2f\n" LINNET_STRIDES(tile, "c_stride", "%%r14") LINNET_OTHERS(tile, LINNET_ASK_C, "%%r14")                 \
       "mov %c[residual](%[t]), %%rax\n test %%rax, %%rax\n je 2f\n"                                                                                   \
-      LINNET_STRIDES(columns, "residual_stride", "%%rax") LINNET_OTHERS(columns, LINNET_ASK_RESIDUAL, "%%rax")                                        \
-      "2:\n mov %c[init](%[t]), %%rax\n" LINNET_LOAD_BIAS_##columns                                                                                   \
+      LINNET_STRIDES(tile, "residual_stride", "%%rax") LINNET_OTHERS(tile, LINNET_ASK_RESIDUAL, "%%rax")                                              \
+      "2:\n mov %c[init](%[t]), %%rax\n" LINNET_LOAD_BIAS_##tile                                                                                      \
       "mov %c[a_stride](%[t]), %%r8\n lea (%%r8,%%r8,2), %%r9\n lea (%%r8,%%r8,4), %%rax\n"                                                           \
-      "mov %c[b](%[t]), %%rdi\n mov %c[fetch](%[t]), %%rdx\n mov %c[segments](%[t]), %%r12\n" LINNET_SECONDS_##columns                                \
-      LINNET_SEGMENT(columns) LINNET_LOAD_B_##columns(0) LINNET_OF_A(columns, LINNET_FIRST, 0) LINNET_SKIP_##columns(1) "sub $1, %%r13\n jmp 4f\n"    \
-      "3:\n add %c[fetch_jump](%[t]), %%rdx\n" LINNET_SEGMENT(columns)                                                                                \
+      "mov %c[b](%[t]), %%rdi\n mov %c[fetch](%[t]), %%rdx\n mov %c[segments](%[t]), %%r12\n" LINNET_SECONDS_##tile                                   \
+      LINNET_SEGMENT(tile) LINNET_LOAD_B_##tile(0) LINNET_OF_A(tile, LINNET_FIRST, 0) LINNET_SKIP_##tile(1) "sub $1, %%r13\n jmp 4f\n"                \
+      "3:\n add %c[fetch_jump](%[t]), %%rdx\n" LINNET_SEGMENT(tile)                                                                                   \
       "4:\n mov %%r13, %%rcx\n shr $1, %%rcx\n je 6f\n"                                                                                               \
-      ".p2align 5\n5:\n" LINNET_STEP(columns, 0) LINNET_STEP(columns, 1) LINNET_SKIP_##columns(2) "sub $1, %%rcx\n jne 5b\n"                          \
-      "6:\n test $1, %%r13\n je 7f\n" LINNET_STEP(columns, 0) "add $64, %%rdi\n"                                                                      \
+      ".p2align 5\n5:\n" LINNET_STEP(tile, 0) LINNET_STEP(tile, 1) LINNET_SKIP_##tile(2) "sub $1, %%rcx\n jne 5b\n"                                   \
+      "6:\n test $1, %%r13\n je 7f\n" LINNET_STEP(tile, 0) "add $64, %%rdi\n"                                                                         \
       "7:\n cmp %c[segments_end](%[t]), %%r12\n jne 3b\n"                                                                                             \
       "mov %c[residual](%[t]), %%rax\n test %%rax, %%rax\n je 8f\n"                                                                                   \
-      LINNET_STRIDES(columns, "residual_stride", "%%rax") LINNET_OTHERS(columns, LINNET_ADD, "%%rax")                                                 \
+      LINNET_STRIDES(tile, "residual_stride", "%%rax") LINNET_OTHERS(tile, LINNET_ADD, "%%rax")                                                       \
       "mov %c[residual_step](%[t]), %%rax\n add %%rax, %c[residual](%[t])\n"                                                                          \
-      "8:\n" LINNET_STRIDES(columns, "c_stride", "%%r14") "mov %c[flags](%[t]), %%eax\n test $19, %%eax\n je 10f\n"                                   \
+      "8:\n" LINNET_STRIDES(tile, "c_stride", "%%r14") "mov %c[flags](%[t]), %%eax\n test $19, %%eax\n je 10f\n"                                      \
       "vbroadcastss %c[low](%[t]), %%zmm28\n vbroadcastss %c[high](%[t]), %%zmm29\n"                                                                  \
-      "test $2, %%eax\n jne 9f\n test $1, %%eax\n je 11f\n" LINNET_OTHERS(columns, LINNET_STORE_AT_LEAST, "%%r14") "jmp 12f\n"                        \
-      "9:\n" LINNET_OTHERS(columns, LINNET_STORE_WITHIN, "%%r14") "jmp 12f\n"                                                                         \
-      "10:\n" LINNET_OTHERS(columns, LINNET_STORE, "%%r14") "jmp 12f\n"                                                                               \
+      "test $2, %%eax\n jne 9f\n test $1, %%eax\n je 11f\n" LINNET_OTHERS(tile, LINNET_STORE_AT_LEAST, "%%r14") "jmp 12f\n"                           \
+      "9:\n" LINNET_OTHERS(tile, LINNET_STORE_WITHIN, "%%r14") "jmp 12f\n"                                                                            \
+      "10:\n" LINNET_OTHERS(tile, LINNET_STORE, "%%r14") "jmp 12f\n"                                                                                  \
       "11:\n vbroadcastss %[sixth], %%zmm28\n vpxord %%zmm29, %%zmm29, %%zmm29\n vbroadcastss %[one], %%zmm30\n"                                      \
-      LINNET_OTHERS(columns, LINNET_STORE_HARD_SWISH, "%%r14")                                                                                        \
+      LINNET_OTHERS(tile, LINNET_STORE_HARD_SWISH, "%%r14")                                                                                           \
       "12:\n mov %c[init_step](%[t]), %%rax\n mov %c[b_panel](%[t]), %%rcx\n mov %c[fetch_panel](%[t]), %%rdx\n"                                      \
       "mov %c[a_step](%[t]), %%rsi\n add %c[c_step](%[t]), %%r14\n add %%rsi, %c[a_offset](%[t])\n"                                                   \
       "add %%rax, %c[init](%[t])\n add %%rcx, %c[b](%[t])\n add %%rdx, %c[fetch](%[t])\n subq $1, %c[tiles](%[t])\n jne 1b\n vzeroupper\n"            \
@@ -135,14 +143,15 @@ namespace HWY_NAMESPACE {
       : [t] "r"(&t), LINNET_AT(segments), LINNET_AT(segments_end), LINNET_AT(a_offset), LINNET_AT(a_stride), LINNET_AT(b), LINNET_AT(b_panel),        \
         LINNET_AT(b_second), LINNET_AT(init), LINNET_AT(init_step), LINNET_AT(c), LINNET_AT(c_stride), LINNET_AT(residual),                           \
         LINNET_AT(residual_stride), LINNET_AT(tiles), LINNET_AT(flags), LINNET_AT(low), LINNET_AT(high), LINNET_AT(fetch),                            \
-        LINNET_AT(fetch_step), LINNET_AT(fetch_panel), LINNET_AT(fetch_jump), LINNET_AT(a_step), LINNET_AT(c_step),          \
-        LINNET_AT(residual_step), [sixth] "m"(kSixth), [one] "m"(kOne), [half] "m"(kHalf)                                           \
+        LINNET_AT(fetch_step), LINNET_AT(fetch_panel), LINNET_AT(fetch_jump), LINNET_AT(a_step), LINNET_AT(c_step),                                   \
+        LINNET_AT(residual_step), [sixth] "m"(kSixth), [one] "m"(kOne), [half] "m"(kHalf)                                                             \
       : "memory", "cc", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "zmm0", "zmm1",               \
         "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11", "zmm12", "zmm13", "zmm14", "zmm15", "zmm16",                \
         "zmm17", "zmm18", "zmm19", "zmm20", "zmm21", "zmm22", "zmm23", "zmm24", "zmm25", "zmm26", "zmm27", "zmm28", "zmm29", "zmm30", "zmm31", "k1")
 
 #define LINNET_PANEL_TILES_HERE
 constexpr int64_t kTileColumns = 32;   // of RunPanelTiles
+constexpr int kSingleRows = 16;        // of a tile of one panel, beside the tall ones
 constexpr int kWideRows = 0;           // none
 constexpr int64_t kWideColumns = 0;
 constexpr bool kPanelHardSwishes = true, kMasksLanes = true;
@@ -153,10 +162,12 @@ constexpr bool kPanelTiles = kRows == 14 && kVectors == 2;
 /// for with every step over k.
 template <int kRows, int64_t kColumns>
 HWY_NOINLINE void RunPanelTiles(PanelTiles& t) {
-  static_assert(kRows * kColumns == 448 && sizeof(SegmentF32) == 16 && offsetof(SegmentF32, k) == 8);
+  static_assert((kRows * kColumns == 448 || (kRows == kSingleRows && kColumns == kPanelColumns)) && sizeof(SegmentF32) == 16 && offsetof(SegmentF32, k) == 8);
   static constexpr float kSixth = 1.0f / 6, kOne = 1, kHalf = 0.5f;
   if constexpr (kColumns == kTileColumns) {
     LINNET_PANEL_TILES(32);
+  } else if constexpr (kRows == kSingleRows) {
+    LINNET_PANEL_TILES(SIXTEEN);
   } else {
     LINNET_PANEL_TILES(16);
   }
@@ -169,6 +180,11 @@ HWY_NOINLINE void RunPanelTiles(PanelTiles& t) {
 #undef LINNET_SEGMENT
 #undef LINNET_STEP
 #undef LINNET_OF_A
+#undef LINNET_SECONDS_SIXTEEN
+#undef LINNET_SKIP_SIXTEEN
+#undef LINNET_LOAD_BIAS_SIXTEEN
+#undef LINNET_LOAD_B_SIXTEEN
+#undef LINNET_SEVENS_SIXTEEN
 #undef LINNET_SECONDS_16
 #undef LINNET_SECONDS_32
 #undef LINNET_LOAD_BIAS_16
@@ -179,6 +195,7 @@ HWY_NOINLINE void RunPanelTiles(PanelTiles& t) {
 #undef LINNET_LOAD_B_32
 #undef LINNET_SEVENS_16
 #undef LINNET_SEVENS_32
+#undef LINNET_ROWS_SIXTEEN
 #undef LINNET_ROWS_16
 #undef LINNET_ROWS_32
 #undef LINNET_SEVEN_16

@@ -36,6 +36,12 @@ struct Block {
   AheadPart* ahead = nullptr;
 };
 
+/// What is read next (GemmF32::next_b); no `b`: nothing that is known.
+struct Next {
+  const float* b = nullptr;
+  int64_t row_bytes = 0, panel_stride = 0;
+};
+
 /// Tiles of some rows, side by side or one below the other, for assembly. Strides and steps are in bytes; Arm's knows where members lie.
 struct PanelTiles {
   const SegmentF32* segments;

@@ -165,31 +165,52 @@ HWY_NOINLINE void PanelRows(const Block& block, int64_t row, int64_t tiles, int6
   }
 }
 
+/// Whether lines of so many rows of A stay in the first-level cache, in whose sets rows a power of two apart would crowd.
+inline bool StayNear(int64_t rows, int64_t row_stride) {
+  constexpr int64_t kWays = 12, kWayBytes = 4096;
+  const int64_t bytes = row_stride * kFloat;
+  return rows * std::min(bytes & -bytes, kWayBytes) <= kWays * kWayBytes;
+}
+
+/// Whether sixteen rows are better done by a pass of one panel after the other, for each of which A is read.
+inline bool OnePass(const GemmF32& g, int64_t rows) {
+  constexpr int64_t kRows = 16, kNearSummands = 384;
+  return kMasksLanes && rows == kRows && g.k <= kNearSummands && StayNear(rows, g.a_row_stride);
+}
+
 #if HWY_TARGET == HWY_AVX3
-/// Rows of [m0, m1) that are done column by column of tiles, and were: one panel by tall tiles; with few summands all columns, which costs
-/// less between tiles, in chunks whose A stays in the first-level cache. `asks`: something else wants to be asked for meanwhile.
-inline int64_t RowsAlone(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, bool asks, AheadPart* ahead) {
+/// Rows of [m0, m1) that are done without passes of kMaxRows, and were: sixteen by a pass; one panel by tall tiles; with few summands all
+/// columns of a tile after the other, which costs less between tiles, in chunks whose A stays in the first-level cache.
+inline int64_t RowsAlone(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, const Next& next, bool near, AheadPart* ahead) {
   constexpr int64_t kNearBytes = 16 << 10, kSummands = 24, kSummandsOfFew = 64, kFew = 4;
-  const int64_t columns = end - begin, tail = columns % kTileColumns, k = block.gemm.k;
-  if (columns <= kPanelColumns) {
-    const int64_t tiles = (m1 - m0) / kTallRows;
-    if (tiles > 0) PanelRows<kTallRows, kPanelColumns>(block, m0, tiles, begin);
-    return tiles * kTallRows;
+  const int64_t columns = end - begin, tail = columns % kTileColumns, k = block.gemm.k, tiles = (m1 - m0) / kMaxRows;
+  const int64_t stride = block.gemm.a_row_stride;
+  block.ahead = near ? ahead : nullptr;
+  if (OnePass(block.gemm, m1 - m0)) {
+    if (next.b && near) {
+      block.fetch = reinterpret_cast<const char*>(next.b), block.fetch_step = next.row_bytes, block.fetch_panel = next.panel_stride * kFloat;
+    }
+    const int64_t whole = end - columns % kPanelColumns;
+    if (whole > begin) PanelColumns<kSingleRows, kPanelColumns>(block, m0, begin, whole);
+    if (whole < end) PanelColumns<kSingleRows, kPanelColumns>(block, m0, whole, end);
+    return kSingleRows;
   }
-  const int64_t tiles = (m1 - m0) / kMaxRows;
-  if (asks || tiles < kFew || k > (columns <= kFew * kTileColumns ? kSummandsOfFew : kSummands) || (tail > 0 && tail <= kPanelColumns)) return 0;
+  if (columns <= kPanelColumns) {
+    const int64_t tall = StayNear(kTallRows, stride) ? (m1 - m0) / kTallRows : 0;
+    if (tall > 0) PanelRows<kTallRows, kPanelColumns>(block, m0, tall, begin);
+    return tall * kTallRows;
+  }
+  if (next.b || tiles < kFew || k > (columns <= kFew * kTileColumns ? kSummandsOfFew : kSummands) || (tail > 0 && tail <= kPanelColumns)) return 0;
   const int64_t chunk = std::max(kFew, kNearBytes / (kFloat * k) / kMaxRows);
-  block.ahead = ahead;
   for (int64_t i = 0; i < tiles; i += chunk) {
     for (int64_t column = begin; column < end; column += kTileColumns) {
       PanelRows<kMaxRows>(block, m0 + i * kMaxRows, std::min(chunk, tiles - i), column);
     }
   }
-  block.ahead = nullptr;
   return tiles * kMaxRows;
 }
 #else
-inline int64_t RowsAlone(Block&, int64_t, int64_t, int64_t, int64_t, bool, AheadPart*) { return 0; }
+inline int64_t RowsAlone(Block&, int64_t, int64_t, int64_t, int64_t, const Next&, bool, AheadPart*) { return 0; }
 #endif
 
 }  // namespace HWY_NAMESPACE
