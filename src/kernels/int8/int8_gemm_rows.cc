@@ -44,6 +44,7 @@ struct RowTile {
   int64_t pieces, fours;
   const int8_t* panel;
   int64_t panel_bytes;      // to the second panel, or 0: there is none
+  int64_t ahead;            // from a row of the panel to one that is asked for meanwhile
   const __m512i_u* first[2];
   int32_t* sums;
   // Where sums become bytes before they leave their registers: the first row of C and the way to the next, and for each panel a scale and
@@ -123,13 +124,13 @@ alignas(64) constexpr int32_t kOrder[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 
                      "mov (%[offsets]), %[b0]\n\tadd $8, %[offsets]\n\tadd %[a], %[b0]\n\t"                              \
                      "lea (%[b0],%[stride],4), %[b1]\n\tlea (%[b1],%[stride],4), %[b2]\n\t"                               \
                      "lea (%[b2],%[stride],4), %[b3]\n\tmov %[fours], %[left]\n\t.p2align 4\n2:\n\t"                     \
-                     "vmovdqu64 (%[b]), %%zmm28\n\tvmovdqu64 (%[b],%[panel]), %%zmm29\n\t" multiplies                      \
+                     "vmovdqu64 (%[b]), %%zmm28\n\tvmovdqu64 (%[b],%[panel]), %%zmm29\n\tprefetcht0 (%[b],%[ahead])\n\t" multiplies                      \
                      "add $64, %[b]\n\tadd $4, %[b0]\n\tadd $4, %[b1]\n\tadd $4, %[b2]\n\tadd $4, %[b3]\n\t"           \
                      "dec %[left]\n\tjnz 2b\n3:\n\tcmp %[end], %[offsets]\n\tjne 1b\n\tmov %[sums], %[left]\n\t" stores   \
                      : [offsets] "+r"(offsets), [b] "+r"(b), [left] "=&r"(left), [b0] "=&r"(b0), [b1] "=&r"(b1),            \
                        [b2] "=&r"(b2), [b3] "=&r"(b3)                                                                       \
                      : [end] "m"(end), [a] "r"(t.a), [stride] "r"(t.stride), [panel] "r"(t.panel_bytes),                    \
-                       [stride3] "r"(t.stride * 3), [fours] "m"(t.fours), [first0] "m"(*t.first[0]), [first1] "m"(*t.first[1]), \
+                       [stride3] "r"(t.stride * 3), [ahead] "r"(t.ahead), [fours] "m"(t.fours), [first0] "m"(*t.first[0]), [first1] "m"(*t.first[1]), \
                        [sums] "m"(t.sums), [to] "m"(t.to), [to_stride] "m"(t.to_stride), [scale0] "m"(t.scale[0]), [scale1] "m"(t.scale[1]), \
                        [back0] "m"(t.back[0]), [back1] "m"(t.back[1]), [zero] "m"(t.zero), [mask] "m"(t.mask), [order] "m"(*reinterpret_cast<const __m512i*>(kOrder))                                                                                   \
                      : "memory", "cc", LINNET_ZMM);                                                                         \
@@ -264,8 +265,10 @@ void Int8TilesVnni(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, in
                                  finish.low + static_cast<float>(finish.zero) <= 0 && finish.high + static_cast<float>(finish.zero) >= 255;
   tile.zero = floor ? _mm512_set1_epi8(static_cast<char>(finish.zero)) : _mm512_set1_epi16(static_cast<int16_t>(finish.zero));
   tile.to_stride = finish.c_row_stride;
+  const bool bytes = finish.to != FinishInt8::To::kFloat && finish.to != FinishInt8::To::kInt32;
   const bool lines = rows.pitch > rows.valid && LineRowsInt8(rows.valid) <= rows.pitch;
 
+  const bool far = (panel1 - panel0) * panel_bytes > kFarBytes, beyond = PanelCount(job.n) * panel_bytes > kFarBytes;
   // Some rows and a pair of panels, or the last one alone; returns the row behind them.
   auto block = [&](int64_t row, int64_t panel) {
     const bool two = panel + 1 < panel1;
@@ -276,7 +279,9 @@ void Int8TilesVnni(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, in
       line = std::max(row0, y * rows.pitch), end = std::min(row1, y * rows.pitch + rows.valid), c_row = rows.c_row + y * rows.valid + x;
     }
     const int64_t left = end - row;
-    const Height height = HeightFor(left, count, two);
+    // A full tile and one or two rows are better done in halves: two rows wait for each multiplication.
+    const bool halves = left > kRowsMax && left <= kRowsMax + 2 && !bytes;
+    const Height height = HeightFor(halves ? 8 : left, count, two);
     // Rows before are computed again where fewer are left than the tile has; a single one goes with the one before it.
     const int64_t begin = std::max(row0, std::min(row, end - height.rows));
     const int skip = static_cast<int>(row - begin), done = static_cast<int>(std::min<int64_t>(height.rows - skip, left));
@@ -296,6 +301,8 @@ void Int8TilesVnni(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, in
     if (!two) tile.first[1] = tile.first[0];
     tile.panel = job.panels + panel * panel_bytes;
     tile.panel_bytes = two ? panel_bytes : 0;
+    // Of B that is read from beyond the second-level cache, some rows ask for the first panel of the next pair, others for the second.
+    tile.ahead = beyond ? (row == row0 ? 2 : 3) * panel_bytes : 0;
     tile.a = rows.a + begin * rows.row_stride;
     if (here) {
       tile.to = static_cast<uint8_t*>(finish.c) + (c_row - skip) * finish.c_row_stride + column;
@@ -311,7 +318,7 @@ void Int8TilesVnni(const BlocksInt8& job, const RowsInt8& rows, int64_t row0, in
     }
     return row + done;
   };
-  if ((panel1 - panel0) * panel_bytes > kFarBytes) {
+  if (far) {
     for (int64_t panel = panel0; panel < panel1; panel += 2) {
       for (int64_t row = row0; row < row1;) row = block(row, panel);
     }
