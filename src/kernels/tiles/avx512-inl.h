@@ -151,6 +151,7 @@ namespace HWY_NAMESPACE {
 
 #define LINNET_PANEL_TILES_HERE
 constexpr int64_t kTileColumns = 32;   // of RunPanelTiles
+#define LINNET_SINGLE_ROWS_HERE
 constexpr int kSingleRows = 16;        // of a tile of one panel, beside the tall ones
 constexpr int kWideRows = 0;           // none
 constexpr int64_t kWideColumns = 0;

@@ -36,7 +36,6 @@ constexpr bool kPanelTiles = false;
 template <int kRows, int64_t kColumns>
 void RunPanelTiles(PanelTiles&) {}
 #endif
-#undef LINNET_PANEL_TILES_HERE
 
 /// Whether RunPanelTiles serves the rows and summands of `block`. AVX-512's begin sums with a row of biases alone.
 HWY_INLINE bool ServesPanels(const Block& block) {
@@ -178,7 +177,7 @@ inline bool OnePass(const GemmF32& g, int64_t rows) {
   return kMasksLanes && rows == kRows && g.k <= kNearSummands && StayNear(rows, g.a_row_stride);
 }
 
-#if HWY_TARGET == HWY_AVX3
+#if defined(LINNET_SINGLE_ROWS_HERE)
 /// Rows of [m0, m1) that are done without passes of kMaxRows, and were: sixteen by a pass; one panel by tall tiles; with few summands all
 /// columns of a tile after the other, which costs less between tiles, in chunks whose A stays in the first-level cache.
 inline int64_t RowsAlone(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, const Next& next, bool near, AheadPart* ahead) {
@@ -212,6 +211,8 @@ inline int64_t RowsAlone(Block& block, int64_t m0, int64_t m1, int64_t begin, in
 #else
 inline int64_t RowsAlone(Block&, int64_t, int64_t, int64_t, int64_t, const Next&, bool, AheadPart*) { return 0; }
 #endif
+#undef LINNET_PANEL_TILES_HERE
+#undef LINNET_SINGLE_ROWS_HERE
 
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet
