@@ -83,7 +83,7 @@ namespace HWY_NAMESPACE {
   "lea (%%r15," r3 ",2), %%r15\n"
 
 // rsi and the registers of seven rows: A, where it is read; rdi: B; r8 r9 rax: from a row of A to the next, the third and the fifth; rcx r13:
-// pairs of steps, and steps; rdx r11: what is asked for, and from step to step; r12: the next segment; r14: C. Two panels have r10 from one
+// pairs of steps, and steps; rdx r11: what is asked for, and from step to step; r12: the next segment. Two panels have r10 from one
 // to the other in B, and r15 in what is asked for. Rows of others lie rcx, rsi and rdi apart.
 #define LINNET_LOAD_B_32(at)                                                          \
   "vmovups 64*" #at "(%%rdi), %%zmm28\n vmovups 64*" #at "(%%rdi,%%r10), %%zmm29\n"  \
@@ -113,8 +113,8 @@ namespace HWY_NAMESPACE {
 
 #define LINNET_PANEL_TILES(tile)                                                                                                        \
   __asm__ volatile(                                                                                                                        \
-      "kmovw 2+%c[flags](%[t]), %%k1\n mov %c[c](%[t]), %%r14\n mov %c[fetch_step](%[t]), %%r11\n"                                                    \
-      "1:\n testl $4, %c[flags](%[t])\n je 2f\n" LINNET_STRIDES(tile, "c_stride", "%%r14") LINNET_OTHERS(tile, LINNET_ASK_C, "%%r14")                 \
+      "kmovw 2+%c[flags](%[t]), %%k1\n mov %c[fetch_step](%[t]), %%r11\n"                                                    \
+      "1:\n testl $4, %c[flags](%[t])\n je 2f\n mov %c[c](%[t]), %%rax\n" LINNET_STRIDES(tile, "c_stride", "%%rax") LINNET_OTHERS(tile, LINNET_ASK_C, "%%rax")                 \
       "mov %c[residual](%[t]), %%rax\n test %%rax, %%rax\n je 2f\n"                                                                                   \
       LINNET_STRIDES(tile, "residual_stride", "%%rax") LINNET_OTHERS(tile, LINNET_ASK_RESIDUAL, "%%rax")                                              \
       "2:\n mov %c[init](%[t]), %%rax\n" LINNET_LOAD_BIAS_##tile                                                                                      \
@@ -129,15 +129,15 @@ namespace HWY_NAMESPACE {
       "mov %c[residual](%[t]), %%rax\n test %%rax, %%rax\n je 8f\n"                                                                                   \
       LINNET_STRIDES(tile, "residual_stride", "%%rax") LINNET_OTHERS(tile, LINNET_ADD, "%%rax")                                                       \
       "mov %c[residual_step](%[t]), %%rax\n add %%rax, %c[residual](%[t])\n"                                                                          \
-      "8:\n" LINNET_STRIDES(tile, "c_stride", "%%r14") "mov %c[flags](%[t]), %%eax\n test $19, %%eax\n je 10f\n"                                      \
+      "8:\n mov %c[c](%[t]), %%rax\n" LINNET_STRIDES(tile, "c_stride", "%%rax") "mov %c[flags](%[t]), %%edx\n test $19, %%edx\n je 10f\n"                                      \
       "vbroadcastss %c[low](%[t]), %%zmm28\n vbroadcastss %c[high](%[t]), %%zmm29\n"                                                                  \
-      "test $2, %%eax\n jne 9f\n test $1, %%eax\n je 11f\n" LINNET_OTHERS(tile, LINNET_STORE_AT_LEAST, "%%r14") "jmp 12f\n"                           \
-      "9:\n" LINNET_OTHERS(tile, LINNET_STORE_WITHIN, "%%r14") "jmp 12f\n"                                                                            \
-      "10:\n" LINNET_OTHERS(tile, LINNET_STORE, "%%r14") "jmp 12f\n"                                                                                  \
+      "test $2, %%edx\n jne 9f\n test $1, %%edx\n je 11f\n" LINNET_OTHERS(tile, LINNET_STORE_AT_LEAST, "%%rax") "jmp 12f\n"                           \
+      "9:\n" LINNET_OTHERS(tile, LINNET_STORE_WITHIN, "%%rax") "jmp 12f\n"                                                                            \
+      "10:\n" LINNET_OTHERS(tile, LINNET_STORE, "%%rax") "jmp 12f\n"                                                                                  \
       "11:\n vbroadcastss %[sixth], %%zmm28\n vpxord %%zmm29, %%zmm29, %%zmm29\n vbroadcastss %[one], %%zmm30\n"                                      \
-      LINNET_OTHERS(tile, LINNET_STORE_HARD_SWISH, "%%r14")                                                                                           \
+      LINNET_OTHERS(tile, LINNET_STORE_HARD_SWISH, "%%rax")                                                                                           \
       "12:\n mov %c[init_step](%[t]), %%rax\n mov %c[b_panel](%[t]), %%rcx\n mov %c[fetch_panel](%[t]), %%rdx\n"                                      \
-      "mov %c[a_step](%[t]), %%rsi\n add %c[c_step](%[t]), %%r14\n add %%rsi, %c[a_offset](%[t])\n"                                                   \
+      "mov %c[a_step](%[t]), %%rsi\n mov %c[c_step](%[t]), %%rbx\n add %%rbx, %c[c](%[t])\n add %%rsi, %c[a_offset](%[t])\n"                                                   \
       "add %%rax, %c[init](%[t])\n add %%rcx, %c[b](%[t])\n add %%rdx, %c[fetch](%[t])\n subq $1, %c[tiles](%[t])\n jne 1b\n vzeroupper\n"            \
       :                                                                                                                                               \
       : [t] "r"(&t), LINNET_AT(segments), LINNET_AT(segments_end), LINNET_AT(a_offset), LINNET_AT(a_stride), LINNET_AT(b), LINNET_AT(b_panel),        \
@@ -145,7 +145,7 @@ namespace HWY_NAMESPACE {
         LINNET_AT(residual_stride), LINNET_AT(tiles), LINNET_AT(flags), LINNET_AT(low), LINNET_AT(high), LINNET_AT(fetch),                            \
         LINNET_AT(fetch_step), LINNET_AT(fetch_panel), LINNET_AT(fetch_jump), LINNET_AT(a_step), LINNET_AT(c_step),                                   \
         LINNET_AT(residual_step), [sixth] "m"(kSixth), [one] "m"(kOne), [half] "m"(kHalf)                                                             \
-      : "memory", "cc", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "zmm0", "zmm1",               \
+      : "memory", "cc", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r15", "zmm0", "zmm1",               \
         "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11", "zmm12", "zmm13", "zmm14", "zmm15", "zmm16",                \
         "zmm17", "zmm18", "zmm19", "zmm20", "zmm21", "zmm22", "zmm23", "zmm24", "zmm25", "zmm26", "zmm27", "zmm28", "zmm29", "zmm30", "zmm31", "k1")
 
