@@ -168,6 +168,7 @@ TEST(ConvPool, RefusesWhatItCannotRun) {
       {{1, 8, 8, 4}, {6, 3, 3, 3}, {kernel}, "channels"},
       {{1, 8, 4}, {6, 4, 3}, {kernel}, "weights have shape"},
       {{1, 8, 8, 4}, {6, 4, 3, 3}, {kernel, {"activation", std::string("Sine")}}, "Sine"},
+      {{1, 8, 8, 4}, {6, 4, 1, 1}, {kernel, {"pads", std::vector<int64_t>{1 << 28, 1 << 28, 1 << 28, 1 << 28}}}, "more elements than the limit"},
   };
   for (const Bad& t : bad) {
     Choices choices(3);
@@ -186,6 +187,35 @@ TEST(ConvPool, RefusesWhatItCannotRun) {
     const Status status = RunPipeline(graph, context, {});
     EXPECT_FALSE(status.ok()) << t.why;
     EXPECT_NE(std::string(status.message()).find(t.why), std::string::npos) << status.message();
+  }
+}
+
+TEST(ConvPool, RefusesShapesThatItCannotRun) {
+  struct Bad {
+    Shape x;
+    std::vector<int64_t> kernel, pads;
+    const char* why;
+  };
+  // An image between without columns, all of whose windows are padding; windows whose rows would be summed up one by one.
+  const std::vector<Bad> bad = {{{1, 8, 0, 4}, {2, 2}, {1, 1, 1, 1}, "windows of padding alone"},
+                                {{1, 1 << 20, 1, 4}, {1 << 20, 1}, {0, 0, 0, 0}, "windows of 1048576 rows"}};
+  for (const Bad& t : bad) {
+    Choices choices(3);
+    RandomModel numbers(choices, 17);
+    Graph graph;
+    Node node;
+    node.op = "ConvPool", node.domain = "linnet", node.version = 1;
+    node.attributes = {{"pool_kernel_shape", t.kernel}, {"pool_pads", t.pads}};
+    node.inputs = {graph.AddInput("x", Type::Tensor(DType::kFloat, t.x)), graph.AddConstant("w", numbers.Floats({6, 4, 1, 1}))};
+    const ValueId y = graph.AddValue("y");
+    node.outputs = {y};
+    graph.AddOutput(y);
+    ASSERT_TRUE(graph.AddNode(std::move(node)).ok());
+    std::vector<Tensor> feed;
+    feed.push_back(numbers.Floats(t.x));
+    const Result<std::vector<float>> result = OutputsOrError(std::move(graph), feed, {}, DetectedCpuLevel(), 1);
+    ASSERT_FALSE(result.ok()) << t.why;
+    EXPECT_NE(std::string(result.status().message()).find(t.why), std::string::npos) << result.status().message();
   }
 }
 

@@ -49,31 +49,32 @@ inline std::string Optimized(std::string_view text, std::string_view stop_after)
   return PrintGraph(graph);
 }
 
-/// The first output of the graph after the passes, for these inputs.
+/// The first output, floats, of a graph that has gone through the pipeline.
+inline Result<std::vector<float>> OutputsOrError(Graph graph, const std::vector<Tensor>& inputs, const PipelineOptions& options, CpuLevel level,
+                                                 int threads) {
+  PassContext context;
+  context.table = &OpTable::BuiltIn();
+  LINNET_TRY(RunPipeline(graph, context, options));
+  CompileOptions compile;
+  compile.table = &OpTable::BuiltIn();
+  compile.cpu = level;
+  compile.threads = threads;
+  LINNET_ASSIGN(std::unique_ptr<Model> model, Model::Make(std::make_shared<Graph>(std::move(graph)), compile));
+  std::vector<Fact> facts;
+  for (const Tensor& tensor : inputs) facts.push_back({tensor.type(), tensor.data()});
+  ThreadPool pool(threads);
+  RunEnv env;
+  env.pool = &pool;
+  env.threads = threads;
+  RunState state;
+  std::vector<RunOutput> outputs(model->outputs.size());
+  LINNET_TRY(state.Run(*model, env, facts.data(), static_cast<int>(facts.size()), outputs.data(), static_cast<int>(outputs.size())));
+  const Tensor& out = outputs[0].datum.tensor;
+  return std::vector<float>(out.as<float>(), out.as<float>() + out.elements());
+}
 inline std::vector<float> Outputs(Graph graph, const std::vector<Tensor>& inputs, const PipelineOptions& options, CpuLevel level,
                                   int threads) {
-  auto run = [&]() -> Result<std::vector<float>> {
-    PassContext context;
-    context.table = &OpTable::BuiltIn();
-    LINNET_TRY(RunPipeline(graph, context, options));
-    CompileOptions compile;
-    compile.table = &OpTable::BuiltIn();
-    compile.cpu = level;
-    compile.threads = threads;
-    LINNET_ASSIGN(std::unique_ptr<Model> model, Model::Make(std::make_shared<Graph>(std::move(graph)), compile));
-    std::vector<Fact> facts;
-    for (const Tensor& tensor : inputs) facts.push_back({tensor.type(), tensor.data()});
-    ThreadPool pool(threads);
-    RunEnv env;
-    env.pool = &pool;
-    env.threads = threads;
-    RunState state;
-    std::vector<RunOutput> outputs(model->outputs.size());
-    LINNET_TRY(state.Run(*model, env, facts.data(), static_cast<int>(facts.size()), outputs.data(), static_cast<int>(outputs.size())));
-    const Tensor& out = outputs[0].datum.tensor;
-    return std::vector<float>(out.as<float>(), out.as<float>() + out.elements());
-  };
-  Result<std::vector<float>> result = run();
+  Result<std::vector<float>> result = OutputsOrError(std::move(graph), inputs, options, level, threads);
   EXPECT_TRUE(result.ok()) << result.status().message();
   return result.ok() ? *result : std::vector<float>();
 }

@@ -53,6 +53,7 @@ struct ConvPool {
     LINNET_TRY(c.CheckRank(0, 4));
     images.in = reads_first ? WithChannelsLast(c.shape(0)) : c.shape(0);
     LINNET_ASSIGN(images.between, attributes.Infer(images.in, c.shape(1), Layout::kChannelsLast, &images.conv));
+    LINNET_TRY(CheckShape(images.between));
     images.out = Shape::OfRank(4);
     if (!images.between.has_rank() || !images.in.has_rank()) return images;
     LINNET_TRY(pool.Fit(images.between, Layout::kChannelsLast, nullptr, 0, &images.pool));
@@ -95,7 +96,7 @@ struct ConvPool {
     for (int i = 0; i < 2; ++i) {
       const WindowAxis& axis = images.pool.axes[i];
       const bool meets = axis.pad <= (axis.kernel - 1) * axis.dilation && (axis.out - 1) * axis.stride - axis.pad < axis.in;
-      if (!meets) return Unsupported("a pool with windows of padding alone behind a convolution");
+      if (!meets || axis.in == 0) return Unsupported("a pool with windows of padding alone behind a convolution");
     }
     ConvF32& conv = b.args.conv;
     SetWindow(images.conv, &conv);
@@ -115,6 +116,7 @@ struct ConvPool {
     // The rows of a strip stay in the second-level cache; every thread gets some strips.
     constexpr int64_t kStripBytes = 256 << 10, kChunks = 2;
     const int64_t row_bytes = conv.out_w * conv.out_c * 4, window = (args.kernel[1] - 1) * args.dilation[1] + 1;
+    if (window > kConvPoolWindowMax) return Unsupported("a pool with windows of ", window, " rows behind a convolution");
     const int64_t fit = (kStripBytes / row_bytes - window) / args.stride[1] + 1;
     const int64_t rows = args.out_dims[1], shares = c.threads() > 1 ? c.threads() * kChunks : 1;
     b.args.strip_rows = std::clamp<int64_t>(fit, 1, std::max<int64_t>(1, DivUp(rows, shares)));

@@ -6,6 +6,9 @@
 
 namespace linnet {
 
+/// The most rows that windows of a linnet:ConvPool reach over, so that what strips hold, and finding out how much that is, stays small.
+inline constexpr int64_t kConvPoolWindowMax = 1024;
+
 /// Sizes and windows of up to three spatial dimensions; those that are missing are the leading ones.
 inline void SetWindow(const Window& window, PoolArgs* args) {
   for (int i = 0; i < window.rank; ++i) {

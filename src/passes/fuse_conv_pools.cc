@@ -5,6 +5,7 @@
 // The image between them, often the largest of a network, then exists a few rows at a time. Only where it would not stay in a
 // second-level cache, and where all sizes are known.
 #include "ops/conv_weights.h"
+#include "ops/pool_helpers.h"
 #include "passes/passes.h"
 #include "passes/patterns.h"
 
@@ -48,15 +49,16 @@ class ConvPoolFuser {
     return image[1] * image[2] * image[3] * 4 > kCacheBytes;
   }
 
-  /// Whether every window has an element of the image along both axes: `image` and `pooled` with channels last.
-  static bool AllMeet(const Node& pool, const Shape& image, const Shape& pooled) {
+  /// Whether every window has an element of the image along both axes, and reaches over few rows: `image` and `pooled` with channels last.
+  static bool Serves(const Node& pool, const Shape& image, const Shape& pooled) {
     Result<std::vector<int64_t>> kernel = pool.Ints("kernel_shape"), pads = pool.Ints("pads"), strides = pool.Ints("strides"), dilations = pool.Ints("dilations");
     Result<std::string> automatic = pool.String("auto_pad", "NOTSET");
     if (!kernel.ok() || kernel->size() != 2 || !pads.ok() || !strides.ok() || !dilations.ok() || !automatic.ok() || *automatic != "NOTSET") return false;
     auto at = [](const std::vector<int64_t>& list, size_t i, int64_t otherwise) { return i < list.size() ? list[i] : otherwise; };
     for (size_t i = 0; i < 2; ++i) {
       const int64_t pad = at(*pads, i, 0), in = image[static_cast<int>(i) + 1], out = pooled[static_cast<int>(i) + 1];
-      if (pad > ((*kernel)[i] - 1) * at(*dilations, i, 1) || (out - 1) * at(*strides, i, 1) - pad >= in) return false;
+      const int64_t reach = ((*kernel)[i] - 1) * at(*dilations, i, 1);
+      if (reach >= kConvPoolWindowMax || pad > reach || (out - 1) * at(*strides, i, 1) - pad >= in) return false;
     }
     return true;
   }
@@ -66,7 +68,7 @@ class ConvPoolFuser {
     const Node* conv = Producer(graph_, pool.inputs[0]);
     if (!conv || pool.outputs.size() != 1 || !IsPicture(pool.outputs[0])) return Status();
     LINNET_ASSIGN(const bool pays, Pays(*conv));
-    if (!pays || !AllMeet(pool, graph_.value(pool.inputs[0]).type.shape, graph_.value(pool.outputs[0]).type.shape)) return Status();
+    if (!pays || !Serves(pool, graph_.value(pool.inputs[0]).type.shape, graph_.value(pool.outputs[0]).type.shape)) return Status();
     Node fused = *conv;
     fused.op = "ConvPool", fused.version = 1;
     for (const Attribute& attribute : pool.attributes) fused.attributes.push_back({"pool_" + attribute.name, attribute.payload});

@@ -18,18 +18,13 @@ struct Rows {
 };
 
 struct Parts {
-  Parts(const GemmF32Kernels& kernels, const ConvPoolF32& a)
+  explicit Parts(const ConvPoolF32& a)
       : strips_per_image((a.pool.out_dims[1] + a.strip_rows - 1) / a.strip_rows), row_floats(a.conv.out_w * a.conv.out_c) {
     const PoolArgs& p = a.pool;
     rows = std::min(p.in[1], (std::min(a.strip_rows, p.out_dims[1]) - 1) * p.stride[1] + (p.kernel[1] - 1) * p.dilation[1] + 1);
     image_bytes = (rows * row_floats * 4 + 63) / 64 * 64;
-    for (int64_t count = 1; count <= rows; ++count) {
-      ConvF32 piece = a.conv;
-      piece.batch = 1, piece.out_h = count;
-      conv_bytes = std::max(conv_bytes, ConvScratchBytes(kernels, piece));
-    }
   }
-  int64_t strips_per_image, row_floats, rows, image_bytes, conv_bytes = 0;
+  int64_t strips_per_image, row_floats, rows, image_bytes;
 };
 
 }  // namespace
@@ -39,12 +34,18 @@ int64_t ConvPoolStrips(const ConvPoolF32& args) {
 }
 
 int64_t ConvPoolScratchBytes(const GemmF32Kernels& kernels, const ConvPoolF32& args) {
-  const Parts parts(kernels, args);
-  return parts.image_bytes + parts.conv_bytes;
+  const Parts parts(args);
+  int64_t conv_bytes = 0;
+  for (int64_t count = 1; count <= parts.rows; ++count) {
+    ConvF32 piece = args.conv;
+    piece.batch = 1, piece.out_h = count;
+    conv_bytes = std::max(conv_bytes, ConvScratchBytes(kernels, piece));
+  }
+  return parts.image_bytes + conv_bytes;
 }
 
 void RunConvPoolF32(const GemmF32Kernels& kernels, PoolFn* pool, const ConvPoolF32& args, int64_t strip0, int64_t strip1, void* scratch) {
-  const Parts parts(kernels, args);
+  const Parts parts(args);
   float* image = static_cast<float*>(scratch);
   void* conv_scratch = static_cast<char*>(scratch) + parts.image_bytes;
   int64_t at = -1, held0 = 0, held1 = 0;   // the image and its rows that `image` holds
