@@ -6,6 +6,7 @@
 //     zmm0..27  sums of 14 rows x 2 panels       zmm28 29  a row of each panel       zmm30  four bytes of a row of A
 //
 // Sums of most tiles of 14 rows become bytes before they leave their registers.
+#include <stddef.h>
 #include <string.h>
 
 #include <algorithm>
@@ -79,19 +80,19 @@ alignas(64) constexpr int32_t kOrder[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 
 
 // Sums that become bytes, in place: whole numbers of FloorRounding, or of WideByteRounding where the bytes' type alone bounds them, and
 // four vectors of those, the first with `zero` added.
-#define LINNET_WHOLE_FLOOR(s, scale, back) "vfmadd213ps %[" back "], %%zmm" scale ", %%zmm" s "\n\tvcvtps2dq %%zmm" s ", %%zmm" s "\n\t"
+#define LINNET_WHOLE_FLOOR(s, scale, back) "vfmadd213ps %c[" back "](%[t]), %%zmm" scale ", %%zmm" s "\n\tvcvtps2dq %%zmm" s ", %%zmm" s "\n\t"
 #define LINNET_WHOLE_SCALE(s, scale, back) \
   "vcvtdq2ps %%zmm" s ", %%zmm" s "\n\tvmulps %%zmm" scale ", %%zmm" s ", %%zmm" s "\n\tvcvtps2dq %%zmm" s ", %%zmm" s "\n\t"
 #define LINNET_WORDS(s0, s1) "vpackssdw %%zmm" s1 ", %%zmm" s0 ", %%zmm" s0 "\n\t"
-#define LINNET_BYTES_FLOOR(s0, s1) "vpackuswb %%zmm" s1 ", %%zmm" s0 ", %%zmm" s0 "\n\tvpaddb %[zero], %%zmm" s0 ", %%zmm" s0 "\n\t"
+#define LINNET_BYTES_FLOOR(s0, s1) "vpackuswb %%zmm" s1 ", %%zmm" s0 ", %%zmm" s0 "\n\tvpaddb %c[zero](%[t]), %%zmm" s0 ", %%zmm" s0 "\n\t"
 #define LINNET_BYTES_SCALE(s0, s1)                                                                                        \
-  "vpaddsw %[zero], %%zmm" s0 ", %%zmm" s0 "\n\tvpaddsw %[zero], %%zmm" s1 ", %%zmm" s1 "\n\tvpackuswb %%zmm" s1 ", %%zmm" s0 \
+  "vpaddsw %c[zero](%[t]), %%zmm" s0 ", %%zmm" s0 "\n\tvpaddsw %c[zero](%[t]), %%zmm" s1 ", %%zmm" s1 "\n\tvpackuswb %%zmm" s1 ", %%zmm" s0 \
   ", %%zmm" s0 "\n\t"
 #define LINNET_BYTES(kind, s0, s1, s2, s3) \
   LINNET_WORDS(s0, s1) LINNET_WORDS(s2, s3) LINNET_BYTES_##kind(s0, s2) "vpermd %%zmm" s0 ", %%zmm31, %%zmm" s0 "\n\t"
 #define LINNET_BYTES_BEGIN                                                                                          \
-  "mov %[to], %[left]\n\tmov %[to_stride], %[b0]\n\tlea (%[b0],%[b0],2), %[b1]\n\tvmovups %[scale0], %%zmm28\n\t" \
-  "vmovups %[scale1], %%zmm29\n\tvmovdqu64 %[order], %%zmm31\n\tkmovd %[mask], %%k1\n\t"
+  "mov %c[to](%[t]), %[left]\n\tmov %c[to_stride](%[t]), %[b0]\n\tlea (%[b0],%[b0],2), %[b1]\n\tvmovups %c[scale0](%[t]), %%zmm28\n\t" \
+  "vmovups %c[scale1](%[t]), %%zmm29\n\tvmovdqu64 %[order], %%zmm31\n\tkmovd %c[mask](%[t]), %%k1\n\t"
 // Two rows of two panels,
 #define LINNET_BYTES_TWO(kind, s0, s1, s2, s3)                                                                                        \
   LINNET_WHOLE_##kind(s0, "28", "back0") LINNET_WHOLE_##kind(s1, "29", "back1") LINNET_WHOLE_##kind(s2, "28", "back0")                \
@@ -113,26 +114,30 @@ alignas(64) constexpr int32_t kOrder[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 
   "\n\t" LINNET_BYTES_##kind(s0, s1) "vpermd %%zmm" s0 ", %%zmm31, %%zmm" s0 "\n\t"                                                   \
   "vmovdqu64 %%xmm" s0 ", (%[left])\n\tvextracti32x4 $1, %%zmm" s0 ", (%[left],%[b0],1)\n\t"
 
+// A member of the tile, so many bytes behind its beginning: one register has the address of all, of which unoptimized builds have few.
+#define LINNET_AT(name, member, bytes) [name] "i"(offsetof(RowTile, member) + bytes)
+
 // The three lists name as many rows.
 #define LINNET_TILE(name, begins, multiplies, stores)                                                                       \
   void name(const RowTile& t) {                                                                                             \
     const int64_t *offsets = t.offsets, *const end = t.offsets + t.pieces;                                                  \
     const int8_t* b = t.panel;                                                                                              \
     int64_t left, b0, b1, b2, b3;                                                                                           \
-    __asm__ volatile("vmovdqu64 %[first0], %%zmm28\n\tvmovdqu64 %[first1], %%zmm29\n\t" begins                             \
+    __asm__ volatile("mov %c[first0](%[t]), %[left]\n\tvmovdqu64 (%[left]), %%zmm28\n\tmov %c[first1](%[t]), %[left]\n\tvmovdqu64 (%[left]), %%zmm29\n\t" begins                           \
                      "jmp 3f\n\t.p2align 4\n1:\n\t"                                                                         \
                      "mov (%[offsets]), %[b0]\n\tadd $8, %[offsets]\n\tadd %[a], %[b0]\n\t"                              \
                      "lea (%[b0],%[stride],4), %[b1]\n\tlea (%[b1],%[stride],4), %[b2]\n\t"                               \
-                     "lea (%[b2],%[stride],4), %[b3]\n\tmov %[fours], %[left]\n\t.p2align 4\n2:\n\t"                     \
+                     "lea (%[b2],%[stride],4), %[b3]\n\tmov %c[fours](%[t]), %[left]\n\t.p2align 4\n2:\n\t"                     \
                      "vmovdqu64 (%[b]), %%zmm28\n\tvmovdqu64 (%[b],%[panel]), %%zmm29\n\tprefetcht0 (%[b],%[ahead])\n\t" multiplies                      \
                      "add $64, %[b]\n\tadd $4, %[b0]\n\tadd $4, %[b1]\n\tadd $4, %[b2]\n\tadd $4, %[b3]\n\t"           \
-                     "dec %[left]\n\tjnz 2b\n3:\n\tcmp %[end], %[offsets]\n\tjne 1b\n\tmov %[sums], %[left]\n\t" stores   \
+                     "dec %[left]\n\tjnz 2b\n3:\n\tcmp %[end], %[offsets]\n\tjne 1b\n\tmov %c[sums](%[t]), %[left]\n\t" stores   \
                      : [offsets] "+r"(offsets), [b] "+r"(b), [left] "=&r"(left), [b0] "=&r"(b0), [b1] "=&r"(b1),            \
                        [b2] "=&r"(b2), [b3] "=&r"(b3)                                                                       \
-                     : [end] "m"(end), [a] "r"(t.a), [stride] "r"(t.stride), [panel] "r"(t.panel_bytes),                    \
-                       [stride3] "r"(t.stride * 3), [ahead] "r"(t.ahead), [fours] "m"(t.fours), [first0] "m"(*t.first[0]), [first1] "m"(*t.first[1]), \
-                       [sums] "m"(t.sums), [to] "m"(t.to), [to_stride] "m"(t.to_stride), [scale0] "m"(t.scale[0]), [scale1] "m"(t.scale[1]), \
-                       [back0] "m"(t.back[0]), [back1] "m"(t.back[1]), [zero] "m"(t.zero), [mask] "m"(t.mask), [order] "m"(*reinterpret_cast<const __m512i*>(kOrder))                                                                                   \
+                     : [t] "r"(&t), [end] "m"(end), [a] "r"(t.a), [stride] "r"(t.stride), [panel] "r"(t.panel_bytes),       \
+                       [stride3] "r"(t.stride * 3), [ahead] "r"(t.ahead), LINNET_AT(fours, fours, 0), LINNET_AT(first0, first, 0), \
+                       LINNET_AT(first1, first, 8), LINNET_AT(sums, sums, 0), LINNET_AT(to, to, 0), LINNET_AT(to_stride, to_stride, 0), \
+                       LINNET_AT(scale0, scale, 0), LINNET_AT(scale1, scale, 64), LINNET_AT(back0, back, 0), LINNET_AT(back1, back, 64), \
+                       LINNET_AT(zero, zero, 0), LINNET_AT(mask, mask, 0), [order] "m"(*reinterpret_cast<const __m512i*>(kOrder)) \
                      : "memory", "cc", LINNET_ZMM);                                                                         \
   }
 
