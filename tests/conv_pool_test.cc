@@ -5,26 +5,23 @@
 #include <string.h>
 
 #include "kernels/conv/conv_pool.h"
+#include "kernels/half/split_gemm.h"
 #include "passes_test_util.h"
 #include "reference_test_util.h"
 
 namespace linnet {
 namespace {
 
-/// Runs both by strips, cut unevenly, and one after the other; the bits must be the same.
-void CheckKernel(CpuLevel level, Choices& c) {
-  const GemmF32Kernels& kernels = PickGemmF32(level);
-  PoolFn* run_pool = PickMaxPool(PoolElement::kFloat, level);
+ConvPoolF32 RandomSizes(Choices& c) {
   ConvPoolF32 args;
   ConvF32& e = args.conv;
   PoolArgs& p = args.pool;
-  e.batch = c.Int(1, 3), e.in_c = c.Int(1, 6), e.out_c = p.channels = c.Int(1, 70);
+  e.batch = c.Int(1, 3), e.in_c = c.Int(1, 6), e.out_c = c.Int(1, 70);
   e.in_h = c.Int(1, 30), e.in_w = c.Int(1, 30);
   e.kernel_h = c.Int(1, 7), e.kernel_w = c.Int(1, 7), e.stride_h = c.Int(1, 3), e.stride_w = c.Int(1, 3);
   e.pad_top = c.Int(0, e.kernel_h), e.pad_left = c.Int(0, e.kernel_w);
   e.out_h = std::max<int64_t>(1, (e.in_h + 2 * e.pad_top - e.kernel_h) / e.stride_h + 1);
   e.out_w = std::max<int64_t>(1, (e.in_w + 2 * e.pad_left - e.kernel_w) / e.stride_w + 1);
-  e.input_pixel_stride = e.in_c, e.input_row_stride = e.in_w * e.in_c, e.input_batch_stride = e.in_h * e.input_row_stride;
   const int64_t in[] = {e.out_h, e.out_w};
   for (int i = 1; i <= 2; ++i) {
     p.in[i] = in[i - 1];
@@ -35,6 +32,17 @@ void CheckKernel(CpuLevel level, Choices& c) {
     p.out_dims[i] = c.Int(1, (p.in[i] - 1 + p.pad_begin[i]) / p.stride[i] + 1);
   }
   args.strip_rows = c.Int(1, p.out_dims[1] + 1);
+  return args;
+}
+
+/// Runs both by strips, cut unevenly, and one after the other; the bits must be the same.
+void CheckKernel(CpuLevel level, ConvPoolF32 args, Choices& c) {
+  const GemmF32Kernels& kernels = PickGemmF32(level);
+  PoolFn* run_pool = PickMaxPool(PoolElement::kFloat, level);
+  ConvF32& e = args.conv;
+  PoolArgs& p = args.pool;
+  p.channels = e.out_c;
+  e.input_pixel_stride = e.in_c, e.input_row_stride = e.in_w * e.in_c, e.input_batch_stride = e.in_h * e.input_row_stride;
   SCOPED_TRACE(testing::Message() << CpuLevelName(level) << " image " << e.batch << "x" << e.in_h << "x" << e.in_w << "x" << e.in_c << " between " << e.out_h
                                   << "x" << e.out_w << "x" << e.out_c << " pool " << p.kernel[1] << "x" << p.kernel[2] << " stride " << p.stride[1]
                                   << " dilation " << p.dilation[1] << " pad " << p.pad_begin[1] << " out " << p.out_dims[1] << "x" << p.out_dims[2]
@@ -74,7 +82,50 @@ void CheckKernel(CpuLevel level, Choices& c) {
 TEST(ConvPool, StripsGiveTheBitsOfTheParts) {
   for (CpuLevel level : FloatLevels()) {
     Choices choices(47 + SeedShift());
-    for (int i = 0; i < 250 && !HasFatalFailure(); ++i) CheckKernel(level, choices);
+    for (int i = 0; i < 250 && !HasFatalFailure(); ++i) CheckKernel(level, RandomSizes(choices), choices);
+  }
+}
+
+TEST(ConvPool, OneRowIsReadInPlaceAndTheOthersAreNot) {
+  // A 1x1 convolution of one row, with padding below: strips of a row each, of which the first is the product of the image itself.
+  for (CpuLevel level : FloatLevels()) {
+    Choices choices(3);
+    ConvPoolF32 args;
+    args.conv.in_c = 3, args.conv.in_w = args.conv.out_w = 300, args.conv.out_h = 5, args.conv.out_c = 24;
+    args.pool.in[1] = 5, args.pool.in[2] = 300;
+    args.pool.kernel[2] = 2, args.pool.out_dims[1] = 5, args.pool.out_dims[2] = 299;
+    CheckKernel(level, args, choices);
+  }
+}
+
+// What a strip has to make depends on how many threads there are.
+TEST(ConvPool, StripsGiveTheSameBitsWhereTilesWouldPay) {
+  const CpuLevel level = DetectedCpuLevel();
+  const GemmF32Kernels& kernels = PickGemmF32(level);
+  ConvPoolF32 args;
+  ConvF32& e = args.conv;
+  PoolArgs& p = args.pool;
+  e.split = EmulatedSplitGemm(level);
+  if (!e.split) GTEST_SKIP() << "no AVX-512";
+  e.in_c = 15, e.out_c = p.channels = 192, e.kernel_h = e.kernel_w = 7;
+  e.in_h = e.in_w = 46, e.out_h = e.out_w = p.in[1] = p.in[2] = 40;
+  e.input_pixel_stride = e.in_c, e.input_row_stride = e.in_w * e.in_c, e.input_batch_stride = e.in_h * e.input_row_stride;
+  p.kernel[1] = p.kernel[2] = p.stride[1] = p.stride[2] = 2, p.out_dims[1] = p.out_dims[2] = 20;
+  Guarded<float> input(e.input_batch_stride), weights(e.out_c * e.in_c * 49), packed(PackedConvSizeF32(e.out_c, e.in_c, 1, 7, 7));
+  Numbers numbers;
+  numbers.Fill(input), numbers.Fill(weights);
+  PackConvF32(weights.data(), e.out_c, e.in_c, 1, 7, 7, packed.data());
+  e.input = input.data(), e.packed = packed.data();
+  std::vector<float> expected;
+  for (int64_t rows : {1, 2, 5, 20}) {
+    args.strip_rows = rows;
+    std::vector<float> output(static_cast<size_t>(20 * 20 * e.out_c));
+    p.out = output.data();
+    Guarded<double> scratch((ConvPoolScratchBytes(kernels, args) + 63) / 64 * 8, NAN);   // aligned to 64
+    RunConvPoolF32(kernels, PickMaxPool(PoolElement::kFloat, level), args, 0, ConvPoolStrips(args), scratch.data());
+    if (expected.empty()) expected = output;
+    EXPECT_TRUE(output == expected) << rows;
+    EXPECT_TRUE(scratch.Intact());
   }
 }
 

@@ -6,7 +6,6 @@
 // linnet:Conv, and with "pool_" before them those of MaxPool. Runs strip by strip (kernels/conv/conv_pool.h).
 #include "kernels/conv/conv_pool.h"
 
-#include "kernels/half/split_gemm.h"
 #include "ops/conv_helpers.h"
 #include "ops/conv_weights.h"
 #include "ops/pool_helpers.h"
@@ -20,7 +19,6 @@ struct ConvPool {
   FusedActivation activation;
   bool reads_first = false;   ///< channels are first in x
   const GemmF32Kernels* kernels = nullptr;
-  const SplitGemmKernels* split = nullptr;
   TransposeFn* transpose = nullptr;
   PoolFn* run_pool = nullptr;
   const float* packed = nullptr;
@@ -74,7 +72,6 @@ struct ConvPool {
 
   Status Prepare(PrepareContext& c) {
     kernels = &PickGemmF32(c.cpu());
-    split = PickSplitGemm(c.cpu());
     transpose = PickTranspose(4, c.cpu());
     run_pool = PickMaxPool(PoolElement::kFloat, c.cpu());
     if (!c.is_constant(1)) return InvalidModel("the weights are not constant");
@@ -109,7 +106,6 @@ struct ConvPool {
     }
     conv.input_batch_stride = conv.in_h * conv.in_w * conv.in_c;
     conv.output_pixel_stride = conv.out_c;
-    conv.split = split;
     PoolArgs& args = b.args.pool;
     args.channels = conv.out_c;
     SetWindow(images.pool, &args);

@@ -17,6 +17,15 @@ struct Rows {
   int64_t first, begin, end;
 };
 
+/// So many rows of an image, to where a strip holds them. How RunConvF32 computes a convolution whose output's rows are said to lie apart
+/// does not follow from the rows, which differ from strip to strip, but that it may be a product in place.
+ConvF32 PieceOf(const ConvF32& conv, int64_t rows) {
+  ConvF32 piece = conv;
+  piece.batch = 1, piece.out_h = rows;
+  piece.output_pixel_stride = conv.out_c, piece.output_row_stride = conv.out_w * conv.out_c;
+  return piece;
+}
+
 struct Parts {
   explicit Parts(const ConvPoolF32& a)
       : strips_per_image((a.pool.out_dims[1] + a.strip_rows - 1) / a.strip_rows), row_floats(a.conv.out_w * a.conv.out_c) {
@@ -37,8 +46,8 @@ int64_t ConvPoolScratchBytes(const GemmF32Kernels& kernels, const ConvPoolF32& a
   const Parts parts(args);
   int64_t conv_bytes = 0;
   for (int64_t count = 1; count <= parts.rows; ++count) {
-    ConvF32 piece = args.conv;
-    piece.batch = 1, piece.out_h = count;
+    ConvF32 piece = PieceOf(args.conv, count);
+    piece.pad_top = 1;   // the pieces' are many: with none, one may be a product in place, which needs no scratch
     conv_bytes = std::max(conv_bytes, ConvScratchBytes(kernels, piece));
   }
   return parts.image_bytes + conv_bytes;
@@ -58,13 +67,10 @@ void RunConvPoolF32(const GemmF32Kernels& kernels, PoolFn* pool, const ConvPoolF
     if (kept > 0) memmove(image, image + (rows.begin - held0) * parts.row_floats, static_cast<size_t>(kept * parts.row_floats) * 4);
     held0 = rows.begin, held1 = std::max(rows.end, held0 + kept);
     if (const int64_t made = rows.begin + kept; made < rows.end) {
-      ConvF32 c = args.conv;
-      c.batch = 1;
+      ConvF32 c = PieceOf(args.conv, rows.end - made);
       c.input += n * c.input_batch_stride;
       c.pad_top -= made * c.stride_h;
-      c.out_h = rows.end - made;
       c.output = image + kept * parts.row_floats;
-      c.output_pixel_stride = c.out_c, c.output_row_stride = 0;
       RunConvF32(kernels, c, 0, c.out_h * c.out_w, 0, ConvPanels(c), conv_scratch);
     }
     PoolArgs p = args.pool;
