@@ -8,6 +8,7 @@
 //     ymm0..11  sums of 6 rows x 2 vectors of 8 columns      ymm12 14 15  bytes of A, products      ymm13  ones
 //
 // and the others, widened once for all tiles, as 16-bit numbers, even and odd bytes apart.
+#include <stddef.h>
 #include <string.h>
 
 #include <algorithm>
@@ -118,6 +119,9 @@ alignas(32) constexpr uint8_t kLowBytes[32] = {255, 0, 255, 0, 255, 0, 255, 0, 2
 #define LINNET_ASK(at) "prefetcht1 " at "(%[b],%[ahead])\n\t"
 #define LINNET_ASK_NOTHING(at) ""
 
+// A member of the tile, so many bytes behind its beginning: one register has the address of all, of which unoptimized builds have few.
+#define LINNET_AT(member) [member] "i"(offsetof(PairsTile, member))
+
 // Two rows of the panel a turn; of an odd number, the first turn is half of one.
 #define LINNET_PAIRS_TILE(name, kRows, rows, ask)                                                                            \
   void name##kRows(const PairsTile& t) {                                                                                     \
@@ -127,17 +131,17 @@ alignas(32) constexpr uint8_t kLowBytes[32] = {255, 0, 255, 0, 255, 0, 255, 0, 2
     const int32_t* at = t.at - odd;                                                                                          \
     const void* b = t.bytes - odd * kRow;                                                                                    \
     int64_t i = odd;                                                                                                         \
-    __asm__ volatile("test %[i], %[i]\n\tmov %[offset], %[i]\n\tvmovdqu (%[i]), %%ymm12\n\tvmovdqu 32(%[i]), %%ymm13\n\t"    \
+    __asm__ volatile("test %[i], %[i]\n\tmov %c[offset](%[t]), %[i]\n\tvmovdqu (%[i]), %%ymm12\n\tvmovdqu 32(%[i]), %%ymm13\n\t"\
                      rows(LINNET_BEGIN, "") "vpcmpeqw %%ymm13, %%ymm13, %%ymm13\n\tvpsrlw $15, %%ymm13, %%ymm13\n\t"         \
                      "jnz 2f\n\tjmp 3f\n\t.p2align 5\n1:\n\tmovslq (%[at]), %[i]\n\t" ask("") rows(LINNET_FAST, "")          \
-                     "2:\n\tmovslq 4(%[at]), %[i]\n\t" ask("64") rows(LINNET_FAST, "64") "add $8, %[at]\n\tsub $-128, %[b]\n\t" \
-                     "3:\n\tcmp %[safe], %[at]\n\tjne 1b\n\tmov %[words], %[b]\n\tjmp 5f\n\t.p2align 5\n4:\n\t"              \
+                     "2:\n\tmovslq 4(%[at]), %[i]\n\t" ask("64") rows(LINNET_FAST, "64") "add $8, %[at]\n\tsub $-128, %[b]\n\t"\
+                     "3:\n\tcmp %c[safe](%[t]), %[at]\n\tjne 1b\n\tmov %c[words](%[t]), %[b]\n\tjmp 5f\n\t.p2align 5\n4:\n\t"\
                      "movslq (%[at]), %[i]\n\t" rows(LINNET_SLOW, "") "add $4, %[at]\n\tsub $-128, %[b]\n\t"                 \
-                     "5:\n\tcmp %[end], %[at]\n\tjne 4b\n\tmov %[sums], %[i]\n\t" rows(LINNET_STORE, "")                     \
+                     "5:\n\tcmp %c[end](%[t]), %[at]\n\tjne 4b\n\tmov %c[sums](%[t]), %[i]\n\t" rows(LINNET_STORE, "")       \
                      : [at] "+r"(at), [b] "+r"(b), [i] "+r"(i)                                                               \
                      : [a0] "r"(a(0)), [a1] "r"(a(1)), [a2] "r"(a(2)), [a3] "r"(a(3)), [a4] "r"(a(4)), [a5] "r"(a(5)),       \
-                       [ahead] "r"(t.ahead), [safe] "m"(t.safe), [end] "m"(t.end), [offset] "m"(t.offset), [words] "m"(t.words), \
-                       [sums] "m"(t.sums), [low] "m"(*static_cast<Low>(&kLowBytes))                                          \
+                       [ahead] "r"(t.ahead), [t] "r"(&t), LINNET_AT(safe), LINNET_AT(end), LINNET_AT(offset), LINNET_AT(words),\
+                       LINNET_AT(sums), [low] "m"(*static_cast<Low>(&kLowBytes))                                             \
                      : "memory", "cc", "ymm0", "ymm1", "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9",       \
                        "ymm10", "ymm11", "ymm12", "ymm13", "ymm14", "ymm15");                                                \
   }
