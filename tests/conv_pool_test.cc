@@ -205,8 +205,20 @@ TEST(FuseConvPools, KeepsTheBitsForAnyNumberOfThreads) {
   }
 }
 
+/// As a prepared file could say.
+Graph OneNode(RandomModel& numbers, const Shape& x, const Shape& w, const std::vector<Attribute>& attributes) {
+  Graph graph;
+  Node node;
+  node.op = "ConvPool", node.domain = "linnet", node.version = 1, node.attributes = attributes;
+  node.inputs = {graph.AddInput("x", Type::Tensor(DType::kFloat, x)), graph.AddConstant("w", numbers.Floats(w))};
+  const ValueId y = graph.AddValue("y");
+  node.outputs = {y};
+  graph.AddOutput(y);
+  EXPECT_TRUE(graph.AddNode(std::move(node)).ok());
+  return graph;
+}
+
 TEST(ConvPool, RefusesWhatItCannotRun) {
-  // As a prepared file could say.
   struct Bad {
     Shape x, w;
     std::vector<Attribute> attributes;
@@ -224,15 +236,7 @@ TEST(ConvPool, RefusesWhatItCannotRun) {
   for (const Bad& t : bad) {
     Choices choices(3);
     RandomModel numbers(choices, 17);
-    Graph graph;
-    Node node;
-    node.op = "ConvPool", node.domain = "linnet", node.version = 1, node.attributes = t.attributes;
-    node.inputs = {graph.AddInput("x", Type::Tensor(DType::kFloat, t.x)), graph.AddConstant("w", numbers.Floats(t.w))};
-    const ValueId y = graph.AddValue("y");
-    node.outputs = {y};
-    graph.AddOutput(y);
-    Result<NodeId> added = graph.AddNode(std::move(node));
-    ASSERT_TRUE(added.ok());
+    Graph graph = OneNode(numbers, t.x, t.w, t.attributes);
     PassContext context;
     context.table = &OpTable::BuiltIn();
     const Status status = RunPipeline(graph, context, {});
@@ -253,15 +257,7 @@ TEST(ConvPool, RefusesShapesThatItCannotRun) {
   for (const Bad& t : bad) {
     Choices choices(3);
     RandomModel numbers(choices, 17);
-    Graph graph;
-    Node node;
-    node.op = "ConvPool", node.domain = "linnet", node.version = 1;
-    node.attributes = {{"pool_kernel_shape", t.kernel}, {"pool_pads", t.pads}};
-    node.inputs = {graph.AddInput("x", Type::Tensor(DType::kFloat, t.x)), graph.AddConstant("w", numbers.Floats({6, 4, 1, 1}))};
-    const ValueId y = graph.AddValue("y");
-    node.outputs = {y};
-    graph.AddOutput(y);
-    ASSERT_TRUE(graph.AddNode(std::move(node)).ok());
+    Graph graph = OneNode(numbers, t.x, {6, 4, 1, 1}, {{"pool_kernel_shape", t.kernel}, {"pool_pads", t.pads}});
     std::vector<Tensor> feed;
     feed.push_back(numbers.Floats(t.x));
     const Result<std::vector<float>> result = OutputsOrError(std::move(graph), feed, {}, DetectedCpuLevel(), 1);

@@ -242,6 +242,12 @@ TilesFn* const kRowBlocks[] = {
 // two of four, or of four and three, are better.
 constexpr int64_t kUnevenRows = 2;
 
+// Rows of A, a multiple of `unit`, that stay in the second-level cache while all columns but the last pass by, and are read again for these.
+constexpr int64_t ChunkRows(int64_t unit, int64_t k) {
+  constexpr int64_t kChunkFloats = 16 << 10;
+  return std::max<int64_t>(1, kChunkFloats / unit / std::max<int64_t>(1, k)) * unit;
+}
+
 // `near`: these columns have been asked for. Passes divide the asking by the time
 // that they take, which with AVX2 is that of their rows. With AVX-512 a pass of few rows is too short to bring half of the columns:
 // asking for so much at once takes longer than the stream that the hardware follows.
@@ -258,8 +264,7 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
     const int64_t tail = (end - begin) % kTileColumns;
     if (tail > 0 && tail <= kPanelColumns && end - begin > tail && m1 - m0 >= kTallRows && !next.b && ServesPanels(block) && StayNear(kTallRows, g.a_row_stride)) {
       // The last panel by tall tiles: some rows by all others, which leave A in the second-level cache, then by it.
-      constexpr int64_t kChunkBytes = 16 << 10;
-      const int64_t chunk = std::max<int64_t>(1, kChunkBytes / kTallRows / std::max<int64_t>(1, g.k)) * kTallRows;
+      const int64_t chunk = ChunkRows(kTallRows, g.k);
       for (int64_t row = m0; row < m1; row += chunk) {
         RunRows(block, row, std::min(m1, row + chunk), begin, end - tail, Next(), near, ahead);
         RunRows(block, row, std::min(m1, row + chunk), end - tail, end, Next(), near, ahead);
@@ -273,8 +278,7 @@ void RunRows(Block& block, int64_t m0, int64_t m1, int64_t begin, int64_t end, c
     // Half a panel at the end: some rows by all others, then by the last one and a half.
     const int64_t columns = end - begin;
     if (columns >= kWideColumns && columns % kPanelColumns == kWideColumns % kPanelColumns && m1 - m0 >= kWideRows && !next.b && g.b_row_stride == kPanelColumns) {
-      constexpr int64_t kChunkBytes = 64 << 10, kUnit = kMaxRows * kWideRows;
-      const int64_t chunk = std::max<int64_t>(1, kChunkBytes / 4 / kUnit / std::max<int64_t>(1, g.k)) * kUnit, wide = end - kWideColumns;
+      const int64_t chunk = ChunkRows(kMaxRows * kWideRows, g.k), wide = end - kWideColumns;
       for (int64_t row = m0; row < m1; row += chunk) {
         const int64_t last = std::min(m1, row + chunk), tiles = (last - row) / kWideRows;
         if (wide > begin) RunRows(block, row, last, begin, wide, Next(), near, ahead);
